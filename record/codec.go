@@ -1,0 +1,201 @@
+package record
+
+import (
+	"fmt"
+	"hash/crc32"
+	"math"
+
+	"github.com/triad-kv/triad/record/pack"
+	"github.com/triad-kv/triad/version"
+)
+
+// A record is a msgpack array of ten:
+//
+//	0  format     uint, 1
+//	1  origin     uint, Origin.ID
+//	2  incarnation uint, Origin.Incarnation
+//	3  seq        uint
+//	4  time       uint, HLC
+//	5  term       uint
+//	6  request    nil, or array of 2: client, seq
+//	7  deps       array of 3n: id, incarnation, seq, sorted
+//	8  context    nil, or array of 2: prefix (as deps), dots (as deps)
+//	9  mutations  array of 7n: table, op, kind, expires, key, field, value
+//
+// Integers stand in their smallest form and nothing follows the array, so a
+// record has exactly one encoding. A reader refuses a format it does not know.
+const recordFormat = 1
+
+const recordFields = 10
+const mutationFields = 7
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Sum is the sum of a record's bytes (rule C5): CRC-32C.
+func Sum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
+
+// Encoder encodes records. It is not safe for concurrent use and is meant to be
+// kept: it allocates only when the destination must grow.
+type Encoder struct{ w *pack.Writer }
+
+// NewEncoder returns an encoder.
+func NewEncoder() *Encoder { return &Encoder{w: pack.NewWriter(nil)} }
+
+// Append appends the encoding of r to dst.
+func (e *Encoder) Append(dst []byte, r *Record) []byte {
+	w := e.w
+	w.Reset(dst)
+	w.Array(recordFields)
+	w.Uint(recordFormat)
+	w.Uint(uint64(r.Origin.ID))
+	w.Uint(uint64(r.Origin.Incarnation))
+	w.Uint(r.Seq)
+	w.Uint(uint64(r.Time))
+	w.Uint(r.Term)
+	if r.Request == (RequestID{}) {
+		w.Nil()
+	} else {
+		w.Array(2)
+		w.Uint(r.Request.Client)
+		w.Uint(r.Request.Seq)
+	}
+	putVector(w, r.Deps)
+	putSet(w, r.Context)
+	w.Array(mutationFields * len(r.Mutations))
+	for i := range r.Mutations {
+		m := &r.Mutations[i]
+		w.Uint(uint64(m.Table))
+		w.Uint(uint64(m.Op))
+		w.Uint(uint64(m.Kind))
+		w.Uint(uint64(m.Expires))
+		w.Bin(m.Key)
+		w.Bin(m.Field)
+		w.Bin(m.Value)
+	}
+	return w.Bytes()
+}
+
+// Decode reads one record from b into r, whose slices of mutations and deps are
+// used again if they are large enough. Keys, fields and values alias b.
+func Decode(b []byte, r *Record) error {
+	if len(b) > RecordBytesMax {
+		return fmt.Errorf("record of %d bytes is more than %d", len(b), RecordBytesMax)
+	}
+	rd := pack.NewReader(b)
+	rd.ArrayOf(recordFields)
+	if f := rd.Uint(); rd.Err() == nil && f != recordFormat {
+		return fmt.Errorf("record format %d: this version knows %d; upgrade this node", f, recordFormat)
+	}
+	r.Origin = getOrigin(&rd)
+	r.Seq = rd.Uint()
+	r.Time = version.Timestamp(rd.Uint())
+	r.Term = rd.Uint()
+	r.Request = RequestID{}
+	if !rd.Nil() {
+		rd.ArrayOf(2)
+		r.Request = RequestID{Client: rd.Uint(), Seq: rd.Uint()}
+	}
+	r.Deps = getVector(&rd, r.Deps[:0])
+	r.Context = getSet(&rd)
+	r.Mutations = getMutations(&rd, r.Mutations[:0])
+	if err := rd.Done(); err != nil {
+		return fmt.Errorf("record: %w", err)
+	}
+	return nil
+}
+
+func getMutations(rd *pack.Reader, ms []Mutation) []Mutation {
+	n := rd.ArrayMax(mutationFields * MutationsMax)
+	if n%mutationFields != 0 || n == 0 {
+		rd.Fail("mutations are not whole, or none")
+		return ms
+	}
+	if n /= mutationFields; cap(ms) < n {
+		ms = make([]Mutation, 0, n)
+	}
+	for ; n > 0 && rd.Err() == nil; n-- {
+		m := Mutation{
+			Table:   TableID(rd.UintMax(math.MaxUint32)),
+			Op:      Op(rd.UintMax(uint64(OpMark))),
+			Kind:    Kind(rd.UintMax(uint64(kindEnd - 1))),
+			Expires: version.Timestamp(rd.Uint()),
+			Key:     rd.BinMax(KeyBytesMax),
+			Field:   rd.BinMax(FieldBytesMax),
+			Value:   rd.BinMax(ValueBytesMax),
+		}
+		if m.Op == 0 {
+			rd.Fail("mutation without an operation")
+		}
+		ms = append(ms, m)
+	}
+	return ms
+}
+
+func getOrigin(rd *pack.Reader) version.Origin {
+	return version.Origin{ID: uint32(rd.UintMax(math.MaxUint32)), Incarnation: uint32(rd.UintMax(math.MaxUint32))}
+}
+
+func putVector(w *pack.Writer, v version.Vector) {
+	w.Array(3 * len(v))
+	for _, m := range v {
+		w.Uint(uint64(m.Origin.ID))
+		w.Uint(uint64(m.Origin.Incarnation))
+		w.Uint(m.Seq)
+	}
+}
+
+func getVector(rd *pack.Reader, v version.Vector) version.Vector {
+	n := rd.ArrayMax(3 * MarksMax)
+	if n%3 != 0 {
+		rd.Fail("vector is not whole")
+		return nil
+	}
+	if n /= 3; n == 0 {
+		return v
+	}
+	if cap(v) < n {
+		v = make(version.Vector, 0, n)
+	}
+	for ; n > 0 && rd.Err() == nil; n-- {
+		v = append(v, version.Mark{Origin: getOrigin(rd), Seq: rd.Uint()})
+	}
+	if rd.Err() == nil && !v.Valid() {
+		rd.Fail("vector is not in canonical order")
+	}
+	return v
+}
+
+func putSet(w *pack.Writer, s *version.Set) {
+	if s == nil {
+		w.Nil()
+		return
+	}
+	w.Array(2)
+	putVector(w, s.Prefix)
+	w.Array(3 * len(s.Dots))
+	for _, d := range s.Dots {
+		w.Uint(uint64(d.Origin.ID))
+		w.Uint(uint64(d.Origin.Incarnation))
+		w.Uint(d.Seq)
+	}
+}
+
+func getSet(rd *pack.Reader) *version.Set {
+	if rd.Nil() {
+		return nil
+	}
+	rd.ArrayOf(2)
+	s := &version.Set{Prefix: getVector(rd, nil)}
+	n := rd.ArrayMax(3 * MarksMax)
+	if n%3 != 0 {
+		rd.Fail("set is not whole")
+		return nil
+	}
+	for n /= 3; n > 0 && rd.Err() == nil; n-- {
+		s.Dots = append(s.Dots, version.Dot{Origin: getOrigin(rd), Seq: rd.Uint()})
+	}
+	if rd.Err() == nil && !s.Valid() {
+		rd.Fail("set is not in canonical order")
+	}
+	return s
+}

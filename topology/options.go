@@ -1,0 +1,132 @@
+package topology
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/triad-kv/triad/record"
+)
+
+// Durability says when the caller of a write is answered. It never weakens
+// when a write is committed, only when its caller hears of it.
+type Durability uint8
+
+const (
+	DurabilityDefault Durability = iota // the engine's configured one
+	Received                            // the needed replicas have it in memory or page cache
+	Flushed                             // the needed replicas have it durable: it is committed
+	Applied                             // and it is visible in the leader's store
+)
+
+func (d Durability) String() string {
+	switch d {
+	case Received:
+		return "received"
+	case Flushed:
+		return "flushed"
+	case Applied:
+		return "applied"
+	case DurabilityDefault:
+		return "default"
+	}
+	return fmt.Sprintf("Durability(%d)", uint8(d))
+}
+
+// ParseDurability reads a durability as configurations spell it.
+func ParseDurability(s string) (Durability, error) {
+	for d := Received; d <= Applied; d++ {
+		if d.String() == s {
+			return d, nil
+		}
+	}
+	return 0, fmt.Errorf("durability %q: one of received, flushed, applied", s)
+}
+
+// WriteOptions are the per-call options of a write. The zero value is the
+// engine's defaults.
+type WriteOptions struct {
+	Durability Durability
+}
+
+// Guarantee is what a read asks for, and what its answer met.
+type Guarantee uint8
+
+const (
+	ReadDefault      Guarantee = iota // the topology's own default
+	ReadAny                           // whatever the asked node holds
+	ReadBounded                       // no staler than MaxStale, MaxLag
+	ReadSession                       // at least what After has seen
+	ReadLinearizable                  // at least all that was acknowledged before the read began
+)
+
+func (g Guarantee) String() string {
+	return [...]string{"default", "any", "bounded", "session", "linearizable"}[min(g, ReadLinearizable)]
+}
+
+// ReadOptions are the per-call options of a read. The zero value is the
+// topology's default. Bounds that are set are all met, or the read fails with
+// ErrStale.
+type ReadOptions struct {
+	Guarantee Guarantee
+	After     Token         // ReadSession
+	MaxStale  time.Duration // ReadBounded: 0 is no bound in time
+	MaxLag    uint64        // ReadBounded: 0 is no bound in records
+	MaxBytes  uint64        // ReadBounded: 0 is no bound in bytes
+	Field     []byte        // one cell of the key; empty is the cell without a field
+	Whole     bool          // all cells of the key
+}
+
+// Role is what a node does for its group.
+type Role string
+
+const (
+	RoleLeader      Role = "leader"
+	RoleFollower    Role = "follower"
+	RoleCandidate   Role = "none" // knows no leader yet
+	RoleReadReplica Role = "read-replica"
+	RoleFailed      Role = "failed" // refuses to go on; Status.Failure says why
+)
+
+// Status is what a node knows of itself and, where it leads, of its followers.
+type Status struct {
+	Node     NodeID
+	Cluster  string
+	Kind     string // the topology
+	Role     Role
+	Leader   NodeID // empty if not known
+	Term     uint64
+	Policy   string
+	Since    time.Time // of the role
+	First    record.LSN
+	End      record.LSN // newest entry in the log
+	Flushed  record.LSN // durable here
+	Commit   record.LSN // known to be committed
+	Applied  record.LSN // visible here
+	Lag      Lag        // behind the leader, as this node knows it; zero on the leader
+	Delay    time.Duration
+	Peers    []PeerStatus // on the leader: every other member
+	Rewound  uint64       // records cut from this node's log and kept in side files
+	Failure  string       // why the node stopped, if it has
+	Warnings []string     // what an operator should know
+}
+
+// Lag is a distance behind the leader.
+type Lag struct {
+	Records uint64
+	Bytes   uint64
+	Time    time.Duration
+}
+
+// PeerStatus is what a leader knows of one member.
+type PeerStatus struct {
+	Node    NodeID
+	Addr    string
+	State   string // down, probe, snapshot, replicate, refused
+	Sync    bool   // commits wait for it, or may count it
+	Written record.LSN
+	Flushed record.LSN
+	Applied record.LSN
+	Lag     Lag
+	Contact time.Time // last frame from it
+	Problem string
+}

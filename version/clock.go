@@ -1,0 +1,107 @@
+package version
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Timestamp is hybrid logical time (rule C3): 48 bits of Unix milliseconds,
+// then 16 bits of a counter. Timestamps sort as integers.
+type Timestamp uint64
+
+const counterBits = 16
+
+// TimestampAt returns the least timestamp of the millisecond that holds t.
+// Times before 1970 give 0.
+func TimestampAt(t time.Time) Timestamp {
+	ms := t.UnixMilli()
+	if ms < 0 {
+		return 0
+	}
+	return Timestamp(uint64(ms) << counterBits)
+}
+
+// Time returns the wall-clock part of ts, in whole milliseconds.
+func (ts Timestamp) Time() time.Time { return time.UnixMilli(int64(ts >> counterBits)) }
+
+// Counter returns the logical part of ts.
+func (ts Timestamp) Counter() uint16 { return uint16(ts) }
+
+func (ts Timestamp) String() string {
+	return fmt.Sprintf("%s+%d", ts.Time().UTC().Format("2006-01-02T15:04:05.000Z"), ts.Counter())
+}
+
+// MaxSkewDefault is how far ahead of the local wall clock a received timestamp
+// may be before [Clock.Observe] refuses it.
+const MaxSkewDefault = 500 * time.Millisecond
+
+// SkewError is the refusal of a timestamp that is too far ahead of the local
+// wall clock. The timestamp is not adopted, and nobody rewrites it (rule C3).
+type SkewError struct {
+	Time  Timestamp     // what was received
+	Ahead time.Duration // how far it is ahead of the local wall clock
+	Max   time.Duration // what is allowed
+}
+
+func (e *SkewError) Error() string {
+	return fmt.Sprintf("time %v is %v ahead of the local clock, more than the allowed %v: check the clocks of both nodes", e.Time, e.Ahead, e.Max)
+}
+
+// Clock hands out timestamps that never go back and never repeat, whatever the
+// wall clock does. It is safe for concurrent use.
+type Clock struct {
+	wall    func() time.Time
+	maxSkew time.Duration
+
+	mu   sync.Mutex
+	last Timestamp
+}
+
+// NewClock returns a clock over wall (nil means [time.Now]) that refuses
+// received times more than maxSkew ahead (0 means [MaxSkewDefault]).
+func NewClock(wall func() time.Time, maxSkew time.Duration) *Clock {
+	if wall == nil {
+		wall = time.Now
+	}
+	if maxSkew == 0 {
+		maxSkew = MaxSkewDefault
+	}
+	return &Clock{wall: wall, maxSkew: maxSkew}
+}
+
+// Now returns a timestamp greater than every one returned, observed or raised
+// to before.
+func (c *Clock) Now() Timestamp {
+	now := TimestampAt(c.wall())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = max(c.last+1, now)
+	return c.last
+}
+
+// Last returns the greatest timestamp handed out, observed or raised to.
+func (c *Clock) Last() Timestamp {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last
+}
+
+// Observe raises the clock to ts, so that whatever is stamped next sorts after
+// it. A ts further ahead of the wall clock than the allowed skew is refused
+// with a [*SkewError] and leaves the clock as it was.
+func (c *Clock) Observe(ts Timestamp) error {
+	if ahead := ts.Time().Sub(c.wall()); ahead > c.maxSkew {
+		return &SkewError{Time: ts, Ahead: ahead, Max: c.maxSkew}
+	}
+	c.Raise(ts)
+	return nil
+}
+
+// Raise raises the clock to ts without a check: for times read from the local
+// log after a restart, a failover or a snapshot, which are facts already.
+func (c *Clock) Raise(ts Timestamp) {
+	c.mu.Lock()
+	c.last = max(c.last, ts)
+	c.mu.Unlock()
+}
