@@ -49,6 +49,7 @@ type Env struct {
 	Log        GroupLog
 	Store      Store
 	Stable     Stable
+	Sidelog    Sidelog
 	Transport  Transport
 	Membership Membership
 	Control    Control
@@ -163,6 +164,10 @@ type Copier interface {
 	// distance of two LSNs in bytes is a subtraction; for LSNs dropped long
 	// ago it may be that of the oldest known.
 	Offset(lsn record.LSN) uint64
+	// Notify makes the log call f after every flush, and once with its error
+	// when it fails. f runs on the log's writer goroutine and must not block.
+	// A later f replaces an earlier one; nil removes it.
+	Notify(f func(Bounds, error))
 }
 
 // GroupLog is the log an engine is lent.
@@ -206,6 +211,25 @@ type Stable interface {
 	// Load returns the value of name, nil if there is none. A value that was
 	// saved and cannot be read is an error: amnesia is never silent.
 	Load(name string) ([]byte, error)
+}
+
+// Sidelog keeps what replication takes out of a log, so that nothing is lost
+// without a trace (rule C10): rewound tails first of all.
+type Sidelog interface {
+	// Keep writes entries, and why they left, to a side file, durably before
+	// it returns. No entries make no file.
+	Keep(why string, entries iter.Seq2[record.Entry, error]) (Kept, error)
+	// List returns what is kept, oldest first.
+	List() ([]Kept, error)
+}
+
+// Kept describes one side file.
+type Kept struct {
+	Name    string // unique in this directory
+	Why     string
+	First   record.LSN
+	Last    record.LSN
+	Records uint64
 }
 
 // Membership says who can be reached; never who counts.

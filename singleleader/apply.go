@@ -1,0 +1,223 @@
+package singleleader
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+)
+
+// Limits of one atomic step of the applier.
+const (
+	applyEditsMax = 1024
+	applyBytesMax = 1 << 20
+)
+
+// applier makes what is committed visible: it reads the log, turns records into
+// edits by a pure function, and gives the store groups of them together with
+// the position they reach (C6). It works off the path of a commit.
+type applier struct {
+	e      *engine
+	kick   chan struct{}
+	target atomic.Uint64
+	done   atomic.Uint64
+
+	mu      sync.Mutex
+	waiters []*reached
+
+	edits []topology.Edit
+	arena []byte
+	enc   *record.Encoder
+	rec   record.Record
+}
+
+type reached struct {
+	lsn  record.LSN
+	done chan struct{}
+}
+
+func newApplier(e *engine, applied record.LSN) *applier {
+	a := &applier{e: e, kick: make(chan struct{}, 1), enc: record.NewEncoder()}
+	a.target.Store(uint64(applied))
+	a.done.Store(uint64(applied))
+	return a
+}
+
+// reach raises what may be applied. It never blocks.
+func (a *applier) reach(lsn record.LSN) {
+	if uint64(lsn) <= a.target.Load() {
+		return
+	}
+	a.target.Store(uint64(lsn))
+	a.again()
+}
+
+func (a *applier) again() {
+	select {
+	case a.kick <- struct{}{}:
+	default:
+	}
+}
+
+// applied returns what the store shows.
+func (a *applier) applied() record.LSN { return record.LSN(a.done.Load()) }
+
+// wait returns once the store shows lsn.
+func (a *applier) wait(ctx context.Context, lsn record.LSN) error {
+	if a.applied() >= lsn {
+		return nil
+	}
+	r := &reached{lsn: lsn, done: make(chan struct{})}
+	a.mu.Lock()
+	a.waiters = append(a.waiters, r)
+	a.mu.Unlock()
+	a.wake(a.applied())
+	select {
+	case <-r.done:
+		return nil
+	case <-a.e.failed:
+		return a.e.broken()
+	case <-ctx.Done():
+		return fmt.Errorf("%w: entry %d is applied here, %d was asked for: %w", topology.ErrTimeout, a.applied(), lsn, ctx.Err())
+	}
+}
+
+// wake releases who waits for up to lsn.
+func (a *applier) wake(lsn record.LSN) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	keep := a.waiters[:0]
+	for _, r := range a.waiters {
+		if r.lsn <= lsn {
+			close(r.done)
+		} else {
+			keep = append(keep, r)
+		}
+	}
+	clear(a.waiters[len(keep):])
+	a.waiters = keep
+}
+
+// reset moves the position after a snapshot replaced the store's contents.
+func (a *applier) reset(lsn record.LSN) {
+	a.target.Store(uint64(lsn))
+	a.done.Store(uint64(lsn))
+	a.wake(lsn)
+}
+
+func (a *applier) run(ctx context.Context) error {
+	delay := time.NewTimer(time.Hour)
+	defer delay.Stop()
+	for {
+		select {
+		case <-a.kick:
+		case <-delay.C:
+		case <-ctx.Done():
+			return nil
+		}
+		wait, err := a.catchUp(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			a.e.fail(err)
+			return err
+		}
+		if wait > 0 {
+			delay.Reset(wait)
+		}
+	}
+}
+
+// catchUp applies up to the target, and returns how long the next entry must
+// wait for the apply delay, if it must.
+func (a *applier) catchUp(ctx context.Context) (wait time.Duration, err error) {
+	for wait == 0 && err == nil && a.done.Load() < a.target.Load() {
+		if err = a.e.sinks.gate.enter(ctx); err == nil {
+			wait, err = a.applySome(ctx)
+			a.e.sinks.gate.leave()
+		}
+	}
+	return wait, err
+}
+
+// applySome applies one group from the log. The gate keeps it apart from a
+// snapshot that replaces log and store.
+func (a *applier) applySome(ctx context.Context) (wait time.Duration, err error) {
+	from, to := a.applied()+1, record.LSN(a.target.Load())
+	a.edits, a.arena = a.edits[:0], a.arena[:0]
+	last := from - 1
+	for ent, err := range a.e.env.Log.Read(ctx, from) {
+		if err != nil {
+			return 0, err
+		}
+		if ent.LSN > to {
+			break
+		}
+		if err := record.Decode(ent.Bytes, &a.rec); err != nil {
+			return 0, fmt.Errorf("entry %d: %w", ent.LSN, err)
+		}
+		if wait = a.early(a.rec.Time.Time()); wait > 0 {
+			break
+		}
+		a.edits, a.arena = appendEdits(a.edits, a.arena, a.enc, &a.rec)
+		last = ent.LSN
+		if len(a.edits) >= applyEditsMax || len(a.arena) >= applyBytesMax {
+			break
+		}
+	}
+	if last < from {
+		if wait == 0 && a.done.Load() < a.target.Load() {
+			return 0, fmt.Errorf("entry %d is committed and not in the log", from)
+		}
+		return wait, nil
+	}
+	if err := a.e.env.Store.Apply(last, a.edits); err != nil {
+		return 0, err
+	}
+	clear(a.edits)
+	a.done.Store(uint64(last))
+	a.wake(last)
+	a.e.appliedTo(last)
+	return wait, nil
+}
+
+// early returns how long an entry of that time must wait for the apply delay.
+func (a *applier) early(t time.Time) time.Duration {
+	if a.e.o.ApplyDelay == 0 {
+		return 0
+	}
+	return time.Until(t.Add(a.e.o.ApplyDelay))
+}
+
+// appliedTo tells the core, who waits for Applied, and the leader.
+func (e *engine) appliedTo(lsn record.LSN) {
+	e.turn.post(event{kind: evApplied, lsn: lsn})
+	e.sinks.wake()
+}
+
+// appendEdits turns a record into edits, in the order of its mutations. It is
+// pure. The states it encodes stand in arena.
+func appendEdits(edits []topology.Edit, arena []byte, enc *record.Encoder, r *record.Record) ([]topology.Edit, []byte) {
+	for i := range r.Mutations {
+		m := &r.Mutations[i]
+		ed := topology.Edit{Cell: record.Cell{Table: m.Table, Key: m.Key, Field: m.Field}}
+		switch m.Op {
+		case record.OpPut:
+			s := record.State{Siblings: []record.Version{{Dot: r.Dot, Time: r.Time, Expires: m.Expires, Kind: m.Kind, Value: m.Value}}}
+			at := len(arena)
+			arena = enc.AppendState(arena, &s)
+			ed.State = arena[at:len(arena):len(arena)]
+		case record.OpDelete:
+			ed.Whole = len(m.Field) == 0
+		default:
+			continue
+		}
+		edits = append(edits, ed)
+	}
+	return edits, arena
+}

@@ -1,0 +1,261 @@
+package singleleader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+)
+
+// New returns the builder of a single-leader engine. Errors in o are reported
+// when the builder is called.
+func New(o Options) topology.Builder {
+	return func(env topology.Env) (topology.Engine, error) {
+		o, err := o.withDefaults()
+		if err != nil {
+			return nil, fmt.Errorf("single-leader: %w", err)
+		}
+		return open(env, o)
+	}
+}
+
+// engine is the shell around a core: it carries out effects, and owns what
+// waits for them.
+type engine struct {
+	env topology.Env
+	o   Options
+	log *slog.Logger
+
+	turn  *turn
+	core  core // owned by whoever runs the turn
+	since time.Time
+
+	group   atomic.Pointer[group] // the newest document made durable here
+	pending *pending
+	applier *applier
+	sinks   *sinks
+	reign   *reign
+	ballot  *ballot
+
+	failed  chan struct{} // closed when the node can not go on
+	failure atomic.Pointer[error]
+	rewound atomic.Uint64
+	resync  atomic.Bool // log and store do not fit together: only a snapshot helps
+}
+
+func open(env topology.Env, o Options) (*engine, error) {
+	e := &engine{env: env, o: o, log: env.Logger.With("engine", "single-leader"), failed: make(chan struct{}), since: time.Now()}
+	e.turn = newTurn(e.run)
+	e.pending = newPending(o.PendingBytesMax)
+	e.sinks = newSinks(e)
+	e.reign = newReign(e)
+	e.ballot = &ballot{e: e}
+	if err := e.recover(); err != nil {
+		return nil, err
+	}
+	env.Transport.HandleStream(protocolLog, e.sinks.serve)
+	env.Transport.HandleCall(methodPoll, topology.PeerNode, e.ballot.answerPoll)
+	env.Transport.HandleCall(methodFence, topology.PeerNode, e.ballot.answerFence)
+	env.Transport.HandleCall(methodRead, topology.PeerNode, e.answerRead)
+	return e, nil
+}
+
+// recover reads where this node stood.
+func (e *engine) recover() error {
+	g, err := e.ballot.load()
+	if err != nil {
+		return err
+	}
+	e.group.Store(&g.group)
+	policy, err := quorum.Parse(g.Policy)
+	if err != nil {
+		return fmt.Errorf("group document: %w", err)
+	}
+	snap, err := e.env.Store.Snapshot()
+	if err != nil {
+		return err
+	}
+	applied := snap.Applied()
+	if err := snap.Close(); err != nil {
+		return err
+	}
+	if err := e.finishInstall(applied); err != nil {
+		return err
+	}
+	b, h := e.env.Log.Bounds(), e.env.Log.History()
+	if applied > b.End || applied+1 < b.First || wentBack(e.env.Store) {
+		e.log.Error("the store and the log do not fit together; this node waits for a snapshot and does not lead",
+			"applied", applied, "log_first", b.First, "log_end", b.End)
+		e.resync.Store(true)
+	}
+	e.core = core{
+		self: e.env.Self, async: policy.Kind == quorum.KindAsync,
+		term: g.accepted, leader: g.acceptedLeader, life: g.acceptedLife,
+		end: b.End, flushed: b.Flushed, lastTerm: h.Last(), applied: min(applied, b.End), commit: min(applied, b.End),
+	}
+	e.applier = newApplier(e, applied)
+	return e.raiseClock(b)
+}
+
+// wentBack asks a store that can tell whether it lost what it had made durable.
+func wentBack(s topology.Store) bool {
+	w, ok := s.(interface {
+		WentBack() (have, want record.LSN, yes bool)
+	})
+	if !ok {
+		return false
+	}
+	_, _, yes := w.WentBack()
+	return yes
+}
+
+// raiseClock makes the clock go on from the newest time in the log (C3).
+func (e *engine) raiseClock(b topology.Bounds) error {
+	if b.End < b.First {
+		return nil
+	}
+	for ent, err := range e.env.Log.Read(context.Background(), b.End) {
+		if err != nil {
+			return err
+		}
+		r, err := ent.Record()
+		if err != nil {
+			return fmt.Errorf("entry %d: %w", ent.LSN, err)
+		}
+		e.env.Clock.Raise(r.Time)
+	}
+	return nil
+}
+
+// Run implements topology.Engine.
+func (e *engine) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	e.env.Log.Notify(e.flushed)
+	defer e.env.Log.Notify(nil)
+	e.flushed(e.env.Log.Bounds(), nil)
+	g.Go(func() error { e.turn.own(ctx); return nil })
+	g.Go(func() error { return e.applier.run(ctx) })
+	g.Go(func() error { return e.reign.run(ctx) })
+	g.Go(func() error { return e.ballot.stand(ctx) })
+	g.Go(func() error {
+		select {
+		case <-e.failed:
+			return *e.failure.Load()
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	err := g.Wait()
+	reason := topology.ErrClosed
+	e.turn.call(func() { e.pending.stop(e, reason) })
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return err
+}
+
+// flushed is called by the log after each flush, and once when it fails.
+func (e *engine) flushed(b topology.Bounds, err error) {
+	if err != nil {
+		e.fail(err)
+		return
+	}
+	e.turn.post(event{kind: evFlushed, lsn: b.Flushed})
+	e.sinks.wake()
+}
+
+// fail stops the node: nothing more is acknowledged, waiting callers are
+// answered by what is known of their writes, and Run returns err.
+func (e *engine) fail(err error) {
+	err = fmt.Errorf("%w: %w", topology.ErrFailed, err)
+	if !e.failure.CompareAndSwap(nil, &err) {
+		return
+	}
+	close(e.failed)
+}
+
+func (e *engine) broken() error {
+	if p := e.failure.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// run is one turn's work.
+func (e *engine) run(r *round) {
+	for i := range r.asks {
+		a := &r.asks[i]
+		e.perform(a, e.core.step(a.event))
+	}
+	for _, f := range r.calls {
+		f()
+	}
+	e.accept(r.writes)
+}
+
+// perform carries out effects in order.
+func (e *engine) perform(a *ask, effects []effect) {
+	for i := range effects {
+		x := &effects[i]
+		switch x.kind {
+		case doStart:
+			e.startTerm(x)
+		case doReceived:
+			e.pending.release(e, topology.Received, x.lsn)
+		case doCommit:
+			e.reign.wake()
+			e.pending.release(e, topology.Flushed, x.lsn)
+		case doShow:
+			e.pending.release(e, topology.Applied, x.lsn)
+		case doApply:
+			e.applier.reach(x.lsn)
+		case doRound:
+			e.reign.round.Store(x.round)
+			e.reign.wake()
+		case doAnswer:
+			e.pending.answerReads(e, x.round)
+		case doStepDown:
+			e.pending.stop(e, topology.ErrNotLeader)
+			e.reign.changed()
+		case doCopy:
+			if err := e.env.Log.Copy(a.append.Entries[x.n:]...); err != nil {
+				e.fail(err)
+				a.answer.err = err
+			}
+		case doTail:
+			a.answer.tail = x.tail
+		case doRefuse:
+			a.answer.err = x.err
+		case doPersist:
+			a.answer.persist = true
+		case doTruncate:
+			a.answer.truncate, a.answer.cutTo = true, x.lsn
+		}
+	}
+	if a.answer != nil {
+		a.answer.done <- struct{}{}
+	}
+}
+
+// startTerm appends the mark that starts a term.
+func (e *engine) startTerm(x *effect) {
+	g := e.group.Load()
+	rec := record.Record{
+		Dot: dotAt(g, x.lsn), Time: e.env.Clock.Now(), Term: x.term,
+		Mutations: []record.Mutation{{Table: record.TableSystem, Op: record.OpMark, Key: []byte(record.MarkTerm), Value: []byte(e.env.Self)}},
+	}
+	if _, err := e.env.Log.Append(x.term, rec); err != nil {
+		e.fail(err)
+		return
+	}
+	e.since = time.Now()
+	e.reign.changed()
+}

@@ -1,0 +1,118 @@
+package singleleader
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record/pack"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+// group is the control document of a single-leader group (S1): who leads in
+// which term, by which policy, and who may vote.
+type group struct {
+	reignOf
+	Life   uint64 // of the leader's directory; 0 in the first document, which the configuration wrote
+	Origin version.Origin
+	Voters []topology.NodeID // who is counted and may be elected, in order of preference
+	Before []reignOf         // older terms that this one was not proven to hold everything of, oldest first
+}
+
+// reignOf is one term, as far as a later election must know it.
+type reignOf struct {
+	Term   uint64
+	Leader topology.NodeID
+	Policy string   // as quorum prints it
+	Lives  []uint64 // of the voters' directories when the term was made; 0 where not known
+}
+
+const (
+	groupFormat   = 1
+	groupFields   = 7
+	votersMax     = 1 << 10
+	beforeMax     = 64
+	nameBytesMax  = 255
+	policyByteMax = 64 << 10
+)
+
+func (g *group) encode() []byte {
+	w := pack.NewWriter(nil)
+	w.Array(groupFields)
+	w.Uint(groupFormat)
+	w.Uint(g.Life)
+	w.Uint(uint64(g.Origin.ID))
+	w.Uint(uint64(g.Origin.Incarnation))
+	w.Array(len(g.Voters))
+	for _, v := range g.Voters {
+		w.Str(string(v))
+	}
+	g.reignOf.encode(w)
+	w.Array(len(g.Before))
+	for i := range g.Before {
+		g.Before[i].encode(w)
+	}
+	return w.Bytes()
+}
+
+func (t *reignOf) encode(w *pack.Writer) {
+	w.Array(4)
+	w.Uint(t.Term)
+	w.Str(string(t.Leader))
+	w.Str(t.Policy)
+	w.Array(len(t.Lives))
+	for _, l := range t.Lives {
+		w.Uint(l)
+	}
+}
+
+func decodeGroup(b []byte) (group, error) {
+	r := pack.NewReader(b)
+	r.ArrayOf(groupFields)
+	if f := r.Uint(); r.Err() == nil && f != groupFormat {
+		return group{}, fmt.Errorf("group document of format %d, this version knows %d", f, groupFormat)
+	}
+	g := group{
+		Life:   r.Uint(),
+		Origin: version.Origin{ID: uint32(r.UintMax(1<<32 - 1)), Incarnation: uint32(r.UintMax(1<<32 - 1))},
+	}
+	for n := r.ArrayMax(votersMax); n > 0; n-- {
+		g.Voters = append(g.Voters, topology.NodeID(r.StrMax(nameBytesMax)))
+	}
+	g.reignOf = decodeReign(&r)
+	for n := r.ArrayMax(beforeMax); n > 0; n-- {
+		g.Before = append(g.Before, decodeReign(&r))
+	}
+	if err := r.Done(); err != nil {
+		return group{}, fmt.Errorf("group document: %w", err)
+	}
+	return g, nil
+}
+
+func decodeReign(r *pack.Reader) reignOf {
+	r.ArrayOf(4)
+	t := reignOf{Term: r.Uint(), Leader: topology.NodeID(r.StrMax(nameBytesMax)), Policy: r.StrMax(policyByteMax)}
+	for n := r.ArrayMax(votersMax); n > 0; n-- {
+		t.Lives = append(t.Lives, r.Uint())
+	}
+	return t
+}
+
+// rule returns what commits count in term t of a group with these voters.
+func (t *reignOf) rule(voters []topology.NodeID) (quorum.Policy, quorum.Rule[topology.NodeID], error) {
+	p, err := quorum.Parse(t.Policy)
+	if err != nil {
+		return p, quorum.Rule[topology.NodeID]{}, err
+	}
+	r, err := quorum.NewRule(p, t.Leader, voters)
+	return p, r, err
+}
+
+// life returns the directory that voter v had when the term was made.
+func (t *reignOf) life(voters []topology.NodeID, v topology.NodeID) uint64 {
+	if i := slices.Index(voters, v); i >= 0 && i < len(t.Lives) {
+		return t.Lives[i]
+	}
+	return 0
+}

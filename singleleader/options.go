@@ -1,0 +1,77 @@
+package singleleader
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/triad-kv/triad/internal/stream"
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+)
+
+// Options configure a single-leader group. The zero value works: asynchronous
+// replication, answered once durable at the leader. They must be the same on
+// every node but for ApplyDelay.
+type Options struct {
+	// Sync says whom a commit waits for; the zero value is quorum.Async().
+	Sync quorum.Policy
+	// Durability says when a write's caller is answered; default Flushed.
+	Durability topology.Durability
+	// ApplyDelay holds committed entries back from this node's store for a
+	// while, counted from their acceptance by the leader's clock.
+	ApplyDelay time.Duration
+	// ValueBytesMax bounds one value; default record.ValueBytesMax, and not more.
+	ValueBytesMax int
+	// PendingBytesMax bounds the bytes of writes accepted and not answered
+	// yet; beyond it callers wait, and a caller whose context ends meanwhile
+	// gets ErrOverloaded. Default 32 MiB.
+	PendingBytesMax int64
+	// RetainBytesMax bounds the log kept for a member that is away; one that
+	// is further behind catches up by snapshot. Default 1 GiB.
+	RetainBytesMax uint64
+	// Stream bounds the replication streams.
+	Stream stream.Limits
+	// CallTimeout bounds one question to another node: a poll, a forwarded
+	// read. Default 3 s.
+	CallTimeout time.Duration
+	// RetryEvery is the pause between attempts to reach a node that is down,
+	// or to start a term. Default 200 ms.
+	RetryEvery time.Duration
+}
+
+func (o Options) withDefaults() (Options, error) {
+	var errs []error
+	if err := o.Sync.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("sync: %w", err))
+	}
+	if o.ApplyDelay < 0 {
+		errs = append(errs, fmt.Errorf("apply delay %v is negative", o.ApplyDelay))
+	}
+	if o.ValueBytesMax < 0 || o.ValueBytesMax > record.ValueBytesMax {
+		errs = append(errs, fmt.Errorf("values of up to %d bytes: at most %d", o.ValueBytesMax, record.ValueBytesMax))
+	}
+	if o.Durability > topology.Applied {
+		errs = append(errs, fmt.Errorf("durability %v", o.Durability))
+	}
+	if o.Durability == topology.DurabilityDefault {
+		o.Durability = topology.Flushed
+	}
+	if o.ValueBytesMax == 0 {
+		o.ValueBytesMax = record.ValueBytesMax
+	}
+	if o.PendingBytesMax <= 0 {
+		o.PendingBytesMax = 32 << 20
+	}
+	if o.RetainBytesMax == 0 {
+		o.RetainBytesMax = 1 << 30
+	}
+	if o.CallTimeout <= 0 {
+		o.CallTimeout = 3 * time.Second
+	}
+	if o.RetryEvery <= 0 {
+		o.RetryEvery = 200 * time.Millisecond
+	}
+	return o, errors.Join(errs...)
+}

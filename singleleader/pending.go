@@ -1,0 +1,200 @@
+package singleleader
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+)
+
+// pending is what waits for the core: writes for their durability, reads for
+// their round. Turns own it; only the budget is shared.
+type pending struct {
+	budget *semaphore.Weighted
+	most   int64
+
+	held    []*write // wait for the term's start to be durable
+	group   []*write // being taken by this turn
+	records []record.Record
+	queues  [topology.Applied + 1]queue // by durability
+	reads   []*index
+	eager   atomic.Bool // somebody waits for less than flushed
+}
+
+// queue is writes in the order of their LSNs.
+type queue struct {
+	ws   []*write
+	head int
+}
+
+// index is a group of reads that share one round.
+type index struct {
+	round uint64
+	lsn   record.LSN
+	err   error
+	done  chan struct{}
+}
+
+func newPending(most int64) *pending {
+	return &pending{budget: semaphore.NewWeighted(most), most: most}
+}
+
+// reserve takes n bytes of the budget, waiting for others to be answered if
+// there is no room.
+func (p *pending) reserve(ctx context.Context, n int64) error {
+	if err := p.budget.Acquire(ctx, min(n, p.most)); err != nil {
+		return fmt.Errorf("%w: %d bytes of writes are waiting already: %w", topology.ErrOverloaded, p.most, err)
+	}
+	return nil
+}
+
+// wait queues an appended write for its durability.
+func (p *pending) wait(w *write) {
+	q := &p.queues[w.durability]
+	q.ws = append(q.ws, w)
+	if w.durability == topology.Received {
+		p.eager.Store(true)
+	}
+}
+
+// release answers the writes up to lsn that wait for durability d.
+func (p *pending) release(e *engine, d topology.Durability, lsn record.LSN) {
+	q := &p.queues[d]
+	var durable []topology.NodeID
+	for q.head < len(q.ws) && q.ws[q.head].receipt.LSN <= lsn {
+		w := q.ws[q.head]
+		q.ws[q.head] = nil
+		q.head++
+		if durable == nil {
+			durable = e.durableAt(lsn)
+		}
+		w.receipt.Durability, w.receipt.Durable = d, durable
+		p.answer(w, nil)
+	}
+	if q.head == len(q.ws) {
+		q.ws, q.head = q.ws[:0], 0
+		if d == topology.Received && p.eager.Load() {
+			p.eager.Store(false)
+		}
+	} else if q.head > 4096 && q.head > len(q.ws)/2 {
+		q.ws, q.head = append(q.ws[:0], q.ws[q.head:]...), 0
+	}
+}
+
+// durableAt returns who has lsn flushed, as far as the leader knows; the leader
+// first if it does itself.
+func (e *engine) durableAt(lsn record.LSN) []topology.NodeID {
+	l := &e.core.lead
+	out := make([]topology.NodeID, 0, len(l.flushed))
+	for i, at := range l.flushed {
+		if at >= uint64(lsn) {
+			out = append(out, e.reign.names[i])
+		}
+	}
+	return out
+}
+
+func (p *pending) answer(w *write, err error) {
+	n := min(w.bytes, p.most)
+	w.err = err
+	w.done <- struct{}{}
+	p.budget.Release(n)
+}
+
+func (p *pending) answerAll(ws []*write, err error) {
+	for _, w := range ws {
+		p.answer(w, err)
+	}
+}
+
+// stop answers everything that waits, because this node stopped leading or
+// running: what was appended may yet be committed by another leader.
+func (p *pending) stop(e *engine, why error) {
+	for d := range p.queues {
+		q := &p.queues[d]
+		for _, w := range q.ws[q.head:] {
+			err := e.errorOf("write", nil, topology.Unknown, fmt.Errorf("%w before the write was committed", why))
+			err.Dot = w.receipt.Dot
+			p.answer(w, err)
+		}
+		q.ws, q.head = nil, 0
+	}
+	p.answerAll(p.held, e.errorOf("write", nil, topology.NotApplied, why))
+	p.held = nil
+	for _, r := range p.reads {
+		r.err = why
+		close(r.done)
+	}
+	p.reads = nil
+}
+
+// join adds a read to the newest round that was not asked yet, or opens one.
+// It is called within a turn.
+func (e *engine) joinRound() (*index, []effect) {
+	effects := e.core.step(event{kind: evRead})
+	r := &index{round: e.core.lead.round, lsn: e.core.commit, done: make(chan struct{})}
+	e.pending.reads = append(e.pending.reads, r)
+	return r, effects
+}
+
+// answerReads releases the reads of rounds up to round. What was committed when
+// they arrived is what they must see at least; before the term's start was
+// committed that is the start itself.
+func (p *pending) answerReads(e *engine, round uint64) {
+	n := 0
+	for ; n < len(p.reads) && p.reads[n].round <= round; n++ {
+		p.reads[n].lsn = max(p.reads[n].lsn, e.core.lead.start)
+		close(p.reads[n].done)
+	}
+	p.reads = append(p.reads[:0], p.reads[n:]...)
+}
+
+// lags remembers when a log had reached what, to tell a distance in time.
+type lags struct {
+	at [64]struct {
+		lsn  record.LSN
+		when time.Time
+	}
+	n int
+}
+
+// note remembers that the log ended at lsn at a time; when full, every second
+// mark is forgotten.
+func (l *lags) note(lsn record.LSN, when time.Time) {
+	if l.n > 0 && l.at[l.n-1].lsn >= lsn {
+		return
+	}
+	if l.n == len(l.at) {
+		for i := range l.n / 2 {
+			l.at[i] = l.at[2*i]
+		}
+		l.n /= 2
+	}
+	l.at[l.n].lsn, l.at[l.n].when = lsn, when
+	l.n++
+}
+
+// behind returns how long ago the first entry after lsn came, 0 if there is none.
+func (l *lags) behind(lsn record.LSN, now time.Time) time.Duration {
+	for i := range l.n {
+		if l.at[i].lsn > lsn {
+			return max(0, now.Sub(l.at[i].when))
+		}
+	}
+	return 0
+}
+
+// forget drops marks that lsn has passed.
+func (l *lags) forget(lsn record.LSN) {
+	k := 0
+	for k < l.n && l.at[k].lsn <= lsn {
+		k++
+	}
+	copy(l.at[:], l.at[k:l.n])
+	l.n -= k
+}

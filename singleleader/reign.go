@@ -1,0 +1,255 @@
+package singleleader
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/triad-kv/triad/internal/stream"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+)
+
+const groupName = "main"
+
+// reign is the leader's side: while this node leads, one sender for every other
+// member.
+type reign struct {
+	e      *engine
+	again  chan struct{}
+	round  atomic.Uint64
+	commit atomic.Uint64
+	names  []topology.NodeID // members of the rule, leader first; owned by the turn
+	ships  atomic.Pointer[[]*ship]
+
+	mu   sync.Mutex
+	lags lags // of the own end, for the lag of others in time
+}
+
+// ship is what a leader knows of one member.
+type ship struct {
+	to     topology.NodeID
+	sender *stream.Sender
+
+	mu      sync.Mutex
+	up      bool
+	refused bool
+	life    uint64
+	ack     stream.Ack
+	contact time.Time
+	problem string
+}
+
+func newReign(e *engine) *reign {
+	r := &reign{e: e, again: make(chan struct{}, 1)}
+	r.ships.Store(new([]*ship))
+	return r
+}
+
+// changed tells the reign to look at the role again. It never blocks.
+func (r *reign) changed() {
+	select {
+	case r.again <- struct{}{}:
+	default:
+	}
+}
+
+// wake tells the senders that there is something to ship or to say. It is
+// called within a turn.
+func (r *reign) wake() {
+	r.commit.Store(uint64(r.e.core.commit))
+	for _, s := range *r.ships.Load() {
+		s.sender.Wake()
+	}
+}
+
+// run keeps senders as long as this node leads, term after term.
+func (r *reign) run(ctx context.Context) error {
+	var stop func() error
+	var term uint64
+	halt := func() error {
+		if stop == nil {
+			return nil
+		}
+		err := stop()
+		stop, term = nil, 0
+		return err
+	}
+	for {
+		var now uint64
+		r.e.turn.call(func() {
+			if r.e.core.role == leader {
+				now = r.e.core.term
+			}
+		})
+		if now != term {
+			if err := halt(); err != nil {
+				return err
+			}
+			if now != 0 {
+				stop, term = r.start(ctx, now), now
+				r.e.turn.call(func() { r.wake() })
+			}
+		}
+		select {
+		case <-r.again:
+		case <-ctx.Done():
+			return halt()
+		}
+	}
+}
+
+// start ships to every other member until the returned function is called.
+func (r *reign) start(ctx context.Context, term uint64) (stop func() error) {
+	e := r.e
+	ctx, cancel := context.WithCancel(ctx)
+	g, ctx := errgroup.WithContext(ctx)
+	view, _ := e.env.Membership.View()
+	begin := stream.Begin{Group: groupName, Term: term, Body: e.group.Load().encode()}
+	var ships []*ship
+	for _, m := range view.Members {
+		if m.ID == e.env.Self {
+			continue
+		}
+		s := &ship{to: m.ID}
+		s.sender = stream.NewSender(stream.SenderConfig{
+			Begin: begin, Log: e.env.Log, Store: e.env.Store, Limits: e.o.Stream,
+			Riding: r.riding, Acked: func(a stream.Ack) { r.acked(s, a) },
+		})
+		ships = append(ships, s)
+		g.Go(func() error { s.run(ctx, e); return nil })
+	}
+	r.ships.Store(&ships)
+	return func() error {
+		cancel()
+		err := g.Wait()
+		r.ships.Store(new([]*ship))
+		for _, s := range ships {
+			err = errors.Join(err, s.sender.Close())
+		}
+		return err
+	}
+}
+
+// riding is what goes with a batch.
+func (r *reign) riding() stream.Riding {
+	r.mu.Lock()
+	r.lags.note(r.e.env.Log.Bounds().End, time.Now())
+	r.mu.Unlock()
+	return stream.Riding{
+		Commit: record.LSN(r.commit.Load()),
+		Round:  r.round.Load(),
+		Eager:  r.e.pending.eager.Load(),
+		Time:   r.e.env.Clock.Last(),
+	}
+}
+
+func (r *reign) acked(s *ship, a stream.Ack) {
+	s.mu.Lock()
+	s.ack, s.contact = a, time.Now()
+	life := s.life
+	s.mu.Unlock()
+	r.e.turn.post(event{kind: evAck, node: s.to, life: life, ack: a})
+}
+
+// run connects and ships until ctx ends.
+func (s *ship) run(ctx context.Context, e *engine) {
+	for {
+		st, err := e.env.Transport.Open(ctx, s.to, protocolLog)
+		if err == nil {
+			s.mu.Lock()
+			s.life = st.Peer().Life
+			s.mu.Unlock()
+			s.note(true, nil)
+			err = s.sender.Run(ctx, st)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if s.note(false, err) {
+			e.log.Warn("replication stopped", "to", s.to, "reason", err)
+		}
+		t := time.NewTimer(e.o.RetryEvery)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return
+		}
+	}
+}
+
+// note keeps the state of the connection, and reports whether its problem is a
+// new one.
+func (s *ship) note(up bool, err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.problem
+	s.up, s.refused = up, false
+	if !up {
+		s.problem = "the stream ended"
+	}
+	if err != nil {
+		s.problem = err.Error()
+		var x *stream.Refusal
+		s.refused = errors.As(err, &x)
+	}
+	return !up && s.problem != was
+}
+
+// status is what the leader knows of a member.
+func (s *ship) status(e *engine, end record.LSN, m topology.Member, sync bool) topology.PeerStatus {
+	s.mu.Lock()
+	p := topology.PeerStatus{
+		Node: s.to, Addr: m.Addr, State: "down", Sync: sync,
+		Written: s.ack.Written, Flushed: s.ack.Flushed, Applied: s.ack.Applied, Contact: s.contact,
+	}
+	switch {
+	case s.up:
+		p.State = s.sender.State().String()
+	case s.refused:
+		p.State, p.Problem = "refused", s.problem
+	default:
+		p.Problem = s.problem
+	}
+	s.mu.Unlock()
+	if end > p.Applied {
+		p.Lag.Records = uint64(end - p.Applied)
+		p.Lag.Bytes = e.env.Log.Offset(end) - e.env.Log.Offset(p.Applied)
+		e.reign.mu.Lock()
+		p.Lag.Time = e.reign.lags.behind(p.Applied, time.Now())
+		e.reign.mu.Unlock()
+	}
+	return p
+}
+
+// needs returns the first LSN a member within the budget of bytes still needs;
+// end+1 if none needs any.
+func (r *reign) needs(end record.LSN, bytesMax uint64) record.LSN {
+	need := end + 1
+	at := r.e.env.Log.Offset(end)
+	for _, s := range *r.ships.Load() {
+		if n := s.sender.Needs(); n > 0 && n < need && at-r.e.env.Log.Offset(n-1) <= bytesMax {
+			need = n
+		}
+	}
+	return need
+}
+
+// peers returns the status of every other member, by name.
+func (r *reign) peers(end record.LSN, members []topology.NodeID) []topology.PeerStatus {
+	view, _ := r.e.env.Membership.View()
+	var out []topology.PeerStatus
+	for _, s := range *r.ships.Load() {
+		m, _ := view.Find(s.to)
+		out = append(out, s.status(r.e, end, m, slices.Contains(members, s.to)))
+	}
+	slices.SortFunc(out, func(a, b topology.PeerStatus) int { return strings.Compare(string(a.Node), string(b.Node)) })
+	return out
+}

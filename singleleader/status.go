@@ -1,0 +1,64 @@
+package singleleader
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+)
+
+// Status implements topology.Engine.
+func (e *engine) Status() topology.Status {
+	g := e.group.Load()
+	b := e.env.Log.Bounds()
+	s := topology.Status{
+		Node: e.env.Self, Kind: "single-leader", Policy: g.Policy, Role: topology.RoleCandidate,
+		First: b.First, End: b.End, Flushed: b.Flushed, Applied: e.applier.applied(),
+		Delay: e.o.ApplyDelay, Rewound: e.rewound.Load(),
+	}
+	var members []topology.NodeID
+	e.turn.call(func() {
+		s.Leader, s.Term, s.Commit, s.Since = e.core.leader, e.core.term, e.core.commit, e.since
+		switch {
+		case e.core.role == leader:
+			s.Role = topology.RoleLeader
+			members = e.reign.names
+		case e.core.role == follower:
+			s.Role = topology.RoleFollower
+		}
+		if e.core.role == leader && !e.core.settled() {
+			s.Warnings = append(s.Warnings, fmt.Sprintf("the start of term %d is not committed yet: it waits for %s", e.core.term, g.Policy))
+		}
+	})
+	if s.Role == topology.RoleLeader {
+		s.Peers = e.reign.peers(s.End, members)
+		if lag := s.Commit - min(s.Commit, s.Applied); lag > 0 {
+			s.Lag.Records = uint64(lag)
+		}
+	} else {
+		var stale time.Duration
+		stale, s.Lag = e.staleness()
+		if stale < 0 {
+			s.Warnings = append(s.Warnings, "this node has not caught up with a leader since it started")
+		}
+	}
+	if e.resync.Load() {
+		s.Warnings = append(s.Warnings, "the log and the store of this node do not fit together: it waits for a snapshot from the leader")
+	}
+	if g.Policy != "async" && e.o.Sync.Kind.String() == "async" {
+		s.Warnings = append(s.Warnings, "this node is configured async, the group runs "+g.Policy+"; the next term led by this node changes it")
+	}
+	if err := e.broken(); err != nil {
+		s.Role, s.Failure = topology.RoleFailed, err.Error()
+	}
+	return s
+}
+
+// Retain returns the first LSN of the log that must be kept, where the store
+// has everything up to flushed durable: a leader keeps what its members still
+// need, within its budget of bytes.
+func (e *engine) Retain(flushed record.LSN) record.LSN {
+	keep := flushed + 1
+	return min(keep, e.reign.needs(e.env.Log.Bounds().End, e.o.RetainBytesMax))
+}
