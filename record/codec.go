@@ -11,19 +11,20 @@ import (
 
 // A record is a msgpack array of ten:
 //
-//	0  format     uint, 1
-//	1  origin     uint, Origin.ID
-//	2  incarnation uint, Origin.Incarnation
-//	3  seq        uint
-//	4  time       uint, HLC
-//	5  term       uint
-//	6  request    nil, or array of 2: client, seq
-//	7  deps       array of 3n: id, incarnation, seq, sorted
-//	8  context    nil, or array of 2: prefix (as deps), dots (as deps)
-//	9  mutations  array of 7n: table, op, kind, expires, key, field, value
+//	0  format       uint, 1
+//	1  origin       uint, Origin.ID
+//	2  incarnation  uint, Origin.Incarnation
+//	3  seq          uint, not 0
+//	4  time         uint, HLC
+//	5  term         uint
+//	6  request      nil for none, or array of 2: client, seq
+//	7  deps         array of 3n: id, incarnation, seq, sorted
+//	8  context      nil for none, or array of 2: prefix (as deps), dots (as deps)
+//	9  mutations    array of 7n: table, op, kind, expires, key, field, value
 //
-// Integers stand in their smallest form and nothing follows the array, so a
-// record has exactly one encoding. A reader refuses a format it does not know.
+// Integers and lengths stand in their smallest form and nothing follows the
+// array, so a record has exactly one encoding, and a reader refuses any other.
+// It refuses a format it does not know, too.
 const recordFormat = 1
 
 const recordFields = 10
@@ -41,7 +42,9 @@ type Encoder struct{ w *pack.Writer }
 // NewEncoder returns an encoder.
 func NewEncoder() *Encoder { return &Encoder{w: pack.NewWriter(nil)} }
 
-// Append appends the encoding of r to dst.
+// Append appends the encoding of r to dst. It does not check r: a record with
+// more than [MarksMax] marks or a batch that [Batch.Check] refuses has bytes
+// that [Decode] refuses.
 func (e *Encoder) Append(dst []byte, r *Record) []byte {
 	w := e.w
 	w.Reset(dst)
@@ -77,24 +80,22 @@ func (e *Encoder) Append(dst []byte, r *Record) []byte {
 
 // Decode reads one record from b into r, whose slices of mutations and deps are
 // used again if they are large enough. Keys, fields and values alias b.
+//
+// An error wraps [pack.ErrMalformed], [ErrTooLarge] or [ErrFormat], and leaves
+// r with what was read so far, which is worth nothing.
 func Decode(b []byte, r *Record) error {
 	if len(b) > RecordBytesMax {
-		return fmt.Errorf("record of %d bytes is more than %d", len(b), RecordBytesMax)
+		return fmt.Errorf("%w: record of %d bytes, at most %d", ErrTooLarge, len(b), RecordBytesMax)
 	}
 	rd := pack.NewReader(b)
 	rd.ArrayOf(recordFields)
-	if f := rd.Uint(); rd.Err() == nil && f != recordFormat {
-		return fmt.Errorf("record format %d: this version knows %d; upgrade this node", f, recordFormat)
+	if err := checkFormat(&rd, "record", recordFormat); err != nil {
+		return err
 	}
-	r.Origin = getOrigin(&rd)
-	r.Seq = rd.Uint()
+	r.Dot = getDot(&rd)
 	r.Time = version.Timestamp(rd.Uint())
 	r.Term = rd.Uint()
-	r.Request = RequestID{}
-	if !rd.Nil() {
-		rd.ArrayOf(2)
-		r.Request = RequestID{Client: rd.Uint(), Seq: rd.Uint()}
-	}
+	r.Request = getRequest(&rd)
 	r.Deps = getVector(&rd, r.Deps[:0])
 	r.Context = getSet(&rd)
 	r.Mutations = getMutations(&rd, r.Mutations[:0])
@@ -102,6 +103,35 @@ func Decode(b []byte, r *Record) error {
 		return fmt.Errorf("record: %w", err)
 	}
 	return nil
+}
+
+// checkFormat reads the number of a format, and refuses those of newer versions.
+func checkFormat(rd *pack.Reader, what string, known uint64) error {
+	if f := rd.Uint(); rd.Err() == nil && f != known {
+		return fmt.Errorf("%s: %w %d: this version knows %d; upgrade this node", what, ErrFormat, f, known)
+	}
+	return nil
+}
+
+// getDot reads the dot of a write, which must name one.
+func getDot(rd *pack.Reader) version.Dot {
+	d := version.Dot{Origin: getOrigin(rd), Seq: rd.Uint()}
+	if d.Origin.IsZero() || d.Seq == 0 {
+		rd.Fail("the dot names no write")
+	}
+	return d
+}
+
+func getRequest(rd *pack.Reader) RequestID {
+	if rd.Nil() {
+		return RequestID{}
+	}
+	rd.ArrayOf(2)
+	id := RequestID{Client: rd.Uint(), Seq: rd.Uint()}
+	if id == (RequestID{}) {
+		rd.Fail("a request that names none is a nil")
+	}
+	return id
 }
 
 func getMutations(rd *pack.Reader, ms []Mutation) []Mutation {
@@ -125,6 +155,7 @@ func getMutations(rd *pack.Reader, ms []Mutation) []Mutation {
 		}
 		if m.Op == 0 {
 			rd.Fail("mutation without an operation")
+			break
 		}
 		ms = append(ms, m)
 	}
@@ -191,7 +222,10 @@ func getSet(rd *pack.Reader) *version.Set {
 		rd.Fail("set is not whole")
 		return nil
 	}
-	for n /= 3; n > 0 && rd.Err() == nil; n-- {
+	if n /= 3; n > 0 {
+		s.Dots = make([]version.Dot, 0, n)
+	}
+	for ; n > 0 && rd.Err() == nil; n-- {
 		s.Dots = append(s.Dots, version.Dot{Origin: getOrigin(rd), Seq: rd.Uint()})
 	}
 	if rd.Err() == nil && !s.Valid() {

@@ -6,7 +6,8 @@ import (
 	"fmt"
 )
 
-// An entry travels, and stands in a log after that log's own frame header, as
+// EntryHeaderBytes is the length of what stands before a record's bytes where
+// an entry travels, or stands in a log after that log's own frame header:
 //
 //	 0  8  LSN, little endian
 //	 8  8  term of the log it comes from
@@ -29,14 +30,15 @@ func AppendEntry(dst []byte, e Entry) []byte {
 }
 
 // NextEntry reads the entry at the start of b, checks its sum, and returns what
-// follows it. The entry's bytes alias b.
+// follows it. The entry's bytes alias b. An error wraps [ErrInvalid] if b does
+// not hold the whole entry, or [ErrSum].
 func NextEntry(b []byte) (e Entry, rest []byte, err error) {
 	if len(b) < EntryHeaderBytes {
-		return Entry{}, nil, fmt.Errorf("entry header of %d bytes, %d left", EntryHeaderBytes, len(b))
+		return Entry{}, nil, fmt.Errorf("%w entry: a header of %d bytes, %d left", ErrInvalid, EntryHeaderBytes, len(b))
 	}
 	n := binary.LittleEndian.Uint32(b[16:])
 	if n > RecordBytesMax || int(n) > len(b)-EntryHeaderBytes {
-		return Entry{}, nil, fmt.Errorf("record of %d bytes claimed, %d left", n, len(b)-EntryHeaderBytes)
+		return Entry{}, nil, fmt.Errorf("%w entry: a record of %d bytes claimed, %d left", ErrInvalid, n, len(b)-EntryHeaderBytes)
 	}
 	e = Entry{
 		LSN:   LSN(binary.LittleEndian.Uint64(b)),

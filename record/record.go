@@ -61,14 +61,18 @@ const (
 // Valid reports whether k is a kind this version knows.
 func (k Kind) Valid() bool { return k < kindEnd }
 
-// Limits of what a log accepts; larger values are refused before they reach it.
+// Limits of what a log accepts; larger values are refused before they reach it
+// ([Mutation.Check], [Batch.Check]). A record within the others is within
+// RecordBytesMax.
 const (
 	KeyBytesMax    = 64 << 10
 	FieldBytesMax  = 64 << 10
 	ValueBytesMax  = 16 << 20 // the default; configurable downwards
-	MutationsMax   = 4096
-	RecordBytesMax = ValueBytesMax + 1<<20 // encoded, with keys and header
-	MarksMax       = 1 << 16               // marks of one vector, dots of one set
+	MutationsMax   = 4096     // of one batch, and of one record
+	ConditionsMax  = 4096     // of one batch
+	BatchBytesMax  = 16 << 20 // keys, fields and values of one batch's mutations
+	RecordBytesMax = BatchBytesMax + 1<<20
+	MarksMax       = 1 << 14 // marks of one vector, dots of one set
 )
 
 // Mutation is one change asked for.
@@ -149,7 +153,7 @@ type Condition struct {
 	Cell
 	Absent  bool        // the cell holds no value
 	Version version.Dot // the cell holds the value of this write
-	Value   []byte      // the cell holds these bytes; with HasValue
+	Value   []byte      // the cell holds these bytes; with Equal
 	Equal   bool        // Value is asked for
 }
 

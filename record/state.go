@@ -19,7 +19,8 @@ const versionFields = 8
 // SiblingsMax is how many versions one cell may hold.
 const SiblingsMax = 1 << 16
 
-// AppendState appends the encoding of s to dst.
+// AppendState appends the encoding of s to dst. Siblings must stand in the
+// order of their dots, and be at most [SiblingsMax].
 func (e *Encoder) AppendState(dst []byte, s *State) []byte {
 	w := e.w
 	w.Reset(dst)
@@ -42,12 +43,13 @@ func (e *Encoder) AppendState(dst []byte, s *State) []byte {
 }
 
 // DecodeState reads one state from b into s, whose slice of siblings is used
-// again if it is large enough. Values alias b.
+// again if it is large enough. Values alias b. An error wraps
+// [pack.ErrMalformed] or [ErrFormat].
 func DecodeState(b []byte, s *State) error {
 	rd := pack.NewReader(b)
 	rd.ArrayOf(3)
-	if f := rd.Uint(); rd.Err() == nil && f != stateFormat {
-		return fmt.Errorf("state format %d: this version knows %d; upgrade this node", f, stateFormat)
+	if err := checkFormat(&rd, "state", stateFormat); err != nil {
+		return err
 	}
 	s.Context = getSet(&rd)
 	s.Siblings = s.Siblings[:0]
@@ -57,7 +59,7 @@ func DecodeState(b []byte, s *State) error {
 	}
 	for n /= versionFields; n > 0 && rd.Err() == nil; n-- {
 		v := Version{
-			Dot:     version.Dot{Origin: getOrigin(&rd), Seq: rd.Uint()},
+			Dot:     getDot(&rd),
 			Time:    version.Timestamp(rd.Uint()),
 			Expires: version.Timestamp(rd.Uint()),
 			Kind:    Kind(rd.UintMax(uint64(kindEnd - 1))),
@@ -66,6 +68,7 @@ func DecodeState(b []byte, s *State) error {
 		}
 		if k := len(s.Siblings); k > 0 && s.Siblings[k-1].Compare(v.Dot) >= 0 {
 			rd.Fail("siblings are not in canonical order")
+			break
 		}
 		s.Siblings = append(s.Siblings, v)
 	}

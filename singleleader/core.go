@@ -93,6 +93,7 @@ type event struct {
 	session uint64
 	ack     stream.Ack
 	cut     stream.Cut
+	history topology.History // of the own log, with evCut
 	rule    quorum.Rule[topology.NodeID]
 	append  *stream.Append
 }

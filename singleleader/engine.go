@@ -227,8 +227,11 @@ func (e *engine) perform(a *ask, effects []effect) {
 			e.reign.changed()
 		case doCopy:
 			if err := e.env.Log.Copy(a.append.Entries[x.n:]...); err != nil {
-				e.fail(err)
 				a.answer.err = err
+				e.core.notCopied(e.env.Log.Bounds().End, e.env.Log.History().Last())
+				if !e.fullDisk(err) {
+					e.fail(err)
+				}
 			}
 		case doTail:
 			a.answer.tail = x.tail

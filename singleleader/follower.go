@@ -63,11 +63,20 @@ func (c *core) cut(ev event) {
 		c.follow.agreed = true
 	case to.LSN > c.end || to.LSN == c.end && to.Term >= c.lastTerm:
 		c.refuse(topology.ErrMalformed, "entry %d of term %d is not behind our tail", to.LSN, to.Term)
-	case to.LSN == c.end: // an older term ended there: look one entry further back
-		c.doCut(to.LSN - 1)
 	default:
-		c.doCut(to.LSN)
+		c.doCut(before(ev.history, to))
 	}
+}
+
+// before returns the newest LSN at or below to that may be the leader's: up to
+// there the leader's log has no term above to.Term, so ours must have none.
+func before(own topology.History, to stream.Place) record.LSN {
+	for _, t := range own {
+		if t.Term > to.Term && t.Start <= to.LSN {
+			return t.Start - 1
+		}
+	}
+	return to.LSN
 }
 
 func (c *core) doCut(to record.LSN) {
@@ -119,4 +128,10 @@ func (c *core) take(ev event) {
 	c.follow.end = max(c.follow.end, a.End)
 	c.follow.round = max(c.follow.round, a.Round)
 	c.advanceApply()
+}
+
+// notCopied: the log did not take the entries; the stream must begin again.
+func (c *core) notCopied(end record.LSN, term uint64) {
+	c.end, c.lastTerm = end, term
+	c.follow.session, c.follow.agreed = 0, false
 }

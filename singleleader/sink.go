@@ -121,7 +121,7 @@ func (k *sink) Cut(ctx context.Context, c stream.Cut) (stream.Tail, error) {
 		return stream.Tail{}, err
 	}
 	defer k.s.gate.leave()
-	a := k.ask(event{kind: evCut, cut: c})
+	a := k.ask(event{kind: evCut, cut: c, history: e.env.Log.History()})
 	switch {
 	case a.err != nil:
 		return stream.Tail{Term: e.group.Load().Term}, a.err

@@ -204,8 +204,11 @@ func (e *engine) append() {
 		err = fmt.Errorf("the log ends at %d, expected %d: somebody else writes it", end, at+record.LSN(len(p.group)))
 	}
 	if err != nil {
-		e.fail(err)
-		p.answerAll(p.group, e.errorOf("write", nil, topology.NotApplied, e.broken()))
+		if !e.fullDisk(err) {
+			e.fail(err)
+			err = e.broken()
+		}
+		p.answerAll(p.group, e.errorOf("write", nil, topology.NotApplied, err))
 		return
 	}
 	for _, w := range p.group {
@@ -217,4 +220,10 @@ func (e *engine) append() {
 	}
 	e.reign.wake()
 	e.perform(&ask{}, effects)
+}
+
+// fullDisk reports whether err says no more than that there is no room in the
+// log now: nothing was appended, and it may be tried again (C67).
+func (e *engine) fullDisk(err error) bool {
+	return errors.Is(err, topology.ErrDiskFull) && !errors.Is(err, topology.ErrFailed)
 }

@@ -8,45 +8,41 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of what a [Reader] accepts.
-const (
-	DepthMax    = 32      // nesting of arrays and maps in [Reader.Skip]
-	ElementsMax = 1 << 20 // values within one [Reader.Skip]
-)
-
 // ErrMalformed is the ground of every error of a [Reader].
 var ErrMalformed = errors.New("malformed msgpack")
 
 // Reader is a bounded cursor over one msgpack message. After the first error
 // every read returns a zero value, so a caller may read a whole shape and ask
-// Err, or Done, once. Slices it returns alias the message.
+// Err, or Done, once. Slices it returns alias the message. It is not safe for
+// concurrent use.
 type Reader struct {
 	b   []byte
-	off int
+	off int // len(b) once err is set: whoever finds a byte need not ask for the error
 	err error
 }
 
 // NewReader returns a cursor at the start of b, which it does not copy.
 func NewReader(b []byte) Reader { return Reader{b: b} }
 
-// Err returns the first error, with its offset.
+// Err returns the first error, with its offset. It wraps [ErrMalformed].
 func (r *Reader) Err() error { return r.err }
 
-// Rest returns what was not read yet.
+// Rest returns what was not read yet: nothing after an error.
 func (r *Reader) Rest() []byte { return r.b[r.off:] }
 
-// Offset returns how many bytes were read.
+// Offset returns how many bytes were read: all of them after an error.
 func (r *Reader) Offset() int { return r.off }
 
 // Done returns the first error, or an error if anything follows what was read.
 func (r *Reader) Done() error {
-	if r.err == nil && r.off != len(r.b) {
-		r.Fail(fmt.Sprintf("%d bytes after the end", len(r.b)-r.off))
+	if n := len(r.Rest()); n > 0 {
+		r.Fail(fmt.Sprintf("%d bytes after the end", n))
 	}
 	return r.err
 }
 
-// Fail records why at the current offset, unless an error is there already.
+// Fail makes why the error at the current offset, unless there is one already.
+// It is for callers that find a value of the right form and the wrong meaning.
 func (r *Reader) Fail(why string) {
 	if r.err == nil {
 		r.err = fmt.Errorf("%w at byte %d: %s", ErrMalformed, r.off, why)
@@ -56,11 +52,8 @@ func (r *Reader) Fail(why string) {
 
 // take returns the next n bytes, nil if they are not there.
 func (r *Reader) take(n int) []byte {
-	if r.err != nil {
-		return nil
-	}
 	if n < 0 || n > len(r.b)-r.off {
-		r.Fail(fmt.Sprintf("%d bytes claimed, %d left", n, len(r.b)-r.off))
+		r.Fail(fmt.Sprintf("%d bytes claimed, %d left", n, len(r.Rest())))
 		return nil
 	}
 	p := r.b[r.off : r.off+n : r.off+n]
@@ -68,8 +61,9 @@ func (r *Reader) take(n int) []byte {
 	return p
 }
 
+// byte returns the next byte, or one that begins no value.
 func (r *Reader) byte() byte {
-	if r.err == nil && r.off < len(r.b) {
+	if r.off < len(r.b) {
 		r.off++
 		return r.b[r.off-1]
 	}
@@ -77,12 +71,11 @@ func (r *Reader) byte() byte {
 	return 0xc1
 }
 
-func (r *Reader) big(n int) uint64 {
-	p := r.take(n)
-	if p == nil {
+// big is p as an integer, of 1, 2, 4 or 8 bytes; 0 for none.
+func big(p []byte) uint64 {
+	switch len(p) {
+	case 0:
 		return 0
-	}
-	switch n {
 	case 1:
 		return uint64(p[0])
 	case 2:
@@ -95,18 +88,25 @@ func (r *Reader) big(n int) uint64 {
 
 // Uint reads an unsigned integer in its smallest form.
 func (r *Reader) Uint() uint64 {
-	c := r.byte()
-	if c < 0x80 {
-		return uint64(c)
+	if r.off < len(r.b) && r.b[r.off] < 0x80 {
+		r.off++
+		return uint64(r.b[r.off-1])
 	}
+	return r.wide()
+}
+
+// wide reads an unsigned integer of more than one byte: 0xcc to 0xcf.
+func (r *Reader) wide() uint64 {
+	c := r.byte()
 	if c < 0xcc || c > 0xcf {
 		r.Fail(fmt.Sprintf("unsigned integer expected, found 0x%02x", c))
 		return 0
 	}
-	n := 1 << (c - 0xcc)
-	u := r.big(n)
-	if least := [...]uint64{0xcc: 0x80, 0xcd: 1 << 8, 0xce: 1 << 16, 0xcf: 1 << 32}[c]; u < least {
+	step := c - 0xcc
+	u := big(r.take(1 << step))
+	if u < [4]uint64{0x80, 1 << 8, 1 << 16, 1 << 32}[step] {
 		r.Fail("integer not in its smallest form")
+		return 0
 	}
 	return u
 }
@@ -123,30 +123,23 @@ func (r *Reader) UintMax(most uint64) uint64 {
 
 // Int reads a signed integer in its smallest form.
 func (r *Reader) Int() int64 {
-	if r.off < len(r.b) {
-		switch c := r.b[r.off]; {
-		case c >= 0xe0:
-			r.off++
-			return int64(int8(c))
-		case c >= 0xd0 && c <= 0xd3:
-			return r.negative()
-		}
+	if r.off == len(r.b) || r.b[r.off] < 0xd0 {
+		return int64(r.UintMax(math.MaxInt64))
 	}
-	u := r.Uint()
-	if u > math.MaxInt64 {
-		r.Fail("integer too large")
+	c := r.byte()
+	if c >= 0xe0 {
+		return int64(int8(c))
+	}
+	if c > 0xd3 {
+		r.Fail(fmt.Sprintf("integer expected, found 0x%02x", c))
 		return 0
 	}
-	return int64(u)
-}
-
-func (r *Reader) negative() int64 {
-	n := 1 << (r.byte() - 0xd0)
-	u := r.big(n)
-	i := int64(u<<(64-8*n)) >> (64 - 8*n)
-	most := map[int]int64{1: -33, 2: math.MinInt8 - 1, 4: math.MinInt16 - 1, 8: math.MinInt32 - 1}[n]
-	if r.err == nil && i > most {
+	step := c - 0xd0
+	unused := 64 - 8<<step // bits
+	i := int64(big(r.take(1<<step))<<unused) >> unused
+	if i > [4]int64{-33, math.MinInt8 - 1, math.MinInt16 - 1, math.MinInt32 - 1}[step] {
 		r.Fail("integer not in its smallest form")
+		return 0
 	}
 	return i
 }
@@ -166,7 +159,7 @@ func (r *Reader) Bool() bool {
 
 // Nil reads a nil if one is next, and reports whether it was.
 func (r *Reader) Nil() bool {
-	if r.err == nil && r.off < len(r.b) && r.b[r.off] == 0xc0 {
+	if r.off < len(r.b) && r.b[r.off] == 0xc0 {
 		r.off++
 		return true
 	}
@@ -197,9 +190,29 @@ func (r *Reader) BinMax(most int) []byte {
 	return b
 }
 
-// String reads a string, which must be UTF-8. It is a copy.
-func (r *Reader) String() string {
-	b := r.str()
+// Str reads a string, which must be UTF-8. It is a copy.
+func (r *Reader) Str() string { return r.StrMax(math.MaxInt) }
+
+// StrMax reads a string of at most most bytes, which must be UTF-8. It is a copy.
+func (r *Reader) StrMax(most int) string {
+	var n int
+	switch c := r.byte(); {
+	case c&0xe0 == 0xa0:
+		n = int(c & 0x1f)
+	case c >= 0xd9 && c <= 0xdb:
+		if n = r.length(c - 0xd9); n < 32 {
+			r.Fail("string length not in its smallest form")
+			return ""
+		}
+	default:
+		r.Fail(fmt.Sprintf("string expected, found 0x%02x", c))
+		return ""
+	}
+	if n > most {
+		r.Fail(fmt.Sprintf("string of %d bytes is more than %d", n, most))
+		return ""
+	}
+	b := r.take(n)
 	if !utf8.Valid(b) {
 		r.Fail("string is not UTF-8")
 		return ""
@@ -207,42 +220,11 @@ func (r *Reader) String() string {
 	return string(b)
 }
 
-// StringMax reads a string of at most most bytes.
-func (r *Reader) StringMax(most int) string {
-	s := r.String()
-	if len(s) > most {
-		r.Fail(fmt.Sprintf("string of %d bytes is more than %d", len(s), most))
-		return ""
-	}
-	return s
-}
-
-func (r *Reader) str() []byte {
-	c := r.byte()
-	switch {
-	case c&0xe0 == 0xa0:
-		return r.take(int(c & 0x1f))
-	case c >= 0xd9 && c <= 0xdb:
-		n := r.length(c - 0xd9)
-		if n < 32 {
-			r.Fail("string length not in its smallest form")
-		}
-		return r.take(n)
-	}
-	r.Fail(fmt.Sprintf("string expected, found 0x%02x", c))
-	return nil
-}
-
-// length reads a length of 1, 2 or 4 bytes (step 0, 1, 2) in its smallest form,
-// no more than what remains.
+// length reads a length of 1, 2 or 4 bytes (step 0, 1, 2) in its smallest form.
 func (r *Reader) length(step byte) int {
-	u := r.big(1 << step)
+	u := big(r.take(1 << step))
 	if step > 0 && u < 1<<(4<<step) {
 		r.Fail("length not in its smallest form")
-		return 0
-	}
-	if r.err == nil && u > uint64(len(r.b)-r.off) {
-		r.Fail(fmt.Sprintf("%d claimed, %d bytes left", u, len(r.b)-r.off))
 		return 0
 	}
 	return int(u)
@@ -273,6 +255,8 @@ func (r *Reader) ArrayMax(most int) int {
 	return n
 }
 
+// elements reads the header of a container whose elements take at least least
+// bytes each: in the byte fix, or after wide or wide+1.
 func (r *Reader) elements(fix, wide byte, least int) int {
 	c := r.byte()
 	var n uint64
@@ -280,7 +264,7 @@ func (r *Reader) elements(fix, wide byte, least int) int {
 	case c&0xf0 == fix:
 		n = uint64(c & 0x0f)
 	case c == wide || c == wide+1:
-		n = r.big(2 << (c - wide))
+		n = big(r.take(2 << (c - wide)))
 		if n < 16 || c == wide+1 && n < 1<<16 {
 			r.Fail("length not in its smallest form")
 			return 0
@@ -289,20 +273,9 @@ func (r *Reader) elements(fix, wide byte, least int) int {
 		r.Fail(fmt.Sprintf("header 0x%02x expected, found 0x%02x", fix, c))
 		return 0
 	}
-	if r.err == nil && n > uint64((len(r.b)-r.off)/least) {
-		r.Fail(fmt.Sprintf("%d elements claimed, %d bytes left", n, len(r.b)-r.off))
+	if rest := len(r.Rest()); n > uint64(rest/least) {
+		r.Fail(fmt.Sprintf("%d elements claimed, %d bytes left", n, rest))
 		return 0
 	}
 	return int(n)
-}
-
-// Skip reads one whole value of any form, within [DepthMax] and [ElementsMax],
-// and returns its bytes, which alias the message.
-func (r *Reader) Skip() []byte {
-	from, budget := r.off, ElementsMax
-	r.skip(DepthMax, &budget)
-	if r.err != nil {
-		return nil
-	}
-	return r.b[from:r.off:r.off]
 }

@@ -1,0 +1,237 @@
+package singleleader
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/triad-kv/triad/control/static"
+	"github.com/triad-kv/triad/internal/home"
+	"github.com/triad-kv/triad/internal/members"
+	"github.com/triad-kv/triad/internal/store"
+	"github.com/triad-kv/triad/internal/transport"
+	"github.com/triad-kv/triad/internal/wal"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+// testCluster is a group on the real log, transport and store, over loopback
+// and a file system in memory that can crash.
+type testCluster struct {
+	t     testing.TB
+	first topology.NodeID
+	list  []topology.Member
+	opts  Options
+	nodes map[topology.NodeID]*testNode
+	dial  func(from, to topology.NodeID) bool // whether a connection may be made
+	wal   wal.Options
+}
+
+// testNode is one node; what is on fs survives it.
+type testNode struct {
+	*engine
+	c      *testCluster
+	id     topology.NodeID
+	fs     vfs.FS
+	dir    string
+	home   *home.Home
+	log    *wal.Log
+	store  topology.Store
+	side   *home.Sidelog
+	cancel context.CancelFunc
+	done   chan error
+}
+
+func newCluster(t testing.TB, o Options, ids ...topology.NodeID) *testCluster {
+	c := &testCluster{t: t, first: ids[0], opts: o, nodes: map[topology.NodeID]*testNode{}}
+	c.wal = wal.Options{SegmentBytes: 256 << 10}
+	c.opts.RetryEvery = 10 * time.Millisecond
+	c.opts.Stream.HeartbeatEvery = 10 * time.Millisecond
+	for _, id := range ids {
+		c.list = append(c.list, topology.Member{ID: id, Addr: freeAddr(t)})
+	}
+	for _, id := range ids {
+		c.nodes[id] = &testNode{c: c, id: id, fs: vfs.NewCrashableMem(), dir: "/" + string(id)}
+	}
+	t.Cleanup(func() {
+		for _, n := range c.nodes {
+			n.stop()
+		}
+	})
+	return c
+}
+
+func freeAddr(t testing.TB) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func (c *testCluster) start(ids ...topology.NodeID) {
+	c.t.Helper()
+	for _, id := range ids {
+		c.nodes[id].start()
+	}
+}
+
+func (c *testCluster) startAll() {
+	for _, m := range c.list {
+		c.start(m.ID)
+	}
+}
+
+func testLogger(id topology.NodeID) *slog.Logger {
+	if os.Getenv("TRIAD_TEST_LOG") == "" {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", id)
+}
+
+func (n *testNode) start() {
+	t, c := n.c.t, n.c
+	t.Helper()
+	var err error
+	logger := testLogger(n.id)
+	n.home, err = home.Open(home.Options{FS: n.fs, Dir: n.dir, Cluster: "test", Node: n.id, Logger: logger})
+	require.NoError(t, err)
+	if _, known := n.home.Cluster(); !known {
+		require.NoError(t, n.home.Adopt([16]byte{1}))
+	}
+	id, _ := n.home.Cluster()
+	o := c.wal
+	o.FS, o.Cluster, o.Node, o.Logger = n.fs, id, n.id, logger
+	o.Dir, err = n.home.Place("log")
+	require.NoError(t, err)
+	n.log, err = wal.Open(o)
+	require.NoError(t, err)
+	n.store = store.NewMemory()
+	dir, err := n.home.Place("store")
+	require.NoError(t, err)
+	p, err := store.Open(store.Options{FS: n.fs, Dir: dir, Logger: logger, MemTableBytes: 1 << 20})
+	require.NoError(t, err)
+	n.store = p
+	n.side = n.home.Sidelog()
+	list, err := members.New(n.id, c.list)
+	require.NoError(t, err)
+	n.run(p, list, logger)
+}
+
+func (n *testNode) run(p *store.Pebble, list *members.List, logger *slog.Logger) {
+	t, c := n.c.t, n.c
+	self, _ := topology.View{Members: c.list}.Find(n.id)
+	ln, err := net.Listen("tcp", self.Addr)
+	require.NoError(t, err)
+	tr, err := transport.New(transport.Config{
+		Self: n.id, Life: n.home.Life(), Identity: n.home, Listener: ln, Membership: list, Logger: logger,
+		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
+			for _, m := range c.list {
+				if m.Addr == addr && c.dial != nil && !c.dial(n.id, m.ID) {
+					return nil, fmt.Errorf("%s is cut off", addr)
+				}
+			}
+			return (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+		},
+	})
+	require.NoError(t, err)
+	ctl, err := static.New(static.Options{Leader: c.first})(topology.ControlEnv{Self: n.id, Stable: n.home, Transport: tr, Membership: list, Logger: logger})
+	require.NoError(t, err)
+	eng, err := New(c.opts)(topology.Env{
+		Self: n.id, Life: n.home.Life(), Log: n.log, Store: n.store, Stable: n.home, Sidelog: n.side,
+		Transport: tr, Membership: list, Control: ctl, Clock: version.NewClock(nil, 0), Logger: logger,
+	})
+	require.NoError(t, err)
+	n.engine = eng.(*engine)
+	var ctx context.Context
+	ctx, n.cancel = context.WithCancel(context.Background())
+	n.done = make(chan error, 1)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return n.log.Run(ctx) })
+	g.Go(func() error { return tr.Run(ctx) })
+	g.Go(func() error { return ctl.Run(ctx) })
+	g.Go(func() error { return eng.Run(ctx) })
+	go func() {
+		err := g.Wait()
+		_ = n.log.Close()
+		_ = p.Close()
+		_ = n.home.Close()
+		n.done <- err
+	}()
+}
+
+// stop ends the node in order.
+func (n *testNode) stop() {
+	if n.cancel == nil {
+		return
+	}
+	n.cancel()
+	<-n.done
+	n.cancel = nil
+}
+
+// crash ends the node; what was not synced is gone.
+func (n *testNode) crash() {
+	fs := n.fs.(*vfs.MemFS).CrashClone(vfs.CrashCloneCfg{})
+	n.stop()
+	n.fs = fs
+}
+
+func (n *testNode) put(key, value string, o ...topology.WriteOptions) (topology.Receipt, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	var w topology.WriteOptions
+	if len(o) > 0 {
+		w = o[0]
+	}
+	return n.Write(ctx, record.Batch{Mutations: []record.Mutation{{
+		Table: record.TableDefault, Key: []byte(key), Op: record.OpPut, Kind: record.KindBytes, Value: []byte(value),
+	}}}, w)
+}
+
+func (n *testNode) get(key string, o ...topology.ReadOptions) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	var ro topology.ReadOptions
+	if len(o) > 0 {
+		ro = o[0]
+	}
+	r, err := n.Read(ctx, record.TableDefault, []byte(key), ro)
+	if err != nil {
+		return "", err
+	}
+	return string(r.Cells[0].Value), nil
+}
+
+// eventually polls a condition with a deadline.
+func eventually(t testing.TB, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !f(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+func (c *testCluster) leads(id topology.NodeID) {
+	c.t.Helper()
+	eventually(c.t, string(id)+" leads", func() bool {
+		s := c.nodes[id].Status()
+		return s.Role == topology.RoleLeader && s.Commit >= 1
+	})
+}
+
+func (c *testCluster) applied(lsn record.LSN, ids ...topology.NodeID) {
+	c.t.Helper()
+	for _, id := range ids {
+		eventually(c.t, fmt.Sprintf("%s shows %d", id, lsn), func() bool { return c.nodes[id].Status().Applied >= lsn })
+	}
+}
