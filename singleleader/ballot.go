@@ -27,7 +27,10 @@ const forcedStep = 1 << 10
 
 // ballot makes terms: it keeps what was accepted, asks and tells the others,
 // and starts a term here.
-type ballot struct{ e *engine }
+type ballot struct {
+	e   *engine
+	one gate // one promotion at a time
+}
 
 // standing is what a node finds at its start.
 type standing struct {
@@ -164,22 +167,40 @@ func (b *ballot) stand(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		var leads bool
-		b.e.turn.call(func() { leads = b.e.core.role == leader })
-		if !leads && b.e.group.Load().Leader == b.e.env.Self {
-			_, err := b.promote(ctx, false)
-			if err != nil && ctx.Err() == nil && err.Error() != told {
-				told = err.Error()
-				b.e.log.Warn("this node is named leader and can not start a term", "reason", err)
-			}
+		if err := b.resume(ctx); err != nil && ctx.Err() == nil && err.Error() != told {
+			told = err.Error()
+			b.e.log.Warn("this node is named leader and can not start a term", "reason", err)
 		}
 		t.Reset(b.e.o.RetryEvery)
 	}
 }
 
+// resume starts a term if this node is named leader and does not lead.
+func (b *ballot) resume(ctx context.Context) error {
+	if b.e.group.Load().Leader != b.e.env.Self {
+		return nil
+	}
+	if err := b.one.enter(ctx); err != nil {
+		return err
+	}
+	defer b.one.leave()
+	var leads bool
+	b.e.turn.call(func() { leads = b.e.core.role == leader })
+	if leads || b.e.group.Load().Leader != b.e.env.Self {
+		return nil
+	}
+	_, err := b.promote(ctx, false)
+	return err
+}
+
 // Promote implements topology.Promoter.
 func (e *engine) Promote(ctx context.Context, force bool) (topology.Promotion, error) {
-	p, err := e.ballot.promote(ctx, force)
+	var p topology.Promotion
+	err := e.ballot.one.enter(ctx)
+	if err == nil {
+		p, err = e.ballot.promote(ctx, force)
+		e.ballot.one.leave()
+	}
 	if err != nil {
 		var te *topology.Error
 		if !errors.As(err, &te) {
@@ -189,17 +210,19 @@ func (e *engine) Promote(ctx context.Context, force bool) (topology.Promotion, e
 	return p, err
 }
 
-// promote polls, tells, checks and starts a new term here (K2).
+// promote polls, tells, checks and starts a new term here (K2). The caller has
+// entered one.
 func (b *ballot) promote(ctx context.Context, force bool) (topology.Promotion, error) {
 	e := b.e
 	if e.resync.Load() && !force {
 		return topology.Promotion{}, fmt.Errorf("%w: this node waits for a snapshot: its own log and store do not fit together", topology.ErrUnavailable)
 	}
+	view, _ := e.env.Membership.View()
 	polled := b.askAll(ctx, methodPoll, nil)
 	latest, top := newest(polled, *e.group.Load())
 	next := succeed(latest, polled)
 	next.Leader, next.Life, next.Term = e.env.Self, e.env.Life, top+1
-	first := top == 0 && latest.Term == 1 && latest.Leader == e.env.Self
+	first := !force && top == 0 && latest.Term == 1 && latest.Leader == e.env.Self
 	if force {
 		next.Term = top + forcedStep
 	}
@@ -219,6 +242,9 @@ func (b *ballot) promote(ctx context.Context, force bool) (topology.Promotion, e
 			life = r.Life
 		}
 		next.Lives = append(next.Lives, life)
+	}
+	if first && len(polled) < len(view.Members) && time.Since(e.since) < e.o.CallTimeout {
+		return topology.Promotion{}, fmt.Errorf("%w: waiting for the other members before the first term, %v at most", topology.ErrUnavailable, e.o.CallTimeout)
 	}
 	if !force && !first {
 		if err := electable(latest, e.env.Self, polled); err != nil {

@@ -54,7 +54,7 @@ type testNode struct {
 func newCluster(t testing.TB, o Options, ids ...topology.NodeID) *testCluster {
 	c := &testCluster{t: t, first: ids[0], opts: o, nodes: map[topology.NodeID]*testNode{}}
 	c.wal = wal.Options{SegmentBytes: 256 << 10}
-	c.opts.RetryEvery = 10 * time.Millisecond
+	c.opts.RetryEvery, c.opts.CallTimeout = 10*time.Millisecond, time.Second
 	c.opts.Stream.HeartbeatEvery = 10 * time.Millisecond
 	for _, id := range ids {
 		c.list = append(c.list, topology.Member{ID: id, Addr: freeAddr(t)})

@@ -109,6 +109,7 @@ const (
 	doStepDown                       // stop leading: what is not committed ends Unknown
 	doPersist                        // make term and node durable, then tell evAccepted
 	doTail                           // tell the sender tail
+	doKeep                           // before a snapshot replaces the log, export what is behind lsn
 	doTruncate                       // export and drop what is behind lsn, then tell evTruncated
 	doCopy                           // copy the entries of the append from index n on
 	doRefuse                         // end the stream with err

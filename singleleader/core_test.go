@@ -182,6 +182,8 @@ func storyEffect(x effect) string {
 			s = ", only a snapshot helps"
 		}
 		return fmt.Sprintf("tell tail %d@%d in term %d%s\n", x.tail.Last.LSN, x.tail.Last.Term, x.tail.Term, s)
+	case doKeep:
+		return fmt.Sprintf("export what is behind %d before a snapshot replaces it\n", x.lsn)
 	case doTruncate:
 		return fmt.Sprintf("export and cut behind %d\n", x.lsn)
 	case doCopy:

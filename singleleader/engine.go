@@ -57,7 +57,7 @@ func open(env topology.Env, o Options) (*engine, error) {
 	e.pending = newPending(o.PendingBytesMax)
 	e.sinks = newSinks(e)
 	e.reign = newReign(e)
-	e.ballot = &ballot{e: e}
+	e.ballot = &ballot{e: e, one: newGate()}
 	if err := e.recover(); err != nil {
 		return nil, err
 	}
@@ -235,6 +235,8 @@ func (e *engine) perform(a *ask, effects []effect) {
 			}
 		case doTail:
 			a.answer.tail = x.tail
+		case doKeep:
+			a.answer.keep, a.answer.cutTo = true, x.lsn
 		case doRefuse:
 			a.answer.err = x.err
 		case doPersist:

@@ -85,6 +85,7 @@ func (c *core) doCut(to record.LSN) {
 		c.do(effect{kind: doTruncate, lsn: to})
 	case c.async:
 		c.tail(true)
+		c.do(effect{kind: doKeep, lsn: to})
 	default:
 		c.refuse(topology.ErrConflict, "the leader of term %d lacks entry %d, which is applied here up to %d: it must not be cut; run failover to a node that holds it", c.term, to+1, max(c.applied, c.commit))
 	}

@@ -27,7 +27,11 @@ func (k *sink) Install(ctx context.Context, o stream.Offer, st topology.Stage) (
 		return stream.Tail{}, fmt.Errorf("%w: a snapshot at entry %d would take back what is applied here up to %d", topology.ErrConflict, o.LSN, e.applier.applied())
 	}
 	why := fmt.Sprintf("a snapshot of term %d at entry %d replaced the log", o.Term, o.LSN)
-	if err := e.export(ctx, e.applier.applied(), why); err != nil {
+	from := e.applier.applied()
+	if k.parts != 0 {
+		from = min(from, k.parts)
+	}
+	if err := e.export(ctx, max(from, e.env.Log.Bounds().First-1), why); err != nil {
 		return stream.Tail{}, err
 	}
 	if err := e.env.Stable.Save(stableInstall, encodeInstall(o.LSN, o.History)); err != nil {

@@ -72,13 +72,14 @@ type sink struct {
 	term    atomic.Uint64 // agreed in this term, 0 before
 	round   atomic.Uint64
 	match   atomic.Uint64 // our log is the leader's up to here
+	parts   record.LSN    // a snapshot takes back what is behind it; 0 for nothing
 	answer  answer
 }
 
 // ask lets the core judge an event of this stream.
 func (k *sink) ask(ev event) *answer {
 	a := &k.answer
-	a.tail, a.persist, a.truncate, a.cutTo, a.err = stream.Tail{}, false, false, 0, nil
+	*a = answer{done: a.done}
 	ev.session = k.session
 	k.s.e.turn.ask(ev, a)
 	return a
@@ -127,6 +128,8 @@ func (k *sink) Cut(ctx context.Context, c stream.Cut) (stream.Tail, error) {
 		return stream.Tail{Term: e.group.Load().Term}, a.err
 	case a.truncate:
 		return k.rewind(ctx, a.cutTo, fmt.Sprintf("the log of the leader of term %d parts from ours after entry %d", c.Term, a.cutTo))
+	case a.keep:
+		k.parts = a.cutTo
 	case c.To == c.Asked:
 		k.match.Store(uint64(c.To.LSN))
 		k.term.Store(c.Term)

@@ -42,6 +42,7 @@ type answer struct {
 	tail     stream.Tail
 	persist  bool
 	truncate bool
+	keep     bool
 	cutTo    record.LSN
 	err      error
 	done     chan struct{}
