@@ -155,6 +155,9 @@ func (e *engine) Run(ctx context.Context) error {
 	})
 	err := g.Wait()
 	reason := topology.ErrClosed
+	if broken := e.broken(); broken != nil {
+		reason = broken
+	}
 	e.turn.call(func() { e.pending.stop(e, reason) })
 	if errors.Is(err, context.Canceled) {
 		err = nil
