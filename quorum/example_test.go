@@ -37,7 +37,7 @@ func ExampleRule_Commit() {
 func ExampleNewRule_impossible() {
 	_, err := quorum.NewRule(quorum.First(2), "a", []string{"a", "b"})
 	fmt.Println(err)
-	fmt.Println(errors.Is(err, quorum.ErrInvalid))
+	fmt.Println(errors.Is(err, quorum.ErrPolicy))
 	// Output:
 	// invalid sync policy: first 2 led by a: 2 are needed besides the leader, 1 are listed
 	// true

@@ -15,10 +15,10 @@ type SyntaxError struct {
 }
 
 func (e *SyntaxError) Error() string {
-	return fmt.Sprintf("%v %q: column %d: %s", ErrInvalid, e.Input, e.Offset+1, e.Why)
+	return fmt.Sprintf("%v %q: column %d: %s", ErrPolicy, e.Input, e.Offset+1, e.Why)
 }
 
-func (e *SyntaxError) Unwrap() error { return ErrInvalid }
+func (e *SyntaxError) Unwrap() error { return ErrPolicy }
 
 // Parse reads a policy as configurations spell it:
 //

@@ -14,9 +14,9 @@ const (
 	NameBytesMax = 63 // of one node's name
 )
 
-// ErrInvalid is the ground of every error of this package: a policy that means
+// ErrPolicy is the ground of every error of this package: a policy that means
 // nothing, or one that its leader and voters cannot keep.
-var ErrInvalid = errors.New("invalid sync policy")
+var ErrPolicy = errors.New("invalid sync policy")
 
 // Kind says how a policy counts.
 type Kind uint8
@@ -65,30 +65,30 @@ func Any(k int, of ...string) Policy { return Policy{Kind: KindAny, K: k, Of: of
 func All() Policy { return Policy{Kind: KindAll} }
 
 // Validate checks what can be checked without knowing the voters. Its errors
-// wrap [ErrInvalid].
+// wrap [ErrPolicy].
 func (p Policy) Validate() error {
 	switch p.Kind {
 	case KindAsync:
 		if len(p.Of) > 0 {
-			return fmt.Errorf("%w: async waits for nobody, and takes no list", ErrInvalid)
+			return fmt.Errorf("%w: async waits for nobody, and takes no list", ErrPolicy)
 		}
 		fallthrough
 	case KindAll:
 		if p.K != 0 {
-			return fmt.Errorf("%w: %v takes no number, %d given", ErrInvalid, p.Kind, p.K)
+			return fmt.Errorf("%w: %v takes no number, %d given", ErrPolicy, p.Kind, p.K)
 		}
 	case KindFirst, KindAny:
 		if p.K < 1 {
-			return fmt.Errorf("%w: %v %d: at least 1", ErrInvalid, p.Kind, p.K)
+			return fmt.Errorf("%w: %v %d: at least 1", ErrPolicy, p.Kind, p.K)
 		}
 		if p.K >= MembersMax {
-			return fmt.Errorf("%w: %v %d: at most %d", ErrInvalid, p.Kind, p.K, MembersMax-1)
+			return fmt.Errorf("%w: %v %d: at most %d", ErrPolicy, p.Kind, p.K, MembersMax-1)
 		}
 		if len(p.Of) > 0 && p.K > len(p.Of) {
-			return fmt.Errorf("%w: %v %d of a list of %d", ErrInvalid, p.Kind, p.K, len(p.Of))
+			return fmt.Errorf("%w: %v %d of a list of %d", ErrPolicy, p.Kind, p.K, len(p.Of))
 		}
 	default:
-		return fmt.Errorf("%w: %v", ErrInvalid, p.Kind)
+		return fmt.Errorf("%w: %v", ErrPolicy, p.Kind)
 	}
 	return checkNames("list", p.Of)
 }
@@ -97,14 +97,14 @@ func (p Policy) Validate() error {
 // a policy's text could not hold.
 func checkNames[N ~string](what string, names []N) error {
 	if len(names) > MembersMax {
-		return fmt.Errorf("%w: %s of %d nodes, at most %d", ErrInvalid, what, len(names), MembersMax)
+		return fmt.Errorf("%w: %s of %d nodes, at most %d", ErrPolicy, what, len(names), MembersMax)
 	}
 	for i, n := range names {
 		if !validName(string(n)) {
-			return fmt.Errorf("%w: %s: %q is no name of a node", ErrInvalid, what, n)
+			return fmt.Errorf("%w: %s: %q is no name of a node", ErrPolicy, what, n)
 		}
 		if slices.Contains(names[:i], n) {
-			return fmt.Errorf("%w: %s: %s stands in it twice", ErrInvalid, what, n)
+			return fmt.Errorf("%w: %s: %s stands in it twice", ErrPolicy, what, n)
 		}
 	}
 	return nil

@@ -47,10 +47,10 @@ func TestValidateRefusesWhatMeansNothing(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := c.p.Validate()
-			require.ErrorIs(t, err, quorum.ErrInvalid)
+			require.ErrorIs(t, err, quorum.ErrPolicy)
 			require.ErrorContains(t, err, c.why)
 			_, err = c.p.MarshalText()
-			require.ErrorIs(t, err, quorum.ErrInvalid)
+			require.ErrorIs(t, err, quorum.ErrPolicy)
 		})
 	}
 }
@@ -124,7 +124,7 @@ func TestParseSaysWhereAndWhy(t *testing.T) {
 			p, err := quorum.Parse(c.in)
 			var at *quorum.SyntaxError
 			require.ErrorAs(t, err, &at)
-			require.ErrorIs(t, err, quorum.ErrInvalid)
+			require.ErrorIs(t, err, quorum.ErrPolicy)
 			require.Equal(t, quorum.SyntaxError{Input: c.in, Offset: c.offset, Why: c.why}, *at)
 			require.Equal(t, quorum.Policy{}, p)
 		})
@@ -169,7 +169,7 @@ func TestPolicyStandsInADocumentAsItsText(t *testing.T) {
 	require.Equal(t, quorum.First(1, "b", "c"), back["sync"])
 
 	kept := map[string]*quorum.Policy{"sync": {Kind: quorum.KindAll}}
-	require.ErrorIs(t, json.Unmarshal([]byte(`{"sync":"some 1"}`), &kept), quorum.ErrInvalid)
+	require.ErrorIs(t, json.Unmarshal([]byte(`{"sync":"some 1"}`), &kept), quorum.ErrPolicy)
 }
 
 func TestEqualTellsPoliciesApart(t *testing.T) {

@@ -14,7 +14,7 @@ type Rule[N ~string] struct {
 }
 
 // NewRule returns the rule of p for leader, who must be one of voters. Its
-// errors wrap [ErrInvalid]: a policy that is not valid; a leader that is no
+// errors wrap [ErrPolicy]: a policy that is not valid; a leader that is no
 // voter; a voter given twice; a listed node that is no voter; fewer listed
 // nodes than the policy needs besides the leader.
 //
@@ -29,19 +29,19 @@ func NewRule[N ~string](p Policy, leader N, voters []N) (Rule[N], error) {
 		return none, err
 	}
 	if !slices.Contains(voters, leader) {
-		return none, fmt.Errorf("%w: %v: the leader %q is none of the voters %v", ErrInvalid, p, leader, voters)
+		return none, fmt.Errorf("%w: %v: the leader %q is none of the voters %v", ErrPolicy, p, leader, voters)
 	}
 	members := []N{leader}
 	for _, n := range listed(p, voters) {
 		if !slices.Contains(voters, n) {
-			return none, fmt.Errorf("%w: %v: %s is none of the voters %v", ErrInvalid, p, n, voters)
+			return none, fmt.Errorf("%w: %v: %s is none of the voters %v", ErrPolicy, p, n, voters)
 		}
 		if n != leader {
 			members = append(members, n)
 		}
 	}
 	if others := len(members) - 1; p.K > others {
-		return none, fmt.Errorf("%w: %v led by %s: %d are needed besides the leader, %d are listed", ErrInvalid, p, leader, p.K, others)
+		return none, fmt.Errorf("%w: %v led by %s: %d are needed besides the leader, %d are listed", ErrPolicy, p, leader, p.K, others)
 	}
 	switch p.Kind {
 	case KindAsync:

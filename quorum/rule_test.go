@@ -74,11 +74,11 @@ func TestRuleRefusesWhatItsGroupCannotKeep(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, err := quorum.NewRule(c.policy, c.leader, c.voters)
-			require.ErrorIs(t, err, quorum.ErrInvalid)
+			require.ErrorIs(t, err, quorum.ErrPolicy)
 			require.ErrorContains(t, err, c.why)
 			require.Zero(t, r)
 			set, err := quorum.Set(c.policy, c.leader, c.voters)
-			require.ErrorIs(t, err, quorum.ErrInvalid)
+			require.ErrorIs(t, err, quorum.ErrPolicy)
 			require.Nil(t, set)
 		})
 	}
@@ -89,7 +89,7 @@ func TestRuleTakesAsManyMembersAsItsLimit(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, quorum.MembersMax, r.Len())
 	_, err = quorum.NewRule(quorum.Any(63), "n0", names(65))
-	require.ErrorIs(t, err, quorum.ErrInvalid)
+	require.ErrorIs(t, err, quorum.ErrPolicy)
 }
 
 func TestZeroRuleCommitsNothing(t *testing.T) {
@@ -156,7 +156,7 @@ func rules() *rapid.Generator[quorum.Rule[string]] {
 		}
 		r, err := quorum.NewRule(p, leader, voters)
 		if p.K > others {
-			require.ErrorIs(t, err, quorum.ErrInvalid)
+			require.ErrorIs(t, err, quorum.ErrPolicy)
 			r, err = quorum.NewRule(quorum.All(), leader, voters)
 		}
 		require.NoError(t, err)

@@ -194,10 +194,9 @@ func (a *applier) early(t time.Time) time.Duration {
 	return time.Until(t.Add(a.e.o.ApplyDelay))
 }
 
-// appliedTo tells the core, who waits for Applied, and the leader.
+// appliedTo tells the core, and who waits for Applied.
 func (e *engine) appliedTo(lsn record.LSN) {
 	e.turn.post(event{kind: evApplied, lsn: lsn})
-	e.sinks.wake()
 }
 
 // appendEdits turns a record into edits, in the order of its mutations. It is

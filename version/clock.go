@@ -2,6 +2,7 @@ package version
 
 import (
 	"fmt"
+	"math"
 	"sync"
 	"time"
 )
@@ -12,14 +13,13 @@ type Timestamp uint64
 
 const counterBits = 16
 
+// timeMax is the last millisecond that a timestamp can hold, in the year 10889.
+const timeMax = 1<<(64-counterBits) - 1
+
 // TimestampAt returns the least timestamp of the millisecond that holds t.
-// Times before 1970 give 0.
+// Times before 1970 give 0, times that are too late the last millisecond.
 func TimestampAt(t time.Time) Timestamp {
-	ms := t.UnixMilli()
-	if ms < 0 {
-		return 0
-	}
-	return Timestamp(uint64(ms) << counterBits)
+	return Timestamp(min(max(t.UnixMilli(), 0), timeMax)) << counterBits
 }
 
 // Time returns the wall-clock part of ts, in whole milliseconds.
@@ -71,12 +71,16 @@ func NewClock(wall func() time.Time, maxSkew time.Duration) *Clock {
 }
 
 // Now returns a timestamp greater than every one returned, observed or raised
-// to before.
+// to before. A clock raised to the end of its range stays there and repeats
+// itself, which the rest of the order of versions can bear (rule C4): it never
+// goes back.
 func (c *Clock) Now() Timestamp {
 	now := TimestampAt(c.wall())
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.last = max(c.last+1, now)
+	if c.last < math.MaxUint64 {
+		c.last = max(c.last+1, now)
+	}
 	return c.last
 }
 
@@ -89,7 +93,7 @@ func (c *Clock) Last() Timestamp {
 
 // Observe raises the clock to ts, so that whatever is stamped next sorts after
 // it. A ts further ahead of the wall clock than the allowed skew is refused
-// with a [*SkewError] and leaves the clock as it was.
+// with a [*SkewError] and leaves the clock as it was (rule C3).
 func (c *Clock) Observe(ts Timestamp) error {
 	if ahead := ts.Time().Sub(c.wall()); ahead > c.maxSkew {
 		return &SkewError{Time: ts, Ahead: ahead, Max: c.maxSkew}

@@ -38,22 +38,29 @@ func (s *Set) Add(d Dot) {
 
 // Cover puts every dot that v knows in the set.
 func (s *Set) Cover(v Vector) {
-	for _, m := range v {
-		if s.Prefix.Get(m.Origin) < m.Seq {
-			s.advance(m.Origin, m.Seq)
-		}
+	if !s.Prefix.Descends(v) {
+		s.Prefix, s.Dots = fold(s.Prefix.Join(v), s.Dots)
 	}
 }
 
 // Union puts everything of t in s.
 func (s *Set) Union(t *Set) {
-	if t == nil {
-		return
+	switch {
+	case t == nil:
+	case len(t.Dots) == 0:
+		s.Cover(t.Prefix)
+	case !s.includes(t):
+		s.Prefix, s.Dots = fold(s.Prefix.Join(t.Prefix), merge(s.Dots, t.Dots))
 	}
-	s.Cover(t.Prefix)
+}
+
+func (s *Set) includes(t *Set) bool {
 	for _, d := range t.Dots {
-		s.Add(d)
+		if !s.Has(d) {
+			return false
+		}
 	}
+	return s.Prefix.Descends(t.Prefix)
 }
 
 // Clone returns a copy that shares nothing with s.
@@ -81,7 +88,7 @@ func (s *Set) Valid() bool {
 		return true
 	}
 	for i, d := range s.Dots {
-		if d.Seq <= s.Prefix.Get(d.Origin)+1 || i > 0 && s.Dots[i-1].Compare(d) >= 0 {
+		if reaches(s.Prefix.Get(d.Origin), d.Seq) || i > 0 && s.Dots[i-1].Compare(d) >= 0 {
 			return false
 		}
 	}
@@ -92,10 +99,63 @@ func (s *Set) Valid() bool {
 func (s *Set) advance(o Origin, seq uint64) {
 	from, _ := slices.BinarySearchFunc(s.Dots, Dot{o, 0}, Dot.Compare)
 	to := from
-	for to < len(s.Dots) && s.Dots[to].Origin == o && s.Dots[to].Seq <= seq+1 {
+	for to < len(s.Dots) && s.Dots[to].Origin == o && reaches(seq, s.Dots[to].Seq) {
 		seq = max(seq, s.Dots[to].Seq)
 		to++
 	}
 	s.Dots = slices.Delete(s.Dots, from, to)
 	s.Prefix = s.Prefix.With(o, seq)
+}
+
+// reaches reports whether a prefix up to last takes in seq, or is next to it.
+// It holds at the end of the range, too, which a peer may claim to have reached.
+func reaches(last, seq uint64) bool { return seq <= last || seq-1 == last }
+
+// fold makes a set canonical: it raises the marks of prefix over the sorted
+// dots they reach, and keeps the rest. It changes dots, not prefix, and takes
+// one pass, however many there are.
+func fold(prefix Vector, dots []Dot) (Vector, []Dot) {
+	if len(dots) == 0 {
+		return prefix, dots
+	}
+	out, kept := make(Vector, 0, len(prefix)+1), dots[:0]
+	for len(dots) > 0 {
+		o, seq := dots[0].Origin, uint64(0)
+		for len(prefix) > 0 && prefix[0].Origin.Compare(o) < 0 {
+			out, prefix = append(out, prefix[0]), prefix[1:]
+		}
+		if len(prefix) > 0 && prefix[0].Origin == o {
+			seq, prefix = prefix[0].Seq, prefix[1:]
+		}
+		for ; len(dots) > 0 && dots[0].Origin == o; dots = dots[1:] {
+			if reaches(seq, dots[0].Seq) {
+				seq = max(seq, dots[0].Seq)
+			} else {
+				kept = append(kept, dots[0])
+			}
+		}
+		if seq > 0 {
+			out = append(out, Mark{o, seq})
+		}
+	}
+	if out = append(out, prefix...); len(out) == 0 {
+		return nil, kept
+	}
+	return out, kept
+}
+
+// merge returns all of two sorted lists of dots, each dot once, in a new list.
+func merge(a, b []Dot) []Dot {
+	out := make([]Dot, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		switch c := a[0].Compare(b[0]); {
+		case c < 0:
+			out, a = append(out, a[0]), a[1:]
+		case c > 0:
+			out, b = append(out, b[0]), b[1:]
+		default:
+			out, a, b = append(out, a[0]), a[1:], b[1:]
+		}
+	}
+	return append(append(out, a...), b...)
 }

@@ -27,12 +27,10 @@ type Origin struct {
 
 // Compare orders origins by ID, then incarnation: the canonical order of
 // vectors and sibling sets.
-func (o Origin) Compare(p Origin) int {
-	if c := cmp.Compare(o.ID, p.ID); c != 0 {
-		return c
-	}
-	return cmp.Compare(o.Incarnation, p.Incarnation)
-}
+func (o Origin) Compare(p Origin) int { return cmp.Compare(o.key(), p.key()) }
+
+// key is o as one number of the same order: searches compare many of them.
+func (o Origin) key() uint64 { return uint64(o.ID)<<32 | uint64(o.Incarnation) }
 
 // IsZero reports whether o names nobody.
 func (o Origin) IsZero() bool { return o == Origin{} }
@@ -88,34 +86,45 @@ func (v Vector) Get(o Origin) uint64 {
 func (v Vector) Has(d Dot) bool { return d.Seq != 0 && d.Seq <= v.Get(d.Origin) }
 
 // With returns v with the mark of o set to seq, whatever it was before.
-// A zero seq removes the mark.
+// A zero seq removes the mark. The result may be v itself.
 func (v Vector) With(o Origin, seq uint64) Vector {
 	i, ok := v.find(o)
 	switch {
 	case ok && seq == 0:
 		return slices.Delete(slices.Clone(v), i, i+1)
+	case ok && v[i].Seq == seq, !ok && seq == 0:
+		return v
 	case ok:
 		w := slices.Clone(v)
 		w[i].Seq = seq
 		return w
-	case seq == 0:
-		return v
 	}
-	return slices.Insert(slices.Clone(v), i, Mark{o, seq})
+	w := append(make(Vector, 0, len(v)+1), v[:i]...)
+	return append(append(w, Mark{o, seq}), v[i:]...)
 }
 
 // Descends reports whether v knows everything that w knows.
 func (v Vector) Descends(w Vector) bool {
 	for _, m := range w {
-		if v.Get(m.Origin) < m.Seq {
+		for len(v) > 0 && v[0].Origin.key() < m.Origin.key() {
+			v = v[1:]
+		}
+		if len(v) == 0 || v[0].Origin != m.Origin || v[0].Seq < m.Seq {
 			return false
 		}
 	}
 	return true
 }
 
-// Join returns the least vector that knows all that v or w knows.
+// Join returns the least vector that knows all that v or w knows. The result
+// may be v or w itself.
 func (v Vector) Join(w Vector) Vector {
+	if v.Descends(w) {
+		return v
+	}
+	if w.Descends(v) {
+		return w
+	}
 	out := make(Vector, 0, len(v)+len(w))
 	for len(v) > 0 && len(w) > 0 {
 		switch c := v[0].Origin.Compare(w[0].Origin); {
@@ -128,11 +137,7 @@ func (v Vector) Join(w Vector) Vector {
 			v, w = v[1:], w[1:]
 		}
 	}
-	out = append(append(out, v...), w...)
-	if len(out) == 0 {
-		return nil
-	}
-	return out
+	return append(append(out, v...), w...)
 }
 
 // Valid reports whether v is canonical: sorted, no origin twice, no zero mark.
@@ -145,6 +150,15 @@ func (v Vector) Valid() bool {
 	return true
 }
 
+// find returns where the mark of o is, or would be.
 func (v Vector) find(o Origin) (int, bool) {
-	return slices.BinarySearchFunc(v, o, func(m Mark, o Origin) int { return m.Origin.Compare(o) })
+	i, j := 0, len(v)
+	for i < j {
+		if h := int(uint(i+j) >> 1); v[h].Origin.key() < o.key() {
+			i = h + 1
+		} else {
+			j = h
+		}
+	}
+	return i, i < len(v) && v[i].Origin == o
 }

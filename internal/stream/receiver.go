@@ -41,10 +41,14 @@ type ReceiverConfig struct {
 	Stream topology.Stream
 	Store  topology.Store
 	Sink   Sink
-	// AppliedDelay is how long progress of the applied position alone may wait
-	// for something more urgent to ride with; default 2 ms.
+	// AppliedDelay is how long progress of the applied position alone waits for
+	// something more urgent to ride with, at first; default 2 ms.
 	AppliedDelay time.Duration
 }
+
+// appliedPauseMax bounds how long a receiver does not look at its applied
+// position while nothing else happens.
+const appliedPauseMax = 100 * time.Millisecond
 
 // Receiver takes one stream. It is made for one connection and serves it with
 // Run.
@@ -175,35 +179,33 @@ func (r *Receiver) replicate(ctx context.Context) error {
 	}
 }
 
-// acknowledge sends an ack whenever there is something new to say: at once if
-// an entry was flushed or a round asked, soon if something was applied only. A
-// sink wakes it after a flush; entries that were only written ride along,
-// unless the sender is eager.
+// acknowledge sends an ack whenever there is something new to say. A sink wakes
+// it after a flush; entries that were only written ride along unless the sender
+// is eager, and what was applied rides along or is looked for a little later.
 func (r *Receiver) acknowledge(ctx context.Context) error {
 	w := pack.NewWriter(nil)
 	var told Ack
+	pause := r.c.AppliedDelay
 	late := time.NewTimer(time.Hour)
 	defer late.Stop()
 	for {
 		now := r.c.Sink.Ack()
-		urgent := r.due.Swap(false) || now.Flushed != told.Flushed || now.Written != told.Written || now.Round != told.Round
-		if urgent {
+		if r.due.Swap(false) || now != told {
 			if err := r.send(w, &now); err != nil {
 				return err
 			}
-			told = now
-		} else if now.Applied != told.Applied {
-			late.Reset(r.c.AppliedDelay)
+			told, pause = now, r.c.AppliedDelay
+			if now.Applied < now.Flushed {
+				late.Reset(pause)
+			}
 		}
 		select {
 		case <-r.wake:
 		case <-late.C:
-			now = r.c.Sink.Ack()
-			if err := r.send(w, &now); err != nil {
-				return err
+			if told.Applied < told.Flushed { // nobody wakes us for what is applied: look again
+				pause = min(2*pause, appliedPauseMax)
+				late.Reset(pause)
 			}
-			told = now
-			late.Reset(time.Hour)
 		case <-ctx.Done():
 			return nil
 		}
