@@ -21,16 +21,16 @@ type known struct {
 
 // read looks at the cells of conditions, off the turn. What was accepted and is
 // not applied yet is looked through when the write is taken (S16).
-func (e *engine) read(ctx context.Context, cs []record.Condition) ([]known, error) {
-	if end := e.env.Log.Bounds().End; end > e.applier.applied()+unappliedMax {
-		if err := e.applier.wait(ctx, end-unappliedMax); err != nil {
+func (wr *writer) read(ctx context.Context, cs []record.Condition) ([]known, error) {
+	if end := wr.e.env.Log.Bounds().End; end > wr.e.applier.applied()+unappliedMax {
+		if err := wr.e.applier.wait(ctx, end-unappliedMax); err != nil {
 			return nil, err
 		}
 	}
 	ks := make([]known, len(cs))
 	for i := range cs {
-		ks[i].applied = e.applier.applied()
-		b, err := e.env.Store.Get(cs[i].Cell)
+		ks[i].applied = wr.e.applier.applied()
+		b, err := wr.e.env.Store.Get(cs[i].Cell)
 		if err != nil {
 			return nil, err
 		}
@@ -42,12 +42,12 @@ func (e *engine) read(ctx context.Context, cs []record.Condition) ([]known, erro
 // judge takes the writes out of the group whose conditions do not hold, in log
 // order: over what the store showed and everything accepted since, earlier
 // writes of this very group included.
-func (e *engine) judge() {
-	p := e.pending
+func (wr *writer) judge() {
+	p := wr.e.pending
 	var over *overlay
 	for i, w := range p.group {
 		if len(w.batch.Conditions) > 0 && over == nil {
-			over = &overlay{e: e}
+			over = &overlay{e: wr.e}
 			for _, earlier := range p.group[:i] {
 				over.add(earlier)
 			}
@@ -56,7 +56,7 @@ func (e *engine) judge() {
 			continue
 		}
 		if err := over.holds(w); err != nil {
-			p.answer(w, e.errorOf("write", &w.batch, topology.NotApplied, err))
+			p.answer(w, wr.e.errorOf("write", &w.batch, topology.NotApplied, err))
 			p.group[i] = nil
 			continue
 		}

@@ -29,7 +29,13 @@ func New(o Options) topology.Builder {
 
 // engine is the shell around a core: it carries out effects, and owns what
 // waits for them.
+//
+// What callers use is in the nouns it embeds: Write in the writer, Read, Scan
+// and Wait in the reader.
 type engine struct {
+	*writer
+	*reader
+
 	env topology.Env
 	o   Options
 	log *slog.Logger
@@ -53,6 +59,7 @@ type engine struct {
 
 func open(env topology.Env, o Options) (*engine, error) {
 	e := &engine{env: env, o: o, log: env.Logger.With("engine", "single-leader"), failed: make(chan struct{}), since: time.Now()}
+	e.writer, e.reader = &writer{e}, &reader{e}
 	e.turn = newTurn(e.run)
 	e.pending = newPending(o.PendingBytesMax)
 	e.sinks = newSinks(e)

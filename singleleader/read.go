@@ -15,36 +15,39 @@ import (
 
 const methodRead = "group.index"
 
+// reader is the reading side of an engine.
+type reader struct{ e *engine }
+
 // Read implements topology.Engine.
-func (e *engine) Read(ctx context.Context, table record.TableID, key []byte, o topology.ReadOptions) (topology.Reading, error) {
-	r, err := e.ready(ctx, o)
+func (rd *reader) Read(ctx context.Context, table record.TableID, key []byte, o topology.ReadOptions) (topology.Reading, error) {
+	r, err := rd.ready(ctx, o)
 	if err != nil {
-		return topology.Reading{}, e.readError("get", key, err)
+		return topology.Reading{}, rd.readError("get", key, err)
 	}
 	if o.Whole {
-		err = e.wholeKey(table, key, &r)
+		err = rd.wholeKey(table, key, &r)
 	} else {
-		err = e.oneCell(record.Cell{Table: table, Key: key, Field: o.Field}, &r)
+		err = rd.oneCell(record.Cell{Table: table, Key: key, Field: o.Field}, &r)
 	}
 	if err == nil && len(r.Cells) == 0 {
 		err = topology.ErrNotFound
 	}
 	if err != nil {
-		return topology.Reading{}, e.readError("get", key, err)
+		return topology.Reading{}, rd.readError("get", key, err)
 	}
 	return r, nil
 }
 
-func (e *engine) readError(op string, key []byte, err error) error {
+func (rd *reader) readError(op string, key []byte, err error) error {
 	var t *topology.Error
 	if errors.As(err, &t) {
 		return err
 	}
 	if errors.Is(err, topology.ErrNotLeader) {
-		t = e.notLeader(op, topology.NotApplied)
+		t = rd.e.notLeader(op, topology.NotApplied)
 		t.Err = err
 	} else {
-		t = e.errorOf(op, nil, topology.NotApplied, err)
+		t = rd.e.errorOf(op, nil, topology.NotApplied, err)
 	}
 	t.Key = append([]byte(nil), key...)
 	return t
@@ -52,59 +55,59 @@ func (e *engine) readError(op string, key []byte, err error) error {
 
 // ready waits until this node's store may be read for what o asks, and returns
 // what the answer then promises.
-func (e *engine) ready(ctx context.Context, o topology.ReadOptions) (topology.Reading, error) {
-	r := topology.Reading{Served: e.env.Self, Guarantee: o.Guarantee}
+func (rd *reader) ready(ctx context.Context, o topology.ReadOptions) (topology.Reading, error) {
+	r := topology.Reading{Served: rd.e.env.Self, Guarantee: o.Guarantee}
 	if err := ctx.Err(); err != nil {
 		return r, fmt.Errorf("%w: %w", topology.ErrTimeout, err)
 	}
-	if err := e.broken(); err != nil {
+	if err := rd.e.broken(); err != nil {
 		return r, err
 	}
 	var err error
 	switch o.Guarantee {
 	case topology.ReadDefault, topology.ReadLinearizable:
 		r.Guarantee = topology.ReadLinearizable
-		err = e.linearizable(ctx)
+		err = rd.linearizable(ctx)
 	case topology.ReadSession:
 		r.Stale = -1
-		err = e.Wait(ctx, o.After)
+		err = rd.Wait(ctx, o.After)
 	case topology.ReadBounded:
-		r.Stale, err = e.bounded(o)
+		r.Stale, err = rd.bounded(o)
 	case topology.ReadAny:
-		r.Stale, _ = e.staleness()
+		r.Stale, _ = rd.staleness()
 	default:
 		err = fmt.Errorf("%w: guarantee %d", topology.ErrUnsupported, o.Guarantee)
 	}
-	applied := e.applier.applied()
-	term, _ := e.env.Log.History().TermAt(applied)
-	r.Token = topology.Token{Origin: e.group.Load().Origin, Term: term, LSN: applied}
+	applied := rd.e.applier.applied()
+	term, _ := rd.e.env.Log.History().TermAt(applied)
+	r.Token = topology.Token{Origin: rd.e.group.Load().Origin, Term: term, LSN: applied}
 	return r, err
 }
 
 // linearizable returns once the store shows everything that was acknowledged
 // before the call: the leader confirms by a round that it still leads (S7), a
 // follower asks the leader for the place to wait for.
-func (e *engine) linearizable(ctx context.Context) error {
-	lsn, err := e.index(ctx)
+func (rd *reader) linearizable(ctx context.Context) error {
+	lsn, err := rd.index(ctx)
 	if errors.Is(err, topology.ErrNotLeader) {
-		lsn, err = e.askIndex(ctx)
+		lsn, err = rd.askIndex(ctx)
 	}
 	if err != nil {
 		return err
 	}
-	return e.applier.wait(ctx, lsn)
+	return rd.e.applier.wait(ctx, lsn)
 }
 
 // index is what a linearizable read at the leader must see, confirmed.
-func (e *engine) index(ctx context.Context) (record.LSN, error) {
+func (rd *reader) index(ctx context.Context) (record.LSN, error) {
 	var r *index
-	e.turn.call(func() {
-		if e.core.role != leader {
+	rd.e.turn.call(func() {
+		if rd.e.core.role != leader {
 			return
 		}
 		var effects []effect
-		r, effects = e.joinRound()
-		e.perform(&ask{}, effects)
+		r, effects = rd.e.joinRound()
+		rd.e.perform(&ask{}, effects)
 	})
 	if r == nil {
 		return 0, topology.ErrNotLeader
@@ -112,35 +115,35 @@ func (e *engine) index(ctx context.Context) (record.LSN, error) {
 	select {
 	case <-r.done:
 		return r.lsn, r.err
-	case <-e.failed:
-		return 0, e.broken()
+	case <-rd.e.failed:
+		return 0, rd.e.broken()
 	case <-ctx.Done():
 		return 0, fmt.Errorf("%w: too few members confirmed that this node leads: %w", topology.ErrTimeout, ctx.Err())
 	}
 }
 
 // askIndex asks the leader.
-func (e *engine) askIndex(ctx context.Context) (record.LSN, error) {
-	g := e.group.Load()
-	if g.Leader == e.env.Self {
+func (rd *reader) askIndex(ctx context.Context) (record.LSN, error) {
+	g := rd.e.group.Load()
+	if g.Leader == rd.e.env.Self {
 		return 0, fmt.Errorf("%w: this node is named leader and has not started its term yet", topology.ErrUnavailable)
 	}
-	ctx, cancel := context.WithTimeout(ctx, e.o.CallTimeout)
+	ctx, cancel := context.WithTimeout(ctx, rd.e.o.CallTimeout)
 	defer cancel()
-	b, err := e.env.Transport.Call(ctx, g.Leader, methodRead, nil)
+	b, err := rd.e.env.Transport.Call(ctx, g.Leader, methodRead, nil)
 	if err != nil {
 		return 0, fmt.Errorf("the leader %s: %w", g.Leader, err)
 	}
-	rd := pack.NewReader(b)
-	lsn := record.LSN(rd.Uint())
-	return lsn, rd.Done()
+	body := pack.NewReader(b)
+	lsn := record.LSN(body.Uint())
+	return lsn, body.Done()
 }
 
 // answerRead answers a follower that was asked for a linearizable read.
-func (e *engine) answerRead(ctx context.Context, _ topology.Peer, _ []byte) ([]byte, error) {
-	lsn, err := e.index(ctx)
+func (rd *reader) answerRead(ctx context.Context, _ topology.Peer, _ []byte) ([]byte, error) {
+	lsn, err := rd.index(ctx)
 	if err != nil {
-		return nil, e.readError("read index", nil, err)
+		return nil, rd.readError("read index", nil, err)
 	}
 	w := pack.NewWriter(nil)
 	w.Uint(uint64(lsn))
@@ -149,21 +152,21 @@ func (e *engine) answerRead(ctx context.Context, _ topology.Peer, _ []byte) ([]b
 
 // Wait implements topology.Waiter: it returns once the store shows what the
 // token has seen, or says that it was rewound (C8).
-func (e *engine) Wait(ctx context.Context, t topology.Token) error {
+func (rd *reader) Wait(ctx context.Context, t topology.Token) error {
 	if t.IsZero() {
 		return nil
 	}
-	if o := e.group.Load().Origin; t.Origin != o {
+	if o := rd.e.group.Load().Origin; t.Origin != o {
 		return fmt.Errorf("%w: a token of origin %v, this group is %v", topology.ErrMalformed, t.Origin, o)
 	}
-	if e.rewoundToken(t) {
+	if rd.rewoundToken(t) {
 		return fmt.Errorf("%w: entry %d of term %d", topology.ErrRewound, t.LSN, t.Term)
 	}
-	if e.applier.applied() < t.LSN {
-		if err := e.applier.wait(ctx, t.LSN); err != nil {
+	if rd.e.applier.applied() < t.LSN {
+		if err := rd.e.applier.wait(ctx, t.LSN); err != nil {
 			return err
 		}
-		if e.rewoundToken(t) {
+		if rd.rewoundToken(t) {
 			return fmt.Errorf("%w: entry %d of term %d", topology.ErrRewound, t.LSN, t.Term)
 		}
 	}
@@ -172,9 +175,9 @@ func (e *engine) Wait(ctx context.Context, t topology.Token) error {
 
 // rewoundToken reports whether a newer term than the token's took its place in
 // what is applied here.
-func (e *engine) rewoundToken(t topology.Token) bool {
-	applied := e.applier.applied()
-	for _, s := range e.env.Log.History() {
+func (rd *reader) rewoundToken(t topology.Token) bool {
+	applied := rd.e.applier.applied()
+	for _, s := range rd.e.env.Log.History() {
 		if s.Term > t.Term && s.Start <= t.LSN && s.Start <= applied {
 			return true
 		}
@@ -185,26 +188,26 @@ func (e *engine) rewoundToken(t topology.Token) bool {
 // staleness bounds how old what this node shows may be, -1 if it can not tell,
 // and its distance to the end of the leader's log. On a follower it is measured
 // from the arrival of the leader's last word.
-func (e *engine) staleness() (time.Duration, topology.Lag) {
+func (rd *reader) staleness() (time.Duration, topology.Lag) {
 	var lag topology.Lag
 	var leads bool
 	var end record.LSN
-	e.turn.call(func() { leads, end = e.core.role == leader, e.core.commit })
-	applied := e.applier.applied()
+	rd.e.turn.call(func() { leads, end = rd.e.core.role == leader, rd.e.core.commit })
+	applied := rd.e.applier.applied()
 	if leads {
 		lag.Records = uint64(end - min(end, applied))
 		return 0, lag
 	}
-	h := &e.sinks.heard
+	h := &rd.e.sinks.heard
 	now := time.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.when.IsZero() {
 		return -1, lag
 	}
-	own := e.env.Log.Bounds().End
+	own := rd.e.env.Log.Bounds().End
 	lag.Records = uint64(h.end - min(h.end, applied))
-	lag.Bytes = h.behind + e.env.Log.Offset(own) - e.env.Log.Offset(min(applied, own))
+	lag.Bytes = h.behind + rd.e.env.Log.Offset(own) - rd.e.env.Log.Offset(min(applied, own))
 	if applied >= h.end {
 		lag.Bytes = 0
 		return now.Sub(h.when), lag
@@ -217,8 +220,8 @@ func (e *engine) staleness() (time.Duration, topology.Lag) {
 }
 
 // bounded holds a read to its bounds.
-func (e *engine) bounded(o topology.ReadOptions) (time.Duration, error) {
-	stale, lag := e.staleness()
+func (rd *reader) bounded(o topology.ReadOptions) (time.Duration, error) {
+	stale, lag := rd.staleness()
 	switch {
 	case o.MaxStale > 0 && (stale < 0 || stale > o.MaxStale):
 		return stale, fmt.Errorf("%w: this node may be %v behind, at most %v was asked for", topology.ErrStale, stale, o.MaxStale)
@@ -230,16 +233,16 @@ func (e *engine) bounded(o topology.ReadOptions) (time.Duration, error) {
 	return stale, nil
 }
 
-func (e *engine) oneCell(c record.Cell, r *topology.Reading) error {
-	b, err := e.env.Store.Get(c)
+func (rd *reader) oneCell(c record.Cell, r *topology.Reading) error {
+	b, err := rd.e.env.Store.Get(c)
 	if err != nil || b == nil {
 		return err
 	}
 	return appendCell(r, c, b)
 }
 
-func (e *engine) wholeKey(table record.TableID, key []byte, r *topology.Reading) error {
-	s, err := e.env.Store.Snapshot()
+func (rd *reader) wholeKey(table record.TableID, key []byte, r *topology.Reading) error {
+	s, err := rd.e.env.Store.Snapshot()
 	if err != nil {
 		return err
 	}
@@ -280,24 +283,24 @@ func appendCell(r *topology.Reading, c record.Cell, b []byte) error {
 }
 
 // Scan implements topology.Scanner.
-func (e *engine) Scan(ctx context.Context, table record.TableID, from, to []byte, o topology.ReadOptions) iter.Seq2[topology.CellReading, error] {
+func (rd *reader) Scan(ctx context.Context, table record.TableID, from, to []byte, o topology.ReadOptions) iter.Seq2[topology.CellReading, error] {
 	return func(yield func(topology.CellReading, error) bool) {
 		stopped := false
-		err := e.scan(ctx, table, from, to, o, func(c topology.CellReading, err error) bool {
+		err := rd.scan(ctx, table, from, to, o, func(c topology.CellReading, err error) bool {
 			stopped = !yield(c, err)
 			return !stopped
 		})
 		if err != nil && !stopped {
-			yield(topology.CellReading{}, e.readError("scan", from, err))
+			yield(topology.CellReading{}, rd.readError("scan", from, err))
 		}
 	}
 }
 
-func (e *engine) scan(ctx context.Context, table record.TableID, from, to []byte, o topology.ReadOptions, yield func(topology.CellReading, error) bool) (err error) {
-	if _, err := e.ready(ctx, o); err != nil {
+func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byte, o topology.ReadOptions, yield func(topology.CellReading, error) bool) (err error) {
+	if _, err := rd.ready(ctx, o); err != nil {
 		return err
 	}
-	s, err := e.env.Store.Snapshot()
+	s, err := rd.e.env.Store.Snapshot()
 	if err != nil {
 		return err
 	}

@@ -42,39 +42,42 @@ const (
 	writeCancelled
 )
 
+// writer is the writing side of an engine.
+type writer struct{ e *engine }
+
 var writes = sync.Pool{New: func() any { return &write{done: make(chan struct{}, 1)} }}
 
 // Write implements topology.Engine.
-func (e *engine) Write(ctx context.Context, b record.Batch, o topology.WriteOptions) (topology.Receipt, error) {
-	if err := e.check(&b); err != nil {
-		return topology.Receipt{}, e.errorOf("write", &b, topology.NotApplied, err)
+func (wr *writer) Write(ctx context.Context, b record.Batch, o topology.WriteOptions) (topology.Receipt, error) {
+	if err := wr.check(&b); err != nil {
+		return topology.Receipt{}, wr.e.errorOf("write", &b, topology.NotApplied, err)
 	}
 	if err := ctx.Err(); err != nil {
-		return topology.Receipt{}, e.errorOf("write", &b, topology.NotApplied, fmt.Errorf("%w: %w", topology.ErrTimeout, err))
+		return topology.Receipt{}, wr.e.errorOf("write", &b, topology.NotApplied, fmt.Errorf("%w: %w", topology.ErrTimeout, err))
 	}
 	w := writes.Get().(*write)
 	w.batch, w.durability, w.bytes, w.err = b, o.Durability, batchBytes(&b), nil
 	w.state.Store(writeQueued)
 	if w.durability == topology.DurabilityDefault {
-		w.durability = e.o.Durability
+		w.durability = wr.e.o.Durability
 	}
 	if len(b.Conditions) > 0 {
 		var err error
-		if w.known, err = e.read(ctx, b.Conditions); err != nil {
-			return topology.Receipt{}, e.errorOf("write", &b, topology.NotApplied, err)
+		if w.known, err = wr.read(ctx, b.Conditions); err != nil {
+			return topology.Receipt{}, wr.e.errorOf("write", &b, topology.NotApplied, err)
 		}
 	}
-	if err := e.pending.reserve(ctx, w.bytes); err != nil {
-		return topology.Receipt{}, e.errorOf("write", &b, topology.NotApplied, err)
+	if err := wr.e.pending.reserve(ctx, w.bytes); err != nil {
+		return topology.Receipt{}, wr.e.errorOf("write", &b, topology.NotApplied, err)
 	}
-	e.turn.write(w)
+	wr.e.turn.write(w)
 	select {
 	case <-w.done:
 	case <-ctx.Done():
 		if !w.abandon() {
-			return topology.Receipt{}, e.unanswered(ctx, w)
+			return topology.Receipt{}, wr.unanswered(ctx, w)
 		}
-		return topology.Receipt{}, e.errorOf("write", &b, topology.NotApplied, fmt.Errorf("%w: %w", topology.ErrTimeout, ctx.Err()))
+		return topology.Receipt{}, wr.e.errorOf("write", &b, topology.NotApplied, fmt.Errorf("%w: %w", topology.ErrTimeout, ctx.Err()))
 	}
 	receipt, err := w.receipt, w.err
 	w.batch, w.known, w.receipt = record.Batch{}, nil, topology.Receipt{}
@@ -90,18 +93,18 @@ func (w *write) abandon() bool {
 // unanswered is the fate of a caller whose context ended after a turn took the
 // write: it may be committed any moment. The turn still reads the caller's
 // bytes until it has appended them, which takes it microseconds.
-func (e *engine) unanswered(ctx context.Context, w *write) error {
+func (wr *writer) unanswered(ctx context.Context, w *write) error {
 	for w.state.Load() == writeTaken {
 		runtime.Gosched()
 	}
-	err := e.errorOf("write", nil, topology.Unknown, fmt.Errorf("%w: %w", topology.ErrTimeout, ctx.Err()))
+	err := wr.e.errorOf("write", nil, topology.Unknown, fmt.Errorf("%w: %w", topology.ErrTimeout, ctx.Err()))
 	err.Dot = w.receipt.Dot
 	return err
 }
 
 // check holds a batch to the limits before it can reach the log.
-func (e *engine) check(b *record.Batch) error {
-	if err := b.Check(e.o.ValueBytesMax); err != nil {
+func (wr *writer) check(b *record.Batch) error {
+	if err := b.Check(wr.e.o.ValueBytesMax); err != nil {
 		if errors.Is(err, record.ErrTooLarge) {
 			return fmt.Errorf("%w: %w", topology.ErrTooLarge, err)
 		}
@@ -112,7 +115,7 @@ func (e *engine) check(b *record.Batch) error {
 			return fmt.Errorf("%w: a delta: this topology takes the result, not the delta", topology.ErrUnsupported)
 		}
 	}
-	return e.broken()
+	return wr.e.broken()
 }
 
 // batchBytes estimates what a batch holds in memory and in the log.
@@ -125,30 +128,11 @@ func batchBytes(b *record.Batch) int64 {
 	return int64(n)
 }
 
-func (e *engine) errorOf(op string, b *record.Batch, o topology.Outcome, err error) *topology.Error {
-	t := &topology.Error{Op: op, Node: e.env.Self, Outcome: o, Err: err}
-	if b != nil && len(b.Mutations) > 0 {
-		t.Key = append([]byte(nil), b.Mutations[0].Key...)
-	}
-	return t
-}
-
-// notLeader is the refusal that names the leader (S14).
-func (e *engine) notLeader(op string, o topology.Outcome) *topology.Error {
-	t := &topology.Error{Op: op, Node: e.env.Self, Outcome: o, Err: topology.ErrNotLeader}
-	if g := e.group.Load(); g.Leader != e.env.Self {
-		v, _ := e.env.Membership.View()
-		m, _ := v.Find(g.Leader)
-		t.Leader, t.Addr = g.Leader, m.Addr
-	}
-	return t
-}
-
 // accept appends writes as one group, within a turn. Writes that come while the
 // term's start is not durable yet wait for it (S2).
-func (e *engine) accept(ws []*write) {
-	p := e.pending
-	if e.core.role == leader && !e.core.open() && e.broken() == nil {
+func (wr *writer) accept(ws []*write) {
+	p := wr.e.pending
+	if wr.e.core.role == leader && !wr.e.core.open() && wr.e.broken() == nil {
 		p.held = append(p.held, ws...)
 		return
 	}
@@ -159,7 +143,7 @@ func (e *engine) accept(ws []*write) {
 	p.group = p.group[:0]
 	for _, w := range ws {
 		if !w.state.CompareAndSwap(writeQueued, writeTaken) {
-			e.pending.budget.Release(w.bytes)
+			wr.e.pending.budget.Release(w.bytes)
 			continue
 		}
 		p.group = append(p.group, w)
@@ -167,63 +151,57 @@ func (e *engine) accept(ws []*write) {
 	if len(p.group) == 0 {
 		return
 	}
-	if err := e.broken(); err != nil {
-		p.answerAll(p.group, e.errorOf("write", nil, topology.NotApplied, err))
+	if err := wr.e.broken(); err != nil {
+		p.answerAll(p.group, wr.e.errorOf("write", nil, topology.NotApplied, err))
 		return
 	}
-	if !e.core.open() {
-		p.answerAll(p.group, e.notLeader("write", topology.NotApplied))
+	if !wr.e.core.open() {
+		p.answerAll(p.group, wr.e.notLeader("write", topology.NotApplied))
 		return
 	}
-	e.judge()
+	wr.judge()
 	if len(p.group) > 0 {
-		e.append()
+		wr.append()
 	}
 }
 
 // append gives the group its places in the log.
-func (e *engine) append() {
-	p, g := e.pending, e.group.Load()
-	at := e.core.end
+func (wr *writer) append() {
+	p, g := wr.e.pending, wr.e.group.Load()
+	at := wr.e.core.end
 	p.records = p.records[:0]
 	for i, w := range p.group {
 		lsn := at + 1 + record.LSN(i)
-		now := e.env.Clock.Now()
+		now := wr.e.env.Clock.Now()
 		p.records = append(p.records, record.Record{
-			Dot: dotAt(g, lsn), Time: now, Term: e.core.term, Request: w.batch.Request, Mutations: w.batch.Mutations,
+			Dot: dotAt(g, lsn), Time: now, Term: wr.e.core.term, Request: w.batch.Request, Mutations: w.batch.Mutations,
 		})
 		w.receipt = topology.Receipt{
-			Token: topology.Token{Origin: g.Origin, Term: e.core.term, LSN: lsn},
-			Dot:   dotAt(g, lsn), LSN: lsn, Term: e.core.term, Time: now,
+			Token: topology.Token{Origin: g.Origin, Term: wr.e.core.term, LSN: lsn},
+			Dot:   dotAt(g, lsn), LSN: lsn, Term: wr.e.core.term, Time: now,
 		}
 	}
-	term := e.core.term
-	end, err := e.env.Log.Append(term, p.records...)
+	term := wr.e.core.term
+	end, err := wr.e.env.Log.Append(term, p.records...)
 	clear(p.records)
 	if err == nil && end != at+record.LSN(len(p.group)) {
 		err = fmt.Errorf("the log ends at %d, expected %d: somebody else writes it", end, at+record.LSN(len(p.group)))
 	}
 	if err != nil {
-		if !e.fullDisk(err) {
-			e.fail(err)
-			err = e.broken()
+		if !wr.e.fullDisk(err) {
+			wr.e.fail(err)
+			err = wr.e.broken()
 		}
-		p.answerAll(p.group, e.errorOf("write", nil, topology.NotApplied, err))
+		p.answerAll(p.group, wr.e.errorOf("write", nil, topology.NotApplied, err))
 		return
 	}
 	for _, w := range p.group {
 		p.wait(w)
 	}
-	effects := e.core.step(event{kind: evAppended, n: len(p.group)})
+	effects := wr.e.core.step(event{kind: evAppended, n: len(p.group)})
 	for _, w := range p.group {
 		w.state.Store(writeAppended)
 	}
-	e.reign.wake()
-	e.perform(&ask{}, effects)
-}
-
-// fullDisk reports whether err says no more than that there is no room in the
-// log now: nothing was appended, and it may be tried again (C67).
-func (e *engine) fullDisk(err error) bool {
-	return errors.Is(err, topology.ErrDiskFull) && !errors.Is(err, topology.ErrFailed)
+	wr.e.reign.wake()
+	wr.e.perform(&ask{}, effects)
 }

@@ -1,0 +1,33 @@
+package singleleader
+
+import (
+	"errors"
+
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+)
+
+func (e *engine) errorOf(op string, b *record.Batch, o topology.Outcome, err error) *topology.Error {
+	t := &topology.Error{Op: op, Node: e.env.Self, Outcome: o, Err: err}
+	if b != nil && len(b.Mutations) > 0 {
+		t.Key = append([]byte(nil), b.Mutations[0].Key...)
+	}
+	return t
+}
+
+// notLeader is the refusal that names the leader (S14).
+func (e *engine) notLeader(op string, o topology.Outcome) *topology.Error {
+	t := &topology.Error{Op: op, Node: e.env.Self, Outcome: o, Err: topology.ErrNotLeader}
+	if g := e.group.Load(); g.Leader != e.env.Self {
+		v, _ := e.env.Membership.View()
+		m, _ := v.Find(g.Leader)
+		t.Leader, t.Addr = g.Leader, m.Addr
+	}
+	return t
+}
+
+// fullDisk reports whether err says no more than that there is no room in the
+// log now: nothing was appended, and it may be tried again (C67).
+func (e *engine) fullDisk(err error) bool {
+	return errors.Is(err, topology.ErrDiskFull) && !errors.Is(err, topology.ErrFailed)
+}
