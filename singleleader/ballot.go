@@ -189,7 +189,7 @@ func (b *ballot) resume(ctx context.Context) error {
 	if leads || b.e.group.Load().Leader != b.e.env.Self {
 		return nil
 	}
-	_, err := b.promote(ctx, false)
+	_, err := b.promote(ctx, restart)
 	return err
 }
 
@@ -198,7 +198,11 @@ func (e *engine) Promote(ctx context.Context, force bool) (topology.Promotion, e
 	var p topology.Promotion
 	err := e.ballot.one.enter(ctx)
 	if err == nil {
-		p, err = e.ballot.promote(ctx, force)
+		why := chosen
+		if force {
+			why = forced
+		}
+		p, err = e.ballot.promote(ctx, why)
 		e.ballot.one.leave()
 	}
 	if err != nil {
@@ -210,16 +214,28 @@ func (e *engine) Promote(ctx context.Context, force bool) (topology.Promotion, e
 	return p, err
 }
 
+// why a term is started.
+type why uint8
+
+const (
+	restart why = iota // this node led the last term, as far as it knows
+	chosen             // an operator named it
+	forced             // and takes the loss
+)
+
 // promote polls, tells, checks and starts a new term here (K2). The caller has
 // entered one.
-func (b *ballot) promote(ctx context.Context, force bool) (topology.Promotion, error) {
-	e := b.e
+func (b *ballot) promote(ctx context.Context, why why) (topology.Promotion, error) {
+	e, force := b.e, why == forced
 	if e.resync.Load() && !force {
 		return topology.Promotion{}, fmt.Errorf("%w: this node waits for a snapshot: its own log and store do not fit together", topology.ErrUnavailable)
 	}
 	view, _ := e.env.Membership.View()
 	polled := b.askAll(ctx, methodPoll, nil)
 	latest, top := newest(polled, *e.group.Load())
+	if why == restart && latest.Leader != e.env.Self {
+		return topology.Promotion{}, fmt.Errorf("%w: %s was made leader of term %d meanwhile; this node follows once it hears from it", topology.ErrNotLeader, latest.Leader, latest.Term)
+	}
 	next := succeed(latest, polled)
 	next.Leader, next.Life, next.Term = e.env.Self, e.env.Life, top+1
 	first := !force && top == 0 && latest.Term == 1 && latest.Leader == e.env.Self
@@ -237,7 +253,7 @@ func (b *ballot) promote(ctx context.Context, force bool) (topology.Promotion, e
 	}
 	next.Lives = nil
 	for _, v := range next.Voters {
-		var life uint64
+		life := latest.life(latest.Voters, v) // one that is away is known by the directory it had
 		if r := find(polled, v); r != nil {
 			life = r.Life
 		}

@@ -60,6 +60,9 @@ func electable(g group, target topology.NodeID, rs []report) error {
 	case 2*len(reached) <= len(g.Voters):
 		return fmt.Errorf("%w: a majority of the voters %v must be reached and only %v were, not %v; with force it goes on, if nobody else can lead", topology.ErrUnavailable, g.Voters, reached, missing)
 	}
+	if self.Node == g.Leader && self.Life == g.Life && self.Last.Term >= g.Term {
+		return nil // no commit of its term went without its own flush: what others hold beyond it was never committed
+	}
 	best := self
 	for i := range rs {
 		if slices.Contains(g.Voters, rs[i].Node) && behind(best.Last, rs[i].Last) {

@@ -17,6 +17,7 @@ func said(node topology.NodeID, life, term uint64, lsn record.LSN) report {
 func testGroup(term uint64, leader topology.NodeID, policy string, before ...reignOf) group {
 	return group{
 		reignOf: reignOf{Term: term, Leader: leader, Policy: policy, Lives: []uint64{1, 2, 3}},
+		Life:    1,
 		Voters:  []topology.NodeID{"a", "b", "c"},
 		Before:  before,
 	}
@@ -38,6 +39,9 @@ func TestOnlyANodeThatIsProvenToHoldEverythingIsElectable(t *testing.T) {
 		{"no majority", first, "b", []report{said("b", 2, 3, 9)}, "majority"},
 		{"the target is silent", first, "b", []report{said("a", 1, 3, 9), said("c", 3, 3, 7)}, "does not answer"},
 		{"not a voter", first, "d", []report{said("d", 4, 3, 9), said("b", 2, 3, 9), said("c", 3, 3, 9)}, "not among the voters"},
+		{"the leader itself, though a follower has more: it was not committed", first, "a", []report{said("a", 1, 3, 5), said("b", 2, 3, 9)}, ""},
+		{"the leader's name with another directory", first, "a", []report{said("a", 9, 3, 5), said("b", 2, 3, 9)}, "run failover to b"},
+		{"the leader, its term's start not flushed", first, "a", []report{said("a", 1, 2, 5), said("b", 2, 3, 9)}, "run failover to b"},
 		{"the leader itself", first, "a", []report{said("a", 1, 3, 9), said("c", 3, 3, 7)}, ""},
 		{"the only synchronous follower lacks the start: the term committed nothing", first, "b", []report{said("b", 2, 2, 5), said("c", 3, 2, 5)}, ""},
 		{"who lacks it has another directory: it proves nothing", first, "b", []report{said("b", 9, 0, 0), said("c", 3, 0, 0)}, "too few of them answer"},
