@@ -2,6 +2,7 @@ package quorum_test
 
 import (
 	"math/bits"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -211,6 +212,23 @@ func TestSatisfiedEqualsCountingWithTheLeader(t *testing.T) {
 			require.Less(t, i, r.Len())
 		}
 	})
+}
+
+func TestSatisfiedStopsAsSoonAsItKnows(t *testing.T) {
+	r, err := quorum.NewRule(quorum.Any(2), "a", []node{"a", "b", "c", "d", "e"})
+	require.NoError(t, err)
+	for _, c := range []struct {
+		have, asked []int
+	}{
+		{have: []int{1, 2, 3, 4}, asked: []int{0}},
+		{have: []int{0, 1, 2, 3, 4}, asked: []int{0, 1, 2}},
+		{have: []int{0}, asked: []int{0, 1, 2, 3}}, // one that is left is not enough
+		{have: []int{0, 3, 4}, asked: []int{0, 1, 2, 3, 4}},
+	} {
+		var asked []int
+		r.Satisfied(func(i int) bool { asked = append(asked, i); return slices.Contains(c.have, i) })
+		require.Equal(t, c.asked, asked)
+	}
 }
 
 func TestPollMeetsEveryCommittedWriteAndIsTheLeastThatDoes(t *testing.T) {
