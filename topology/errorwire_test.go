@@ -149,7 +149,9 @@ func TestErrorFromANewerNodeIsRead(t *testing.T) {
 	newer := func(outcome uint64) []byte {
 		w := pack.NewWriter(nil)
 		w.Array(errorFields + 2)
-		w.Array(2)
+		w.Array(4)
+		w.Uint(0)
+		w.Uint(uint64(len(sentinels)))
 		w.Uint(1 << 33)
 		w.Uint(2)
 		w.Uint(outcome)
