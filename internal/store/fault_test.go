@@ -1,0 +1,355 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+	"github.com/stretchr/testify/require"
+
+	"github.com/triad-kv/triad/topology"
+)
+
+// after counts what a generation still changes on the disk once it has failed.
+type after struct {
+	mu     sync.Mutex
+	failed string // the directory in which the fault was
+	ops    []string
+}
+
+func (a *after) fault(op errorfs.Op) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	// What cannot be removed stays, and harms nobody.
+	if a.failed == "" && op.Kind != errorfs.OpRemove && op.Kind != errorfs.OpRemoveAll {
+		a.failed = place(op)
+	}
+}
+
+// place is the directory that an operation changes.
+func place(op errorfs.Op) string {
+	if _, ok := parseGeneration(path.Base(op.Path)); ok {
+		return op.Path
+	}
+	return path.Dir(op.Path)
+}
+
+func (a *after) see(op errorfs.Op) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if place(op) == a.failed {
+		a.ops = append(a.ops, fmt.Sprintf("%d %s", op.Kind, op.Path))
+	}
+}
+
+// faultyLife lives a life on a disk of which the n-th change fails, and then
+// every later one too if it stays broken. It reports whether there was an n-th.
+func faultyLife(t *testing.T, n int, cause error, stays bool) bool {
+	d := newDisk(vfs.NewCrashableMem())
+	var (
+		ops, reached atomic.Int64
+		told         tally
+		later        after
+		durable      progress
+	)
+	d.on(func(op errorfs.Op) error {
+		if !changes(op) {
+			return nil
+		}
+		switch at := ops.Add(1); {
+		case at == int64(n), stays && at > int64(n):
+			reached.Store(1)
+			later.fault(op)
+			return cause
+		case at > int64(n):
+			later.see(op)
+		}
+		return nil
+	})
+	p, err := Open(small(Options{FS: d, OnFailure: told.tell}))
+	if err == nil {
+		err = live(t, p, func(to progress) { durable = to })
+		if err != nil {
+			require.ErrorIs(t, err, cause)
+		}
+		failed := p.Failed()
+		if failed != nil {
+			require.ErrorIs(t, failed, topology.ErrStoreFailed)
+			require.ErrorIs(t, failed, cause)
+			refusesEverything(t, p)
+			require.Eventually(t, func() bool { return len(told.all()) > 0 }, 10*time.Second, time.Millisecond)
+			require.Equal(t, []error{failed}, told.all())
+		} else if !stays {
+			require.NotErrorIs(t, err, topology.ErrStoreFailed, "a stage fails alone")
+			require.NoError(t, p.Apply(p.Applied(), nil))
+		}
+		if e := p.Close(); failed == nil && reached.Load() == 0 {
+			require.NoError(t, e)
+		}
+	}
+	if reached.Load() == 0 {
+		require.NoError(t, err)
+		return false
+	}
+	// What was under way on another goroutine may still have been begun.
+	require.LessOrEqual(t, len(later.ops), 4, "%v", later.ops)
+
+	p, err = Open(small(Options{FS: d.mem.CrashClone(vfs.CrashCloneCfg{})}))
+	require.NoError(t, err)
+	half, applied := judge(t, p)
+	if durable.half == 2 {
+		require.Equal(t, "2", half)
+	}
+	if half != "2" || durable.half == 2 {
+		require.GreaterOrEqual(t, int(applied), durable.lsn)
+	}
+	lifeGoesOn(t, p)
+	require.NoError(t, p.Close())
+	return true
+}
+
+func refusesEverything(t *testing.T, p *Pebble) {
+	t.Helper()
+	want := p.Failed()
+	require.Equal(t, want, p.Apply(1000, []topology.Edit{put("a", "", "x")}))
+	_, err := p.Get(cell("a", ""))
+	require.Equal(t, want, err)
+	_, err = p.Flush(t.Context())
+	require.Equal(t, want, err)
+	_, err = p.Snapshot()
+	require.Equal(t, want, err)
+	_, err = p.Stage("s")
+	require.Equal(t, want, err)
+}
+
+func TestAFaultAtAnyStepFailsTheStoreAndLosesNothingFlushed(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		cause error
+		stays bool
+		step  int
+	}{
+		{"one error", syscall.EIO, false, 3},
+		{"a broken disk", syscall.EIO, true, 7},
+		{"a full disk", syscall.ENOSPC, true, 7},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := 1
+			for faultyLife(t, n, c.cause, c.stays) {
+				n += c.step
+			}
+			require.Greater(t, n, 150, "a life is longer than that")
+		})
+	}
+}
+
+// reads reports whether an operation reads a table.
+func reads(op errorfs.Op) bool {
+	return op.Kind == errorfs.OpFileReadAt && path.Ext(op.Path) == ".sst"
+}
+
+// onDisk is a store whose cells are in tables, not in memory.
+func onDisk(t *testing.T, d *disk, o Options) *Pebble {
+	o.FS = d
+	p, err := Open(small(o))
+	require.NoError(t, err)
+	for lsn := 1; lsn <= lifeEnd; lsn++ {
+		require.NoError(t, p.Apply(p.Applied()+1, lifeEdits(lsn)))
+	}
+	require.NoError(t, p.Close())
+	return open(t, o)
+}
+
+func TestAReadErrorFailsTheStore(t *testing.T) {
+	cases := map[string]func(p *Pebble) error{
+		"Get": func(p *Pebble) error {
+			_, err := p.Get(cell("k1", ""))
+			return err
+		},
+		"removal of a whole key": func(p *Pebble) error {
+			return p.Apply(1000, []topology.Edit{{Cell: cell("k1", ""), Whole: true}})
+		},
+		"Scan": func(p *Pebble) error {
+			snap, err := p.Snapshot()
+			if err != nil {
+				return err
+			}
+			defer snap.Close()
+			for _, err = range snap.Scan(cell("", ""), cell("z", "")) {
+			}
+			return err
+		},
+	}
+	for name, read := range cases {
+		t.Run(name, func(t *testing.T) {
+			var told tally
+			d := newDisk(vfs.NewCrashableMem())
+			p := onDisk(t, d, Options{OnFailure: told.tell})
+			d.on(func(op errorfs.Op) error {
+				if reads(op) {
+					return syscall.EIO
+				}
+				return nil
+			})
+			err := read(p)
+			require.ErrorIs(t, err, topology.ErrStoreFailed)
+			require.ErrorIs(t, err, syscall.EIO)
+			require.Equal(t, err, p.Failed())
+			refusesEverything(t, p)
+			require.NoError(t, p.Close())
+			require.Len(t, told.all(), 1)
+		})
+	}
+}
+
+func TestADamagedTableIsNeverReadInSilence(t *testing.T) {
+	d := newDisk(vfs.NewCrashableMem())
+	p := onDisk(t, d, Options{})
+	require.NoError(t, p.Close())
+	for _, name := range tables(t, d, "data/store/store-000001") {
+		b, err := d.mem.UnsafeGetFileDataBuffer(name)
+		require.NoError(t, err)
+		for i := 0; i < min(len(b), 100); i += 8 {
+			b[i] ^= 1
+		}
+	}
+	o := small(Options{FS: d})
+	p, err := Open(o)
+	if err != nil {
+		return // the damage was met while opening
+	}
+	_, err = p.Get(cell("k1", ""))
+	require.ErrorIs(t, err, topology.ErrStoreFailed)
+	refusesEverything(t, p)
+	require.NoError(t, p.Close())
+}
+
+func tables(t *testing.T, fs vfs.FS, dir string) []string {
+	t.Helper()
+	names, err := fs.List(dir)
+	require.NoError(t, err)
+	var out []string
+	for _, name := range names {
+		if path.Ext(name) == ".sst" {
+			out = append(out, fs.PathJoin(dir, name))
+		}
+	}
+	require.NotEmpty(t, out)
+	return out
+}
+
+func TestAStageFailsAlone(t *testing.T) {
+	d := newDisk(vfs.NewCrashableMem())
+	p := open(t, Options{FS: d})
+	require.NoError(t, p.Apply(1, []topology.Edit{put("a", "", "1")}))
+	st, err := p.Stage("s")
+	require.NoError(t, err)
+	require.NoError(t, st.Put([]byte("first"), []topology.Edit{put("b", "", "2")}))
+	d.on(func(op errorfs.Op) error {
+		if changes(op) && place(op) == "data/store/store-000002" {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	for range 2 {
+		err = st.Put([]byte("second"), []topology.Edit{put("c", "", "3")})
+		require.ErrorIs(t, err, syscall.ENOSPC)
+		require.NotErrorIs(t, err, topology.ErrStoreFailed)
+	}
+	require.ErrorIs(t, st.Install(9), syscall.ENOSPC)
+	require.NoError(t, p.Apply(2, []topology.Edit{put("a", "", "2")}))
+	lsn, err := p.Flush(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 2, lsn)
+	require.NoError(t, p.Failed())
+	require.NoError(t, st.Close())
+
+	d.off()
+	st, err = p.Stage("s")
+	require.NoError(t, err)
+	require.Equal(t, "first", string(st.Resume()))
+	require.NoError(t, st.Install(9))
+	b, err := p.Get(cell("b", ""))
+	require.NoError(t, err)
+	require.Equal(t, "2", string(b))
+}
+
+// fullBuffers applies until Apply waits, on a disk that makes no progress.
+func fullBuffers(t *testing.T, d *disk, p *Pebble) (done chan error, release func(error)) {
+	gate, once := make(chan struct{}), sync.Once{}
+	var result error
+	d.on(func(op errorfs.Op) error {
+		if changes(op) {
+			<-gate
+			return result
+		}
+		return nil
+	})
+	release = func(err error) { once.Do(func() { result = err; close(gate) }) }
+	t.Cleanup(func() { release(nil) })
+	buffers := func() uint64 { return p.current.Load().db.Metrics().MemTable.Size }
+	done = make(chan error, 1)
+	state := strings.Repeat("x", 1000)
+	go func() {
+		for i := range 20_000 {
+			if err := p.Apply(p.Applied()+1, []topology.Edit{put(fmt.Sprint(i), "", state)}); err != nil {
+				done <- err
+				return
+			}
+			if size := buffers(); size > 2*writeBuffersMax*memTableBytesMin {
+				done <- fmt.Errorf("buffers of %d bytes", size)
+				return
+			}
+		}
+		done <- nil
+	}()
+	require.Eventually(t, func() bool { return buffers() >= writeBuffersMax*memTableBytesMin }, 10*time.Second, time.Millisecond)
+	return done, release
+}
+
+func TestApplyWaitsForTheDiskWithItsBuffersFull(t *testing.T) {
+	d := newDisk(vfs.NewCrashableMem())
+	p := open(t, Options{FS: d})
+	done, release := fullBuffers(t, d, p)
+	release(nil)
+	require.NoError(t, <-done)
+}
+
+func TestApplyStopsWaitingForADiskThatFails(t *testing.T) {
+	d := newDisk(vfs.NewCrashableMem())
+	p := open(t, Options{FS: d})
+	done, release := fullBuffers(t, d, p)
+	release(syscall.EIO)
+	require.ErrorIs(t, <-done, topology.ErrStoreFailed)
+	require.NoError(t, p.Close())
+}
+
+func TestAFlushThatIsGivenUpGoesOn(t *testing.T) {
+	d := newDisk(vfs.NewCrashableMem())
+	p := open(t, Options{FS: d})
+	gate := make(chan struct{})
+	d.on(func(op errorfs.Op) error {
+		if changes(op) {
+			<-gate
+		}
+		return nil
+	})
+	require.NoError(t, p.Apply(1, []topology.Edit{put("a", "", "1")}))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	_, err := p.Flush(ctx)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.NoError(t, p.Failed())
+	close(gate)
+	lsn, err := p.Flush(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 1, lsn)
+}

@@ -1,0 +1,280 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+)
+
+// Pebble is a [topology.Store] on cockroachdb/pebble. Every method is safe for
+// concurrent use.
+//
+// Locks: turn, a slot of one, is held over the disk by whoever replaces the
+// pointer or the stage; a stage has a turn of its own, taken after the store's.
+// write is held over a batch or the switch of generations and guards what they
+// change; mu guards the retired. Neither is held over a wait.
+type Pebble struct {
+	o     Options
+	cache *pebble.Cache
+	lock  io.Closer
+
+	turn    chan struct{}
+	pointer pointer // what stands on disk; changed with the turn and write held
+	stage   *stage  // the last one opened; under the turn
+	written uint64  // the batches that the last flush covered; under the turn
+
+	write   sync.Mutex
+	current atomic.Pointer[generation] // changes with write held
+	applied atomic.Uint64              // grows with write held
+	batches uint64                     // how many were applied; under write
+
+	failed  atomic.Pointer[error]
+	closed  chan struct{}
+	closing sync.Once
+
+	mu        sync.Mutex
+	open      int           // generations not closed yet
+	retired   []*generation // nobody refers to them any more; to be closed
+	snapshots atomic.Int64
+}
+
+var _ topology.Store = (*Pebble)(nil)
+
+// Apply is [topology.Store.Apply]. It does no I/O, but waits for the disk while
+// writeBuffersMax buffers are full or reads have become too deep. More than
+// 256 MiB at once is ErrTooLarge.
+func (p *Pebble) Apply(lsn record.LSN, edits []topology.Edit) error {
+	if err := checkSize(edits); err != nil {
+		return err
+	}
+	if err := p.room(); err != nil {
+		return err
+	}
+	p.write.Lock()
+	defer p.write.Unlock()
+	g, err := p.acquire()
+	if err != nil {
+		return err
+	}
+	defer p.release(g)
+	if now := p.Applied(); lsn < now {
+		return fmt.Errorf("apply at %d: the store is at %d and does not go back", lsn, now)
+	}
+	if err := g.write(edits, appliedValue(lsn)); err != nil {
+		return p.generationFailed(g, err)
+	}
+	p.batches++
+	p.applied.Store(uint64(lsn))
+	return nil
+}
+
+// room waits until the current generation takes another batch.
+func (p *Pebble) room() error {
+	if g := p.current.Load(); g.unmeasured.Load() < g.bufferBytes/4 {
+		return nil
+	}
+	g, err := p.acquire()
+	if err != nil {
+		return err
+	}
+	defer p.release(g)
+	err = g.room(p.closed)
+	if err != nil && !errors.Is(err, topology.ErrClosed) {
+		return p.generationFailed(g, err)
+	}
+	return err
+}
+
+// Applied is the position up to which records are visible.
+func (p *Pebble) Applied() record.LSN { return record.LSN(p.applied.Load()) }
+
+var keys = sync.Pool{New: func() any { return new([]byte) }}
+
+// Get is [topology.Store.Get].
+func (p *Pebble) Get(c record.Cell) ([]byte, error) {
+	g, err := p.acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer p.release(g)
+	return p.getCell(g, g.db, c)
+}
+
+func (p *Pebble) getCell(g *generation, r pebble.Reader, c record.Cell) ([]byte, error) {
+	key := keys.Get().(*[]byte)
+	defer keys.Put(key)
+	*key = appendCell((*key)[:0], c)
+	v, err := g.get(r, *key)
+	if err != nil {
+		return nil, p.generationFailed(g, err)
+	}
+	return v, nil
+}
+
+// Flush is [topology.Store.Flush]. Besides the cells it makes durable how far
+// it has come, so that Open can tell a store that has gone backwards.
+func (p *Pebble) Flush(ctx context.Context) (record.LSN, error) {
+	if err := p.takeTurn(ctx); err != nil {
+		return 0, err
+	}
+	lsn, err := p.flush(ctx)
+	p.giveTurn()
+	p.reapQuietly()
+	return lsn, err
+}
+
+// flush is Flush with the turn held. What is applied when it begins is in the
+// buffers that it waits for: that position, not a later one, is safe after it.
+func (p *Pebble) flush(ctx context.Context) (record.LSN, error) {
+	g, err := p.acquire()
+	if err != nil {
+		return 0, err
+	}
+	defer p.release(g)
+	p.write.Lock()
+	lsn, batches := p.Applied(), p.batches
+	p.write.Unlock()
+	if batches == p.written {
+		return lsn, nil
+	}
+	if err := g.flush(ctx); err != nil {
+		if g.fence.err() == nil {
+			return 0, err // of ctx
+		}
+		return 0, p.generationFailed(g, err)
+	}
+	p.written = batches
+	// A store that has gone backwards keeps the mark it once had until it has
+	// come past it again: it must not forget while it catches up.
+	if lsn > p.pointer.flushed {
+		if err := p.point(pointer{generation: g.number, flushed: lsn}); err != nil {
+			return 0, err
+		}
+	}
+	return lsn, nil
+}
+
+// point replaces the pointer; the turn is held.
+func (p *Pebble) point(to pointer) error {
+	if err := writePointer(p.o.FS, p.o.Dir, to); err != nil {
+		return p.fail(err)
+	}
+	p.write.Lock()
+	defer p.write.Unlock()
+	p.pointer = to
+	return nil
+}
+
+// WentBack reports whether the store holds less than it once made durable: up
+// to have, where it had flushed up to want. That is so after files were lost or
+// an older copy was restored; what then stands in it is a true state of the
+// past, and the caller brings it up again by replay or by a snapshot (PS11).
+func (p *Pebble) WentBack() (have, want record.LSN, yes bool) {
+	p.write.Lock()
+	defer p.write.Unlock()
+	have, want = p.Applied(), p.pointer.flushed
+	return have, want, have < want
+}
+
+// Snapshot is [topology.Store.Snapshot]. While it is open, what it shows stays
+// on disk, through an Install too.
+func (p *Pebble) Snapshot() (topology.Snapshot, error) {
+	g, err := p.acquire()
+	if err != nil {
+		return nil, err
+	}
+	s := &snapshot{p: p, g: g, view: g.db.NewSnapshot()}
+	p.snapshots.Add(1)
+	if s.applied, err = g.applied(s.view); err != nil {
+		return nil, errors.Join(p.generationFailed(g, err), s.Close())
+	}
+	return s, nil
+}
+
+// Failed is why the store takes no more writes, nil as long as it does.
+func (p *Pebble) Failed() error {
+	if e := p.failed.Load(); e != nil {
+		return *e
+	}
+	return nil
+}
+
+// fail marks the store as failed and returns its failure: the first cause counts.
+func (p *Pebble) fail(cause error) error {
+	err := failure(cause)
+	if p.failed.CompareAndSwap(nil, &err) && p.o.OnFailure != nil {
+		p.o.OnFailure(err)
+	}
+	return p.Failed()
+}
+
+// failure names the ground of an error of a store that has failed.
+func failure(cause error) error { return fmt.Errorf("%w: %w", topology.ErrStoreFailed, cause) }
+
+// generationFailed is told of a generation's failure by whoever meets it first:
+// the current one's is the store's, another's concerns only who uses it.
+func (p *Pebble) generationFailed(g *generation, cause error) error {
+	if p.current.Load() == g {
+		return p.fail(cause)
+	}
+	return failure(cause)
+}
+
+// takeTurn waits for the turn. It is given back by giveTurn.
+func (p *Pebble) takeTurn(ctx context.Context) error {
+	select {
+	case p.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (p *Pebble) giveTurn() { <-p.turn }
+
+// acquire returns the current generation with a reference, given back by release.
+func (p *Pebble) acquire() (*generation, error) {
+	for {
+		select {
+		case <-p.closed:
+			return nil, topology.ErrClosed
+		default:
+		}
+		if err := p.Failed(); err != nil {
+			return nil, err
+		}
+		// The last reference to a generation that is current is the store's
+		// own, so one that cannot be had has been replaced meanwhile.
+		if g := p.current.Load(); g.retain() {
+			return g, nil
+		}
+	}
+}
+
+// release gives a reference back. A call that happens to hold the last one
+// leaves the closing to the next who does I/O anyway.
+func (p *Pebble) release(g *generation) {
+	p.unref(g)
+	select {
+	case <-p.closed:
+		p.reapQuietly()
+	default:
+	}
+}
+
+func (p *Pebble) unref(g *generation) {
+	if g.refs.Add(-1) > 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.retired = append(p.retired, g)
+}
