@@ -1,0 +1,6 @@
+//go:build !unix
+
+package home
+
+// checkMode accepts every directory: its protection is not in mode bits here.
+func (h *Home) checkMode(bool) error { return nil }
