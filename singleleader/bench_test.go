@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
@@ -54,5 +55,49 @@ func BenchmarkCommit(b *testing.B) {
 			b.StopTimer()
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commits/s")
 		})
+	}
+}
+
+// BenchmarkCatchUp is a follower that was away while the leader took 1,000,000
+// records of 128 B: records a second until it has them durable, and until it
+// shows them. Run with -benchtime 1x.
+func BenchmarkCatchUp(b *testing.B) {
+	const records, writers = 1_000_000, 256
+	for range b.N {
+		b.StopTimer()
+		c := newCluster(b, Options{}, "a", "b")
+		c.onDisk(b.TempDir())
+		c.start("a")
+		c.leads("a")
+		value := make([]byte, 128)
+		var next atomic.Int64
+		var wg sync.WaitGroup
+		for range writers {
+			wg.Go(func() {
+				for i := next.Add(1); i <= records; i = next.Add(1) {
+					_, err := c.nodes["a"].Write(context.Background(), record.Batch{Mutations: []record.Mutation{{
+						Table: record.TableDefault, Key: fmt.Appendf(nil, "k%015d", i%100000), Op: record.OpPut, Kind: record.KindBytes, Value: value,
+					}}}, topology.WriteOptions{})
+					require.NoError(b, err)
+				}
+			})
+		}
+		wg.Wait()
+		c.applied(records+1, "a")
+		end := c.nodes["a"].Status().End
+		b.StartTimer()
+		from := time.Now()
+		c.start("b")
+		await := func(done func(topology.Status) bool) time.Duration {
+			for !done(c.nodes["b"].Status()) {
+				time.Sleep(time.Millisecond)
+			}
+			return time.Since(from)
+		}
+		flushed := await(func(s topology.Status) bool { return s.Flushed >= end })
+		applied := await(func(s topology.Status) bool { return s.Applied >= end })
+		b.StopTimer()
+		b.ReportMetric(records/flushed.Seconds(), "durable/s")
+		b.ReportMetric(records/applied.Seconds(), "applied/s")
 	}
 }

@@ -106,7 +106,7 @@ func (wr *writer) unanswered(ctx context.Context, w *write) error {
 func (wr *writer) check(b *record.Batch) error {
 	if err := b.Check(wr.e.o.ValueBytesMax); err != nil {
 		if errors.Is(err, record.ErrTooLarge) {
-			return fmt.Errorf("%w: %w", topology.ErrTooLarge, err)
+			return err
 		}
 		return fmt.Errorf("%w: %w", topology.ErrMalformed, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/version"
 )
 
@@ -17,7 +18,7 @@ var (
 	ErrTimeout         = errors.New("timed out")
 	ErrConditionFailed = errors.New("condition failed")
 	ErrConflict        = errors.New("conflict")
-	ErrTooLarge        = errors.New("too large")
+	ErrTooLarge        = record.ErrTooLarge
 	ErrUnsupported     = errors.New("unsupported")
 	ErrNoTable         = errors.New("no such table")
 	ErrMalformed       = errors.New("malformed")
