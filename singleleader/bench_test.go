@@ -20,7 +20,7 @@ import (
 
 // onDisk puts the nodes of a cluster on real directories.
 func (c *testCluster) onDisk(dir string) {
-	c.wal = wal.Options{}
+	c.wal, c.memTable = wal.Options{}, 0
 	for _, n := range c.nodes {
 		n.fs, n.dir = vfs.Default, filepath.Join(dir, string(n.id))
 	}

@@ -27,13 +27,14 @@ import (
 // testCluster is a group on the real log, transport and store, over loopback
 // and a file system in memory that can crash.
 type testCluster struct {
-	t     testing.TB
-	first topology.NodeID
-	list  []topology.Member
-	opts  Options
-	nodes map[topology.NodeID]*testNode
-	dial  func(from, to topology.NodeID) bool // whether a connection may be made
-	wal   wal.Options
+	t        testing.TB
+	first    topology.NodeID
+	list     []topology.Member
+	opts     Options
+	nodes    map[topology.NodeID]*testNode
+	dial     func(from, to topology.NodeID) bool // whether a connection may be made
+	wal      wal.Options
+	memTable int64 // bytes of the store's write buffer; 0 is the default
 }
 
 // testNode is one node; what is on fs survives it.
@@ -53,7 +54,7 @@ type testNode struct {
 
 func newCluster(t testing.TB, o Options, ids ...topology.NodeID) *testCluster {
 	c := &testCluster{t: t, first: ids[0], opts: o, nodes: map[topology.NodeID]*testNode{}}
-	c.wal = wal.Options{SegmentBytes: 256 << 10}
+	c.wal, c.memTable = wal.Options{SegmentBytes: 256 << 10}, 1<<20
 	c.opts.RetryEvery, c.opts.CallTimeout = 10*time.Millisecond, time.Second
 	c.opts.Stream.HeartbeatEvery = 10 * time.Millisecond
 	for _, id := range ids {
@@ -117,7 +118,7 @@ func (n *testNode) start() {
 	n.store = store.NewMemory()
 	dir, err := n.home.Place("store")
 	require.NoError(t, err)
-	p, err := store.Open(store.Options{FS: n.fs, Dir: dir, Logger: logger, MemTableBytes: 1 << 20})
+	p, err := store.Open(store.Options{FS: n.fs, Dir: dir, Logger: logger, MemTableBytes: c.memTable})
 	require.NoError(t, err)
 	n.store = p
 	n.side = n.home.Sidelog()
