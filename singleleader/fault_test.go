@@ -2,7 +2,11 @@ package singleleader
 
 import (
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -14,14 +18,49 @@ import (
 
 // failing wraps a node's disk so that its syncs fail once armed.
 func failing(n *testNode) *atomic.Bool {
+	return injecting(n, "", errors.New("input/output error"), errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo)
+}
+
+// injecting wraps a node's disk so that operations of kinds on files with a
+// suffix fail with err once armed.
+func injecting(n *testNode, suffix string, err error, kinds ...errorfs.OpKind) *atomic.Bool {
 	var armed atomic.Bool
 	n.fs = errorfs.Wrap(n.fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if armed.Load() && (op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData || op.Kind == errorfs.OpFileSyncTo) {
-			return errors.New("input/output error")
+		if armed.Load() && slices.Contains(kinds, op.Kind) && strings.HasSuffix(op.Path, suffix) {
+			return err
 		}
 		return nil
 	}))
 	return &armed
+}
+
+func TestADiskThatStaysFullEndsTheNodeAndLosesNothingAcknowledged(t *testing.T) {
+	c := newCluster(t, Options{}, "a")
+	c.wal.SegmentBytes = 8 << 10
+	clean := c.nodes["a"].fs
+	full := injecting(c.nodes["a"], ".tmp", syscall.ENOSPC, errorfs.OpFileWriteAt) // no new segment, with the reserve or without
+	c.startAll()
+	c.leads("a")
+	full.Store(true)
+	acked := 0
+	var err error
+	eventually(t, "a write is refused", func() bool {
+		_, err = c.nodes["a"].put(fmt.Sprint("k", acked), string(make([]byte, 512)))
+		if err == nil {
+			acked++
+		}
+		return err != nil
+	})
+	require.ErrorIs(t, err, topology.ErrDiskFull)
+	c.nodes["a"].stop()
+
+	c.nodes["a"].fs = clean
+	c.start("a")
+	c.leads("a")
+	for i := range acked {
+		_, err = c.nodes["a"].get(fmt.Sprint("k", i))
+		require.NoError(t, err)
+	}
 }
 
 func TestALeaderWhoseSyncFailsAcknowledgesNothingMore(t *testing.T) {
