@@ -135,14 +135,15 @@ func TestAFaultAtAnyStepFailsTheStoreAndLosesNothingFlushed(t *testing.T) {
 		name  string
 		cause error
 		stays bool
+		from  int
 		step  int
 	}{
-		{"one error", syscall.EIO, false, 3},
-		{"a broken disk", syscall.EIO, true, 7},
-		{"a full disk", syscall.ENOSPC, true, 7},
+		{"one error", syscall.EIO, false, 1, 7},
+		{"a broken disk", syscall.EIO, true, 2, 13},
+		{"a full disk", syscall.ENOSPC, true, 3, 13},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n := 1
+			n := c.from
 			for faultyLife(t, n, c.cause, c.stays) {
 				n += c.step
 			}
@@ -297,9 +298,9 @@ func fullBuffers(t *testing.T, d *disk, p *Pebble) (done chan error, release fun
 	t.Cleanup(func() { release(nil) })
 	buffers := func() uint64 { return p.current.Load().db.Metrics().MemTable.Size }
 	done = make(chan error, 1)
-	state := strings.Repeat("x", 1000)
+	state := strings.Repeat("x", 8000)
 	go func() {
-		for i := range 20_000 {
+		for i := range 1000 {
 			if err := p.Apply(p.Applied()+1, []topology.Edit{put(fmt.Sprint(i), "", state)}); err != nil {
 				done <- err
 				return

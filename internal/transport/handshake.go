@@ -76,10 +76,13 @@ func (g *greeter) exchange(l *link, mine *hello) (hello, error) {
 	if err := l.conn.SetDeadline(time.Now().Add(g.limits.HandshakeTimeout)); err != nil {
 		return hello{}, err
 	}
-	if _, err := l.conn.Write(mine.append(nil)); err != nil {
-		return hello{}, handshakeFault(err)
+	_, failed := l.conn.Write(mine.append(nil))
+	h, err := l.hear() // who closed at once may have said why
+	var refusal *Refusal
+	if failed != nil && !errors.As(err, &refusal) {
+		return hello{}, handshakeFault(failed)
 	}
-	return l.hear()
+	return h, err
 }
 
 // hear reads the preamble and the hello, or the refusal, of the other side.
@@ -258,9 +261,7 @@ func (l *link) refuse(r *Refusal) {
 // settle sets the connection up for what follows the hello.
 func (g *greeter) settle(l *link) {
 	_ = l.conn.SetDeadline(time.Time{}) // if it fails, so does the next read
-	now := time.Now()
 	l.from.timeout = g.limits.ReadTimeout
-	l.from.heard.Store(now.UnixNano())
 	if l.class == classStream {
 		l.in.settle(windowStream, windowMost, g.limits.FrameBytesMax)
 	} else {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -47,7 +48,7 @@ func TestClustersOfDifferentNamesRefuseEachOther(t *testing.T) {
 	r := requireRefused(t, callB(t, a), RefusedClusterName)
 	require.Contains(t, r.Text, "blue")
 	require.Contains(t, r.Text, "red")
-	require.Equal(t, map[string]uint64{"cluster-name": 1}, b.Stats().Refusals)
+	eventually(t, func() bool { return maps.Equal(b.Stats().Refusals, map[string]uint64{"cluster-name": 1}) }, "it is counted")
 }
 
 func TestTwoClustersOfOneNameRefuseEachOtherWithBothIDsInTheLog(t *testing.T) {
@@ -57,7 +58,7 @@ func TestTwoClustersOfOneNameRefuseEachOtherWithBothIDsInTheLog(t *testing.T) {
 	r := requireRefused(t, callB(t, a), RefusedClusterID)
 	for _, id := range [][16]byte{clusterID, otherID} {
 		require.Contains(t, r.Text, fmt.Sprintf("%x", id))
-		require.Contains(t, b.log.String(), fmt.Sprintf("%x", id))
+		eventually(t, func() bool { return strings.Contains(b.log.String(), fmt.Sprintf("%x", id)) }, "in the log")
 	}
 }
 

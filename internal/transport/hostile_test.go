@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"maps"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -209,13 +210,19 @@ func (f *fleet) impostor(id topology.NodeID) (accept func(h hello) *raw) {
 }
 
 func TestAFrameThatIsNotFinishedHoldsItsPlaceForTheReadTimeoutOnly(t *testing.T) {
-	f, a, b := besieged(t, tcpWires{}, limits(Limits{ReadTimeout: 300 * time.Millisecond}))
-	r := f.raw(b)
-	r.hello(as("x"))
-	r.send(framed(kindCall, make([]byte, 1<<20))[:headerBytes+10])
-	r.requireClosed()
-	requireCounted(t, b, FaultSilence)
-	requireServes(t, a)
+	synctest.Test(t, func(t *testing.T) {
+		f, a, b := besieged(t, memoryWires{NewNetwork()})
+		r, begun := f.raw(b), time.Now()
+		r.hello(as("x"))
+		r.send(framed(kindCall, make([]byte, 1<<20))[:headerBytes+10])
+		r.requireClosed()
+		require.Equal(t, b.limits.ReadTimeout, time.Since(begun))
+		requireCounted(t, b, FaultSilence)
+		requireServes(t, a)
+		require.Equal(t, 1, b.Stats().Conns)
+		a.stop()
+		b.stop()
+	})
 }
 
 func TestAReplyThatNobodyWaitsForIsDroppedAndCounted(t *testing.T) {

@@ -3,9 +3,7 @@ package transport
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"runtime"
@@ -177,21 +175,27 @@ func TestRequestBytesMaxBoundsRequestsOverAllConnections(t *testing.T) {
 }
 
 func TestARequestThatFindsNoRoomEndsItsConnection(t *testing.T) {
-	f, h := newFleet(t, memoryWires{NewNetwork()}), newHeld()
-	f.members.set("x", "nowhere")
-	a, b := f.pair(func(_, b *node) { b.HandleCall("echo", topology.PeerNode, h.handle) },
-		limits(Limits{FrameBytesMax: 1 << 20, RequestBytesMax: 1 << 20, ReadTimeout: 400 * time.Millisecond}))
-	first := make(chan error, 1)
-	go func() { first <- callWith(t, a, 700<<10) }()
-	eventually(t, func() bool { return h.inner.Load() == 1 }, "the first is held")
-	second := f.raw(b)
-	second.hello(as("x"))
-	go func() { _, _ = second.conn.Write(called(1, "echo", make([]byte, 700<<10))) }()
-	second.requireClosed()
-	requireCounted(t, b, FaultMemory)
-	close(h.free)
-	require.NoError(t, <-first)
-	eventually(t, func() bool { return b.Stats().RequestBytes == 0 }, "all of it is given back")
+	synctest.Test(t, func(t *testing.T) {
+		f, h := newFleet(t, memoryWires{NewNetwork()}), newHeld()
+		f.members.set("x", "nowhere")
+		a, b := f.pair(func(_, b *node) { b.HandleCall("echo", topology.PeerNode, h.handle) },
+			limits(Limits{FrameBytesMax: 1 << 20, RequestBytesMax: 1 << 20}))
+		first, begun := make(chan error, 1), time.Now()
+		go func() { first <- callWith(t, a, 700<<10) }()
+		synctest.Wait()
+		second := f.raw(b)
+		second.hello(as("x"))
+		go func() { _, _ = second.conn.Write(called(1, "echo", make([]byte, 700<<10))) }()
+		second.requireClosed()
+		require.Equal(t, b.limits.ReadTimeout, time.Since(begun))
+		requireCounted(t, b, FaultMemory)
+		close(h.free)
+		require.NoError(t, <-first)
+		synctest.Wait()
+		require.Zero(t, b.Stats().RequestBytes, "all of it is given back")
+		a.stop()
+		b.stop()
+	})
 }
 
 func callWith(t *testing.T, from *node, size int) error {
@@ -424,32 +428,30 @@ func TestAStormLeavesAFewLinesInTheLog(t *testing.T) {
 	})
 }
 
-func TestCallsThatAreNotReadAreHeldBack(t *testing.T) {
-	f := newFleet(t, memoryWires{NewNetwork()})
-	f.members.set("x", "nowhere")
-	var answered atomic.Int64
-	_, b := f.pair(func(_, b *node) {
+func TestCallsThatAreNotReadAreHeldBackAndCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, memoryWires{NewNetwork()})
+		f.members.set("x", "nowhere")
+		var answered atomic.Int64
+		b := f.node("b", limits(Limits{QueueBytesMax: 64 << 10, HandlersMax: 4}))
 		b.HandleCall("echo", topology.PeerNode, func(context.Context, topology.Peer, []byte) ([]byte, error) {
 			answered.Add(1)
 			return make([]byte, 16<<10), nil
 		})
-	}, limits(Limits{QueueBytesMax: 64 << 10, HandlersMax: 4, WriteTimeout: 500 * time.Millisecond}))
-	r := f.raw(b)
-	r.hello(as("x"))
-	wrote := make(chan error, 1)
-	go func() { // 10,000 requests, and not one answer is read
-		for i := range 10_000 {
-			if _, err := r.conn.Write(called(uint64(i+1), "echo", nil)); err != nil {
-				wrote <- err
-				return
-			}
+		f.run(b)
+		r, begun := f.raw(b), time.Now()
+		r.hello(as("x"))
+		var err error
+		for i := 0; i < 50_000 && err == nil; i++ { // and not one answer is read
+			_, err = r.conn.Write(called(uint64(i+1), "echo", nil))
 		}
-		wrote <- nil
-	}()
-	eventually(t, func() bool { return b.Stats().Faults["stuck"] == 1 }, "it is cut off")
-	require.Less(t, answered.Load(), int64(100), "and was held back before")
-	err := <-wrote
-	require.Truef(t, err == nil || !errors.Is(err, io.EOF), "%v", err)
+		require.Error(t, err)
+		require.Equal(t, b.limits.WriteTimeout, time.Since(begun))
+		synctest.Wait()
+		require.Equal(t, map[string]uint64{"stuck": 1}, b.Stats().Faults)
+		require.Less(t, answered.Load(), int64(100))
+		b.stop()
+	})
 }
 
 func TestWorkersAreKeptUpToTheirLimit(t *testing.T) {

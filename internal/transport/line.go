@@ -1,6 +1,10 @@
 package transport
 
-import "time"
+import (
+	"errors"
+	"os"
+	"time"
+)
 
 // writeStepBytes is what must get through within one write time-out on a
 // control connection.
@@ -41,11 +45,21 @@ func (l *line) write() {
 		}
 		for b := l.out.take(); b != nil; b = l.out.take() {
 			if err := l.writeAll(b); err != nil {
-				l.end(writeFault(err))
+				l.breakOff(err)
 				return
 			}
 			l.out.done(b)
 		}
+	}
+}
+
+// breakOff takes nothing more to write after a write failed. The other side's
+// last answers may still wait to be read, so the reader ends the link, unless
+// the other side takes nothing any more.
+func (l *line) breakOff(err error) {
+	l.out.close()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		l.end(writeFault(err))
 	}
 }
 

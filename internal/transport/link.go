@@ -34,6 +34,7 @@ type link struct {
 func newLink(conn net.Conn) *link {
 	l := &link{conn: conn, from: &timedReader{conn: conn}, done: make(chan struct{})}
 	l.in = newFrameReader(l.from)
+	l.from.heard.Store(time.Now().UnixNano())
 	return l
 }
 

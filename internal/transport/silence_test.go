@@ -48,7 +48,7 @@ func TestAnIdleConnectionLives(t *testing.T) {
 			m, err := s.Recv()
 			got <- fmt.Sprint(string(m), err)
 		}()
-		time.Sleep(24 * time.Hour) // virtual
+		time.Sleep(3 * time.Hour) // virtual
 		require.NoError(t, callB(t, a))
 		require.NoError(t, s.Send([]byte("still here ")))
 		require.Equal(t, "still here <nil>", <-got)
@@ -72,7 +72,7 @@ func TestAStreamLivesWhileItsHandlerDoesNotReceive(t *testing.T) {
 			_, err := s.Recv() // all the time
 			got <- err
 		}()
-		time.Sleep(10 * time.Hour) // virtual
+		time.Sleep(3 * time.Hour) // virtual
 		close(wake)
 		require.NoError(t, s.Send([]byte("hello")))
 		require.NoError(t, <-got)
@@ -80,24 +80,35 @@ func TestAStreamLivesWhileItsHandlerDoesNotReceive(t *testing.T) {
 	})
 }
 
-func TestAStreamOnWhichNobodyReceivesForDaysIsStillAStream(t *testing.T) {
+// nearlyAll is a message that leaves room for a few beats in a connection.
+var nearlyAll = make([]byte, pipeBytesMax-headerBytes-50)
+
+func TestAStreamWhoseBeatsFilledItInBothDirectionsIsStillAStream(t *testing.T) {
 	var wake chan struct{}
 	bubble(t, func(_, b *node) {
 		wake = make(chan struct{})
 		b.HandleStream("asleep", func(_ context.Context, s topology.Stream) error {
+			if err := s.Send(nearlyAll); err != nil {
+				return err
+			}
 			<-wake
 			return echoStream(context.Background(), s)
 		})
 	}, func(t *testing.T, _ *Network, a, _ *node) {
 		s := openB(t, a, "asleep")
-		time.Sleep(4 * 24 * time.Hour) // virtual: beats have filled the connection in both directions
+		require.NoError(t, s.Send(nearlyAll))
+		time.Sleep(time.Hour) // virtual: a beat waits in each direction
 		close(wake)
-		require.NoError(t, s.Send([]byte("good morning")))
-		m, err := s.Recv()
-		require.NoError(t, err)
-		require.Equal(t, "good morning", string(m))
+		sent := make(chan error, 1)
+		go func() { sent <- s.Send([]byte("good morning")) }()
+		for _, want := range []int{len(nearlyAll), len(nearlyAll), len("good morning")} {
+			m, err := s.Recv()
+			require.NoError(t, err)
+			require.Len(t, m, want)
+		}
+		require.NoError(t, <-sent)
 		require.NoError(t, s.Close())
-	}, limits(Limits{ReadTimeout: 30 * time.Second}))
+	})
 }
 
 func TestSilenceEndsAStream(t *testing.T) {
@@ -202,10 +213,13 @@ func TestASendBehindABeatThatWaitsTimesOutToo(t *testing.T) {
 		})
 	}, func(t *testing.T, n *Network, a, _ *node) {
 		s := openB(t, a, "deaf")
-		time.Sleep(4 * 24 * time.Hour) // virtual: a beat waits in the socket
+		require.NoError(t, s.Send(nearlyAll))
+		time.Sleep(time.Hour) // virtual: a beat waits
+		begun := time.Now()
 		requireOutcome(t, s.Send([]byte("x")), topology.ErrTimeout, topology.NotApplied)
+		require.Equal(t, a.limits.WriteTimeout, time.Since(begun))
 		require.NoError(t, s.Close())
-	}, limits(Limits{ReadTimeout: 30 * time.Second}))
+	})
 }
 
 // writes counts the writes on the connections of a dialler.

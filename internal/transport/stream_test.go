@@ -198,13 +198,13 @@ func TestTheReasonIsReceivedEvenAfterASendFailed(t *testing.T) {
 		})
 	}, func(t *testing.T, _ *Network, a, b *node) {
 		s := openB(t, a, "no")
-		time.Sleep(b.limits.LingerTimeout) // virtual: b is gone
+		time.Sleep(b.limits.LingerTimeout + 1) // virtual: b is gone
 		requireOutcome(t, s.Send([]byte("x")), topology.ErrUnavailable, topology.Unknown)
 		requireOutcome(t, s.Send([]byte("x")), topology.ErrUnavailable, topology.NotApplied)
 		_, err := s.Recv()
 		requireOutcome(t, err, topology.ErrNotLeader, topology.NotApplied)
 		require.NoError(t, s.Close())
-	})
+	}, limits(Limits{ReadTimeout: time.Minute})) // no beat finds out before
 }
 
 func TestOpenEndsWithItsContext(t *testing.T) {

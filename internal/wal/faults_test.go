@@ -77,7 +77,8 @@ func TestEveryFlushThatIsToldWasSyncedBefore(t *testing.T) {
 	l.Notify(func(b topology.Bounds, err error) {
 		// Only the writer writes segments, and this is its goroutine.
 		told++
-		for n := uint64(1); n <= l.disk.seg.number; n++ {
+		number, _ := newest(l.Log)
+		for n := uint64(1); n <= number; n++ {
 			if fs.dirty(segmentName(n)) {
 				t.Errorf("LSN %d was told while %s was not synced", b.Flushed, segmentName(n))
 			}
@@ -93,7 +94,10 @@ func TestASegmentIsTurnedInTheOrderRecoveryReliesOn(t *testing.T) {
 		fs := newTraceFS(vfs.NewCrashableMem())
 		l := start(t, small(fs))
 		synctest.Wait() // the spare is there, and the reserve
-		for i := uint64(1); l.disk.seg.number == 1; i++ {
+		for i := uint64(1); ; i++ {
+			if number, _ := newest(l.Log); number > 1 {
+				break
+			}
 			fs.traced()
 			put(t, l, 1, i, i)
 			synctest.Wait()

@@ -62,7 +62,8 @@ func TestAFullDiskOnlyRefusesWhatTheOpenSegmentDoesNotTake(t *testing.T) {
 		synctest.Wait()
 		d.full.Store(true)
 		n := fill(t, l, 1)
-		require.Greater(t, l.disk.seg.number, uint64(1), "the segment that was ready was used")
+		number, _ := newest(l.Log)
+		require.Greater(t, number, uint64(1), "the segment that was ready was used")
 		flush(t, l) // all that was accepted
 		require.NoError(t, l.Failed())
 		require.Equal(t, numbers(1, n), held(t, l), "and it can be read")
@@ -129,9 +130,14 @@ func stuck(t *testing.T, d *fullDisk) (l *Log, end func() error) {
 	go func() { ran <- l.Run(ctx) }()
 	synctest.Wait()
 	d.full.Store(true)
-	put(t, l, 1, 1, 100) // at once, before the writer has taken the spare
+	var rs []record.Record
+	for i := uint64(1); i <= 100; i++ {
+		rs = append(rs, numbered(i))
+	}
+	_, err := l.Append(1, rs...) // at once, while the spare is there
+	require.NoError(t, err)
 	synctest.Wait()
-	_, err := l.Append(1, numbered(101))
+	_, err = l.Append(1, numbered(101))
 	require.ErrorIs(t, err, topology.ErrDiskFull)
 	require.Less(t, l.Bounds().Flushed, record.LSN(100))
 	return l, func() error { cancel(); return <-ran }

@@ -134,10 +134,7 @@ func TestARecordLongerThanASegmentGetsASegmentOfItsOwn(t *testing.T) {
 }
 
 func TestAGroupIsBounded(t *testing.T) {
-	fs := newTraceFS(vfs.NewCrashableMem())
-	o := small(fs)
-	o.SegmentBytes = 64 << 20
-	l := open(t, o)
+	l := open(t, Options{Dir: realDir(t), Cluster: testCluster, Node: "a"})
 	var rs []record.Record
 	for i := range uint64(5) {
 		rs = append(rs, sized(i+1, groupBytesMax/3))
@@ -247,11 +244,11 @@ func TestAPromiseIsWrittenWhenTheLogRests(t *testing.T) {
 		fs := vfs.NewCrashableMem()
 		l := start(t, small(fs))
 		step(t, l, 1, 1, 5)
-		promised := func() (int64, int64) {
+		promised := func() (offset, end int64) {
 			synctest.Wait()
-			r, err := Verify(fs.CrashClone(vfs.CrashCloneCfg{}), testDir, nil)
+			r, err := Verify(fs.CrashClone(vfs.CrashCloneCfg{}), testDir, func(s SegmentReport) { end = s.Bytes })
 			require.NoError(t, err)
-			return r.Promised, l.disk.seg.end
+			return r.Promised, end
 		}
 		at, end := promised()
 		require.Less(t, at, end-frameBytes)

@@ -150,6 +150,14 @@ func numbers(from, to uint64) []uint64 {
 	return ns
 }
 
+// newest returns the number and the end of the open segment.
+func newest(l *Log) (number uint64, end int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.st.segs[len(l.st.segs)-1]
+	return s.number, s.end
+}
+
 // content returns the bytes of a file of the log.
 func content(t testing.TB, fs vfs.FS, name string) []byte {
 	t.Helper()

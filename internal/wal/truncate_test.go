@@ -2,6 +2,7 @@ package wal
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -64,20 +65,33 @@ func TestTruncateOverwriteCrashReopen(t *testing.T) {
 	}
 }
 
+// during returns what a power failure would leave after every change of the file
+// system while f runs.
+func during(fs *traceFS, f func()) []*vfs.MemFS {
+	var mu sync.Mutex
+	var images []*vfs.MemFS
+	set := func(after func(op, name string)) {
+		fs.mu.Lock()
+		defer fs.mu.Unlock()
+		fs.after = after
+	}
+	set(func(string, string) {
+		mu.Lock()
+		defer mu.Unlock()
+		images = append(images, fs.mem.CrashClone(vfs.CrashCloneCfg{}))
+	})
+	f()
+	set(nil)
+	mu.Lock()
+	defer mu.Unlock()
+	return images
+}
+
 func TestACutThatHadBegunIsFinishedByOpen(t *testing.T) {
 	fs := newTraceFS(vfs.NewCrashableMem())
 	l := start(t, small(fs))
 	step(t, l, 1, 1, 90)
-	var images []*vfs.MemFS
-	fs.mu.Lock()
-	fs.after = func(op, name string) {
-		images = append(images, fs.mem.CrashClone(vfs.CrashCloneCfg{}))
-	}
-	fs.mu.Unlock()
-	require.NoError(t, l.Truncate(topology.Range{First: 1, Last: 11}))
-	fs.mu.Lock()
-	fs.after = nil
-	fs.mu.Unlock()
+	images := during(fs, func() { require.NoError(t, l.Truncate(topology.Range{First: 1, Last: 11})) })
 	begun := 0
 	for _, image := range images {
 		report, err := Verify(image, testDir, nil)
@@ -112,8 +126,9 @@ func TestRetiredSegmentsAreUsedAgainAndTheirFramesNeverCount(t *testing.T) {
 		require.NoError(t, again.Close())
 	}
 	require.LessOrEqual(t, len(listed(t, fs)), 4+sparesMax+2)
-	b := content(t, fs, l.disk.seg.name)
-	require.NotContains(t, string(b[l.disk.seg.end:]), string(make([]byte, 2000)), "the file was in use before, and not zeroed again")
+	number, end := newest(l.Log)
+	b := content(t, fs, segmentName(number))
+	require.NotContains(t, string(b[end:]), string(make([]byte, 2000)), "the file was in use before, and not zeroed again")
 	require.NoError(t, l.stop())
 }
 
@@ -166,14 +181,7 @@ func TestARestartSurvivesACrashAtEveryStep(t *testing.T) {
 	fs := newTraceFS(vfs.NewCrashableMem())
 	l := start(t, small(fs))
 	step(t, l, 1, 1, 60)
-	var images []*vfs.MemFS
-	fs.mu.Lock()
-	fs.after = func(op, name string) { images = append(images, fs.mem.CrashClone(vfs.CrashCloneCfg{})) }
-	fs.mu.Unlock()
-	require.NoError(t, l.Truncate(topology.Range{First: 500, History: h}))
-	fs.mu.Lock()
-	fs.after = nil
-	fs.mu.Unlock()
+	images := during(fs, func() { require.NoError(t, l.Truncate(topology.Range{First: 500, History: h})) })
 	restarted := 0
 	for _, image := range images {
 		report, err := Verify(image, testDir, nil)
@@ -207,9 +215,10 @@ func TestRetentionWhileASegmentIsTurnedLosesNeither(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- l.Truncate(topology.Range{First: 50, Last: ^record.LSN(0)}) }()
 		synctest.Wait()
-		number := l.disk.seg.number
+		number, _ := newest(l.Log)
 		step(t, l, 1, 61, 120) // writing goes on while the manifest is written
-		require.Greater(t, l.disk.seg.number, number)
+		turned, _ := newest(l.Log)
+		require.Greater(t, turned, number)
 		g.open()
 		require.NoError(t, <-done)
 		step(t, l, 1, 121, 125)

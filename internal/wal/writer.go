@@ -70,9 +70,9 @@ type writer struct {
 // piece is a run of frames that stand one behind the other in memory, and will
 // in the file.
 type piece struct {
-	c        *chunk
+	buf      []byte // of the chunk, as it was under the mutex
 	starts   []uint32
-	from, to int // in c.buf
+	from, to int // in buf
 	first    record.LSN
 }
 
@@ -236,7 +236,7 @@ func (w *writer) collect() (need int64, err error) {
 			break
 		}
 		to := c.end(next + record.LSN(n) - 1)
-		w.pieces = append(w.pieces, piece{c: c, starts: starts[:n], from: from, to: to, first: next})
+		w.pieces = append(w.pieces, piece{buf: c.buf, starts: starts[:n], from: from, to: to, first: next})
 		room -= int64(to - from)
 		next += record.LSN(n)
 		if n < len(starts) {
@@ -260,7 +260,7 @@ func (w *writer) oversize() (need int64) {
 	if n := int64(to - from); n > s.room {
 		return headerBytes + n + footerBytes
 	}
-	w.pieces = append(w.pieces, piece{c: c, starts: c.starts[k : k+1], from: from, to: to, first: s.Flushed + 1})
+	w.pieces = append(w.pieces, piece{buf: c.buf, starts: c.starts[k : k+1], from: from, to: to, first: s.Flushed + 1})
 	return 0
 }
 
@@ -281,14 +281,14 @@ func (w *writer) write() error {
 				to = int(p.starts[i+1])
 			}
 			where := off + int64(int(at)-p.from)
-			seal(p.c.buf[at:to], kindEntry, seg.seed, seg.number, seg.end)
+			seal(p.buf[at:to], kindEntry, seg.seed, seg.number, seg.end)
 			if indexed == 0 || where-indexed >= indexEveryBytes {
 				indexed = where
 				w.marks = append(w.marks, mark{lsn: p.first + record.LSN(i), off: where, log: log + uint64(where-seg.end)})
 			}
 		}
 		count += uint32(len(p.starts))
-		if err := writeAt(k.file, p.c.buf[p.from:p.to], off); err != nil {
+		if err := writeAt(k.file, p.buf[p.from:p.to], off); err != nil {
 			return w.fail("writing "+seg.name, err)
 		}
 		off += int64(p.to - p.from)
@@ -297,7 +297,7 @@ func (w *writer) write() error {
 		return w.fail("syncing "+seg.name, err)
 	}
 	p := w.pieces[len(w.pieces)-1]
-	newest := entryAt(p.c.buf[p.starts[len(p.starts)-1]:p.to])
+	newest := entryAt(p.buf[p.starts[len(p.starts)-1]:p.to])
 	k.count, k.term, k.owing = k.count+count, newest.Term, true
 	w.flushed(seg, off, newest.LSN)
 	return nil

@@ -151,9 +151,9 @@ var odd = []string{
 
 func oddCells() []topology.Edit {
 	var es []topology.Edit
-	for _, table := range []record.TableID{0, 1, 16, 17, 256, 1<<32 - 1} {
+	for _, table := range []record.TableID{0, 16, 17, 256, 1<<32 - 1} {
 		for _, key := range odd {
-			for _, field := range odd {
+			for _, field := range odd[:6] {
 				es = append(es, topology.Edit{
 					Cell:  record.Cell{Table: table, Key: []byte(key), Field: []byte(field)},
 					State: fmt.Appendf(nil, "%d/%q/%q", table, key, field),
@@ -367,10 +367,10 @@ func scanBounds(t *testing.T, s StoreUnderTest) {
 	require.NoError(t, err)
 	defer snap.Close()
 	table := scan(t, snap, record.Cell{Table: 16}, record.Cell{Table: 17})
-	require.Len(t, table, len(odd)*len(odd))
+	require.Len(t, table, len(odd)*6)
 	require.Equal(t, m.between(record.Cell{Table: 16}, record.Cell{Table: 17}), table)
 	r := rand.New(rand.NewPCG(2, 2))
-	for range 200 {
+	for range 50 {
 		from, to := es[r.IntN(len(es))].Cell, es[r.IntN(len(es))].Cell
 		require.Equal(t, m.between(from, to), scan(t, snap, from, to), "from %v to %v", from, to)
 	}

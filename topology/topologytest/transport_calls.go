@@ -50,7 +50,7 @@ var callTests = map[string]func(*testing.T, *transports){
 	"large requests and answers arrive whole": func(t *testing.T, ts *transports) {
 		ts.b.HandleCall("echo", topology.PeerNode, answerEcho)
 		ctx := ts.run()
-		for _, size := range []int{4 << 10, 64 << 10, 1<<20 + 1, 16 << 20} {
+		for _, size := range []int{4 << 10, 64 << 10, 1<<20 + 1, 4 << 20} {
 			req := bytes.Repeat([]byte("0123456789"), size/10+1)[:size]
 			got, err := ts.a.Call(ctx, "b", "echo", req)
 			require.NoError(t, err)

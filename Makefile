@@ -1,0 +1,29 @@
+.PHONY: help build test race lint fuzz bench demo ci
+.DEFAULT_GOAL := help
+
+help: ## print the targets
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 10
+
+build: ## bin/triad
+	CGO_ENABLED=0 go build -o bin/triad ./cmd/triad
+
+test: ## every test of this module
+	go test ./...
+
+race: ## the same under the race detector
+	.ci/run race
+
+lint: ## vet, gofmt, staticcheck, and no trace of a machine
+	.ci/run vet format staticcheck paths
+
+fuzz: ## every fuzz target for some seconds
+	.ci/run fuzz
+
+bench: ## what a synchronous commit costs, against the yardstick
+	CGO_ENABLED=0 go run ./benchmarks/commit
+
+demo: ## a cluster on this machine
+	go run ./cmd/triad demo
+
+ci: ## everything that must hold before a change is taken
+	.ci/run

@@ -1,0 +1,86 @@
+package triad
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/triad-kv/triad/internal/call"
+	"github.com/triad-kv/triad/topology"
+)
+
+// Status is what the node knows of itself and, where it leads, of the others. It
+// never waits, and may be asked ten times a second.
+func (n *Node) Status() topology.Status {
+	s := n.engine.Status()
+	s.Node, s.Cluster = n.config.ID, n.config.Cluster
+	s.Warnings = append(s.Warnings, n.home.Warnings()...)
+	if !n.isKnown() {
+		s.Warnings = append(s.Warnings, "this node is new and waits for a member of its cluster")
+	}
+	select {
+	case <-n.gate.shut:
+		if s.Failure == "" {
+			s.Failure = n.gate.reason.Error()
+		}
+		s.Role = topology.RoleFailed
+	default:
+	}
+	return s
+}
+
+// Promote makes this node the leader of a new term by hand (rule K2). Unless
+// forced it refuses, and changes nothing it can avoid, where that could lose a
+// committed write or end in two leaders.
+func (n *Node) Promote(ctx context.Context, force bool) (topology.Promotion, error) {
+	err := n.gate.enter(ctx)
+	if err != nil {
+		return topology.Promotion{}, n.errorOf("promote", "", nil, notApplied(err))
+	}
+	defer n.gate.leave()
+	p, ok := n.engine.(topology.Promoter)
+	if !ok {
+		err = notApplied(fmt.Errorf("this topology has no leader to be made: %w", topology.ErrUnsupported))
+		return topology.Promotion{}, n.errorOf("promote", "", nil, err)
+	}
+	done, err := p.Promote(ctx, force)
+	if err != nil {
+		return done, n.errorOf("promote", "", nil, err)
+	}
+	return done, nil
+}
+
+// CreateTable defines a table. One that is defined so already is no error; one
+// that is defined otherwise is a [Contradiction], topology.ErrConflict. Only
+// the leader defines tables.
+func (n *Node) CreateTable(ctx context.Context, t Table) error {
+	if err := n.gate.enter(ctx); err != nil {
+		return n.errorOf("create table", t.Name, nil, notApplied(err))
+	}
+	defer n.gate.leave()
+	if _, err := n.catalogue.create(ctx, t); err != nil {
+		return n.errorOf("create table", t.Name, nil, err)
+	}
+	return nil
+}
+
+// Tables returns all tables by name, the default one included. Options: those of
+// [Node.Get].
+func (n *Node) Tables(ctx context.Context, opts ...Option) ([]Table, error) {
+	ts, err := n.tables(ctx, opts)
+	if err != nil {
+		return nil, n.errorOf("tables", "", nil, err)
+	}
+	return ts, nil
+}
+
+func (n *Node) tables(ctx context.Context, opts []Option) ([]Table, error) {
+	w, err := call.Gather(opts, call.WishRead)
+	if err == nil {
+		err = n.gate.enter(ctx)
+	}
+	if err != nil {
+		return nil, notApplied(err)
+	}
+	defer n.gate.leave()
+	return n.catalogue.list(ctx, w.Read())
+}

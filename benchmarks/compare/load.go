@@ -1,0 +1,182 @@
+package compare
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime/pprof"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Cell is one measurement: a subject, so many writers, one stretch of time.
+type Cell struct {
+	Subject      string  `json:"subject"`
+	Round        int     `json:"round"`
+	Writers      int     `json:"writers"`
+	Value        int     `json:"value_bytes"`
+	Seconds      float64 `json:"seconds"`
+	Writes       int     `json:"writes"`
+	PerSecond    float64 `json:"writes_per_second"`
+	P50          float64 `json:"p50_us"`
+	P99          float64 `json:"p99_us"`
+	Max          float64 `json:"max_us"`
+	CPU          float64 `json:"cpu_us_per_write"`     // of the subject's processes, writers included
+	Machine      float64 `json:"machine_us_per_write"` // of the whole machine
+	Foreign      float64 `json:"foreign_cores"`        // used by others meanwhile
+	Flushes      float64 `json:"flushes_per_write"`    // of the device's cache
+	Written      float64 `json:"written_kib_per_write"`
+	Measurements int     `json:"measurements"` // how many it took
+}
+
+// order is what a host is told to measure.
+type order struct {
+	Round, Writers, Keys, Value int
+	Warm, Time                  time.Duration
+	Quiet                       float64
+	Seed                        uint64
+	Profile                     string // a file for a CPU profile of the measured time; none if empty
+}
+
+// phases of a cell, for its writers.
+const (
+	warming = iota
+	measuring
+	over
+)
+
+// keyBytes is the length of a key.
+const keyBytes = 16
+
+// keyspace is so many keys, one behind the other: made beforehand, so that a
+// writer's own work costs next to nothing.
+type keyspace []byte
+
+func newKeyspace(n int) keyspace {
+	ks := make(keyspace, 0, n*keyBytes)
+	for i := range n {
+		ks = fmt.Appendf(ks, "k%015d", i)
+	}
+	return ks
+}
+
+func (ks keyspace) draw(r *rand.Rand) []byte {
+	i := r.IntN(len(ks)/keyBytes) * keyBytes
+	return ks[i : i+keyBytes : i+keyBytes]
+}
+
+// measure carries out an order, again while others disturb it.
+func measure(o order, puts []Put, m meter) (Cell, error) {
+	var best Cell
+	for try := 1; try <= 1+RetriesMax; try++ {
+		c, err := measureOnce(o, puts, m)
+		if err != nil {
+			return c, err
+		}
+		if try == 1 || c.Foreign < best.Foreign {
+			best = c
+		}
+		best.Measurements = try
+		if o.Quiet == 0 || best.Foreign <= o.Quiet {
+			break
+		}
+	}
+	return best, nil
+}
+
+// measureOnce runs one closed loop a writer, warms up and measures.
+func measureOnce(o order, puts []Put, m meter) (Cell, error) {
+	var phase atomic.Int32
+	var wg sync.WaitGroup
+	samples := make([][]uint32, len(puts))
+	errs := make([]error, len(puts))
+	keys := newKeyspace(o.Keys)
+	for i, put := range puts {
+		wg.Go(func() { samples[i], errs[i] = write(o, uint64(i), keys, put, &phase) })
+	}
+	time.Sleep(o.Warm)
+	profiled, profileErr := profile(o.Profile)
+	before, started := m(), time.Now()
+	phase.Store(measuring)
+	time.Sleep(o.Time)
+	phase.Store(over)
+	took, after := time.Since(started), m()
+	wg.Wait()
+	if err := errors.Join(append(errs, profileErr, profiled())...); err != nil {
+		return Cell{}, err
+	}
+	c := Cell{Round: o.Round, Writers: o.Writers, Value: o.Value, Seconds: took.Seconds()}
+	c.latencies(slices.Concat(samples...))
+	c.costs(after.minus(before))
+	return c, nil
+}
+
+// profile begins a CPU profile and returns what ends it.
+func profile(path string) (end func() error, err error) {
+	nothing := func() error { return nil }
+	if path == "" {
+		return nothing, nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nothing, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return f.Close, err
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
+}
+
+// write is one writer's loop. It returns the time of each write that began and
+// ended while it was measured, in nanoseconds.
+func write(o order, writer uint64, keys keyspace, put Put, phase *atomic.Int32) ([]uint32, error) {
+	draw := rand.New(rand.NewPCG(o.Seed+uint64(o.Round), writer))
+	value := make([]byte, o.Value)
+	for i := range value {
+		value[i] = 'a' + byte(draw.IntN(26))
+	}
+	samples := make([]uint32, 0, 1<<14)
+	for {
+		p := phase.Load()
+		if p == over {
+			return samples, nil
+		}
+		began := time.Now()
+		if err := put(keys.draw(draw), value); err != nil {
+			phase.Store(over)
+			return nil, err
+		}
+		if p == measuring && phase.Load() == measuring {
+			samples = append(samples, uint32(min(time.Since(began), time.Duration(1<<32-1))))
+		}
+	}
+}
+
+// latencies fills in what the samples, in nanoseconds, say.
+func (c *Cell) latencies(ns []uint32) {
+	c.Writes = len(ns)
+	c.PerSecond = float64(len(ns)) / c.Seconds
+	if len(ns) == 0 {
+		return
+	}
+	slices.Sort(ns)
+	at := func(q float64) float64 { return float64(ns[int(q*float64(len(ns)-1))]) / 1e3 }
+	c.P50, c.P99, c.Max = at(0.50), at(0.99), at(1)
+}
+
+// costs fills in what the counters say.
+func (c *Cell) costs(d reading) {
+	c.Foreign = max(0, d.machine-d.own) / c.Seconds
+	if c.Writes == 0 {
+		return
+	}
+	n := float64(c.Writes)
+	c.CPU, c.Machine = d.own*1e6/n, d.machine*1e6/n
+	c.Flushes, c.Written = d.flushes/n, d.writtenKiB/n
+}

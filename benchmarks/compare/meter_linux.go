@@ -1,0 +1,113 @@
+package compare
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// ticks is how many a second the counters of /proc take: USER_HZ, 100 on every
+// architecture that Go runs on.
+const ticks = 100
+
+// newMeter returns a meter over this process, the children that pids names, and
+// the disk that holds dir.
+func newMeter(dir string, pids func() []int) meter {
+	return func() reading {
+		r := reading{own: ownCPU(), machine: machineCPU()}
+		for _, pid := range pids() {
+			r.own += processCPU(pid)
+		}
+		r.flushes, r.writtenKiB = disk(dir)
+		return r
+	}
+}
+
+// ownCPU is what this process has used, to the microsecond.
+func ownCPU() float64 {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	seconds := func(t syscall.Timeval) float64 { return float64(t.Sec) + float64(t.Usec)/1e6 }
+	return seconds(u.Utime) + seconds(u.Stime)
+}
+
+// processCPU is what a living process has used, from fields 14 and 15 of its
+// stat; getrusage counts children only once they have ended.
+func processCPU(pid int) float64 {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])) // the name may hold blanks; field 3 is f[0]
+	if len(f) < 13 {
+		return 0
+	}
+	return (number(f[11]) + number(f[12])) / ticks
+}
+
+// machineCPU is what all cores have spent but idle, waiting for the disk, and
+// on guests, who are counted in the first fields already.
+func machineCPU() float64 {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	var busy float64
+	for i, f := range strings.Fields(line) {
+		if name, idle, wait, guest := i == 0, i == 4, i == 5, i > 8; !name && !idle && !wait && !guest {
+			busy += number(f)
+		}
+	}
+	return busy / ticks
+}
+
+// disk returns the cache flushes of the device that holds dir, and the KiB
+// written to it.
+func disk(dir string) (flushes, kib float64) {
+	var st syscall.Stat_t
+	b, err := os.ReadFile("/proc/diskstats")
+	if err != nil || syscall.Stat(dir, &st) != nil {
+		return 0, 0
+	}
+	dev := uint64(st.Dev)
+	major, minor := dev>>8&0xfff, dev&0xff|dev>>12&0xfff00
+	for line := range strings.Lines(string(b)) {
+		f := strings.Fields(line)
+		if len(f) >= 20 && f[0] == fmt.Sprint(major) && f[1] == fmt.Sprint(minor) {
+			return number(f[18]), number(f[9]) / 2
+		}
+	}
+	return 0, 0
+}
+
+func number(s string) float64 {
+	n, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// machineName says what the figures were taken on.
+func machineName() string {
+	model := "unknown processor"
+	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(b)) {
+			if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == "model name" {
+				model = strings.TrimSpace(v)
+				break
+			}
+		}
+	}
+	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		return model
+	}
+	return model + ", Linux " + strings.TrimSpace(string(release))
+}

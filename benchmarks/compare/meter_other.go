@@ -1,0 +1,7 @@
+//go:build !linux
+
+package compare
+
+func newMeter(string, func() []int) meter { return func() reading { return reading{} } }
+
+func machineName() string { return "" }

@@ -1,0 +1,131 @@
+package subjects
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/benchmarks/compare"
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/singleleader"
+	"github.com/triad-kv/triad/topology"
+)
+
+const (
+	leaderID  = "a"
+	nodesHere = 3
+)
+
+// upTimeout is how long three new nodes may take to answer their first write.
+const upTimeout = 30 * time.Second
+
+// Triad is this module's single-leader topology, through its front door: the
+// leader in the writers' process, two followers as child processes.
+type Triad struct{}
+
+// Name implements [compare.Subject].
+func (Triad) Name() string { return "triad" }
+
+// Run implements [compare.Subject].
+func (Triad) Run(ctx context.Context, dir string, spawn compare.Spawn, ready func(func() (compare.Put, error))) (err error) {
+	addrs, err := freeAddrs(nodesHere)
+	if err != nil {
+		return err
+	}
+	for i := 1; i < nodesHere; i++ {
+		if _, err := spawn(nodeID(i), filepath.Join(dir, nodeID(i)), strings.Join(addrs, ",")); err != nil {
+			return err
+		}
+	}
+	node, err := open(leaderID, filepath.Join(dir, leaderID), addrs)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, node.Close()) }()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return node.Run(ctx) })
+	g.Go(func() error {
+		first, cancel := context.WithTimeout(ctx, upTimeout)
+		defer cancel()
+		if err := answers(first, node); err != nil {
+			return err
+		}
+		ready(func() (compare.Put, error) {
+			return func(key, value []byte) error {
+				_, err := node.Put(ctx, triad.DefaultTable, key, value)
+				return err
+			}, nil
+		})
+		return nil
+	})
+	return g.Wait()
+}
+
+// Child implements [compare.Subject]: a follower.
+func (Triad) Child(ctx context.Context, args []string, up func(string)) (err error) {
+	if len(args) != 3 {
+		return fmt.Errorf("a node needs a name, a directory and the addresses of all, not %q", args)
+	}
+	node, err := open(args[0], args[1], strings.Split(args[2], ","))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, node.Close()) }()
+	up(args[0])
+	return node.Run(ctx)
+}
+
+// open opens one of three nodes under the policy that all subjects have: ANY 1
+// of the two followers, answered once flushed.
+func open(id, dir string, addrs []string) (*triad.Node, error) {
+	c := triad.Config{
+		ID: topology.NodeID(id), Cluster: "bench", Dir: dir, Leader: leaderID,
+		Topology: singleleader.New(singleleader.Options{Sync: quorum.Any(1)}),
+	}
+	for i, addr := range addrs {
+		c.Members = append(c.Members, triad.Member{ID: topology.NodeID(nodeID(i)), Addr: addr})
+	}
+	return triad.Open(c)
+}
+
+// answers returns once the cluster has taken a write.
+func answers(ctx context.Context, node *triad.Node) error {
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		_, err := node.Put(ctx, triad.DefaultTable, []byte("first"), nil)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("three nodes did not come up: %w", err)
+		case <-poll.C:
+		}
+	}
+}
+
+// nodeID is the name of node number i: a leads.
+func nodeID(i int) string { return string(rune(leaderID[0] + byte(i))) }
+
+// freeAddrs returns addresses that were free a moment ago. Every node must know
+// those of all before it opens; one that was taken meanwhile is an error of Open.
+func freeAddrs(n int) ([]string, error) {
+	var addrs []string
+	for range n {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = ln.Close() }()
+		addrs = append(addrs, ln.Addr().String())
+	}
+	return addrs, nil
+}

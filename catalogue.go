@@ -1,0 +1,224 @@
+package triad
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+)
+
+// Termed is an optional ability of an engine: its present term, cheap enough to
+// be asked with every call. Without it the term is taken from Status a few times
+// a second.
+type Termed interface {
+	Term() uint64
+}
+
+// catalogue knows the tables. What it has read once it keeps as long as the term
+// lasts: within a term a definition is never taken back, but a change of leader
+// may rewind one that had not reached the new leader (S9), and its number may
+// then be another table's.
+type catalogue struct {
+	engine topology.Engine
+
+	mu    sync.RWMutex // guards what follows; a leaf
+	term  uint64       // in which known was read
+	known map[string]definition
+}
+
+// createAttemptsMax bounds how often a definition is tried again because
+// another one was made meanwhile.
+const createAttemptsMax = 32
+
+func newCatalogue(e topology.Engine) *catalogue {
+	return &catalogue{engine: e, known: map[string]definition{}}
+}
+
+// lookup returns the definition of a table. What this node does not have is
+// asked of the leader, unless local, and then is ErrNoTable.
+func (c *catalogue) lookup(ctx context.Context, name string, local bool) (definition, error) {
+	if name == DefaultTable {
+		return defaultDefinition, nil
+	}
+	if d, ok := c.cached(name); ok {
+		return d, nil
+	}
+	if !validTable(name) {
+		return definition{}, fmt.Errorf("table %q: not a table's name: %w", name, topology.ErrNoTable)
+	}
+	d, err := c.read(ctx, name, topology.ReadAny)
+	if errors.Is(err, topology.ErrNoTable) && !local {
+		d, err = c.read(ctx, name, topology.ReadDefault)
+	}
+	return d, err
+}
+
+func (c *catalogue) cached(name string) (definition, bool) {
+	if t, ok := c.engine.(Termed); ok {
+		c.enterTerm(t.Term())
+	}
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	d, ok := c.known[name]
+	return d, ok
+}
+
+// enterTerm forgets what was known in another term.
+func (c *catalogue) enterTerm(term uint64) {
+	c.mu.RLock()
+	same := c.term == term
+	c.mu.RUnlock()
+	if same {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.term != term {
+		c.term = term
+		clear(c.known)
+	}
+}
+
+// read reads a definition from the system table and keeps it.
+func (c *catalogue) read(ctx context.Context, name string, g topology.Guarantee) (definition, error) {
+	c.mu.RLock()
+	term := c.term
+	c.mu.RUnlock()
+	v, err := c.value(ctx, tableKey(name), g)
+	if errors.Is(err, topology.ErrNotFound) {
+		return definition{}, fmt.Errorf("table %s: %w", name, topology.ErrNoTable)
+	}
+	if err != nil {
+		return definition{}, fmt.Errorf("the definition of table %s: %w", name, err)
+	}
+	d, err := decodeDefinition(name, v.Value)
+	if err != nil {
+		return definition{}, err
+	}
+	c.keep(term, d)
+	return d, nil
+}
+
+// keep remembers a definition that was read in term.
+func (c *catalogue) keep(term uint64, d definition) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.term == term {
+		c.known[d.Name] = d
+	}
+}
+
+// value reads one cell of the system table.
+func (c *catalogue) value(ctx context.Context, key []byte, g topology.Guarantee) (record.Version, error) {
+	r, err := c.engine.Read(ctx, record.TableSystem, key, topology.ReadOptions{Guarantee: g})
+	if err != nil {
+		return record.Version{}, err
+	}
+	if len(r.Cells) != 1 {
+		return record.Version{}, fmt.Errorf("%d values of %q: %w", len(r.Cells), key, topology.ErrMalformed)
+	}
+	return r.Cells[0].Version, nil
+}
+
+// create defines a table, unless it is defined so already. One that is defined
+// otherwise is ErrConflict. It may end Unknown, like any write.
+func (c *catalogue) create(ctx context.Context, t Table) (definition, error) {
+	if err := t.check(); err != nil {
+		return definition{}, notApplied(err)
+	}
+	if t.Name == DefaultTable {
+		return defaultDefinition, nil
+	}
+	for range createAttemptsMax {
+		d, err := c.read(ctx, t.Name, topology.ReadDefault)
+		if err == nil {
+			return d, t.contradicts(d.Table)
+		}
+		if !errors.Is(err, topology.ErrNoTable) {
+			return definition{}, notApplied(err)
+		}
+		d, err = c.tryCreate(ctx, t)
+		if !errors.Is(err, topology.ErrConditionFailed) {
+			return d, err
+		}
+	}
+	return definition{}, notApplied(fmt.Errorf("table %s: others defined tables at the same time, %d times: %w",
+		t.Name, createAttemptsMax, topology.ErrOverloaded))
+}
+
+// tryCreate writes the definition with the next number, provided that neither
+// the name nor the number has been taken meanwhile.
+func (c *catalogue) tryCreate(ctx context.Context, t Table) (definition, error) {
+	next := record.Cell{Table: record.TableSystem, Key: []byte(nextTableKey)}
+	d := definition{Table: t, id: record.TableFirst}
+	free := record.Condition{Cell: next, Absent: true}
+	v, err := c.value(ctx, next.Key, topology.ReadDefault)
+	switch {
+	case err == nil:
+		if d.id, err = decodeNext(v.Value); err != nil {
+			return definition{}, notApplied(err)
+		}
+		free = record.Condition{Cell: next, Version: v.Dot}
+	case !errors.Is(err, topology.ErrNotFound):
+		return definition{}, notApplied(fmt.Errorf("the next table's number: %w", err))
+	}
+	if d.id >= record.TableFirst+tablesMax {
+		return definition{}, notApplied(fmt.Errorf("table %s: %d were defined already: %w", t.Name, tablesMax, topology.ErrTooLarge))
+	}
+	cell := record.Cell{Table: record.TableSystem, Key: tableKey(t.Name)}
+	_, err = c.engine.Write(ctx, record.Batch{
+		Mutations: []record.Mutation{
+			{Table: cell.Table, Key: cell.Key, Op: record.OpPut, Kind: record.KindBytes, Value: d.encode()},
+			{Table: next.Table, Key: next.Key, Op: record.OpPut, Kind: record.KindBytes, Value: encodeNext(d.id + 1)},
+		},
+		Conditions: []record.Condition{{Cell: cell, Absent: true}, free},
+	}, topology.WriteOptions{Durability: topology.Applied})
+	if err != nil {
+		return definition{}, err
+	}
+	return d, nil
+}
+
+// Contradiction is the refusal of a table that is defined otherwise. It is
+// topology.ErrConflict.
+type Contradiction struct {
+	Asked, Defined Table
+}
+
+func (e *Contradiction) Error() string {
+	return fmt.Sprintf("table %v was asked for, and is defined as %v: a table's kind never changes", e.Asked, e.Defined)
+}
+
+func (e *Contradiction) Unwrap() error { return topology.ErrConflict }
+
+// contradicts returns a Contradiction unless t is what is defined.
+func (t Table) contradicts(defined Table) error {
+	if t == defined {
+		return nil
+	}
+	return notApplied(&Contradiction{Asked: t, Defined: defined})
+}
+
+// list returns all tables, by name.
+func (c *catalogue) list(ctx context.Context, o topology.ReadOptions) ([]Table, error) {
+	s, ok := c.engine.(topology.Scanner)
+	if !ok {
+		return nil, notApplied(fmt.Errorf("this topology reads no ranges: %w", topology.ErrUnsupported))
+	}
+	tables := []Table{defaultDefinition.Table}
+	for cell, err := range s.Scan(ctx, record.TableSystem, []byte(tableKeyPrefix), []byte(tableKeyEnd), o) {
+		if err != nil {
+			return nil, err
+		}
+		d, err := decodeDefinition(string(cell.Key[len(tableKeyPrefix):]), cell.Value)
+		if err != nil {
+			return nil, err
+		}
+		tables = append(tables, d.Table)
+	}
+	sortTables(tables)
+	return tables, nil
+}

@@ -1,0 +1,27 @@
+// Package client is the client of a Triad cluster for programs that run no node
+// themselves. It speaks to the peers port of the nodes.
+//
+//	c, err := client.Dial([]string{"10.0.0.1:7400", "10.0.0.2:7400"}, client.Options{Cluster: "shop"})
+//	if err != nil {
+//		return err
+//	}
+//	defer c.Close()
+//	receipt, err := c.Put(ctx, "users", []byte("1001"), value)
+//	reading, err := c.Get(ctx, "users", []byte("1001"), client.After(receipt.Token))
+//
+// # What it promises
+//
+//	R1  An error is one *topology.Error that says whether the operation may have
+//	    happened (C9), as on the node itself.
+//	R2  A write is sent again only where its first sending is known not to have
+//	    been applied; a read changes nothing and may be sent again.
+//	R3  A node that does not lead names the leader, and the client follows, at
+//	    most RedirectsMax times a call (S14); other attempts are at most
+//	    AttemptsMax. The last error is what the call returns.
+//	R4  A call waits no longer than its context, and one whose context has ended
+//	    is not sent.
+//
+// # What it assumes
+//
+// The addresses that nodes name one another by can be reached from here too.
+package client

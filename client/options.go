@@ -1,0 +1,50 @@
+package client
+
+import (
+	"time"
+
+	"github.com/triad-kv/triad/internal/call"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+// Option is a wish for one call. One that does not fit the call, contradicts
+// another or is given twice makes the call fail with topology.ErrUnsupported.
+type Option = call.Option
+
+// Durability says when a write is answered.
+func Durability(d topology.Durability) Option { return call.Durability(d) }
+
+// After asks a read to see at least what token has seen (rule C8), and waits for
+// that where it must. A session begins with the zero token.
+func After(token topology.Token) Option { return call.After(token) }
+
+// MaxStale asks a read to be no staler than d, or to fail with topology.ErrStale.
+func MaxStale(d time.Duration) Option { return call.MaxStale(d) }
+
+// MaxLag asks a read to be no more than that many records behind the leader, or
+// to fail with topology.ErrStale.
+func MaxLag(records uint64) Option { return call.MaxLag(records) }
+
+// Linearizable asks a read to see all that was acknowledged before it began.
+func Linearizable() Option { return call.Linearizable() }
+
+// Any lets a read return whatever the asked node holds, however stale.
+func Any() Option { return call.Any() }
+
+// IfAbsent makes a write fail with topology.ErrConditionFailed if the key holds
+// a value.
+func IfAbsent() Option { return call.IfAbsent() }
+
+// IfVersion makes a write fail with topology.ErrConditionFailed unless the key
+// holds the value of that write: the Dot of a receipt, or of a reading.
+func IfVersion(d version.Dot) Option { return call.IfVersion(d) }
+
+// IfValue makes a write fail with topology.ErrConditionFailed unless the key
+// holds these bytes. It does not fit tables of rows.
+func IfValue(value []byte) Option { return call.IfValue(value) }
+
+// Request names a write, so that a retry with the same name gets the first
+// answer and happens once (rule S17): client is random and not 0, seq grows with
+// every write of that client.
+func Request(client, seq uint64) Option { return call.Request(client, seq) }

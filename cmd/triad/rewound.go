@@ -1,0 +1,79 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/spf13/cobra"
+
+	"github.com/triad-kv/triad/internal/demo/grid"
+	"github.com/triad-kv/triad/internal/home"
+	"github.com/triad-kv/triad/internal/wal"
+	"github.com/triad-kv/triad/topology"
+)
+
+func newRewound() *cobra.Command {
+	return parent("rewound", "Look at records that were taken out of a node's log", newRewoundList())
+}
+
+// kept is one side file.
+type kept struct {
+	File    string `json:"file"`
+	Why     string `json:"why"`
+	First   uint64 `json:"first_lsn"`
+	Last    uint64 `json:"last_lsn"`
+	Records uint64 `json:"records"`
+}
+
+func newRewoundList() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "list DIR",
+		Short: "List the side files of a node's data directory",
+		Long: `List the side files of a node's data directory, which nobody may have open: each
+holds records that a change of leader took out of the node's log, and says why.`,
+		Args: exactly("DIR"),
+	}
+	form := outputFlag(c)
+	cluster := c.Flags().String("cluster", "triad", "name of the cluster")
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		files, err := sideFiles(args[0], *cluster)
+		if err != nil {
+			return err
+		}
+		all := []kept{}
+		r := result{table: grid.Table{Header: []string{"file", "first lsn", "last lsn", "records", "why"}}}
+		for _, k := range files {
+			v := kept{File: k.Name, Why: k.Why, First: uint64(k.First), Last: uint64(k.Last), Records: k.Records}
+			all = append(all, v)
+			r.table.Rows = append(r.table.Rows, []string{v.File, fmt.Sprint(v.First), fmt.Sprint(v.Last), fmt.Sprint(v.Records), v.Why})
+		}
+		r.value = all
+		if len(all) == 0 {
+			r.table.Header, r.below = nil, "nothing was ever taken out of this node's log"
+		}
+		return r.write(cmd.OutOrStdout(), form.value)
+	}
+	return c
+}
+
+// sideFiles opens the directory as the node would. Whose it is stands in its log.
+func sideFiles(dir, cluster string) (files []topology.Kept, err error) {
+	if !isHome(dir) {
+		return nil, noNode(dir)
+	}
+	folder, release, err := logOf(dir)
+	if err != nil {
+		return nil, err
+	}
+	report, err := wal.Verify(vfs.Default, folder, nil)
+	if err := errors.Join(err, release()); err != nil {
+		return nil, err
+	}
+	h, err := home.Open(home.Options{Dir: dir, Cluster: cluster, Node: report.Node})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	return h.Sidelog().List()
+}

@@ -1,0 +1,112 @@
+package triad
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/triad-kv/triad/topology"
+)
+
+const (
+	declareEvery   = 200 * time.Millisecond // until every table of the configuration is there
+	declareTimeout = 5 * time.Second        // of one attempt
+)
+
+func sortTables(ts []Table) {
+	slices.SortFunc(ts, func(a, b Table) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// checkDeclared compares the configuration's tables with what this node has of
+// the catalogue.
+func (n *Node) checkDeclared() error {
+	ctx, cancel := context.WithTimeout(context.Background(), declareTimeout)
+	defer cancel()
+	for _, t := range n.config.Tables {
+		if _, err := n.declared(ctx, t); contradiction(err) {
+			return fmt.Errorf("configuration: %w", err)
+		}
+	}
+	return nil
+}
+
+func contradiction(err error) bool {
+	var c *Contradiction
+	return errors.As(err, &c)
+}
+
+// declared reports whether a table is in this node's catalogue. One that is
+// there otherwise is a Contradiction.
+func (n *Node) declared(ctx context.Context, t Table) (bool, error) {
+	d, err := n.catalogue.lookup(ctx, t.Name, true)
+	if errors.Is(err, topology.ErrNoTable) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, t.contradicts(d.Table)
+}
+
+// declare sees to it that the tables of the configuration are defined: by this
+// node while it leads, else it waits to see them. A table that is defined
+// otherwise ends the node. It also tells the catalogue the term, where the
+// engine does not.
+func (n *Node) declare(ctx context.Context) error {
+	select {
+	case <-n.gate.open:
+	case <-ctx.Done():
+		return nil
+	}
+	missing := slices.Clone(n.config.Tables)
+	var told string // the last failure that was told
+	_, termed := n.engine.(Termed)
+	t := time.NewTicker(declareEvery)
+	defer t.Stop()
+	for len(missing) > 0 || !termed {
+		s := n.engine.Status()
+		if !termed {
+			n.catalogue.enterTerm(s.Term)
+		}
+		var err error
+		missing, err = n.declareSome(ctx, missing, s.Role == topology.RoleLeader)
+		switch {
+		case contradiction(err):
+			return fmt.Errorf("configuration: %w", err)
+		case err != nil && ctx.Err() == nil && err.Error() != told:
+			told = err.Error()
+			n.logger.Warn("tables of the configuration are not there yet", "err", err)
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// declareSome defines what is missing, if this node leads, and returns what is
+// missing still, and why the first of it is.
+func (n *Node) declareSome(ctx context.Context, tables []Table, leads bool) (missing []Table, err error) {
+	ctx, cancel := context.WithTimeout(ctx, declareTimeout)
+	defer cancel()
+	for i, t := range tables {
+		there, err := n.declared(ctx, t)
+		if err == nil && !there && leads {
+			_, err = n.catalogue.create(ctx, t)
+			there = err == nil
+		}
+		if err != nil {
+			return append(missing, tables[i:]...), err
+		}
+		if !there {
+			missing = append(missing, t)
+		}
+	}
+	return missing, nil
+}

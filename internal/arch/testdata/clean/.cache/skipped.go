@@ -1,0 +1,3 @@
+package cache
+
+import _ "example.com/house/cmd/triad"

@@ -1,0 +1,4 @@
+// Package bin breaks the rules where nobody looks.
+package bin
+
+import _ "example.com/house/cmd/triad"

@@ -1,0 +1,6 @@
+// Package leaderless is part of a tree that a rule is tried on.
+package leaderless
+
+func repair() {
+	go repair()
+}

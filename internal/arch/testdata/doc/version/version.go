@@ -1,0 +1,2 @@
+// It tells who wrote.
+package version

@@ -1,0 +1,2 @@
+// Package static is part of a tree that a rule is tried on.
+package static

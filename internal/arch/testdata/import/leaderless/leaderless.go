@@ -1,0 +1,2 @@
+// Package leaderless is part of a tree that a rule is tried on.
+package leaderless

@@ -1,0 +1,6 @@
+// Package record is part of a tree that a rule is tried on.
+package record
+
+import (
+	_ "example.com/house/topology"
+)

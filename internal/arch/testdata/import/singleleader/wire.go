@@ -1,0 +1,3 @@
+package singleleader
+
+import _ "github.com/vmihailenco/msgpack/v5"

@@ -1,0 +1,2 @@
+// Package link is here to be pointed at.
+package link

@@ -1,0 +1,2 @@
+// Package util is part of a tree that a rule is tried on.
+package util

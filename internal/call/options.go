@@ -1,0 +1,178 @@
+package call
+
+import (
+	"fmt"
+	"math/bits"
+	"time"
+
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+// Option is a wish for one call. One that does not fit the call, contradicts
+// another or is given twice makes the call fail with topology.ErrUnsupported.
+// Packages triad and client have a function for each.
+type Option struct {
+	wish       Wish
+	durability topology.Durability
+	token      topology.Token
+	stale      time.Duration
+	lag        uint64
+	dot        version.Dot
+	value      []byte
+	request    record.RequestID
+}
+
+// Wish is a set of kinds of options.
+type Wish uint16
+
+// The kinds of options.
+const (
+	WishDurability Wish = 1 << iota
+	WishAfter
+	WishMaxStale
+	WishMaxLag
+	WishLinearizable
+	WishAny
+	WishIfAbsent
+	WishIfVersion
+	WishIfValue
+	WishRequest
+
+	WishIf    = WishIfAbsent | WishIfVersion | WishIfValue
+	WishWrite = WishDurability | WishRequest
+	WishRead  = WishAfter | WishMaxStale | WishMaxLag | WishLinearizable | WishAny
+)
+
+// String names the first of a set.
+func (w Wish) String() string {
+	names := [...]string{
+		"Durability", "After", "MaxStale", "MaxLag", "Linearizable", "Any", "IfAbsent", "IfVersion", "IfValue", "Request",
+	}
+	if i := bits.TrailingZeros16(uint16(w)); i < len(names) {
+		return names[i]
+	}
+	return "the zero Option"
+}
+
+// The options; packages triad and client say what each means.
+
+func Durability(d topology.Durability) Option { return Option{wish: WishDurability, durability: d} }
+func After(t topology.Token) Option           { return Option{wish: WishAfter, token: t} }
+func MaxStale(d time.Duration) Option         { return Option{wish: WishMaxStale, stale: d} }
+func MaxLag(records uint64) Option            { return Option{wish: WishMaxLag, lag: records} }
+func Linearizable() Option                    { return Option{wish: WishLinearizable} }
+func Any() Option                             { return Option{wish: WishAny} }
+func IfAbsent() Option                        { return Option{wish: WishIfAbsent} }
+func IfVersion(d version.Dot) Option          { return Option{wish: WishIfVersion, dot: d} }
+func IfValue(value []byte) Option             { return Option{wish: WishIfValue, value: value} }
+
+// Request names a write of a client.
+func Request(client, seq uint64) Option {
+	return Option{wish: WishRequest, request: record.RequestID{Client: client, Seq: seq}}
+}
+
+// Wishes are the options of one call, put together.
+type Wishes struct{ all Option }
+
+// Gather puts opts together for a call that allows those.
+func Gather(opts []Option, allowed Wish) (Wishes, error) {
+	var w Wishes
+	for i := range opts {
+		o := &opts[i]
+		switch {
+		case o.wish == 0 || o.wish&^allowed != 0:
+			return w, fmt.Errorf("%w: %v does not fit this call", topology.ErrUnsupported, o.wish)
+		case w.Has(o.wish):
+			return w, fmt.Errorf("%w: %v is given twice", topology.ErrUnsupported, o.wish)
+		case o.wish&WishIf != 0 && w.Has(WishIf):
+			return w, fmt.Errorf("%w: %v and %v: one condition a call", topology.ErrUnsupported, w.all.wish&WishIf, o.wish)
+		}
+		if err := w.take(o); err != nil {
+			return w, err
+		}
+		w.all.wish |= o.wish
+	}
+	if more := w.all.wish & WishRead &^ WishAny; w.Has(WishAny) && more != 0 {
+		return w, fmt.Errorf("%w: %v asks for more than Any does", topology.ErrUnsupported, more)
+	}
+	return w, nil
+}
+
+// take copies what o wishes, if it means something.
+func (w *Wishes) take(o *Option) error {
+	switch o.wish {
+	case WishDurability:
+		if o.durability < topology.Received || o.durability > topology.Applied {
+			return fmt.Errorf("%w: %v is none of received, flushed, applied", topology.ErrUnsupported, o.durability)
+		}
+		w.all.durability = o.durability
+	case WishAfter:
+		w.all.token = o.token
+	case WishMaxStale:
+		if o.stale <= 0 {
+			return fmt.Errorf("%w: MaxStale(%v) is no bound; Linearizable asks for the newest", topology.ErrUnsupported, o.stale)
+		}
+		w.all.stale = o.stale
+	case WishMaxLag:
+		if o.lag == 0 {
+			return fmt.Errorf("%w: MaxLag(0) is no bound; Linearizable asks for the newest", topology.ErrUnsupported)
+		}
+		w.all.lag = o.lag
+	case WishIfVersion:
+		if o.dot.Seq == 0 || o.dot.Origin.IsZero() {
+			return fmt.Errorf("%w: IfVersion(%v) names no write; IfAbsent asks for none", topology.ErrUnsupported, o.dot)
+		}
+		w.all.dot = o.dot
+	case WishIfValue:
+		w.all.value = o.value
+	case WishRequest:
+		if o.request.Client == 0 {
+			return fmt.Errorf("%w: Request of client 0 names no client", topology.ErrUnsupported)
+		}
+		w.all.request = o.request
+	}
+	return nil
+}
+
+// Has reports whether any of those was wished.
+func (w *Wishes) Has(any Wish) bool { return w.all.wish&any != 0 }
+
+// Request returns the name of the write, if it has one.
+func (w *Wishes) Request() record.RequestID { return w.all.request }
+
+// Write returns what an engine is told of a write.
+func (w *Wishes) Write() topology.WriteOptions {
+	return topology.WriteOptions{Durability: w.all.durability}
+}
+
+// Read returns what an engine is told of a read: every bound that was set, and
+// the strongest guarantee that was named.
+func (w *Wishes) Read() topology.ReadOptions {
+	o := topology.ReadOptions{After: w.all.token, MaxStale: w.all.stale, MaxLag: w.all.lag}
+	switch {
+	case w.Has(WishLinearizable):
+		o.Guarantee = topology.ReadLinearizable
+	case w.Has(WishAfter):
+		o.Guarantee = topology.ReadSession
+	case w.Has(WishMaxStale | WishMaxLag):
+		o.Guarantee = topology.ReadBounded
+	case w.Has(WishAny):
+		o.Guarantee = topology.ReadAny
+	}
+	return o
+}
+
+// Condition returns the condition of a write on one cell, false if there is none.
+func (w *Wishes) Condition(c record.Cell) (record.Condition, bool) {
+	switch w.all.wish & WishIf {
+	case WishIfAbsent:
+		return record.Condition{Cell: c, Absent: true}, true
+	case WishIfVersion:
+		return record.Condition{Cell: c, Version: w.all.dot}, true
+	case WishIfValue:
+		return record.Condition{Cell: c, Value: w.all.value, Equal: true}, true
+	}
+	return record.Condition{}, false
+}

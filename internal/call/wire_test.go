@@ -1,0 +1,229 @@
+package call
+
+import (
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+var (
+	dot   = version.Dot{Origin: version.Origin{ID: 1, Incarnation: math.MaxUint32}, Seq: math.MaxUint64}
+	token = topology.Token{Origin: dot.Origin, Term: 3, LSN: 9}
+	every = []Option{
+		Durability(topology.Applied), After(token), MaxStale(time.Second), MaxLag(7), Linearizable(), Any(), IfAbsent(), IfVersion(dot),
+	}
+)
+
+// messages are one of each form, with what its decoder returns.
+var messages = map[string]struct {
+	bytes  []byte
+	want   any
+	decode func([]byte) (any, error)
+}{
+	"write": form(Write{
+		Writes:     []One{{Table: "t", Key: []byte("k"), Value: []byte("v")}, {Table: "u", Key: []byte("l"), Remove: true}},
+		Conditions: []Condition{{Table: "t", Key: []byte("k"), Option: IfValue([]byte("x"))}},
+		Options:    []Option{Request(1, 2), Durability(topology.Received)},
+	}, func(m Write) []byte { return m.Encode() }, DecodeWrite),
+	"read":     form(Read{Table: "t", Key: []byte("k"), Options: every}, func(m Read) []byte { return m.Encode() }, DecodeRead),
+	"reading":  form(Reading{Value: []byte("v"), Dot: dot, Time: 5, Token: token, Served: "a", Stale: -1, Guarantee: topology.ReadSession}, func(m Reading) []byte { return m.Encode() }, DecodeReading),
+	"scan":     form(Scan{Table: "t", From: []byte("a"), To: []byte("b"), Items: 5, Options: []Option{Any()}}, func(m Scan) []byte { return m.Encode() }, DecodeScan),
+	"page":     form(Page{Items: []Item{{Key: []byte("k"), Value: []byte{}, Dot: dot, Time: 4}}, More: true}, func(m Page) []byte { return m.Encode() }, DecodePage),
+	"receipt":  form(topology.Receipt{Token: token, Dot: dot, LSN: 9, Term: 3, Time: 8, Durability: topology.Flushed, Durable: []topology.NodeID{"a", "b"}}, EncodeReceipt, DecodeReceipt),
+	"token":    form(token, EncodeToken, DecodeToken),
+	"force":    form(true, EncodeForce, DecodeForce),
+	"tables":   form([]Table{{"a", record.KindRow}, {"b", 0}}, EncodeTables, DecodeTables),
+	"promoted": form(topology.Promotion{Term: 4, Leader: "a", Start: 9, Reached: []topology.NodeID{"a"}, Missed: []topology.NodeID{"b"}}, EncodePromotion, DecodePromotion),
+	"status": form(topology.Status{
+		Node: "a", Cluster: "c", Kind: "k", Role: topology.RoleLeader, Leader: "a", Term: 1, Policy: "p", Since: time.Unix(1, 2),
+		First: 1, End: 2, Flushed: 3, Commit: 4, Applied: 5, Lag: topology.Lag{Records: 1, Bytes: 2, Time: 3}, Delay: time.Minute,
+		Peers:   []topology.PeerStatus{{Node: "b", Addr: "h:1", State: "probe", Sync: true, Written: 1, Flushed: 2, Applied: 3, Lag: topology.Lag{Time: 1}, Contact: time.Unix(3, 4), Problem: "x"}},
+		Rewound: 6, Failure: "f", Warnings: []string{"w"},
+	}, EncodeStatus, DecodeStatus),
+}
+
+type entry = struct {
+	bytes  []byte
+	want   any
+	decode func([]byte) (any, error)
+}
+
+func form[T any](v T, encode func(T) []byte, decode func([]byte) (T, error)) entry {
+	return entry{encode(v), v, func(b []byte) (any, error) { return decode(b) }}
+}
+
+func TestEveryMessageComesBackAsItWasSent(t *testing.T) {
+	for name, m := range messages {
+		t.Run(name, func(t *testing.T) {
+			got, err := m.decode(m.bytes)
+			require.NoError(t, err)
+			require.Equal(t, m.want, got)
+		})
+	}
+}
+
+// A field that Status gets must travel: this fails until it does.
+func TestEveryFieldOfAStatusTravels(t *testing.T) {
+	full := messages["status"].want.(topology.Status)
+	for _, v := range []reflect.Value{reflect.ValueOf(full), reflect.ValueOf(full.Peers[0])} {
+		for i := range v.NumField() {
+			require.False(t, v.Field(i).IsZero(), "set %s in the test", v.Type().Field(i).Name)
+		}
+	}
+	got, err := DecodeStatus(EncodeStatus(full))
+	require.NoError(t, err)
+	require.Equal(t, full, got)
+}
+
+func TestAMessageThatIsNotWholeIsMalformed(t *testing.T) {
+	for name, m := range messages {
+		t.Run(name, func(t *testing.T) {
+			for n := range len(m.bytes) {
+				_, err := m.decode(m.bytes[:n])
+				require.ErrorIs(t, err, topology.ErrMalformed, "cut to %d", n)
+			}
+			_, err := m.decode(append(m.bytes[:len(m.bytes):len(m.bytes)], 0xc0))
+			require.ErrorIs(t, err, topology.ErrMalformed, "a byte after the end")
+		})
+	}
+	require.ErrorIs(t, DecodeNothing(nil), topology.ErrMalformed)
+	require.NoError(t, DecodeNothing(EncodeNothing()))
+}
+
+func TestAMessageOfAnotherFormatOrWithMoreFieldsIsRefused(t *testing.T) {
+	for name, m := range messages {
+		t.Run(name, func(t *testing.T) {
+			at := 1 // behind the header of the array
+			if m.bytes[0] == 0xdc {
+				at = 3
+			}
+			b := append([]byte(nil), m.bytes...)
+			b[at] = format + 1
+			_, err := m.decode(b)
+			require.ErrorIs(t, err, topology.ErrUnsupported)
+			b = append([]byte(nil), m.bytes...)
+			b[at-1]++
+			_, err = m.decode(append(b, 0xc0))
+			require.ErrorIs(t, err, topology.ErrMalformed)
+		})
+	}
+}
+
+func TestAnyBytesAreReadOrRefused(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		b := rapid.SliceOfN(rapid.Byte(), 0, 60).Draw(rt, "bytes")
+		for _, m := range messages {
+			_, err := m.decode(b)
+			if err != nil && !strings.Contains(err.Error(), "malformed") {
+				require.ErrorIs(rt, err, topology.ErrUnsupported)
+			}
+		}
+	})
+}
+
+func FuzzDecodeWrite(f *testing.F) {
+	f.Add(messages["write"].bytes)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := DecodeWrite(b)
+		if err != nil {
+			return
+		}
+		again, err := DecodeWrite(m.Encode())
+		require.NoError(t, err)
+		require.Equal(t, m, again)
+	})
+}
+
+func TestAnUnknownOptionIsRefused(t *testing.T) {
+	for name, o := range map[string]Option{
+		"of no kind": {}, "of two kinds": {wish: WishAny | WishAfter}, "of a later version": {wish: 1 << 12},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := Read{Table: "t", Key: []byte("k"), Options: []Option{o}}
+			_, err := DecodeRead(m.Encode())
+			require.ErrorIs(t, err, topology.ErrMalformed)
+		})
+	}
+}
+
+func TestListsHaveLimits(t *testing.T) {
+	options := Read{Table: "t", Key: []byte("k"), Options: make([]Option, optionsMax+1)}
+	for i := range options.Options {
+		options.Options[i] = Any()
+	}
+	_, err := DecodeRead(options.Encode())
+	require.ErrorIs(t, err, topology.ErrMalformed)
+
+	page := Page{Items: make([]Item, PageItemsMax+1)}
+	_, err = DecodePage(page.Encode())
+	require.ErrorIs(t, err, topology.ErrMalformed)
+
+	write := Write{Writes: make([]One, record.MutationsMax+1)}
+	_, err = DecodeWrite(write.Encode())
+	require.ErrorIs(t, err, topology.ErrMalformed)
+	require.ErrorIs(t, write.Check(), topology.ErrTooLarge)
+
+	write = Write{Conditions: make([]Condition, record.ConditionsMax+1)}
+	for i := range write.Conditions {
+		write.Conditions[i].Option = IfAbsent()
+	}
+	_, err = DecodeWrite(write.Encode())
+	require.ErrorIs(t, err, topology.ErrMalformed)
+	require.ErrorIs(t, write.Check(), topology.ErrTooLarge)
+
+	for _, name := range []string{strings.Repeat("x", TableBytesMax+1)} {
+		m := Read{Table: name, Key: []byte("k")}
+		_, err := DecodeRead(m.Encode())
+		require.ErrorIs(t, err, topology.ErrMalformed)
+	}
+}
+
+func TestAPageHasALength(t *testing.T) {
+	for given, want := range map[int]int{0: PageItemsMax, -5: PageItemsMax, 7: 7, PageItemsMax + 9: PageItemsMax} {
+		m := Scan{Table: "t", Items: given}
+		got, err := DecodeScan(m.Encode())
+		require.NoError(t, err)
+		require.Equal(t, want, got.Items)
+	}
+}
+
+func TestWhatIsLongInAStatusIsCut(t *testing.T) {
+	s := topology.Status{Policy: strings.Repeat("é", textBytesMax), Failure: "\xff", Warnings: make([]string, warningsMax+5), Peers: make([]topology.PeerStatus, nodesMax+1)}
+	got, err := DecodeStatus(EncodeStatus(s))
+	require.NoError(t, err)
+	require.Equal(t, strings.Repeat("é", textBytesMax/2), got.Policy)
+	require.Equal(t, "\uFFFD", got.Failure)
+	require.Len(t, got.Warnings, warningsMax)
+	require.Len(t, got.Peers, nodesMax)
+}
+
+func TestAWriteIsHeldToWhatCanBeSent(t *testing.T) {
+	long, big := make([]byte, record.KeyBytesMax+1), make([]byte, record.ValueBytesMax)
+	k := []byte("k")
+	for name, tc := range map[string]struct {
+		write Write
+		want  error
+	}{
+		"an empty key":         {Write{Writes: []One{{}}}, topology.ErrMalformed},
+		"a long key":           {Write{Writes: []One{{Key: long}}}, topology.ErrTooLarge},
+		"a large value":        {Write{Writes: []One{{Key: k, Value: append(big, 0)}}}, topology.ErrTooLarge},
+		"large values":         {Write{Writes: []One{{Key: k, Value: big}}}, topology.ErrTooLarge},
+		"a condition's key":    {Write{Writes: []One{{Key: k}}, Conditions: []Condition{{}}}, topology.ErrMalformed},
+		"a condition's length": {Write{Writes: []One{{Key: k}}, Conditions: []Condition{{Key: long}}}, topology.ErrTooLarge},
+	} {
+		t.Run(name, func(t *testing.T) { require.ErrorIs(t, tc.write.Check(), tc.want) })
+	}
+	good := Write{Writes: []One{{Key: k, Value: big[:len(big)-1]}}, Conditions: []Condition{{Key: k}}}
+	require.NoError(t, good.Check())
+	require.ErrorIs(t, CheckBounds(append(long, 0), nil), topology.ErrTooLarge)
+	require.NoError(t, CheckBounds(nil, long))
+}

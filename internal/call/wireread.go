@@ -1,0 +1,287 @@
+package call
+
+import (
+	"time"
+
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/record/pack"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+// Read is a request to read one key: fields table, key, options.
+type Read struct {
+	Table   string
+	Key     []byte
+	Options []Option
+}
+
+// Encode returns the request's bytes.
+func (m *Read) Encode() []byte {
+	w := begin(3)
+	w.Str(m.Table)
+	w.Bin(m.Key)
+	putOptions(w, m.Options)
+	return w.Bytes()
+}
+
+// DecodeRead reads a request. Its slices alias b.
+func DecodeRead(b []byte) (Read, error) {
+	r, err := open(b, 3)
+	if err != nil {
+		return Read{}, err
+	}
+	m := Read{Table: r.StrMax(TableBytesMax), Key: r.BinMax(record.KeyBytesMax), Options: getOptions(&r)}
+	return m, done(&r)
+}
+
+// Reading is the answer to a read.
+type Reading struct {
+	Value     []byte             // the caller's; of a row a msgpack map of its columns
+	Dot       version.Dot        // of the write that made it: for IfVersion
+	Time      version.Timestamp  // of that write
+	Token     topology.Token     // for After: no later read with it sees an older state
+	Served    topology.NodeID    // who read its store
+	Stale     time.Duration      // upper bound on how stale it may be; 0 if linearizable, -1 if not known
+	Guarantee topology.Guarantee // what was met
+}
+
+// Encode returns the answer's bytes.
+func (m *Reading) Encode() []byte {
+	w := begin(9)
+	w.Bin(m.Value)
+	putDot(w, m.Dot)
+	w.Uint(uint64(m.Time))
+	w.Str(m.Token.String())
+	w.Str(string(m.Served))
+	w.Int(int64(m.Stale))
+	w.Uint(uint64(m.Guarantee))
+	return w.Bytes()
+}
+
+// DecodeReading reads an answer. The value aliases b, and is not nil.
+func DecodeReading(b []byte) (Reading, error) {
+	r, err := open(b, 9)
+	if err != nil {
+		return Reading{}, err
+	}
+	m := Reading{
+		Value: whole(r.Bin()), Dot: getDot(&r), Time: version.Timestamp(r.Uint()), Token: getToken(&r),
+		Served: topology.NodeID(r.StrMax(nameBytesMax)), Stale: time.Duration(r.Int()), Guarantee: topology.Guarantee(r.UintMax(255)),
+	}
+	return m, done(&r)
+}
+
+// whole returns b, and an empty slice for nil: what holds no bytes is there.
+func whole(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+// Scan is a request for a page of keys from <= key < to: fields table, from, to,
+// items, options.
+type Scan struct {
+	Table    string
+	From, To []byte
+	Items    int // at most; 0 and more than PageItemsMax are PageItemsMax
+	Options  []Option
+}
+
+// Encode returns the request's bytes.
+func (m *Scan) Encode() []byte {
+	w := begin(5)
+	w.Str(m.Table)
+	w.Bin(m.From)
+	w.Bin(m.To)
+	w.Uint(uint64(max(0, m.Items)))
+	putOptions(w, m.Options)
+	return w.Bytes()
+}
+
+// DecodeScan reads a request. Its slices alias b.
+func DecodeScan(b []byte) (Scan, error) {
+	r, err := open(b, 5)
+	if err != nil {
+		return Scan{}, err
+	}
+	m := Scan{
+		Table: r.StrMax(TableBytesMax), From: r.BinMax(record.KeyBytesMax + 1), To: r.BinMax(record.KeyBytesMax + 1),
+		Items: int(min(r.Uint(), PageItemsMax)), Options: getOptions(&r),
+	}
+	if m.Items == 0 {
+		m.Items = PageItemsMax
+	}
+	return m, done(&r)
+}
+
+// Item is one key of a scan. The slices are the caller's.
+type Item struct {
+	Key   []byte
+	Value []byte
+	Dot   version.Dot
+	Time  version.Timestamp
+}
+
+// Page is a part of a scan, from one consistent view: fields items, more.
+type Page struct {
+	Items []Item
+	More  bool // there may be more, from after the last item on
+}
+
+const itemFields = 6
+
+// Encode returns the page's bytes.
+func (m *Page) Encode() []byte {
+	w := begin(2)
+	w.Array(itemFields * len(m.Items))
+	for i := range m.Items {
+		it := &m.Items[i]
+		w.Bin(it.Key)
+		w.Bin(it.Value)
+		putDot(w, it.Dot)
+		w.Uint(uint64(it.Time))
+	}
+	w.Bool(m.More)
+	return w.Bytes()
+}
+
+// DecodePage reads a page. Its slices alias b.
+func DecodePage(b []byte) (Page, error) {
+	r, err := open(b, 2)
+	if err != nil {
+		return Page{}, err
+	}
+	n := r.ArrayMax(itemFields * PageItemsMax)
+	if n%itemFields != 0 {
+		r.Fail("items are not whole")
+	}
+	m := Page{Items: make([]Item, 0, n/itemFields)}
+	for n /= itemFields; n > 0 && r.Err() == nil; n-- {
+		m.Items = append(m.Items, Item{
+			Key: r.BinMax(record.KeyBytesMax), Value: whole(r.Bin()), Dot: getDot(&r), Time: version.Timestamp(r.Uint()),
+		})
+	}
+	m.More = r.Bool()
+	return m, done(&r)
+}
+
+// EncodeToken returns a token's bytes.
+func EncodeToken(t topology.Token) []byte {
+	w := begin(1)
+	w.Str(t.String())
+	return w.Bytes()
+}
+
+// DecodeToken reads a token.
+func DecodeToken(b []byte) (topology.Token, error) {
+	r, err := open(b, 1)
+	if err != nil {
+		return topology.Token{}, err
+	}
+	t := getToken(&r)
+	return t, done(&r)
+}
+
+// EncodeNothing returns the bytes of a message that says nothing more.
+func EncodeNothing() []byte { return begin(0).Bytes() }
+
+// DecodeNothing reads a message that says nothing more.
+func DecodeNothing(b []byte) error {
+	r, err := open(b, 0)
+	if err != nil {
+		return err
+	}
+	return done(&r)
+}
+
+// EncodeForce returns the bytes of a request for a promotion.
+func EncodeForce(force bool) []byte {
+	w := begin(1)
+	w.Bool(force)
+	return w.Bytes()
+}
+
+// DecodeForce reads a request for a promotion.
+func DecodeForce(b []byte) (bool, error) {
+	r, err := open(b, 1)
+	if err != nil {
+		return false, err
+	}
+	force := r.Bool()
+	return force, done(&r)
+}
+
+// EncodePromotion returns the bytes of what a promotion did.
+func EncodePromotion(p topology.Promotion) []byte {
+	w := begin(5)
+	w.Uint(p.Term)
+	w.Str(string(p.Leader))
+	w.Uint(uint64(p.Start))
+	putNodes(w, p.Reached)
+	putNodes(w, p.Missed)
+	return w.Bytes()
+}
+
+// DecodePromotion reads what a promotion did.
+func DecodePromotion(b []byte) (topology.Promotion, error) {
+	r, err := open(b, 5)
+	if err != nil {
+		return topology.Promotion{}, err
+	}
+	p := topology.Promotion{
+		Term: r.Uint(), Leader: topology.NodeID(r.StrMax(nameBytesMax)), Start: record.LSN(r.Uint()),
+		Reached: getNodes(&r), Missed: getNodes(&r),
+	}
+	return p, done(&r)
+}
+
+// Table is a table's definition.
+type Table struct {
+	Name string
+	Kind record.Kind
+}
+
+// EncodeTables returns the bytes of definitions.
+func EncodeTables(ts []Table) []byte {
+	w := begin(1)
+	w.Array(2 * len(ts))
+	for _, t := range ts {
+		w.Str(t.Name)
+		w.Uint(uint64(t.Kind))
+	}
+	return w.Bytes()
+}
+
+// DecodeTables reads definitions.
+func DecodeTables(b []byte) ([]Table, error) {
+	r, err := open(b, 1)
+	if err != nil {
+		return nil, err
+	}
+	n := r.ArrayMax(2 * TablesMax)
+	if n%2 != 0 {
+		r.Fail("tables are not whole")
+	}
+	var ts []Table
+	for n /= 2; n > 0 && r.Err() == nil; n-- {
+		ts = append(ts, Table{Name: r.StrMax(TableBytesMax), Kind: record.Kind(r.UintMax(255))})
+	}
+	return ts, done(&r)
+}
+
+func putTime(w *pack.Writer, t time.Time) {
+	if t.IsZero() {
+		w.Nil()
+		return
+	}
+	w.Int(t.UnixNano())
+}
+
+func getTime(r *pack.Reader) time.Time {
+	if r.Nil() {
+		return time.Time{}
+	}
+	return time.Unix(0, r.Int())
+}

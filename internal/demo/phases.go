@@ -1,0 +1,172 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/triad-kv/triad/client"
+	"github.com/triad-kv/triad/topology"
+)
+
+// pollEvery is the pause between two looks at a state that is waited for.
+const pollEvery = 2 * time.Millisecond
+
+var errSlow = errors.New("it took too long")
+
+// step runs one part of the demo, within a timeout unless that is 0: it ends early
+// if a node does, and has held only if every node and every directory is still
+// well when it is over.
+func (d *demo) step(ctx context.Context, timeout time.Duration, f func(context.Context) error) error {
+	within, cancel := ctx, context.CancelFunc(func() {})
+	if timeout > 0 {
+		within, cancel = context.WithTimeoutCause(ctx, timeout, fmt.Errorf("%w: more than %v", errSlow, timeout))
+	}
+	defer cancel()
+	watched, end := d.c.watch(within)
+	err := f(watched)
+	if cause := context.Cause(watched); err != nil && errors.Is(cause, errSlow) {
+		err = fmt.Errorf("%w: %w", cause, err)
+	}
+	end()
+	if ctx.Err() != nil {
+		return fmt.Errorf("interrupted: %w", ctx.Err())
+	}
+	if ill := d.c.healthy(); ill != nil {
+		err = ill // the rest follows from it
+	}
+	if err != nil {
+		d.failed(err)
+		return ErrCheck
+	}
+	return d.teller.err
+}
+
+// held tells and counts a check that held.
+func (d *demo) held(format string, args ...any) {
+	d.checks++
+	d.ok(format, args...)
+}
+
+// until polls until ready returns nil, or returns its last reason once ctx ends.
+func until(ctx context.Context, ready func(context.Context) error) error {
+	t := time.NewTicker(pollEvery)
+	defer t.Stop()
+	var last error
+	for {
+		err := ready(ctx)
+		if err == nil {
+			return nil
+		}
+		if last == nil || ctx.Err() == nil {
+			last = err // not the error of having been interrupted
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return last
+		}
+	}
+}
+
+// status asks one node what it knows.
+func (d *demo) status(ctx context.Context, n *node) (topology.Status, error) {
+	s, err := d.all.StatusOf(ctx, n.addr)
+	if err == nil && s.Node != n.ID {
+		err = fmt.Errorf("%s is answered by %s", n.addr, s.Node)
+	}
+	if err == nil && s.Failure != "" {
+		err = fmt.Errorf("%s has failed: %s", n.ID, s.Failure)
+	}
+	return s, err
+}
+
+// followers are the living nodes but the leader.
+func (d *demo) followers() []*node {
+	var ns []*node
+	for _, n := range d.c.living() {
+		if n != d.leader {
+			ns = append(ns, n)
+		}
+	}
+	return ns
+}
+
+// led returns nil once all living nodes know d.leader as leader of one term, and
+// it ships its log to every other.
+func (d *demo) led(ctx context.Context) error {
+	s, err := d.status(ctx, d.leader)
+	if err != nil {
+		return err
+	}
+	if s.Role != topology.RoleLeader {
+		return fmt.Errorf("%s is %s, not the leader", s.Node, s.Role)
+	}
+	if s.Commit < s.Flushed {
+		return fmt.Errorf("%s has flushed %d and committed %d", s.Node, s.Flushed, s.Commit)
+	}
+	for _, n := range d.followers() {
+		f, err := d.status(ctx, n)
+		if err != nil {
+			return err
+		}
+		if f.Role != topology.RoleFollower || f.Leader != s.Node || f.Term != s.Term {
+			return fmt.Errorf("%s is %s of %q in term %d, not follower of %s in term %d", n.ID, f.Role, f.Leader, f.Term, s.Node, s.Term)
+		}
+		p := peerOf(s, n.ID)
+		if p.State != "replicate" {
+			return fmt.Errorf("%s is not streamed to: it is in state %q %s", n.ID, p.State, p.Problem)
+		}
+	}
+	return nil
+}
+
+// peerOf is what a leader knows of a member.
+func peerOf(s topology.Status, id topology.NodeID) topology.PeerStatus {
+	for _, p := range s.Peers {
+		if p.Node == id {
+			return p
+		}
+	}
+	return topology.PeerStatus{}
+}
+
+// caughtUp returns nil once every living node shows everything up to t.
+func (d *demo) caughtUp(ctx context.Context, t topology.Token) error {
+	for _, n := range d.c.living() {
+		if err := d.at[n.ID].Wait(ctx, t); err != nil {
+			return fmt.Errorf("%s: %w", n.ID, err)
+		}
+		s, err := d.status(ctx, n)
+		if err != nil {
+			return err
+		}
+		if s.Applied < t.LSN {
+			return fmt.Errorf("%s said that it shows LSN %d, and has applied %d", n.ID, t.LSN, s.Applied)
+		}
+	}
+	return nil
+}
+
+// ready waits until the cluster is one: led, and with every table on every node.
+func (d *demo) ready(ctx context.Context) error {
+	if err := until(ctx, d.led); err != nil {
+		return err
+	}
+	return until(ctx, d.defined)
+}
+
+// defined returns nil once every node has the tables.
+func (d *demo) defined(ctx context.Context) error {
+	for _, n := range d.c.living() {
+		for _, table := range n.Tables {
+			for _, err := range d.at[n.ID].Scan(ctx, table.Name, nil, nil, client.Any()) {
+				if err != nil {
+					return fmt.Errorf("%s: %w", n.ID, err)
+				}
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,215 @@
+package triad
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+
+	"github.com/triad-kv/triad/internal/home"
+	"github.com/triad-kv/triad/internal/members"
+	"github.com/triad-kv/triad/internal/store"
+	"github.com/triad-kv/triad/internal/transport"
+	"github.com/triad-kv/triad/internal/wal"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+// Node is an open node. Its methods may be called from any goroutine. Calls wait
+// until Run runs.
+type Node struct {
+	config     Config
+	logger     *slog.Logger
+	home       *home.Home
+	identity   *identity
+	members    *members.List
+	transport  *transport.Transport
+	listener   net.Listener // nil: nobody is listened to
+	log        *wal.Log
+	store      topology.Store
+	control    topology.Control
+	engine     topology.Engine
+	catalogue  *catalogue
+	gate       *gate
+	storeFault chan error // holds the store's failure, once it has one
+
+	mu     sync.Mutex // guards what follows; a leaf
+	closed bool
+	end    context.CancelFunc // ends Run, once it runs
+	ended  chan struct{}      // closed when Run has returned; nil until it runs
+	closes []io.Closer        // in the order they were opened
+}
+
+// Open opens a node: it takes the data directory, recovers log and store, binds
+// the peers port and builds the engine. It starts nothing; until Run nobody is
+// answered. Every fault of the configuration is in the error, with its field.
+func Open(c Config) (*Node, error) {
+	if err := c.complete(); err != nil {
+		return nil, err
+	}
+	n := &Node{config: c, logger: c.Logger, gate: newGate(), storeFault: make(chan error, 1)}
+	if err := n.open(); err != nil {
+		n.gate.stop(topology.ErrClosed)
+		return nil, errors.Join(err, n.release())
+	}
+	return n, nil
+}
+
+func (n *Node) open() error {
+	if n.listener = n.config.Listener; n.listener != nil {
+		n.closes = append(n.closes, n.listener)
+	}
+	steps := []func() error{
+		n.openHome, n.openStore, n.openLog, n.openTransport, n.openControl, n.openEngine, n.checkDeclared,
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *Node) openHome() (err error) {
+	c := &n.config
+	n.home, err = home.Open(home.Options{FS: c.FS, Dir: c.Dir, Cluster: c.Cluster, Node: c.ID, Logger: c.Logger})
+	if err == nil {
+		n.closes = append(n.closes, n.home)
+	}
+	return err
+}
+
+func (n *Node) openStore() error {
+	if n.config.Memory {
+		n.store = store.NewMemory()
+		return nil
+	}
+	dir, err := n.home.Place("store")
+	if err != nil {
+		return err
+	}
+	s, err := store.Open(store.Options{
+		FS: n.config.FS, Dir: dir, CacheBytes: n.config.Limits.StoreCacheBytes, Logger: n.logger,
+		OnFailure: func(err error) {
+			select {
+			case n.storeFault <- err:
+			default: // one is enough
+			}
+		},
+	})
+	if err != nil {
+		return err
+	}
+	n.store, n.closes = s, append(n.closes, s)
+	return nil
+}
+
+func (n *Node) openLog() error {
+	dir, err := n.home.Place("log")
+	if err != nil {
+		return err
+	}
+	id, _ := n.home.Cluster()
+	l := n.config.Limits
+	n.log, err = wal.Open(wal.Options{
+		FS: n.config.FS, Dir: dir, Cluster: id, Node: n.config.ID,
+		SegmentBytes: l.LogSegmentBytes, UnflushedBytesMax: l.LogUnflushedBytesMax, TailBytes: l.LogTailBytes, Logger: n.logger,
+	})
+	if err != nil {
+		return err
+	}
+	n.closes = append(n.closes, n.log)
+	n.identity = &identity{home: n.home, log: n.log, known: make(chan struct{})}
+	return n.identity.settle()
+}
+
+func (n *Node) openTransport() (err error) {
+	c := &n.config
+	if n.members, err = members.New(c.ID, c.Members); err != nil {
+		return err
+	}
+	if n.listener == nil && c.Listen != "" {
+		if n.listener, err = net.Listen("tcp", c.Listen); err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+		n.closes = append(n.closes, n.listener)
+	}
+	n.transport, err = transport.New(transport.Config{
+		Self: c.ID, Role: topology.PeerNode, Life: n.home.Life(), Identity: n.identity,
+		Listener: n.listener, Dial: c.Dial, Membership: n.members, Logger: n.logger,
+	})
+	return err
+}
+
+func (n *Node) openControl() (err error) {
+	n.control, err = n.config.Control(topology.ControlEnv{
+		Self: n.config.ID, Stable: n.home, Transport: n.transport, Membership: n.members, Logger: n.logger,
+	})
+	return err
+}
+
+func (n *Node) openEngine() (err error) {
+	n.engine, err = n.config.Topology(topology.Env{
+		Self: n.config.ID, Life: n.home.Life(), Log: n.log, Store: n.store, Stable: n.home, Sidelog: n.home.Sidelog(),
+		Transport: n.transport, Membership: n.members, Control: n.control,
+		Clock: version.NewClock(nil, 0), Logger: n.logger,
+	})
+	if err != nil {
+		return err
+	}
+	n.catalogue = newCatalogue(n.engine)
+	n.handle()
+
+	return nil
+}
+
+// Close ends Run, if it runs, waits for it and for the calls that are under
+// way, and releases everything. It may be called again. It must not be called
+// from within a Scan's loop, which is such a call.
+func (n *Node) Close() error {
+	n.mu.Lock()
+	was, end, ended := n.closed, n.end, n.ended
+	n.closed = true
+	n.mu.Unlock()
+	if was {
+		return nil
+	}
+	if ended != nil {
+		end()
+		<-ended
+	}
+	n.gate.stop(fmt.Errorf("this node is closed: %w", topology.ErrClosed))
+	n.gate.drain()
+	return n.release()
+}
+
+// release closes what was opened, last first.
+func (n *Node) release() error {
+	var errs []error
+	for i := len(n.closes) - 1; i >= 0; i-- {
+		err := n.closes[i].Close()
+		if errors.Is(err, net.ErrClosed) {
+			continue // the transport closes its listener
+		}
+		errs = append(errs, err)
+	}
+	n.closes = nil
+	return errors.Join(errs...)
+}
+
+// ID returns the node's name.
+func (n *Node) ID() topology.NodeID { return n.config.ID }
+
+// Addr returns the address of the peers port, nil if there is none.
+func (n *Node) Addr() net.Addr {
+	if n.listener == nil {
+		return nil
+	}
+	return n.listener.Addr()
+}
+
+// Engine returns the engine, for abilities that this package does not forward.
+func (n *Node) Engine() topology.Engine { return n.engine }

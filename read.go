@@ -1,0 +1,199 @@
+package triad
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"iter"
+
+	"github.com/triad-kv/triad/internal/call"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+)
+
+// Reading is the answer to a read: a value, the write it is from, and how fresh it
+// is.
+type Reading = call.Reading
+
+// Item is one key of a scan.
+type Item = call.Item
+
+// Get returns the value of key; one that holds nothing is topology.ErrNotFound.
+// Without an option it is the topology's default read: linearizable in a
+// single-leader group, on any node. Options: [After], [MaxStale], [MaxLag],
+// [Linearizable], [Any].
+func (n *Node) Get(ctx context.Context, table string, key []byte, opts ...Option) (Reading, error) {
+	r, err := n.get(ctx, table, key, opts)
+	if err != nil {
+		return Reading{}, n.errorOf("get", table, key, err)
+	}
+	return r, nil
+}
+
+func (n *Node) get(ctx context.Context, table string, key []byte, opts []Option) (Reading, error) {
+	w, err := call.Gather(opts, call.WishRead)
+	if err == nil {
+		err = call.CheckKey(key)
+	}
+	if err == nil {
+		err = n.gate.enter(ctx)
+	}
+	if err != nil {
+		return Reading{}, notApplied(err)
+	}
+	defer n.gate.leave()
+	d, err := n.catalogue.lookup(ctx, table, w.Has(call.WishAny))
+	if err != nil {
+		return Reading{}, notApplied(err)
+	}
+	o := w.Read()
+	o.Whole = d.Kind == record.KindRow
+	r, err := n.engine.Read(ctx, d.id, key, o)
+	if err != nil {
+		return Reading{}, err
+	}
+	if len(r.Cells) == 0 {
+		return Reading{}, notApplied(topology.ErrNotFound)
+	}
+	value, err := d.value(r.Cells)
+	if err != nil {
+		return Reading{}, notApplied(err)
+	}
+	at := newest(r.Cells)
+	return Reading{
+		Value: value, Dot: at.Dot, Time: at.Time,
+		Token: r.Token, Served: r.Served, Stale: r.Stale, Guarantee: r.Guarantee,
+	}, nil
+}
+
+// newest returns the cell that stands for the version of a key: the one without
+// a field, or where there is none the one written last.
+func newest(cells []topology.CellReading) *topology.CellReading {
+	at := &cells[0]
+	for i := range cells {
+		if len(at.Field) == 0 {
+			break
+		}
+		if c := &cells[i]; len(c.Field) == 0 || c.Time > at.Time {
+			at = c
+		}
+	}
+	return at
+}
+
+// Scan yields the keys from <= key < to of a table in order, from one consistent
+// view; an empty from is the beginning, an empty to the end. An error is the
+// last thing it yields. Options: those of [Node.Get].
+//
+//	for item, err := range node.Scan(ctx, "users", nil, nil) {
+func (n *Node) Scan(ctx context.Context, table string, from, to []byte, opts ...Option) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		stopped := false
+		err := n.scan(ctx, table, from, to, opts, func(i Item) bool {
+			stopped = !yield(i, nil)
+			return !stopped
+		})
+		if err != nil && !stopped {
+			yield(Item{}, n.errorOf("scan", table, from, err))
+		}
+	}
+}
+
+func (n *Node) scan(ctx context.Context, table string, from, to []byte, opts []Option, yield func(Item) bool) error {
+	w, err := call.Gather(opts, call.WishRead)
+	if err == nil {
+		err = call.CheckBounds(from, to)
+	}
+	if err == nil {
+		err = n.gate.enter(ctx)
+	}
+	if err != nil {
+		return notApplied(err)
+	}
+	defer n.gate.leave()
+	s, ok := n.engine.(topology.Scanner)
+	if !ok {
+		return notApplied(fmt.Errorf("this topology reads no ranges: %w", topology.ErrUnsupported))
+	}
+	d, err := n.catalogue.lookup(ctx, table, w.Has(call.WishAny))
+	if err != nil {
+		return notApplied(err)
+	}
+	if len(to) != 0 && bytes.Compare(from, to) >= 0 {
+		return nil
+	}
+	g := grouping{definition: d, yield: yield}
+	for c, err := range s.Scan(ctx, d.id, from, to, w.Read()) {
+		if err != nil {
+			return err
+		}
+		if more, err := g.take(c); err != nil || !more {
+			return err
+		}
+	}
+	_, err = g.finish()
+	return err
+}
+
+// grouping puts the cells of a scan together to keys. A row has at most as many
+// cells as one record has mutations, and several records may have made it.
+type grouping struct {
+	definition
+	yield func(Item) bool
+	cells []topology.CellReading // of one key
+	bytes int
+}
+
+// rowBytesMax bounds what is put together to one row.
+const rowBytesMax = 4 * record.BatchBytesMax
+
+// take adds a cell, and yields the key before it if that is complete. It copies
+// what it keeps.
+func (g *grouping) take(c topology.CellReading) (more bool, err error) {
+	if len(g.cells) > 0 && !bytes.Equal(g.cells[0].Key, c.Key) {
+		if more, err := g.finish(); err != nil || !more {
+			return false, err
+		}
+	}
+	if g.bytes += len(c.Field) + len(c.Value); g.bytes > rowBytesMax {
+		return false, fmt.Errorf("key %q holds more than %d bytes: %w", c.Key, rowBytesMax, topology.ErrTooLarge)
+	}
+	c.Key, c.Field, c.Value = bytes.Clone(c.Key), bytes.Clone(c.Field), bytes.Clone(c.Value)
+	g.cells = append(g.cells, c)
+	return true, nil
+}
+
+// finish yields the key whose cells are there.
+func (g *grouping) finish() (more bool, err error) {
+	if len(g.cells) == 0 {
+		return true, nil
+	}
+	value, err := g.value(g.cells)
+	if err != nil {
+		return false, notApplied(fmt.Errorf("key %q: %w", g.cells[0].Key, err))
+	}
+	at := newest(g.cells)
+	item := Item{Key: g.cells[0].Key, Value: value, Dot: at.Dot, Time: at.Time}
+	g.cells, g.bytes = g.cells[:0], 0
+	return g.yield(item), nil
+}
+
+// Wait returns once this node shows what token has seen (rule C8), or says that
+// it was rewound.
+func (n *Node) Wait(ctx context.Context, token topology.Token) error {
+	err := n.gate.enter(ctx)
+	if err != nil {
+		return n.errorOf("wait", "", nil, notApplied(err))
+	}
+	defer n.gate.leave()
+	w, ok := n.engine.(topology.Waiter)
+	if !ok {
+		err = fmt.Errorf("this topology has no tokens to wait for: %w", topology.ErrUnsupported)
+	} else {
+		err = w.Wait(ctx, token)
+	}
+	if err != nil {
+		return n.errorOf("wait", "", nil, notApplied(err))
+	}
+	return nil
+}

@@ -1,0 +1,152 @@
+package triad
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/triad-kv/triad/internal/call"
+	"github.com/triad-kv/triad/topology"
+)
+
+// handle registers what the node answers: the calls of remote clients, each of
+// which is one call of this package, and the greeting of nodes.
+func (n *Node) handle() {
+	for method, h := range map[string]func(context.Context, []byte) ([]byte, error){
+		call.MethodPut:     n.remoteWrite("put"),
+		call.MethodDelete:  n.remoteWrite("delete"),
+		call.MethodBatch:   n.remoteWrite("batch"),
+		call.MethodGet:     n.remoteGet,
+		call.MethodScan:    n.remoteScan,
+		call.MethodWait:    n.remoteWait,
+		call.MethodStatus:  n.remoteStatus,
+		call.MethodTables:  n.remoteTables,
+		call.MethodCreate:  n.remoteCreate,
+		call.MethodPromote: n.remotePromote,
+	} {
+		n.transport.HandleCall(method, topology.PeerClient|topology.PeerNode,
+			func(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) { return h(ctx, req) })
+	}
+	n.transport.HandleCall(methodCluster, topology.PeerNode,
+		func(context.Context, topology.Peer, []byte) ([]byte, error) { return nil, nil })
+}
+
+// malformed is the answer to a request that cannot be read.
+func (n *Node) malformed(op string, err error) error {
+	return n.errorOf(op, "", nil, notApplied(err))
+}
+
+func (n *Node) remoteWrite(op string) func(context.Context, []byte) ([]byte, error) {
+	return func(ctx context.Context, req []byte) ([]byte, error) {
+		m, err := call.DecodeWrite(req)
+		if err == nil && op != "batch" && (len(m.Writes) != 1 || len(m.Conditions) != 0 || m.Writes[0].Remove != (op == "delete")) {
+			err = fmt.Errorf("a %s of another form: %w", op, topology.ErrMalformed)
+		}
+		if err != nil {
+			return nil, n.malformed(op, err)
+		}
+		var r Receipt
+		if op == "batch" {
+			r, err = n.Batch(ctx, &Batch{writes: m.Writes, conditions: m.Conditions}, m.Options...)
+		} else {
+			r, err = n.writeOne(ctx, op, m.Writes[0], m.Options)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return call.EncodeReceipt(r), nil
+	}
+}
+
+func (n *Node) remoteGet(ctx context.Context, req []byte) ([]byte, error) {
+	m, err := call.DecodeRead(req)
+	if err != nil {
+		return nil, n.malformed("get", err)
+	}
+	r, err := n.Get(ctx, m.Table, m.Key, m.Options...)
+	if err != nil {
+		return nil, err
+	}
+	return r.Encode(), nil
+}
+
+// remoteScan answers one page, which ends after as many items or bytes as one
+// may have.
+func (n *Node) remoteScan(ctx context.Context, req []byte) ([]byte, error) {
+	m, err := call.DecodeScan(req)
+	if err != nil {
+		return nil, n.malformed("scan", err)
+	}
+	var page call.Page
+	size := 0
+	for item, err := range n.Scan(ctx, m.Table, m.From, m.To, m.Options...) {
+		if err != nil {
+			return nil, err
+		}
+		if len(page.Items) == m.Items || size >= call.PageBytesMax {
+			page.More = true
+			break
+		}
+		page.Items = append(page.Items, item)
+		size += len(item.Key) + len(item.Value)
+	}
+	return page.Encode(), nil
+}
+
+func (n *Node) remoteWait(ctx context.Context, req []byte) ([]byte, error) {
+	t, err := call.DecodeToken(req)
+	if err != nil {
+		return nil, n.malformed("wait", err)
+	}
+	if err := n.Wait(ctx, t); err != nil {
+		return nil, err
+	}
+	return call.EncodeNothing(), nil
+}
+
+func (n *Node) remoteStatus(_ context.Context, req []byte) ([]byte, error) {
+	if err := call.DecodeNothing(req); err != nil {
+		return nil, n.malformed("status", err)
+	}
+	return call.EncodeStatus(n.Status()), nil
+}
+
+func (n *Node) remoteTables(ctx context.Context, req []byte) ([]byte, error) {
+	if err := call.DecodeNothing(req); err != nil {
+		return nil, n.malformed("tables", err)
+	}
+	tables, err := n.Tables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]call.Table, len(tables))
+	for i, t := range tables {
+		out[i] = call.Table(t)
+	}
+	return call.EncodeTables(out), nil
+}
+
+func (n *Node) remoteCreate(ctx context.Context, req []byte) ([]byte, error) {
+	tables, err := call.DecodeTables(req)
+	if err == nil && len(tables) != 1 {
+		err = fmt.Errorf("%d tables, one is made a call: %w", len(tables), topology.ErrMalformed)
+	}
+	if err != nil {
+		return nil, n.malformed("create table", err)
+	}
+	if err := n.CreateTable(ctx, Table(tables[0])); err != nil {
+		return nil, err
+	}
+	return call.EncodeNothing(), nil
+}
+
+func (n *Node) remotePromote(ctx context.Context, req []byte) ([]byte, error) {
+	force, err := call.DecodeForce(req)
+	if err != nil {
+		return nil, n.malformed("promote", err)
+	}
+	p, err := n.Promote(ctx, force)
+	if err != nil {
+		return nil, err
+	}
+	return call.EncodePromotion(p), nil
+}

@@ -1,0 +1,236 @@
+package triad
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"reflect"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/triad-kv/triad/internal/call"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/record/pack"
+	"github.com/triad-kv/triad/topology"
+)
+
+// TypedTable is a table whose values are of type T, encoded as msgpack. It is safe
+// for concurrent use. Keys are strings of any bytes: string(b) for a []byte.
+type TypedTable[T any] struct {
+	node *Node
+	name string
+	kind record.Kind
+}
+
+// TableOf returns the table of that name for values of type T. If nobody has
+// defined it yet, the first write does: of kind row if T is a struct, or a map
+// with strings as keys, that encodes as a msgpack map, else of kind bytes. A
+// table of another kind makes every call fail with a [Contradiction], but for
+// one of kind any, which takes every T as bytes.
+//
+// A row is one cell for each column (a field of the struct, named by its tag as
+// in `msgpack:"name"`), so that columns are stored, compared and, where several
+// sites write, merged one by one; Put replaces the whole row all the same.
+func TableOf[T any](node *Node, name string) *TypedTable[T] {
+	return &TypedTable[T]{node: node, name: name, kind: kindOf[T]()}
+}
+
+// kindOf returns what a table of T is defined as.
+func kindOf[T any]() record.Kind {
+	t := reflect.TypeFor[T]()
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	var sample reflect.Value
+	switch {
+	case t.Kind() == reflect.Struct:
+		sample = reflect.New(t)
+	case t.Kind() == reflect.Map && t.Key().Kind() == reflect.String:
+		sample = reflect.MakeMap(t)
+	default:
+		return record.KindBytes
+	}
+	// A type may encode itself as something else, as time.Time does.
+	b, err := encode(sample.Interface())
+	if err == nil {
+		_, err = columnsOf(b)
+	}
+	if err != nil {
+		return record.KindBytes
+	}
+	return record.KindRow
+}
+
+// Name returns the table's name.
+func (t *TypedTable[T]) Name() string { return t.name }
+
+// Put makes v the value of key. Options: those of [Node.Put].
+func (t *TypedTable[T]) Put(ctx context.Context, key string, v T, opts ...Option) (Receipt, error) {
+	b, err := encode(v)
+	if err != nil {
+		return Receipt{}, t.error("put", key, notApplied(fmt.Errorf("%T: %w: %w", v, topology.ErrMalformed, err)))
+	}
+	if err := t.declare(ctx, "put", key); err != nil {
+		return Receipt{}, err
+	}
+	return t.node.Put(ctx, t.name, []byte(key), b, opts...)
+}
+
+// Delete removes key. Options: those of [Node.Delete].
+func (t *TypedTable[T]) Delete(ctx context.Context, key string, opts ...Option) (Receipt, error) {
+	if err := t.declare(ctx, "delete", key); err != nil {
+		return Receipt{}, err
+	}
+	return t.node.Delete(ctx, t.name, []byte(key), opts...)
+}
+
+// Get returns the value of key; one that holds nothing is topology.ErrNotFound,
+// one whose bytes are no T is topology.ErrMalformed. Options: those of
+// [Node.Get].
+func (t *TypedTable[T]) Get(ctx context.Context, key string, opts ...Option) (T, error) {
+	v, _, err := t.Read(ctx, key, opts...)
+	return v, err
+}
+
+// Read is Get with all that is known of the answer.
+func (t *TypedTable[T]) Read(ctx context.Context, key string, opts ...Option) (T, Reading, error) {
+	var none T
+	if err := t.check(ctx, "get", key, opts); err != nil {
+		return none, Reading{}, err
+	}
+	r, err := t.node.Get(ctx, t.name, []byte(key), opts...)
+	if err != nil {
+		return none, Reading{}, err
+	}
+	v, err := decode[T](r.Value)
+	if err != nil {
+		return none, Reading{}, t.error("get", key, notApplied(err))
+	}
+	return v, r, nil
+}
+
+// Scan yields the keys from <= key < to and their values in order, from one
+// consistent view; an empty from is the beginning, an empty to the end. An error
+// is the last thing it yields, with the key whose bytes are no T. Options: those
+// of [Node.Scan].
+func (t *TypedTable[T]) Scan(ctx context.Context, from, to string, opts ...Option) iter.Seq2[Row[T], error] {
+	return func(yield func(Row[T], error) bool) {
+		if err := t.check(ctx, "scan", from, opts); err != nil {
+			if !errors.Is(err, topology.ErrNotFound) {
+				yield(Row[T]{}, err)
+			}
+			return
+		}
+		for item, err := range t.node.Scan(ctx, t.name, []byte(from), []byte(to), opts...) {
+			if err != nil {
+				yield(Row[T]{}, err)
+				return
+			}
+			r := Row[T]{Key: string(item.Key), Item: item}
+			if r.Value, err = decode[T](item.Value); err != nil {
+				yield(Row[T]{Key: r.Key}, t.error("scan", r.Key, notApplied(err)))
+				return
+			}
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Row is one key of a typed scan.
+type Row[T any] struct {
+	Key   string
+	Value T
+	Item  Item // as it is stored
+}
+
+// Add adds a put to a batch. The table must be there when the batch is written.
+func (t *TypedTable[T]) Add(b *Batch, key string, v T) *Batch {
+	value, err := encode(v)
+	if err != nil {
+		return b.fail(t.error("put", key, notApplied(fmt.Errorf("%T: %w: %w", v, topology.ErrMalformed, err))))
+	}
+	return b.Put(t.name, []byte(key), value)
+}
+
+// declare defines the table if nobody has, and refuses one of another kind.
+func (t *TypedTable[T]) declare(ctx context.Context, op, key string) error {
+	err := t.lookup(ctx, false)
+	if errors.Is(err, topology.ErrNoTable) {
+		err = t.node.CreateTable(ctx, Table{Name: t.name, Kind: t.kind})
+	}
+	if err != nil {
+		return t.error(op, key, err)
+	}
+	return nil
+}
+
+// check refuses a table of another kind. One that nobody has defined holds
+// nothing.
+func (t *TypedTable[T]) check(ctx context.Context, op, key string, opts []Option) error {
+	w, err := call.Gather(opts, call.WishRead)
+	if err == nil {
+		err = t.lookup(ctx, w.Has(call.WishAny))
+	}
+	if errors.Is(err, topology.ErrNoTable) {
+		err = fmt.Errorf("%w: %w", topology.ErrNotFound, err)
+	}
+	if err != nil {
+		return t.error(op, key, notApplied(err))
+	}
+	return nil
+}
+
+func (t *TypedTable[T]) lookup(ctx context.Context, local bool) error {
+	if err := t.node.gate.enter(ctx); err != nil {
+		return notApplied(err)
+	}
+	defer t.node.gate.leave()
+	d, err := t.node.catalogue.lookup(ctx, t.name, local)
+	if err != nil {
+		return notApplied(err)
+	}
+	if d.Kind == record.KindAny {
+		return nil
+	}
+	return Table{Name: t.name, Kind: t.kind}.contradicts(d.Table)
+}
+
+func (t *TypedTable[T]) error(op, key string, err error) error {
+	return t.node.errorOf(op, t.name, []byte(key), err)
+}
+
+// encode returns v as msgpack, maps in the order of their keys.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := msgpack.NewEncoder(&b)
+	e.SetSortMapKeys(true)
+	e.UseCompactInts(true)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// decode reads a T from bytes that anybody may have written: they are walked
+// first, so that the decoder meets no length that is only claimed and no depth
+// it cannot stand; what it still panics at is malformed too.
+func decode[T any](b []byte) (v T, err error) {
+	if err := pack.Walk(b); err != nil {
+		return v, fmt.Errorf("%w: %w", topology.ErrMalformed, err)
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			var none T
+			v, err = none, fmt.Errorf("%w: not a %T: %v", topology.ErrMalformed, none, p)
+		}
+	}()
+	if err := msgpack.Unmarshal(b, &v); err != nil {
+		var none T
+		return none, fmt.Errorf("%w: not a %T: %w", topology.ErrMalformed, none, err)
+	}
+	return v, nil
+}

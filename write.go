@@ -1,0 +1,178 @@
+package triad
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/triad-kv/triad/internal/call"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+)
+
+// Receipt is the answer to a write.
+type Receipt = topology.Receipt
+
+// Put makes value the value of key. In a table of rows the value is a msgpack map
+// of columns, and replaces the whole row. It keeps neither slice. Options:
+// [Durability], [IfAbsent], [IfVersion], [IfValue], [Request].
+func (n *Node) Put(ctx context.Context, table string, key, value []byte, opts ...Option) (Receipt, error) {
+	return n.writeOne(ctx, "put", call.One{Table: table, Key: key, Value: value}, opts)
+}
+
+// Delete removes key. That it was not there is no error: the removal is a write
+// like any other. Options: those of [Node.Put].
+func (n *Node) Delete(ctx context.Context, table string, key []byte, opts ...Option) (Receipt, error) {
+	return n.writeOne(ctx, "delete", call.One{Table: table, Key: key, Remove: true}, opts)
+}
+
+// Batch does all of b or nothing of it, as one record. Options: [Durability],
+// [Request].
+func (n *Node) Batch(ctx context.Context, b *Batch, opts ...Option) (Receipt, error) {
+	r, err := n.writeBatch(ctx, b, opts)
+	if err != nil {
+		return Receipt{}, n.errorOf("batch", "", nil, err)
+	}
+	return r, nil
+}
+
+func (n *Node) writeBatch(ctx context.Context, b *Batch, opts []Option) (Receipt, error) {
+	w, err := call.Gather(opts, call.WishWrite)
+	switch {
+	case err != nil:
+	case b == nil || len(b.writes) == 0:
+		err = fmt.Errorf("a batch without a write: %w", topology.ErrMalformed)
+	default:
+		err = b.fault
+	}
+	if err == nil {
+		err = n.gate.enter(ctx)
+	}
+	if err != nil {
+		return Receipt{}, notApplied(err)
+	}
+	defer n.gate.leave()
+	p, err := n.plan(&w)
+	if err != nil {
+		return Receipt{}, notApplied(err)
+	}
+	for i := range b.writes {
+		if err := p.write(ctx, &b.writes[i]); err != nil {
+			return Receipt{}, notApplied(fmt.Errorf("write %d of %d: %w", i+1, len(b.writes), err))
+		}
+	}
+	for i := range b.conditions {
+		c := &b.conditions[i]
+		w, err := call.Gather([]Option{c.Option}, call.WishIf)
+		if err == nil {
+			err = p.condition(ctx, c.Table, c.Key, &w)
+		}
+		if err != nil {
+			return Receipt{}, notApplied(fmt.Errorf("condition %d of %d: %w", i+1, len(b.conditions), err))
+		}
+	}
+	return n.engine.Write(ctx, p.Batch, w.Write())
+}
+
+func (n *Node) writeOne(ctx context.Context, op string, one call.One, opts []Option) (Receipt, error) {
+	r, err := n.tryWriteOne(ctx, &one, opts)
+	if err != nil {
+		return Receipt{}, n.errorOf(op, one.Table, one.Key, err)
+	}
+	return r, nil
+}
+
+func (n *Node) tryWriteOne(ctx context.Context, one *call.One, opts []Option) (Receipt, error) {
+	w, err := call.Gather(opts, call.WishWrite|call.WishIf)
+	if err == nil {
+		err = n.gate.enter(ctx)
+	}
+	if err != nil {
+		return Receipt{}, notApplied(err)
+	}
+	defer n.gate.leave()
+	p, err := n.plan(&w)
+	if err != nil {
+		return Receipt{}, notApplied(err)
+	}
+	if err = p.write(ctx, one); err == nil && w.Has(call.WishIf) {
+		err = p.condition(ctx, one.Table, one.Key, &w)
+	}
+	if err != nil {
+		return Receipt{}, notApplied(err)
+	}
+	return n.engine.Write(ctx, p.Batch, w.Write())
+}
+
+// plan turns what a caller asks for into what an engine is asked for.
+type plan struct {
+	record.Batch
+	node  *Node
+	bytes int
+}
+
+// plan begins the plan of a write with those wishes.
+func (n *Node) plan(w *call.Wishes) (plan, error) {
+	if w.Has(call.WishRequest) {
+		if _, ok := n.engine.(Idempotent); !ok {
+			return plan{}, fmt.Errorf("%w: Request: this topology does not know a retry", topology.ErrUnsupported)
+		}
+	}
+	return plan{Batch: record.Batch{Request: w.Request()}, node: n}, nil
+}
+
+// write adds one write.
+func (p *plan) write(ctx context.Context, w *call.One) error {
+	if err := call.CheckKey(w.Key); err != nil {
+		return err
+	}
+	if most := p.node.config.Limits.ValueBytesMax; len(w.Value) > most {
+		return fmt.Errorf("value of %d bytes, at most %d: %w", len(w.Value), most, topology.ErrTooLarge)
+	}
+	if p.bytes += len(w.Key) + len(w.Value); p.bytes > record.BatchBytesMax {
+		return fmt.Errorf("a batch of more than %d bytes: %w", record.BatchBytesMax, topology.ErrTooLarge)
+	}
+	d, err := p.node.catalogue.lookup(ctx, w.Table, false)
+	if err != nil {
+		return err
+	}
+	if w.Remove {
+		m, err := d.remove(w.Key)
+		p.Mutations = append(p.Mutations, m)
+		return err
+	}
+	ms, err := d.put(w.Key, w.Value)
+	if err != nil {
+		return err
+	}
+	if p.Mutations == nil {
+		p.Mutations = ms
+		return nil
+	}
+	p.Mutations = append(p.Mutations, ms...)
+	return nil
+}
+
+// condition adds the condition that w wishes for one key.
+func (p *plan) condition(ctx context.Context, table string, key []byte, w *call.Wishes) error {
+	if err := call.CheckKey(key); err != nil {
+		return err
+	}
+	d, err := p.node.catalogue.lookup(ctx, table, false)
+	if err != nil {
+		return err
+	}
+	if w.Has(call.WishIfValue) && d.Kind == record.KindRow {
+		return fmt.Errorf("%w: IfValue on a row; IfVersion compares whole rows", topology.ErrUnsupported)
+	}
+	if c, ok := w.Condition(record.Cell{Table: d.id, Key: key}); ok {
+		p.Conditions = append(p.Conditions, c)
+	}
+	return nil
+}
+
+// errorOf returns err as the caller of an operation gets it.
+func (n *Node) errorOf(op, table string, key []byte, err error) error {
+	return call.Named(err, op, n.config.ID, table, key)
+}
+
+func notApplied(err error) error { return call.NotApplied(err) }
