@@ -186,12 +186,13 @@ func (a *applier) applySome(ctx context.Context) (wait time.Duration, err error)
 	return wait, nil
 }
 
-// early returns how long an entry of that time must wait for the apply delay.
+// early returns how long an entry of that time must wait for the apply delay, 0
+// if it is due.
 func (a *applier) early(t time.Time) time.Duration {
 	if a.e.o.ApplyDelay == 0 {
 		return 0
 	}
-	return time.Until(t.Add(a.e.o.ApplyDelay))
+	return max(0, time.Until(t.Add(a.e.o.ApplyDelay)))
 }
 
 // appliedTo tells the core, and who waits for Applied.

@@ -377,3 +377,19 @@ func TestTooLargeAndMalformedWritesNeverReachTheLog(t *testing.T) {
 	require.ErrorIs(t, err, topology.ErrUnsupported)
 	require.Equal(t, end, c.nodes["a"].Status().End)
 }
+
+func TestADelayedFollowerCatchesUpWithABurstThatIsDueAlready(t *testing.T) {
+	c := newCluster(t, Options{}, "a", "b")
+	c.start("a")
+	c.leads("a")
+	var last topology.Receipt
+	for i := range 3 * applyEditsMax {
+		r, err := c.nodes["a"].put(fmt.Sprint("k", i%10), "v")
+		require.NoError(t, err)
+		last = r
+	}
+	c.opts.ApplyDelay = 5 * time.Millisecond
+	time.Sleep(c.opts.ApplyDelay) // everything is due before the follower is there
+	c.start("b")
+	c.applied(last.LSN, "b")
+}
