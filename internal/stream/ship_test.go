@@ -67,7 +67,6 @@ func (p *pipe) Recv() ([]byte, error) {
 
 // taker is a sink that takes everything: an empty node.
 type taker struct {
-	log   *wal.Log
 	store *store.Memory
 	wake  func()
 
