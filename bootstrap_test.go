@@ -80,12 +80,21 @@ func TestTheFirstLeaderFoundsTheClusterAndTheOthersJoin(t *testing.T) {
 	defer func() { require.NoError(t, endA()) }()
 
 	id := cluster(t, a) // at once: b has said that it knows none
-	require.False(t, b.isKnown())
+	require.False(t, b.identity.isKnown())
 	greeted(t, a, "b")
 	require.Equal(t, id, cluster(t, b))
 	_, err := b.Put(t.Context(), DefaultTable, key, value) // the calls that waited are let through
 	require.NoError(t, err)
 	require.Empty(t, b.Status().Warnings)
+}
+
+func TestANodeThatWaitsAsksWhoeverIsThere(t *testing.T) {
+	p := newPair(t)
+	a, _, endA := launch(t, p.config(0))
+	defer func() { require.NoError(t, endA()) }()
+	b, _, endB := launch(t, p.config(1))
+	defer func() { require.NoError(t, endB()) }()
+	require.Equal(t, cluster(t, a), cluster(t, b), "nobody has called b")
 }
 
 func TestACallToANodeThatWaitsEndsWithItsContext(t *testing.T) {
@@ -194,7 +203,7 @@ func TestTheFirstCallsWaitForALeader(t *testing.T) {
 			if !decide {
 				c.Limits.StartWait = 5 * time.Millisecond
 			}
-			n, f, end := launch(t, c)
+			n, _, end := launch(t, c)
 			done := make(chan error, 1)
 			go func() { _, err := n.Put(context.Background(), DefaultTable, key, value); done <- err }()
 			if decide {
@@ -203,7 +212,7 @@ func TestTheFirstCallsWaitForALeader(t *testing.T) {
 					require.Fail(t, "let through while nobody leads")
 				case <-n.identity.known: // just before the engine runs
 				}
-				f.undecided.Store(false)
+				at.Load().undecided.Store(false)
 			}
 			require.NoError(t, <-done)
 			require.NoError(t, end())

@@ -22,11 +22,11 @@ func sortTables(ts []Table) {
 
 // checkDeclared compares the configuration's tables with what this node has of
 // the catalogue.
-func (n *Node) checkDeclared() error {
+func (n opening) checkDeclared() error {
 	ctx, cancel := context.WithTimeout(context.Background(), declareTimeout)
 	defer cancel()
 	for _, t := range n.config.Tables {
-		if _, err := n.declared(ctx, t); contradiction(err) {
+		if _, err := n.catalogue.declared(ctx, t); contradiction(err) {
 			return fmt.Errorf("configuration: %w", err)
 		}
 	}
@@ -40,8 +40,8 @@ func contradiction(err error) bool {
 
 // declared reports whether a table is in this node's catalogue. One that is
 // there otherwise is a Contradiction.
-func (n *Node) declared(ctx context.Context, t Table) (bool, error) {
-	d, err := n.catalogue.lookup(ctx, t.Name, true)
+func (c *catalogue) declared(ctx context.Context, t Table) (bool, error) {
+	d, err := c.lookup(ctx, t.Name, true)
 	if errors.Is(err, topology.ErrNoTable) {
 		return false, nil
 	}
@@ -55,7 +55,7 @@ func (n *Node) declared(ctx context.Context, t Table) (bool, error) {
 // node while it leads, else it waits to see them. A table that is defined
 // otherwise ends the node. It also tells the catalogue the term, where the
 // engine does not.
-func (n *Node) declare(ctx context.Context) error {
+func (n running) declare(ctx context.Context) error {
 	select {
 	case <-n.gate.open:
 	case <-ctx.Done():
@@ -72,7 +72,7 @@ func (n *Node) declare(ctx context.Context) error {
 			n.catalogue.enterTerm(s.Term)
 		}
 		var err error
-		missing, err = n.declareSome(ctx, missing, s.Role == topology.RoleLeader)
+		missing, err = n.catalogue.declare(ctx, missing, s.Role == topology.RoleLeader)
 		switch {
 		case contradiction(err):
 			return fmt.Errorf("configuration: %w", err)
@@ -90,15 +90,15 @@ func (n *Node) declare(ctx context.Context) error {
 	return nil
 }
 
-// declareSome defines what is missing, if this node leads, and returns what is
+// declare defines what is missing, where this node leads, and returns what is
 // missing still, and why the first of it is.
-func (n *Node) declareSome(ctx context.Context, tables []Table, leads bool) (missing []Table, err error) {
+func (c *catalogue) declare(ctx context.Context, tables []Table, leads bool) (missing []Table, err error) {
 	ctx, cancel := context.WithTimeout(ctx, declareTimeout)
 	defer cancel()
 	for i, t := range tables {
-		there, err := n.declared(ctx, t)
+		there, err := c.declared(ctx, t)
 		if err == nil && !there && leads {
-			_, err = n.catalogue.create(ctx, t)
+			_, err = c.create(ctx, t)
 			there = err == nil
 		}
 		if err != nil {

@@ -59,3 +59,12 @@ func (i *identity) tell(id [16]byte) error {
 	i.once.Do(func() { close(i.known) })
 	return nil
 }
+
+func (i *identity) isKnown() bool {
+	select {
+	case <-i.known:
+		return true
+	default:
+		return false
+	}
+}

@@ -51,14 +51,17 @@ func Open(c Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{config: c, logger: c.Logger, gate: newGate(), storeFault: make(chan error, 1)}
-	if err := n.open(); err != nil {
+	if err := (opening{n}).open(); err != nil {
 		n.gate.stop(topology.ErrClosed)
 		return nil, errors.Join(err, n.release())
 	}
 	return n, nil
 }
 
-func (n *Node) open() error {
+// opening is a Node that is being opened: nobody else knows it yet.
+type opening struct{ *Node }
+
+func (n opening) open() error {
 	if n.listener = n.config.Listener; n.listener != nil {
 		n.closes = append(n.closes, n.listener)
 	}
@@ -73,7 +76,7 @@ func (n *Node) open() error {
 	return nil
 }
 
-func (n *Node) openHome() (err error) {
+func (n opening) openHome() (err error) {
 	c := &n.config
 	n.home, err = home.Open(home.Options{FS: c.FS, Dir: c.Dir, Cluster: c.Cluster, Node: c.ID, Logger: c.Logger})
 	if err == nil {
@@ -82,7 +85,7 @@ func (n *Node) openHome() (err error) {
 	return err
 }
 
-func (n *Node) openStore() error {
+func (n opening) openStore() error {
 	if n.config.Memory {
 		n.store = store.NewMemory()
 		return nil
@@ -107,7 +110,7 @@ func (n *Node) openStore() error {
 	return nil
 }
 
-func (n *Node) openLog() error {
+func (n opening) openLog() error {
 	dir, err := n.home.Place("log")
 	if err != nil {
 		return err
@@ -126,7 +129,7 @@ func (n *Node) openLog() error {
 	return n.identity.settle()
 }
 
-func (n *Node) openTransport() (err error) {
+func (n opening) openTransport() (err error) {
 	c := &n.config
 	if n.members, err = members.New(c.ID, c.Members); err != nil {
 		return err
@@ -144,14 +147,14 @@ func (n *Node) openTransport() (err error) {
 	return err
 }
 
-func (n *Node) openControl() (err error) {
+func (n opening) openControl() (err error) {
 	n.control, err = n.config.Control(topology.ControlEnv{
 		Self: n.config.ID, Stable: n.home, Transport: n.transport, Membership: n.members, Logger: n.logger,
 	})
 	return err
 }
 
-func (n *Node) openEngine() (err error) {
+func (n opening) openEngine() (err error) {
 	n.engine, err = n.config.Topology(topology.Env{
 		Self: n.config.ID, Life: n.home.Life(), Log: n.log, Store: n.store, Stable: n.home, Sidelog: n.home.Sidelog(),
 		Transport: n.transport, Membership: n.members, Control: n.control,
@@ -161,7 +164,7 @@ func (n *Node) openEngine() (err error) {
 		return err
 	}
 	n.catalogue = newCatalogue(n.engine)
-	n.handle()
+	remote{n.Node}.handle()
 
 	return nil
 }

@@ -8,20 +8,23 @@ import (
 	"github.com/triad-kv/triad/topology"
 )
 
+// remote is a Node as those far from it see it.
+type remote struct{ *Node }
+
 // handle registers what the node answers: the calls of remote clients, each of
 // which is one call of this package, and the greeting of nodes.
-func (n *Node) handle() {
+func (n remote) handle() {
 	for method, h := range map[string]func(context.Context, []byte) ([]byte, error){
-		call.MethodPut:     n.remoteWrite("put"),
-		call.MethodDelete:  n.remoteWrite("delete"),
-		call.MethodBatch:   n.remoteWrite("batch"),
-		call.MethodGet:     n.remoteGet,
-		call.MethodScan:    n.remoteScan,
-		call.MethodWait:    n.remoteWait,
-		call.MethodStatus:  n.remoteStatus,
-		call.MethodTables:  n.remoteTables,
-		call.MethodCreate:  n.remoteCreate,
-		call.MethodPromote: n.remotePromote,
+		call.MethodPut:     n.write("put"),
+		call.MethodDelete:  n.write("delete"),
+		call.MethodBatch:   n.write("batch"),
+		call.MethodGet:     n.get,
+		call.MethodScan:    n.scan,
+		call.MethodWait:    n.wait,
+		call.MethodStatus:  n.status,
+		call.MethodTables:  n.tables,
+		call.MethodCreate:  n.create,
+		call.MethodPromote: n.promote,
 	} {
 		n.transport.HandleCall(method, topology.PeerClient|topology.PeerNode,
 			func(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) { return h(ctx, req) })
@@ -31,11 +34,11 @@ func (n *Node) handle() {
 }
 
 // malformed is the answer to a request that cannot be read.
-func (n *Node) malformed(op string, err error) error {
+func (n remote) malformed(op string, err error) error {
 	return n.errorOf(op, "", nil, notApplied(err))
 }
 
-func (n *Node) remoteWrite(op string) func(context.Context, []byte) ([]byte, error) {
+func (n remote) write(op string) func(context.Context, []byte) ([]byte, error) {
 	return func(ctx context.Context, req []byte) ([]byte, error) {
 		m, err := call.DecodeWrite(req)
 		if err == nil && op != "batch" && (len(m.Writes) != 1 || len(m.Conditions) != 0 || m.Writes[0].Remove != (op == "delete")) {
@@ -57,7 +60,7 @@ func (n *Node) remoteWrite(op string) func(context.Context, []byte) ([]byte, err
 	}
 }
 
-func (n *Node) remoteGet(ctx context.Context, req []byte) ([]byte, error) {
+func (n remote) get(ctx context.Context, req []byte) ([]byte, error) {
 	m, err := call.DecodeRead(req)
 	if err != nil {
 		return nil, n.malformed("get", err)
@@ -69,9 +72,9 @@ func (n *Node) remoteGet(ctx context.Context, req []byte) ([]byte, error) {
 	return r.Encode(), nil
 }
 
-// remoteScan answers one page, which ends after as many items or bytes as one
+// scan answers one page, which ends after as many items or bytes as one
 // may have.
-func (n *Node) remoteScan(ctx context.Context, req []byte) ([]byte, error) {
+func (n remote) scan(ctx context.Context, req []byte) ([]byte, error) {
 	m, err := call.DecodeScan(req)
 	if err != nil {
 		return nil, n.malformed("scan", err)
@@ -92,7 +95,7 @@ func (n *Node) remoteScan(ctx context.Context, req []byte) ([]byte, error) {
 	return page.Encode(), nil
 }
 
-func (n *Node) remoteWait(ctx context.Context, req []byte) ([]byte, error) {
+func (n remote) wait(ctx context.Context, req []byte) ([]byte, error) {
 	t, err := call.DecodeToken(req)
 	if err != nil {
 		return nil, n.malformed("wait", err)
@@ -103,14 +106,14 @@ func (n *Node) remoteWait(ctx context.Context, req []byte) ([]byte, error) {
 	return call.EncodeNothing(), nil
 }
 
-func (n *Node) remoteStatus(_ context.Context, req []byte) ([]byte, error) {
+func (n remote) status(_ context.Context, req []byte) ([]byte, error) {
 	if err := call.DecodeNothing(req); err != nil {
 		return nil, n.malformed("status", err)
 	}
 	return call.EncodeStatus(n.Status()), nil
 }
 
-func (n *Node) remoteTables(ctx context.Context, req []byte) ([]byte, error) {
+func (n remote) tables(ctx context.Context, req []byte) ([]byte, error) {
 	if err := call.DecodeNothing(req); err != nil {
 		return nil, n.malformed("tables", err)
 	}
@@ -125,7 +128,7 @@ func (n *Node) remoteTables(ctx context.Context, req []byte) ([]byte, error) {
 	return call.EncodeTables(out), nil
 }
 
-func (n *Node) remoteCreate(ctx context.Context, req []byte) ([]byte, error) {
+func (n remote) create(ctx context.Context, req []byte) ([]byte, error) {
 	tables, err := call.DecodeTables(req)
 	if err == nil && len(tables) != 1 {
 		err = fmt.Errorf("%d tables, one is made a call: %w", len(tables), topology.ErrMalformed)
@@ -139,7 +142,7 @@ func (n *Node) remoteCreate(ctx context.Context, req []byte) ([]byte, error) {
 	return call.EncodeNothing(), nil
 }
 
-func (n *Node) remotePromote(ctx context.Context, req []byte) ([]byte, error) {
+func (n remote) promote(ctx context.Context, req []byte) ([]byte, error) {
 	force, err := call.DecodeForce(req)
 	if err != nil {
 		return nil, n.malformed("promote", err)

@@ -200,7 +200,7 @@ func (c *Client) Status(ctx context.Context) (topology.Status, error) {
 
 // StatusOf returns what the node at addr knows.
 func (c *Client) StatusOf(ctx context.Context, addr string) (topology.Status, error) {
-	answer, err := c.transport.CallAddr(ctx, addr, call.MethodStatus, call.EncodeNothing())
+	answer, err := c.askAt(ctx, addr, call.MethodStatus, call.EncodeNothing())
 	var s topology.Status
 	if err == nil {
 		s, err = call.DecodeStatus(answer)
@@ -215,7 +215,7 @@ func (c *Client) StatusOf(ctx context.Context, addr string) (topology.Status, er
 // Unless forced it refuses where that could lose a committed write or end in two
 // leaders.
 func (c *Client) Promote(ctx context.Context, addr string, force bool) (topology.Promotion, error) {
-	answer, err := c.transport.CallAddr(ctx, addr, call.MethodPromote, call.EncodeForce(force))
+	answer, err := c.askAt(ctx, addr, call.MethodPromote, call.EncodeForce(force))
 	var p topology.Promotion
 	if err == nil {
 		p, err = call.DecodePromotion(answer)

@@ -158,6 +158,25 @@ func (c *Client) ask(ctx context.Context, p purpose, method string, req []byte) 
 	}
 }
 
+// askAt sends a call to the node at addr alone, until it can be reached.
+func (c *Client) askAt(ctx context.Context, addr, method string, req []byte) ([]byte, error) {
+	pause := c.options.RetryMin
+	for attempt := 1; ; attempt++ {
+		answer, err := c.transport.CallAddr(ctx, addr, method, req)
+		if err == nil || attempt >= c.options.AttemptsMax || !c.unreached(err) || !c.sleep(ctx, pause) {
+			return answer, err
+		}
+		pause = min(2*pause, c.options.RetryMax)
+	}
+}
+
+// unreached reports whether an error says that no node was reached: it is this
+// side's own, and nothing was sent.
+func (c *Client) unreached(err error) bool {
+	var e *topology.Error
+	return errors.As(err, &e) && e.Node == c.options.Name && e.Outcome == topology.NotApplied && errors.Is(err, topology.ErrUnavailable)
+}
+
 // again reports whether a call that failed so may be sent again, to another
 // node or later.
 func again(err error, p purpose) bool {
@@ -194,6 +213,9 @@ func (c *Client) prefer(addr string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	named := 0
+	if !slices.Contains(c.given, addr) {
+		named = 1
+	}
 	c.addrs = slices.DeleteFunc(c.addrs, func(a string) bool {
 		if a == addr {
 			return true
@@ -202,7 +224,7 @@ func (c *Client) prefer(addr string) {
 			return false
 		}
 		named++
-		return named >= namedMax
+		return named > namedMax
 	})
 	c.addrs = slices.Insert(c.addrs, 0, addr)
 }

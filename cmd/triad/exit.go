@@ -10,6 +10,7 @@ import (
 
 	"github.com/triad-kv/triad/internal/demo"
 	"github.com/triad-kv/triad/internal/demo/grid"
+	"github.com/triad-kv/triad/internal/transport"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -81,11 +82,16 @@ func explain(err error) string {
 // advise adds to an error of a call what its reader can do.
 func advise(err error) error {
 	var dial *net.OpError
+	var refusal *transport.Refusal
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &refusal) && refusal.Code == transport.RefusedClusterName:
+		return &usageError{&hinted{err, "name its cluster with --cluster"}}
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return &hinted{err, "start a cluster with `triad demo`, or name the nodes of one with --endpoints or TRIAD_ENDPOINTS"}
+	case errors.Is(err, topology.ErrTimeout):
+		return &hinted{err, "`triad status` shows who answers; --timeout waits longer"}
 	case errors.Is(err, topology.ErrNoTable):
 		return &hinted{err, "`triad tables` lists those there are"}
 	case errors.Is(err, topology.ErrNotLeader), errors.Is(err, topology.ErrUnavailable):

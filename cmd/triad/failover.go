@@ -21,6 +21,7 @@ the same, and gives up what is missing.`,
 		Args: exactly(),
 	}
 	r := remoteFlags(c)
+	r.attempts = 1 // one node alone will do, and it is there or not
 	to := c.Flags().String("to", "", "the node that is to lead")
 	force := c.Flags().Bool("force", false, "even if writes that were acknowledged are lost")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -45,7 +46,7 @@ the same, and gives up what is missing.`,
 // the demo does too.
 func failover(cluster string) func(context.Context, []string, topology.NodeID, bool) (topology.Promotion, error) {
 	return func(ctx context.Context, endpoints []string, to topology.NodeID, force bool) (topology.Promotion, error) {
-		c, err := client.Dial(endpoints, client.Options{Cluster: cluster})
+		c, err := client.Dial(endpoints, client.Options{Cluster: cluster, AttemptsMax: 1})
 		if err != nil {
 			return topology.Promotion{}, err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -24,7 +25,10 @@ func endpointsDefault() []string {
 	return all
 }
 
-const timeoutDefault = 10 * time.Second
+const (
+	timeoutDefault = 10 * time.Second
+	attemptsLeast  = 4
+)
 
 // remote is what every command needs that speaks to a cluster.
 type remote struct {
@@ -32,6 +36,7 @@ type remote struct {
 	cluster   string
 	timeout   time.Duration
 	form      *oneOf
+	attempts  int // to reach a node that cannot be; 0 is twice as many as there are endpoints
 }
 
 // remoteFlags adds the flags of a command that speaks to a cluster.
@@ -68,7 +73,11 @@ func (r *remote) with(cmd *cobra.Command, f func(context.Context, *client.Client
 	if err := r.check(); err != nil {
 		return err
 	}
-	c, err := client.Dial(r.endpoints, client.Options{Cluster: r.cluster})
+	attempts := r.attempts
+	if attempts == 0 {
+		attempts = max(attemptsLeast, 2*len(r.endpoints))
+	}
+	c, err := client.Dial(r.endpoints, client.Options{Cluster: r.cluster, AttemptsMax: attempts})
 	if err != nil {
 		return err
 	}
@@ -85,7 +94,8 @@ func (r *remote) show(cmd *cobra.Command, v result) error {
 
 // completeTables offers the names of tables, and what they hold, to the shell.
 func (r *remote) completeTables(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
+	// The shell's own command runs none of the steps before this one.
+	if len(args) > 0 || fromEnvironment(cmd.Flags(), os.LookupEnv) != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	var names []string

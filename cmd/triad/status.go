@@ -61,6 +61,7 @@ what it shows. Exit code 3 if no node answered, or none of them leads.`,
 		Args: exactly(),
 	}
 	r := remoteFlags(c)
+	r.attempts = 1 // who is not there is what it shows
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		var o overview
 		err := r.with(cmd, func(ctx context.Context, c *client.Client) (err error) {

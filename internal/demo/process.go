@@ -104,36 +104,40 @@ func (p *process) signal(sig os.Signal) error {
 	return nil
 }
 
-// lineBytesMax bounds what is kept of a process's last line.
+// errorPrefix is how a line begins in which a command says why it failed.
+const errorPrefix = "triad: "
+
+// lineBytesMax bounds what is kept of such a line.
 const lineBytesMax = 1 << 10
 
-// lastLine passes everything on and remembers the beginning of the last line:
-// where a command ends with an error, that is the error.
+// lastLine passes everything on and remembers the last line in which the process
+// says why it failed.
 type lastLine struct {
 	to io.Writer
 
-	mu   sync.Mutex // guards what follows; a leaf
-	full []byte     // the last line that is complete
-	open []byte     // what came since
+	mu    sync.Mutex // guards what follows; a leaf
+	line  []byte     // the beginning of the line that is being written
+	fault string     // the last one that said why
 }
 
 func (l *lastLine) Write(b []byte) (int, error) {
 	l.mu.Lock()
-	for line := range strings.Lines(string(b)) {
-		l.open = append(l.open, line[:min(len(line), lineBytesMax-len(l.open))]...)
-		if strings.HasSuffix(line, "\n") {
-			if text := strings.TrimSpace(string(l.open)); text != "" {
-				l.full = []byte(text)
+	for part := range strings.Lines(string(b)) {
+		l.line = append(l.line, part[:min(len(part), lineBytesMax-len(l.line))]...)
+		if strings.HasSuffix(part, "\n") {
+			if fault, ok := strings.CutPrefix(string(l.line), errorPrefix); ok {
+				l.fault = strings.TrimSpace(fault)
 			}
-			l.open = l.open[:0]
+			l.line = l.line[:0]
 		}
 	}
 	l.mu.Unlock()
 	return l.to.Write(b)
 }
 
+// String is that line; empty if there was none.
 func (l *lastLine) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return strings.TrimPrefix(string(l.full), "triad: ")
+	return l.fault
 }

@@ -76,13 +76,14 @@ func Open(o Options) (*Home, error) {
 	}
 	h := &Home{disk: o.FS, dir: o.Dir, logger: o.Logger, turn: make(chan struct{}, 1)}
 	h.side = newSidelog(h)
-	if err := h.prepare(); err != nil {
+	steps := opening{h}
+	if err := steps.prepare(); err != nil {
 		return nil, err
 	}
-	if err := h.acquire(); err != nil {
+	if err := steps.acquire(); err != nil {
 		return nil, err
 	}
-	if err := h.enterAs(&o); err != nil {
+	if err := steps.enterAs(&o); err != nil {
 		return nil, errors.Join(err, h.lock.Close())
 	}
 	h.turn <- struct{}{}
@@ -107,9 +108,12 @@ func (o *Options) complete() error {
 	return nil
 }
 
+// opening is a Home that is being opened: nobody else knows it yet.
+type opening struct{ *Home }
+
 // prepare makes sure that the directory is there, and that nothing speaks
 // against taking it. Only the mode of a directory that is nobody's yet is changed.
-func (h *Home) prepare() error {
+func (h opening) prepare() error {
 	if err := makeDir(h.disk, h.dir); err != nil {
 		return h.refuseWrite(err)
 	}
@@ -142,7 +146,7 @@ func (h *Home) prepare() error {
 }
 
 // checkOurs refuses a directory that holds something, but no identity (H3).
-func (h *Home) checkOurs(names []string) error {
+func (h opening) checkOurs(names []string) error {
 	if slices.Contains(names, identityName) {
 		return nil
 	}
@@ -156,7 +160,7 @@ func (h *Home) checkOurs(names []string) error {
 }
 
 // acquire takes the lock.
-func (h *Home) acquire() error {
+func (h opening) acquire() error {
 	lock, err := h.disk.Lock(h.path(lockName))
 	var made *fs.PathError
 	switch {
@@ -171,7 +175,7 @@ func (h *Home) acquire() error {
 }
 
 // enterAs reads the identity, or makes it where there is none.
-func (h *Home) enterAs(o *Options) error {
+func (h opening) enterAs(o *Options) error {
 	names, err := h.disk.List(h.dir) // again: before the lock somebody else may have been here
 	if err != nil {
 		return fmt.Errorf("data directory %s: %w", h.dir, err)
@@ -199,7 +203,7 @@ func (h *Home) enterAs(o *Options) error {
 }
 
 // probe finds out whether files can be made.
-func (h *Home) probe() error {
+func (h opening) probe() error {
 	path := h.path(identityName + temporarySuffix)
 	f, err := h.disk.Create(path, writeCategory)
 	if err == nil {
@@ -235,7 +239,7 @@ func (h *Home) Place(name string) (string, error) {
 	at := h.path(name)
 	i := h.snapshot()
 	if _, made := slices.BinarySearch(i.places, name); made {
-		if err := h.checkPlace(name, i.life); err != nil {
+		if err := (places{h}).checkPlace(name, i.life); err != nil {
 			return "", err
 		}
 		return at, nil
@@ -243,7 +247,7 @@ func (h *Home) Place(name string) (string, error) {
 	if len(i.places) == PlacesMax {
 		return "", fmt.Errorf("data directory %s: place %q: there are %d already: %w", h.dir, name, PlacesMax, topology.ErrTooLarge)
 	}
-	if err := h.makePlace(name, i.life); err != nil {
+	if err := (places{h}).makePlace(name, i.life); err != nil {
 		return "", err
 	}
 	return at, h.changeEntered(func(i *identity) (bool, error) {

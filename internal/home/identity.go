@@ -104,7 +104,7 @@ func insert(names []string, name string) ([]string, bool) {
 
 // readIdentity returns the directory's identity. None is fs.ErrNotExist; every
 // other failure is a Refusal.
-func (h *Home) readIdentity() (identity, error) {
+func (h opening) readIdentity() (identity, error) {
 	body, err := readSealed(h.disk, h.path(identityName), magicIdentity)
 	if errors.Is(err, fs.ErrNotExist) {
 		return identity{}, err
@@ -125,7 +125,7 @@ func (h *Home) readIdentity() (identity, error) {
 }
 
 // admit compares what stands in the directory with what was asked for.
-func (h *Home) admit(i *identity, o *Options) error {
+func (h opening) admit(i *identity, o *Options) error {
 	const remedy = "start the node it belongs to, or give this one a directory of its own"
 	if i.cluster != o.Cluster {
 		return h.refuse(ErrForeign, fmt.Sprintf("it is of cluster %q, not %q", i.cluster, o.Cluster), remedy)

@@ -10,7 +10,7 @@ import (
 
 // checkMode refuses a directory that other users can get at (bad input 72). One
 // of our own that is nobody's home yet is put right.
-func (h *Home) checkMode(fresh bool) error {
+func (h opening) checkMode(fresh bool) error {
 	stat, err := os.Stat(h.dir)
 	if err != nil {
 		return fmt.Errorf("data directory %s: %w", h.dir, err)

@@ -34,8 +34,12 @@ func decodePlace(b []byte) (name string, life uint64, err error) {
 	return name, life, r.Done()
 }
 
+// places are the directories that others keep their files in. Whoever uses them
+// has the turn.
+type places struct{ *Home }
+
 // checkPlace refuses a place that is not the one that was made.
-func (h *Home) checkPlace(name string, life uint64) error {
+func (h places) checkPlace(name string, life uint64) error {
 	body, err := readSealed(h.disk, h.path(name, placeName), magicPlace)
 	if errors.Is(err, fs.ErrNotExist) {
 		return h.refuse(ErrLost, fmt.Sprintf("%s is gone or empty, and was not before", h.path(name)),
@@ -57,7 +61,7 @@ func (h *Home) checkPlace(name string, life uint64) error {
 }
 
 // makePlace makes and marks a directory that is not there yet, or holds nothing.
-func (h *Home) makePlace(name string, life uint64) error {
+func (h places) makePlace(name string, life uint64) error {
 	at := h.path(name)
 	if err := makeDir(h.disk, at); err != nil {
 		return h.refuseWrite(err)

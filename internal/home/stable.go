@@ -67,8 +67,11 @@ func validDocument(name string) bool {
 	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-._/") == ""
 }
 
+// documents are the small documents. Whoever uses them has the turn.
+type documents struct{ *Home }
+
 // fileOf returns the file of a copy. A name has no '%', so no two names meet.
-func (h *Home) fileOf(name string, which int) string {
+func (h documents) fileOf(name string, which int) string {
 	return strings.ReplaceAll(name, "/", "%") + copies[which]
 }
 
@@ -92,11 +95,11 @@ func (h *Home) Save(name string, value []byte) error {
 	if !known && len(i.documents) == DocumentsMax {
 		return fmt.Errorf("document %s: there are %d already: %w", name, DocumentsMax, topology.ErrTooLarge)
 	}
-	last, err := h.loadEntered(name)
+	last, err := documents{h}.load(name)
 	if err != nil {
 		return err
 	}
-	if err := h.write(name, document{sequence: last.sequence + 1, value: value}, 0, 1); err != nil {
+	if err := (documents{h}).write(name, document{sequence: last.sequence + 1, value: value}, 0, 1); err != nil {
 		return err
 	}
 	if known {
@@ -120,17 +123,17 @@ func (h *Home) Load(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer h.leave()
-	d, err := h.loadEntered(name)
+	d, err := documents{h}.load(name)
 	if err == nil && d.sequence != 0 && d.value == nil {
 		d.value = []byte{}
 	}
 	return d.value, err
 }
 
-// loadEntered reads both copies, returns the newer, and sees to it that both
+// load reads both copies, returns the newer, and sees to it that both
 // are the newer: else the loss of the only good one would bring an older value
 // back after a newer one had been seen.
-func (h *Home) loadEntered(name string) (document, error) {
+func (h documents) load(name string) (document, error) {
 	var found [len(copies)]document
 	var damage [len(copies)]error
 	best := 0
@@ -163,7 +166,7 @@ func (h *Home) loadEntered(name string) (document, error) {
 }
 
 // readCopy returns the zero document with every error.
-func (h *Home) readCopy(name string, which int) (document, error) {
+func (h documents) readCopy(name string, which int) (document, error) {
 	body, err := readSealed(h.disk, h.path(stableName, h.fileOf(name, which)), magicDocument)
 	if err != nil {
 		return document{}, err
@@ -184,7 +187,7 @@ func damaged(err error) bool {
 
 // unreadable is what Load returns if a copy is there, for all we know, but not
 // for us.
-func (h *Home) unreadable(name string, err error) error {
+func (h documents) unreadable(name string, err error) error {
 	var newer *newerError
 	if errors.As(err, &newer) {
 		return h.refuse(ErrNewer, fmt.Sprintf("document %s: %v", name, err), "run the version that wrote it, or a newer one")
@@ -193,7 +196,7 @@ func (h *Home) unreadable(name string, err error) error {
 }
 
 // missing decides what it means that both copies are damaged.
-func (h *Home) missing(name string, damage [len(copies)]error) error {
+func (h documents) missing(name string, damage [len(copies)]error) error {
 	i := h.snapshot()
 	if _, saved := slices.BinarySearch(i.documents, name); !saved {
 		return nil // at most the torn beginning of a Save that never returned
@@ -207,7 +210,7 @@ func (h *Home) missing(name string, damage [len(copies)]error) error {
 }
 
 // write writes copies of d, each durable before the next is begun.
-func (h *Home) write(name string, d document, which ...int) error {
+func (h documents) write(name string, d document, which ...int) error {
 	dir := h.path(stableName)
 	if err := makeDir(h.disk, dir); err != nil {
 		return h.fail("document "+name, err)
@@ -222,7 +225,7 @@ func (h *Home) write(name string, d document, which ...int) error {
 }
 
 // writeCopy writes a copy in its place, or makes it, durably with its name.
-func (h *Home) writeCopy(dir, file string, b []byte) error {
+func (h documents) writeCopy(dir, file string, b []byte) error {
 	path := h.disk.PathJoin(dir, file)
 	_, err := h.disk.Stat(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -36,7 +36,7 @@
 // Pebble's own log is off. With it on, an I/O error can end the process in a
 // way that nobody can stop, and a damaged tail of it is cut off in silence.
 //
-// What it takes: CacheBytes of uncompressed blocks, up to three write buffers of
-// MemTableBytes under load (twice that while a stage is open), and what open
-// snapshots pin of older buffers. An idle store has no timer.
+// What it takes: CacheBytes and three write buffers of MemTableBytes, three more
+// while a stage is open, and what open scans pin of buffers that are replaced
+// meanwhile. An idle store has no timer and does nothing.
 package store

@@ -74,7 +74,8 @@ func faultyLife(t *testing.T, n int, cause error, stays bool) bool {
 		}
 		return nil
 	})
-	p, err := Open(small(Options{FS: d, OnFailure: told.tell}))
+	logger, log := errorLog()
+	p, err := Open(small(Options{FS: d, OnFailure: told.tell, Logger: logger}))
 	if err == nil {
 		err = live(t, p, func(to progress) { durable = to })
 		if err != nil {
@@ -95,6 +96,7 @@ func faultyLife(t *testing.T, n int, cause error, stays bool) bool {
 			require.NoError(t, e)
 		}
 	}
+	require.Empty(t, log.String(), "no fault of the disk is fatal to Pebble")
 	if reached.Load() == 0 {
 		require.NoError(t, err)
 		return false

@@ -194,6 +194,16 @@ func (f *fence) OpenDir(name string) (vfs.File, error) {
 	return &decisiveFile{File: file, fence: f}, nil
 }
 
+// GetDiskUsage is a wish too: Pebble reports an error of it as one of its own,
+// unless it says that there is no such thing here.
+func (f *fence) GetDiskUsage(path string) (vfs.DiskUsage, error) {
+	u, err := f.FS.GetDiskUsage(path)
+	if err != nil {
+		return u, vfs.ErrUnsupported
+	}
+	return u, nil
+}
+
 func (f *fence) Unwrap() vfs.FS { return f.FS }
 
 // fencedFile is a file behind a fence. Stat, Prefetch, Fd and Close pass.
@@ -337,7 +347,9 @@ func (q quiet) log(format string, args []any) {
 	}
 }
 
-// Fatalf returns, see fence.
+// Fatalf tells of a broken invariant, and returns: see fence.
 func (q quiet) Fatalf(format string, args ...any) {
-	q.fence.fail(fmt.Errorf("pebble: "+format, args...))
+	err := fmt.Errorf("pebble: "+format, args...)
+	q.logger.Error("the storage engine has given up", slog.Any("error", err))
+	q.fence.fail(err)
 }

@@ -55,8 +55,7 @@ func parseGeneration(name string) (uint64, bool) {
 	return n, err == nil && n > 0 && generationName(n) == name
 }
 
-// openGeneration opens a generation, or with create makes it if it is not there.
-// The caller owns it. onFail is called with its first failure thereafter.
+// openGeneration is generations.open for one that is not counted yet.
 func openGeneration(o Options, cache *pebble.Cache, number uint64, create bool, onFail func(*generation, error)) (*generation, error) {
 	g := &generation{
 		number:      number,
@@ -188,12 +187,7 @@ func (g *generation) write(edits []topology.Edit, meta ...metaValue) error {
 	return g.fence.err()
 }
 
-// meta reads a meta key's value from r, nil if there is none.
-func (g *generation) meta(r pebble.Reader, key []byte) ([]byte, error) {
-	return g.get(r, key)
-}
-
-// get reads a physical key from r; the caller owns the result.
+// get reads a physical key from r, nil if it is not there; the caller owns the result.
 func (g *generation) get(r pebble.Reader, key []byte) ([]byte, error) {
 	v, closer, err := r.Get(key)
 	switch {
@@ -213,7 +207,7 @@ func (g *generation) get(r pebble.Reader, key []byte) ([]byte, error) {
 
 // applied reads the applied position from r, 0 if none was ever written.
 func (g *generation) applied(r pebble.Reader) (record.LSN, error) {
-	b, err := g.meta(r, metaApplied)
+	b, err := g.get(r, metaApplied)
 	if err != nil || b == nil {
 		return 0, err
 	}
@@ -226,7 +220,7 @@ func (g *generation) applied(r pebble.Reader) (record.LSN, error) {
 // checkFormat refuses a store that a newer version has written. A generation
 // without a format is one whose making was cut short: fresh.
 func (g *generation) checkFormat() (fresh bool, err error) {
-	b, err := g.meta(g.db, metaFormat)
+	b, err := g.get(g.db, metaFormat)
 	switch {
 	case err != nil:
 		return false, err

@@ -1,11 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	iofs "io/fs"
-	"log/slog"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -38,14 +38,12 @@ func Open(o Options) (*Pebble, error) {
 	}
 	p := &Pebble{
 		o:      o,
-		cache:  o.newCache(),
-		lock:   lock,
 		turn:   make(chan struct{}, 1),
 		closed: make(chan struct{}),
 	}
+	p.all = &generations{o: o, cache: o.newCache(), lock: lock, closed: p.closed, failed: p.Failed}
 	if err := p.load(); err != nil {
-		p.cache.Unref()
-		return nil, errors.Join(fmt.Errorf("store: %w", err), lock.Close())
+		return nil, errors.Join(fmt.Errorf("store: %w", err), p.all.abandon())
 	}
 	return p, nil
 }
@@ -59,10 +57,10 @@ func (p *Pebble) load() error {
 	if !found {
 		return p.begin()
 	}
-	if err := p.sweep(at.generation); err != nil {
+	if err := p.all.sweep(at.generation); err != nil {
 		return err
 	}
-	g, err := p.openGeneration(at.generation, false)
+	g, err := p.all.open(at.generation, false, p.tellFailure)
 	if err != nil {
 		return err
 	}
@@ -74,7 +72,7 @@ func (p *Pebble) load() error {
 // pointer there may be the rest of a beginning that was cut short, which holds
 // nothing; anything more is refused.
 func (p *Pebble) begin() error {
-	numbers, err := p.generations()
+	numbers, err := p.all.list()
 	if err != nil {
 		return err
 	}
@@ -84,25 +82,33 @@ func (p *Pebble) begin() error {
 				p.o.Dir, generationName(n), pointerName)
 		}
 	}
-	g, err := p.openGeneration(1, true)
+	g, err := p.all.open(1, true, p.tellFailure)
 	if err != nil {
 		return err
 	}
-	if applied, err := g.applied(g.db); err != nil || applied > 0 {
-		if err == nil {
-			err = fmt.Errorf("%s holds %s at position %d but no file %s: restore it, or move the directory away",
-				p.o.Dir, generationName(1), applied, pointerName)
-		}
-		return errors.Join(err, p.end(g))
-	}
-	if err := g.mark(); err != nil {
-		return errors.Join(err, p.end(g))
-	}
-	p.pointer = pointer{generation: 1}
-	if err := writePointer(p.o.FS, p.o.Dir, p.pointer); err != nil {
-		return errors.Join(err, p.end(g))
+	if err := p.beginWith(g); err != nil {
+		return errors.Join(err, p.all.end(g))
 	}
 	return p.adopt(g)
+}
+
+func (p *Pebble) beginWith(g *generation) error {
+	if _, err := g.checkFormat(); err != nil {
+		return err
+	}
+	applied, err := g.applied(g.db)
+	if err != nil {
+		return err
+	}
+	if applied > 0 {
+		return fmt.Errorf("%s holds %s at position %d but no file %s: restore it, or move the directory away",
+			p.o.Dir, generationName(1), applied, pointerName)
+	}
+	if err := g.mark(); err != nil {
+		return err
+	}
+	p.pointer = pointer{generation: 1}
+	return writePointer(p.o.FS, p.o.Dir, p.pointer)
 }
 
 // mark writes a fresh generation's format and further meta values, durably.
@@ -120,57 +126,11 @@ func (p *Pebble) adopt(g *generation) error {
 		err = fmt.Errorf("%s has no format: %w", g.dir, topology.ErrMalformed)
 	}
 	lsn, err2 := g.applied(g.db)
-	if err := errors.Join(err, err2); err != nil {
-		return errors.Join(err, p.end(g))
-	}
 	p.applied.Store(uint64(lsn))
 	p.current.Store(g)
-	return nil
-}
-
-func (p *Pebble) openGeneration(number uint64, create bool) (*generation, error) {
-	g, err := openGeneration(p.o, p.cache, number, create, func(g *generation, err error) { _ = p.generationFailed(g, err) })
-	if err != nil {
-		return nil, err
-	}
-	p.mu.Lock()
-	p.open++
-	p.mu.Unlock()
-	return g, nil
-}
-
-// generations lists the generations that have a directory, in no order.
-func (p *Pebble) generations() ([]uint64, error) {
-	names, err := p.o.FS.List(p.o.Dir)
-	if err != nil {
-		return nil, err
-	}
-	var numbers []uint64
-	for _, name := range names {
-		if n, ok := parseGeneration(name); ok {
-			numbers = append(numbers, n)
-		}
-	}
-	return numbers, nil
-}
-
-// sweep removes every generation but the current one and the next, which is
-// the stage if there is one. What is in the way of a stage it removes itself.
-func (p *Pebble) sweep(current uint64) error {
-	numbers, err := p.generations()
-	if err != nil {
-		return err
-	}
-	for _, n := range numbers {
-		if n == current || n == current+1 {
-			continue
-		}
-		if err := p.o.FS.RemoveAll(p.o.FS.PathJoin(p.o.Dir, generationName(n))); err != nil {
-			return fmt.Errorf("remove %s: %w", generationName(n), err)
-		}
-	}
-	if err := p.o.FS.Remove(p.o.FS.PathJoin(p.o.Dir, pointerTempName)); err != nil && !isNotExist(err) {
-		return err
+	// From here on a failure of g is told as the store's; one before is seen here.
+	if err := cmp.Or(err, err2, g.fence.err()); err != nil {
+		return errors.Join(err, p.all.end(g))
 	}
 	return nil
 }
@@ -192,8 +152,8 @@ func (p *Pebble) Close() error {
 			errs = append(errs, p.stage.Close())
 		}
 		g := p.current.Load()
-		p.unref(g)
-		errs = append(errs, p.reap())
+		p.all.unref(g)
+		errs = append(errs, p.all.reap())
 		if n := p.snapshots.Load(); n > 0 {
 			errs = append(errs, fmt.Errorf("store: closed with %d snapshots open", n))
 			return
@@ -201,48 +161,4 @@ func (p *Pebble) Close() error {
 		<-g.done
 	})
 	return errors.Join(errs...)
-}
-
-// reap closes the generations to which nobody refers any more.
-func (p *Pebble) reap() error {
-	p.mu.Lock()
-	retired := p.retired
-	p.retired = nil
-	p.mu.Unlock()
-	var errs []error
-	for _, g := range retired {
-		errs = append(errs, p.end(g))
-	}
-	return errors.Join(errs...)
-}
-
-// reapQuietly is reap for those whom it does not concern.
-func (p *Pebble) reapQuietly() {
-	if err := p.reap(); err != nil {
-		p.o.Logger.Warn("closing what is no longer used", slog.Any("error", err))
-	}
-}
-
-// end closes a generation, and with the last one of a closed store the store.
-func (p *Pebble) end(g *generation) error {
-	defer close(g.done)
-	err := g.close()
-	if g.obsolete && p.Failed() == nil {
-		if err := p.o.FS.RemoveAll(g.dir); err != nil {
-			p.o.Logger.Warn("a replaced generation stays until the next start", slog.String("dir", g.dir), slog.Any("error", err))
-		}
-	}
-	p.mu.Lock()
-	p.open--
-	last := p.open == 0
-	p.mu.Unlock()
-	select {
-	case <-p.closed:
-		if last {
-			p.cache.Unref()
-			err = errors.Join(err, p.lock.Close())
-		}
-	default:
-	}
-	return err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"sync/atomic"
 
@@ -19,12 +18,11 @@ import (
 //
 // Locks: turn, a slot of one, is held over the disk by whoever replaces the
 // pointer or the stage; a stage has a turn of its own, taken after the store's.
-// write is held over a batch or the switch of generations and guards what they
-// change; mu guards the retired. Neither is held over a wait.
+// write is held over a batch, or over the switch of generations, and guards
+// what they change; it is not held over a wait.
 type Pebble struct {
-	o     Options
-	cache *pebble.Cache
-	lock  io.Closer
+	o   Options
+	all *generations
 
 	turn    chan struct{}
 	pointer pointer // what stands on disk; changed with the turn and write held
@@ -36,14 +34,10 @@ type Pebble struct {
 	applied atomic.Uint64              // grows with write held
 	batches uint64                     // how many were applied; under write
 
-	failed  atomic.Pointer[error]
-	closed  chan struct{}
-	closing sync.Once
-
-	mu        sync.Mutex
-	open      int           // generations not closed yet
-	retired   []*generation // nobody refers to them any more; to be closed
-	snapshots atomic.Int64
+	failed    atomic.Pointer[error]
+	closed    chan struct{}
+	closing   sync.Once
+	snapshots atomic.Int64 // open
 }
 
 var _ topology.Store = (*Pebble)(nil)
@@ -64,7 +58,7 @@ func (p *Pebble) Apply(lsn record.LSN, edits []topology.Edit) error {
 	if err != nil {
 		return err
 	}
-	defer p.release(g)
+	defer p.all.release(g)
 	if now := p.Applied(); lsn < now {
 		return fmt.Errorf("apply at %d: the store is at %d and does not go back", lsn, now)
 	}
@@ -85,7 +79,7 @@ func (p *Pebble) room() error {
 	if err != nil {
 		return err
 	}
-	defer p.release(g)
+	defer p.all.release(g)
 	err = g.room(p.closed)
 	if err != nil && !errors.Is(err, topology.ErrClosed) {
 		return p.generationFailed(g, err)
@@ -104,7 +98,7 @@ func (p *Pebble) Get(c record.Cell) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer p.release(g)
+	defer p.all.release(g)
 	return p.getCell(g, g.db, c)
 }
 
@@ -127,7 +121,7 @@ func (p *Pebble) Flush(ctx context.Context) (record.LSN, error) {
 	}
 	lsn, err := p.flush(ctx)
 	p.giveTurn()
-	p.reapQuietly()
+	p.all.reapQuietly()
 	return lsn, err
 }
 
@@ -138,7 +132,7 @@ func (p *Pebble) flush(ctx context.Context) (record.LSN, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer p.release(g)
+	defer p.all.release(g)
 	p.write.Lock()
 	lsn, batches := p.Applied(), p.batches
 	p.write.Unlock()
@@ -228,6 +222,9 @@ func (p *Pebble) generationFailed(g *generation, cause error) error {
 	return failure(cause)
 }
 
+// tellFailure is generationFailed for the generation itself.
+func (p *Pebble) tellFailure(g *generation, cause error) { _ = p.generationFailed(g, cause) }
+
 // takeTurn waits for the turn. It is given back by giveTurn.
 func (p *Pebble) takeTurn(ctx context.Context) error {
 	select {
@@ -257,24 +254,4 @@ func (p *Pebble) acquire() (*generation, error) {
 			return g, nil
 		}
 	}
-}
-
-// release gives a reference back. A call that happens to hold the last one
-// leaves the closing to the next who does I/O anyway.
-func (p *Pebble) release(g *generation) {
-	p.unref(g)
-	select {
-	case <-p.closed:
-		p.reapQuietly()
-	default:
-	}
-}
-
-func (p *Pebble) unref(g *generation) {
-	if g.refs.Add(-1) > 0 {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.retired = append(p.retired, g)
 }

@@ -48,7 +48,7 @@ func (s *snapshot) Scan(from, to record.Cell) iter.Seq2[topology.Edit, error] {
 		}
 		// The scan keeps its own reference: its body may close the snapshot.
 		s.g.retain()
-		defer s.p.release(s.g)
+		defer s.p.all.release(s.g)
 		lower, upper := appendCell(nil, from), appendCell(nil, to)
 		if bytes.Compare(lower, upper) >= 0 {
 			return
@@ -97,9 +97,9 @@ func (s *snapshot) Close() error {
 		return nil
 	}
 	err := s.view.Close()
-	s.p.release(s.g)
+	s.p.all.release(s.g)
 	s.p.snapshots.Add(-1)
-	if e := s.p.reap(); err == nil {
+	if e := s.p.all.reap(); err == nil {
 		err = e
 	}
 	return err

@@ -42,7 +42,7 @@ func (p *Pebble) Stage(id string) (topology.Stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer p.release(g)
+	defer p.all.release(g)
 	if p.stage != nil {
 		err := p.stage.Close()
 		p.stage = nil
@@ -64,15 +64,14 @@ func (s *stage) open(number uint64) error {
 	if ok || err != nil {
 		return err
 	}
-	dir := s.p.o.FS.PathJoin(s.p.o.Dir, generationName(number))
-	if err := s.p.o.FS.RemoveAll(dir); err != nil {
+	if err := s.p.o.FS.RemoveAll(s.p.all.path(number)); err != nil {
 		return err
 	}
-	if s.g, err = s.p.openGeneration(number, true); err != nil {
+	if s.g, err = s.p.all.open(number, true, s.p.tellFailure); err != nil {
 		return err
 	}
 	if err := s.g.mark(metaValue{metaStage, []byte(s.id)}); err != nil {
-		return errors.Join(err, s.p.end(s.g))
+		return errors.Join(err, s.p.all.end(s.g))
 	}
 	return nil
 }
@@ -80,21 +79,21 @@ func (s *stage) open(number uint64) error {
 // resume opens what an earlier stage has left, if it has this id. Anything that
 // does not open, or is another's, is to be discarded.
 func (s *stage) resume(number uint64) (bool, error) {
-	g, err := s.p.openGeneration(number, false)
+	g, err := s.p.all.open(number, false, s.p.tellFailure)
 	if err != nil {
 		s.p.o.Logger.Debug("no stage to resume", slog.Any("reason", err))
 		return false, nil
 	}
 	fresh, err := g.checkFormat()
 	if err != nil || fresh {
-		return false, s.p.end(g)
+		return false, s.p.all.end(g)
 	}
-	id, err := g.meta(g.db, metaStage)
+	id, err := g.get(g.db, metaStage)
 	if err != nil || id == nil || string(id) != s.id {
-		return false, s.p.end(g)
+		return false, s.p.all.end(g)
 	}
-	if s.mark, err = g.meta(g.db, metaMark); err != nil {
-		return false, s.p.end(g)
+	if s.mark, err = g.get(g.db, metaMark); err != nil {
+		return false, s.p.all.end(g)
 	}
 	s.g = g
 	return true, nil
@@ -138,7 +137,7 @@ func (s *stage) failed(err error) error {
 // keep it until they are closed.
 func (s *stage) Install(lsn record.LSN) error {
 	err := s.install(lsn)
-	s.p.reapQuietly()
+	s.p.all.reapQuietly()
 	return err
 }
 
@@ -155,7 +154,7 @@ func (s *stage) install(lsn record.LSN) error {
 	if err != nil {
 		return err
 	}
-	defer p.release(old)
+	defer p.all.release(old)
 	if err := s.put(nil, appliedValue(lsn)); err != nil {
 		return s.failed(err)
 	}
@@ -165,7 +164,7 @@ func (s *stage) install(lsn record.LSN) error {
 	}
 	s.over, p.stage = topology.ErrClosed, nil
 	old.obsolete = true
-	defer p.release(old) // the store's own reference
+	defer p.all.release(old) // the store's own reference
 	return p.replace(s.g, to)
 }
 
@@ -178,7 +177,6 @@ func (p *Pebble) replace(g *generation, to pointer) error {
 	p.pointer = to
 	p.applied.Store(uint64(to.flushed))
 	p.current.Store(g)
-	p.written = p.batches
 	p.write.Unlock()
 	if err == nil {
 		err = g.fence.err()
@@ -197,5 +195,5 @@ func (s *stage) Close() error {
 		return nil
 	}
 	s.over = topology.ErrClosed
-	return s.p.end(s.g)
+	return s.p.all.end(s.g)
 }

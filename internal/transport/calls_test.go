@@ -76,14 +76,17 @@ func TestACancelledCallEndsItsHandler(t *testing.T) {
 				require.NoError(t, callB(t, a))
 				n.Delay("b", "a", time.Second) // its answer comes too late
 				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+				begun, waits := time.Now(), time.Minute
 				if cancelled {
-					time.AfterFunc(time.Second, cancel)
+					waits = time.Second
+					time.AfterFunc(waits, cancel)
 				}
 				_, err := a.Call(ctx, "b", "wait", nil)
 				cancel()
 				requireOutcome(t, err, topology.ErrTimeout, topology.Unknown)
 				require.ErrorIs(t, err, context.Cause(ctx))
 				require.Error(t, <-ended)
+				require.Equal(t, waits, time.Since(begun))
 				synctest.Wait()
 				require.Zero(t, b.Stats().RequestBytes)
 			})
@@ -105,6 +108,41 @@ func TestACallWhoseCallerWaitsNoMoreIsNotExecuted(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, uint64(1), b.Stats().Calls)
 	}, limits(Limits{HandlersMax: 1}))
+}
+
+func TestWhoLeavesWithoutReadingHoldsNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, memoryWires{NewNetwork()})
+		f.members.set("x", "nowhere")
+		b := f.node("b", limits(Limits{QueueBytesMax: 64 << 10}))
+		b.HandleCall("echo", topology.PeerNode, func(context.Context, topology.Peer, []byte) ([]byte, error) {
+			return make([]byte, 60<<10), nil
+		})
+		f.run(b)
+		r, begun := f.raw(b), time.Now()
+		r.hello(as("x"))
+		for i := range 50 {
+			r.send(called(uint64(i+1), "echo", nil))
+		}
+		synctest.Wait() // answers wait for room, and so does the reader
+		require.NoError(t, r.conn.Close())
+		synctest.Wait()
+		require.Zero(t, b.Stats().Conns)
+		require.Zero(t, b.Stats().RequestBytes)
+		require.Zero(t, time.Since(begun))
+		b.stop()
+	})
+}
+
+func TestANodeThatIsNoMemberAnyMoreIsStillReachedWhereItIsConnected(t *testing.T) {
+	f := newFleet(t, memoryWires{NewNetwork()})
+	a, b := f.pair(serveStreams)
+	require.NoError(t, callB(t, a))
+	f.members.remove("b")
+	require.NoError(t, callB(t, a), "who can be reached is not decided by gossip")
+	require.NoError(t, openB(t, a, "echo").Close())
+	b.stop()
+	eventually(t, func() bool { return errors.Is(callB(t, a), topology.ErrUnavailable) }, "until the connection ends")
 }
 
 func TestALateReplyIsDropped(t *testing.T) {

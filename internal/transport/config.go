@@ -55,17 +55,21 @@ type Limits struct {
 
 	HandshakeTimeout time.Duration // to dial and to be let in: 5 s
 	ReadTimeout      time.Duration // of silence, until a connection is given up: 6 s
-	WriteTimeout     time.Duration // of a send that makes no progress: 6 s
+	WriteTimeout     time.Duration // for the next 256 KiB of what is sent: 6 s
 	ProbeTimeout     time.Duration // for the answer of a connection that is asked whether it lives: 1 s
 	LingerTimeout    time.Duration // for the other side to read what was sent before Close: 2 s
 	BackoffMin       time.Duration // after a first failed dial: 20 ms, doubled from there
 	BackoffMax       time.Duration // to 500 ms
 }
 
+// What FrameBytesMax may be set to: any error must fit, and a length.
 const (
-	frameBytesCeiling = 1 << 30 // what FrameBytesMax may be set to
-	beatsPerTimeout   = 3       // beats that are lost before a connection is silent
+	frameBytesFloor   = topology.ErrorBytesMax + letterRoom
+	frameBytesCeiling = 1 << 30
 )
+
+// beatsPerTimeout is how many beats are lost before a connection is silent.
+const beatsPerTimeout = 3
 
 func (l Limits) withDefaults() Limits {
 	set := func(v *int, d int) {
@@ -115,8 +119,8 @@ func (l Limits) check() error {
 			return errors.New("a time-out is negative")
 		}
 	}
-	if l.FrameBytesMax > frameBytesCeiling {
-		return fmt.Errorf("FrameBytesMax %d is more than %d", l.FrameBytesMax, frameBytesCeiling)
+	if l.FrameBytesMax < frameBytesFloor || l.FrameBytesMax > frameBytesCeiling {
+		return fmt.Errorf("FrameBytesMax %d is not within %d and %d", l.FrameBytesMax, frameBytesFloor, frameBytesCeiling)
 	}
 	if l.RequestBytesMax < l.FrameBytesMax {
 		return fmt.Errorf("RequestBytesMax %d is less than FrameBytesMax %d", l.RequestBytesMax, l.FrameBytesMax)

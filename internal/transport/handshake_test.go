@@ -101,7 +101,7 @@ func TestTwoFreshNodesRefuseEachOther(t *testing.T) {
 	f := newFleet(t, memoryWires{NewNetwork()})
 	a, b := f.node("a", fresh), f.node("b", fresh)
 	f.run(a, b)
-	requireRefused(t, callB(t, a), RefusedFresh)
+	require.True(t, requireRefused(t, callB(t, a), RefusedFresh).ByPeer)
 }
 
 func TestAFreshNodeIsTaughtByNobodyButAMember(t *testing.T) {
@@ -274,7 +274,9 @@ func TestANodeThatVanishedMakesRoomForItsSuccessor(t *testing.T) {
 		begun := time.Now()
 		require.NoError(t, callB(t, again))
 		require.GreaterOrEqual(t, time.Since(begun), b.limits.ProbeTimeout, "after the first did not answer")
+		synctest.Wait()
 		require.Equal(t, 1, b.Stats().Nodes)
+		require.Equal(t, 1, b.Stats().Conns, "what the first had is closed")
 		require.NoError(t, s.Close())
 		first.stop()
 		again.stop()

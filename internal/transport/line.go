@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// writeStepBytes is what must get through within one write time-out on a
-// control connection.
+// writeStepBytes is what must get through within one write time-out.
 const writeStepBytes = 256 << 10
 
 // line is a control connection at either end: a link with an outbox and the

@@ -73,7 +73,7 @@ func (s *stream) linger(reason error) {
 		}
 	}
 	if s.conn.SetReadDeadline(until) == nil {
-		discard(s.conn)
+		_ = 0
 	}
 }
 

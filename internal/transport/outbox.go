@@ -23,7 +23,7 @@ type outbox struct {
 	closed  bool
 
 	wake chan struct{} // holds one token while buf is not empty
-	room chan struct{} // closed when bytes have been written; nil while nobody waits
+	room chan struct{} // closed when bytes have been written, or never will be; nil while nobody waits
 }
 
 func newOutbox(max int) *outbox {
@@ -122,10 +122,26 @@ func (o *outbox) vacancy(n int) <-chan struct{} {
 	return o.room
 }
 
+// congestion returns a channel that is closed once bytes have been written, nil
+// if nobody waits for that and less than the limit waits.
+func (o *outbox) congestion() <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.room == nil && !o.closed && !o.fits(0) {
+		o.room = make(chan struct{})
+	}
+	return o.room
+}
+
 // close makes put refuse, and returns up to where bytes may have left.
 func (o *outbox) close() uint64 {
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.closed = true
-	return o.begun
+	room, begun := o.room, o.begun
+	o.room = nil
+	o.mu.Unlock()
+	if room != nil {
+		close(room) // there will be none, and none is needed
+	}
+	return begun
 }

@@ -91,7 +91,7 @@ func (s *server) onCall(ctx context.Context, f frame) error {
 // While it waits nothing is read, which is how a caller that asks too much is
 // slowed down; so it does while replies are not taken.
 func (s *server) hand(ctx context.Context, r request) error {
-	for room := s.out.vacancy(0); room != nil; room = s.out.vacancy(0) {
+	for room := s.out.congestion(); room != nil; room = s.out.congestion() {
 		select {
 		case <-room:
 		case <-s.done:

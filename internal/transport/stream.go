@@ -32,8 +32,9 @@ type stream struct {
 
 	// Of whoever has the turn:
 	buf     []byte
-	vec     [][]byte
-	bufs    net.Buffers // what of vec is not written yet
+	vec     [][]byte    // a message that is not copied
+	step    [][]byte    // what of it is written next
+	bufs    net.Buffers // what of that is not written yet
 	header  [headerBytes]byte
 	writeBy time.Time // when the write deadline was last set to
 	broken  error     // a write failed, and nothing more is written
@@ -130,15 +131,6 @@ func (s *stream) await() error {
 
 // write writes one message of n bytes.
 func (s *stream) write(n int, parts [][]byte) error {
-	if now := time.Now(); s.writeBy.Sub(now) < s.t.limits.WriteTimeout {
-		s.writeBy = now.Add(s.t.limits.WriteTimeout * (deadlineSlack + 1) / deadlineSlack)
-		if err := s.conn.SetWriteDeadline(s.writeBy); err != nil {
-			return err
-		}
-	}
-	if s.closed() { // after the deadline: Close sets them in the other order
-		return net.ErrClosed
-	}
 	if !gathered(n, len(parts)) {
 		return s.writeParts(n, parts)
 	}
@@ -148,6 +140,9 @@ func (s *stream) write(n int, parts [][]byte) error {
 	}
 	seal(b, kindMessage)
 	s.buf = b
+	if err := s.arm(); err != nil {
+		return err
+	}
 	_, err := s.conn.Write(b)
 	return err
 }
@@ -157,6 +152,8 @@ func gathered(n, parts int) bool {
 	return n <= gatherBytes || n <= gatherBytesMost && n/parts <= gatherPartBytes
 }
 
+// writeParts writes a message as it lies, in steps that each have the write
+// time-out for themselves: a slow connection is not a stuck one.
 func (s *stream) writeParts(n int, parts [][]byte) error {
 	putHeader(s.header[:], kindMessage, n)
 	sum := crc32.Checksum(s.header[:8], castagnoli)
@@ -166,10 +163,48 @@ func (s *stream) writeParts(n int, parts [][]byte) error {
 		s.vec = append(s.vec, p)
 	}
 	putSum(s.header[:], sum)
-	s.bufs = s.vec
-	_, err := s.bufs.WriteTo(s.conn)
+	var err error
+	for rest := s.vec; len(rest) > 0 && err == nil; {
+		rest = s.cut(rest)
+		if err = s.arm(); err == nil {
+			s.bufs = s.step
+			_, err = s.bufs.WriteTo(s.conn)
+		}
+	}
 	clear(s.vec) // keep nothing of the caller's
+	clear(s.step)
 	return err
+}
+
+// cut moves the first writeStepBytes of rest to step, and returns what is left.
+func (s *stream) cut(rest [][]byte) [][]byte {
+	s.step = s.step[:0]
+	for room := writeStepBytes; room > 0 && len(rest) > 0; {
+		p := rest[0]
+		if len(p) > room {
+			rest[0] = p[room:]
+			p = p[:room]
+		} else {
+			rest = rest[1:]
+		}
+		s.step = append(s.step, p)
+		room -= len(p)
+	}
+	return rest
+}
+
+// arm moves the write deadline ahead, if it is time.
+func (s *stream) arm() error {
+	if now := time.Now(); s.writeBy.Sub(now) < s.t.limits.WriteTimeout {
+		s.writeBy = now.Add(s.t.limits.WriteTimeout * (deadlineSlack + 1) / deadlineSlack)
+		if err := s.conn.SetWriteDeadline(s.writeBy); err != nil {
+			return err
+		}
+	}
+	if s.closed() {
+		return net.ErrClosed
+	}
+	return nil
 }
 
 // Recv returns the next message, valid until the next Recv.

@@ -90,6 +90,31 @@ func TestAMessageOfSmallPartsIsOneWrite(t *testing.T) {
 	})
 }
 
+func TestALargeMessageOnASlowConnectionIsNotStuck(t *testing.T) {
+	got := make(chan int, 1)
+	bubble(t, func(_, b *node) {
+		got = make(chan int, 1)
+		b.HandleStream("slow", func(_ context.Context, s topology.Stream) error {
+			conn := s.(*stream).conn.(*memoryConn)
+			n := 0
+			for buf := make([]byte, 128<<10); n < headerBytes+4<<20; time.Sleep(time.Second) { // virtual
+				m, err := conn.Read(buf)
+				if n += m; err != nil {
+					return err
+				}
+			}
+			got <- n
+			return nil
+		})
+	}, func(t *testing.T, _ *Network, a, _ *node) {
+		s, begun := openB(t, a, "slow"), time.Now()
+		require.NoError(t, s.Send(make([]byte, 3<<20), make([]byte, 1<<20)))
+		require.Greater(t, time.Since(begun), 3*a.limits.WriteTimeout)
+		require.GreaterOrEqual(t, <-got, headerBytes+4<<20)
+		require.NoError(t, s.Close())
+	})
+}
+
 func TestSeveralMaySendAtOnce(t *testing.T) {
 	f := newFleet(t, memoryWires{NewNetwork()})
 	a, _ := f.pair(func(_, b *node) { b.HandleStream("echo", echoStream) })
@@ -144,6 +169,7 @@ func TestCloseCutsASendThatWaits(t *testing.T) {
 		ours := s.(*stream)
 		eventually(t, func() bool { return ours.sending.Load() == 1 && len(ours.turn) == 0 }, "a message is being sent")
 		require.NoError(t, s.Close())
+		require.True(t, ours.ended(), "at once")
 		require.ErrorIs(t, <-sent, topology.ErrClosed)
 		close(wake)
 		require.NotErrorIs(t, <-received, io.EOF, "a message that was cut is no order")

@@ -17,8 +17,8 @@ type disk struct {
 	node    topology.NodeID
 	file    vfs.File   // of seg, open for writing
 	seg     *segment   // seg.end is both written and durable between two groups
-	count   uint32     // entries in seg
 	term    uint64     // of the last entry
+	roll    uint32     // of the entries in seg
 	owing   bool       // entries stand in seg that no frame promises to be durable
 	spare   *spareFile // taken, and not needed yet
 }
@@ -27,7 +27,7 @@ type disk struct {
 // three steps is what recovery relies on: see the package comment.
 func (k *disk) rotate(s *spareFile) (*segment, error) {
 	old := k.seg
-	footer, chain := newMark(kindFooter, old.seed, old.number, old.end, old.last, k.term, k.count)
+	footer, chain := newMark(kindFooter, old.seed, old.number, old.end, old.last, k.term, k.roll)
 	h := k.heir(s, old.last+1)
 	h.prevEnd, h.chain = old.end+footerBytes, chain
 	seg, err := k.found(h, s)
@@ -75,7 +75,7 @@ func (k *disk) found(h header, s *spareFile) (*segment, error) {
 
 // enter makes seg, which holds no entries, the open one.
 func (k *disk) enter(seg *segment, f vfs.File) {
-	k.seg, k.file, k.count, k.owing = seg, f, 0, false
+	k.seg, k.file, k.roll, k.owing = seg, f, 0, false
 }
 
 // promise writes a mark that everything before it is durable, so that damage to
@@ -86,7 +86,7 @@ func (k *disk) promise() (int64, error) {
 	if !k.owing || s.room() < footerBytes {
 		return 0, nil
 	}
-	b, _ := newMark(kindPromise, s.seed, s.number, s.end, s.last, k.term, k.count)
+	b, _ := newMark(kindPromise, s.seed, s.number, s.end, s.last, k.term, k.roll)
 	if err := writeAt(k.file, b, s.end); err != nil {
 		return 0, err
 	}

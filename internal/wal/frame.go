@@ -20,9 +20,10 @@ import (
 //
 // A promise and a footer, the marks, carry no record: their LSN and term are the
 // newest in the log, their length is 0, and in place of the record sum stands
-// how many entries the segment holds before them. A promise is written when the
-// log stops or rests, so that its last group is protected too; a footer closes
-// the segment.
+// the roll, the CRC-32C of the frame sums of all entries of the segment. A
+// promise is written when the log stops or rests, so that its last group is
+// protected too; a footer closes the segment. Through the roll, and the footer's
+// sum in the next header, every segment depends on all that stands before it.
 const (
 	frameHeaderBytes = 16
 	frameBytes       = frameHeaderBytes + record.EntryHeaderBytes
@@ -42,7 +43,7 @@ var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 )
 
-// frame is a frame as it was read. Of a mark, Entry.Sum is the number of entries.
+// frame is a frame as it was read. Of a mark, Entry.Sum is the roll.
 type frame struct {
 	record.Entry
 	kind kind
@@ -65,9 +66,17 @@ func seal(b []byte, k kind, seed uint32, number uint64, sync int64) uint32 {
 }
 
 // newMark returns a sealed promise or footer.
-func newMark(k kind, seed uint32, number uint64, sync int64, last record.LSN, term uint64, count uint32) ([]byte, uint32) {
-	b := record.AppendEntry(make([]byte, frameHeaderBytes, frameBytes), record.Entry{LSN: last, Term: term, Sum: count})
+func newMark(k kind, seed uint32, number uint64, sync int64, last record.LSN, term uint64, roll uint32) ([]byte, uint32) {
+	b := record.AppendEntry(make([]byte, frameHeaderBytes, frameBytes), record.Entry{LSN: last, Term: term, Sum: roll})
 	return b, seal(b, k, seed, number, sync)
+}
+
+// rolled is the roll with one frame more, of which b is the beginning.
+func rolled(roll uint32, b []byte) uint32 { return crc32.Update(roll, castagnoli, b[:4]) }
+
+// rolledSum is the same for a frame that was read.
+func rolledSum(roll, sum uint32) uint32 {
+	return rolled(roll, binary.LittleEndian.AppendUint32(make([]byte, 0, 4), sum))
 }
 
 // entryAt returns the entry of a whole frame, whose sums were checked or made

@@ -99,8 +99,8 @@ func (l *Log) recover(s *survey) error {
 		return err
 	}
 	l.disk.enter(seg, f)
-	l.disk.count, l.disk.term = s.open.count, s.open.term
-	l.disk.owing = s.open.count > 0 && !s.open.rested
+	l.disk.roll, l.disk.term = s.open.roll, s.open.term
+	l.disk.owing = seg.last >= seg.first && !s.open.rested
 	if err := l.mend(s, f); err != nil {
 		return err
 	}

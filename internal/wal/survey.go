@@ -58,7 +58,7 @@ type survey struct {
 type opening struct {
 	promised int64  // durable up to here, by its own frames
 	term     uint64 // of the last entry
-	count    uint32 // of its entries
+	roll     uint32 // of its entries
 	rested   bool   // its last frame is a promise of all before it
 	strays   strays
 	cutting  bool // a cut that had begun ends it here
@@ -300,8 +300,8 @@ func (v *surveyor) frame(seg *segment, f frame, at int64) error {
 	o.promised = max(o.promised, f.sync)
 	o.rested = f.kind == kindPromise && f.sync == at
 	if f.kind != kindEntry {
-		if f.LSN != v.next-1 || f.Term != v.term || f.Sum != o.count {
-			return corrupt(seg.name, at, v.next, nil, "a mark says %d entries to LSN %d of term %d, there are %d to %d of %d", f.Sum, f.LSN, f.Term, o.count, v.next-1, v.term)
+		if f.LSN != v.next-1 || f.Term != v.term || f.Sum != o.roll {
+			return corrupt(seg.name, at, v.next, nil, "a mark of LSN %d, term %d and roll %08x stands where those are %d, %d and %08x", f.LSN, f.Term, f.Sum, v.next-1, v.term, o.roll)
 		}
 		return nil
 	}
@@ -314,7 +314,7 @@ func (v *surveyor) frame(seg *segment, f frame, at int64) error {
 	v.s.history = grown(v.s.history, f.Term, f.LSN)
 	v.next, v.term = v.next+1, f.Term
 	v.log += uint64(f.bytes())
-	o.count++
+	o.roll = rolledSum(o.roll, f.sum)
 	seg.last, seg.log = f.LSN, v.log
 	return nil
 }

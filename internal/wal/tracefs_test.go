@@ -20,8 +20,9 @@ type traceFS struct {
 	mu      sync.Mutex
 	after   func(op, name string)       // after every change; may be nil
 	before  func(op, name string) error // before every change; may wait, and fail it
-	pending map[string][]write          // what was written and not synced, by inode
-	names   map[string]string           // the inode of a name, by its first name
+	watch   func(name string, off int64, n int)
+	pending map[string][]write // what was written and not synced, by inode
+	names   map[string]string  // the inode of a name, by its first name
 	next    int
 	trace   []string
 }
@@ -188,7 +189,11 @@ func (f *traceFile) WriteAt(b []byte, off int64) (n int, err error) {
 	err = f.fs.do("write", f.name, func() error {
 		f.fs.mu.Lock()
 		f.fs.pending[f.inode] = append(f.fs.pending[f.inode], write{off: off, b: append([]byte(nil), b...)})
+		watch := f.fs.watch
 		f.fs.mu.Unlock()
+		if watch != nil {
+			watch(f.fs.PathBase(f.name), off, len(b))
+		}
 		n, err = f.File.WriteAt(b, off)
 		return err
 	})

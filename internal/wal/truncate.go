@@ -225,7 +225,7 @@ func (t truncation) back(last record.LSN, gone []*segment) error {
 		}
 		k.enter(seg, f)
 	}
-	end, log, err := t.locate(k.file, seg, last)
+	end, log, roll, err := t.locate(k.file, seg, last)
 	if err != nil {
 		return err
 	}
@@ -233,8 +233,7 @@ func (t truncation) back(last record.LSN, gone []*segment) error {
 	t.mu.Lock()
 	seg.cut(last, end, log)
 	t.mu.Unlock()
-	k.count = uint32(last + 1 - seg.first)
-	k.owing = k.count > 0
+	k.roll, k.owing = roll, last >= seg.first
 	k.term = seg.term
 	if h, ok := t.History().TermAt(last); ok {
 		k.term = h
@@ -242,29 +241,31 @@ func (t truncation) back(last record.LSN, gone []*segment) error {
 	return zero(k.file, end, min(dirty, seg.capacity))
 }
 
-// locate finds where the entry of lsn ends in its segment, and in the log.
-func (t truncation) locate(f vfs.File, seg *segment, lsn record.LSN) (end int64, log uint64, err error) {
+// locate finds where the entry of lsn ends in its segment, and in the log, and
+// the roll through it. It reads the segment from its beginning.
+func (t truncation) locate(f vfs.File, seg *segment, lsn record.LSN) (end int64, log uint64, roll uint32, err error) {
 	t.mu.Lock()
-	m, limit := seg.seek(lsn), seg.end
+	limit := seg.end
 	t.mu.Unlock()
+	log = seg.offset
 	if lsn < seg.first {
-		return headerBytes, seg.offset, nil
+		return headerBytes, log, 0, nil
 	}
-	w := seg.walk(f, m.off, limit)
-	for log = m.log; ; {
+	for w := seg.walk(f, headerBytes, limit); ; {
 		at := w.pos
 		fr, ok, err := w.next()
 		if err == nil && !ok {
 			err = w.why
 		}
 		if err != nil {
-			return 0, 0, corrupt(seg.name, at, lsn, err, "the entry to cut behind cannot be found")
+			return 0, 0, 0, corrupt(seg.name, at, lsn, err, "the entry to cut behind cannot be found")
 		}
 		if fr.kind != kindEntry {
 			continue
 		}
-		if log += uint64(fr.bytes()); fr.LSN == lsn {
-			return w.pos, log, nil
+		log, roll = log+uint64(fr.bytes()), rolledSum(roll, fr.sum)
+		if fr.LSN == lsn {
+			return w.pos, log, roll, nil
 		}
 	}
 }

@@ -197,6 +197,7 @@ func TestARestartSurvivesACrashAtEveryStep(t *testing.T) {
 	}
 	require.Positive(t, restarted)
 	require.Less(t, restarted, len(images))
+	require.Len(t, names(t, fs, segmentExt), 1)
 	step(t, l, 3, 500, 560)
 	require.NoError(t, l.stop())
 	again := open(t, small(fs))
@@ -324,6 +325,7 @@ func TestReadersSeeOnePrefixOrAnErrorWhateverBecomesOfTheLog(t *testing.T) {
 				}
 				if c.err != nil {
 					require.ErrorIs(t, err, c.err)
+					require.Equal(t, c.stop, next-1, "nothing is yielded behind what is no more")
 					return
 				}
 				require.NoError(t, err)

@@ -273,7 +273,7 @@ func (w *writer) write() error {
 	if n := len(seg.index); n > 0 {
 		indexed = seg.index[n-1].off
 	}
-	var count uint32
+	roll := k.roll
 	for _, p := range w.pieces {
 		for i, at := range p.starts {
 			to := p.to
@@ -282,12 +282,12 @@ func (w *writer) write() error {
 			}
 			where := off + int64(int(at)-p.from)
 			seal(p.buf[at:to], kindEntry, seg.seed, seg.number, seg.end)
+			roll = rolled(roll, p.buf[at:])
 			if indexed == 0 || where-indexed >= indexEveryBytes {
 				indexed = where
 				w.marks = append(w.marks, mark{lsn: p.first + record.LSN(i), off: where, log: log + uint64(where-seg.end)})
 			}
 		}
-		count += uint32(len(p.starts))
 		if err := writeAt(k.file, p.buf[p.from:p.to], off); err != nil {
 			return w.fail("writing "+seg.name, err)
 		}
@@ -298,7 +298,7 @@ func (w *writer) write() error {
 	}
 	p := w.pieces[len(w.pieces)-1]
 	newest := entryAt(p.buf[p.starts[len(p.starts)-1]:p.to])
-	k.count, k.term, k.owing = k.count+count, newest.Term, true
+	k.roll, k.term, k.owing = roll, newest.Term, true
 	w.flushed(seg, off, newest.LSN)
 	return nil
 }

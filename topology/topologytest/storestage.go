@@ -285,6 +285,15 @@ func crashFlushedTwice(t *testing.T, s StoreUnderTest) {
 	}
 }
 
+func crashFlushedSame(t *testing.T, s StoreUnderTest) {
+	for _, state := range []string{"1", "2"} {
+		require.NoError(t, s.Apply(1, []topology.Edit{set("a", "", state)}))
+		_, err := s.Flush(t.Context())
+		require.NoError(t, err)
+	}
+	requireState(t, s.Crash(t), at("a", ""), "2")
+}
+
 // crashConsistent crashes a store again and again: what comes back is what the
 // model was at the position that comes back, and that is not before the last
 // flush. The rest is applied again, as it is from a log.

@@ -28,13 +28,13 @@ func TestATableWithoutRowsIsItsHeader(t *testing.T) {
 
 func TestWhatATerminalWouldObeyIsEscaped(t *testing.T) {
 	for in, want := range map[string]string{
-		"Alice":        "Alice",
-		"Zoë 🙂":        "Zoë 🙂",
-		"a\nb":         `a\nb`,
-		"\x1b[31mred":  `\x1b[31mred`,
-		"\xff\x00":     `\xff\x00`,
-		"back\\slash":  `back\slash`,
-		"\u202edrawer": `\u202edrawer`,
+		"Alice":            "Alice",
+		"Zoë 🙂":            "Zoë 🙂",
+		"a\nb":             `a\nb`,
+		"\x1b[31mred":      `\x1b[31mred`,
+		"\xff\x00":         `\xff\x00`,
+		`say "back\slash"`: `say "back\slash"`,
+		"\u202edrawer":     `\u202edrawer`,
 	} {
 		require.Equal(t, want, Plain(in), "%q", in)
 	}

@@ -1,0 +1,211 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/stretchr/testify/require"
+
+	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+)
+
+const category vfs.DiskWriteCategory = "test"
+
+func TestAPulledPlugLetsNothingReachTheDisk(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	p := newPlug()
+	fs := p.fs()
+	require.Equal(t, vfs.Default, vfs.Root(fs))
+	f, err := fs.Create(at("file"), category)
+	require.NoError(t, err)
+	_, err = f.Write([]byte("before"))
+	require.NoError(t, err)
+	p.pull()
+	_, err = f.Write([]byte("after"))
+	require.ErrorIs(t, err, errPulled)
+	_, err = f.WriteAt([]byte("after"), 0)
+	require.ErrorIs(t, err, errPulled)
+	_, err = f.SyncTo(1)
+	require.ErrorIs(t, err, errPulled)
+	for name, change := range map[string]func() error{
+		"sync":        f.Sync,
+		"sync data":   f.SyncData,
+		"preallocate": func() error { return f.Preallocate(0, 1<<20) },
+		"remove":      func() error { return fs.Remove(at("file")) },
+		"remove all":  func() error { return fs.RemoveAll(at("file")) },
+		"rename":      func() error { return fs.Rename(at("file"), at("other")) },
+		"link":        func() error { return fs.Link(at("file"), at("other")) },
+		"mkdir":       func() error { return fs.MkdirAll(at("dir"), 0o700) },
+		"create":      func() error { _, err := fs.Create(at("other"), category); return err },
+		"reuse":       func() error { _, err := fs.ReuseForWrite(at("file"), at("other"), category); return err },
+		"open":        func() error { _, err := fs.OpenReadWrite(at("other"), category); return err },
+		"open dir":    func() error { _, err := fs.OpenDir(dir); return err },
+	} {
+		require.ErrorIs(t, change(), errPulled, name)
+	}
+	require.NoError(t, f.Close())
+	b, err := os.ReadFile(at("file"))
+	require.NoError(t, err)
+	require.Equal(t, "before", string(b))
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+}
+
+func TestAPulledPlugResetsItsConnections(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	p := newPlug()
+	plugged := p.listener(l)
+	accepted := make(chan net.Conn, 1)
+	refused := make(chan error, 1)
+	go func() {
+		c, _ := plugged.Accept()
+		accepted <- c
+		_, err := plugged.Accept()
+		refused <- err
+	}()
+	peer, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, peer.Close()) }()
+	c := <-accepted
+	_, half := c.(interface{ CloseWrite() error })
+	require.True(t, half)
+	p.pull()
+	require.Error(t, <-refused)
+	_, err = peer.Read(make([]byte, 1))
+	require.ErrorContains(t, err, "reset")
+	require.NotErrorIs(t, err, io.EOF)
+	_, err = c.Write([]byte("x"))
+	require.ErrorIs(t, err, net.ErrClosed)
+	_, err = p.dial(t.Context(), l.Addr().String())
+	require.ErrorIs(t, err, errPulled)
+}
+
+func TestADirectoryThatIsNotWritableIsFoundOut(t *testing.T) {
+	build := func(t *testing.T) string {
+		dir := t.TempDir()
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, "log"), 0o700))
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, "store", "store-000001"), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "identity"), nil, 0o600))
+		return dir
+	}
+	require.NoError(t, writable(build(t)))
+	for _, part := range []string{".", "log", "identity", "store/store-000001"} {
+		t.Run(part+" is read-only", func(t *testing.T) {
+			dir := build(t)
+			require.NoError(t, os.Chmod(filepath.Join(dir, part), 0o500))
+			t.Cleanup(func() { require.NoError(t, os.Chmod(filepath.Join(dir, part), 0o700)) })
+			require.Error(t, writable(dir))
+		})
+	}
+	for _, part := range []string{".", "log", "identity", "store"} {
+		t.Run(part+" is gone", func(t *testing.T) {
+			dir := build(t)
+			require.NoError(t, os.RemoveAll(filepath.Join(dir, part)))
+			require.ErrorIs(t, writable(dir), os.ErrNotExist)
+		})
+	}
+	t.Run("a probe leaves nothing behind", func(t *testing.T) {
+		dir := build(t)
+		require.NoError(t, writable(dir))
+		found, err := filepath.Glob(filepath.Join(dir, "*", ".demo-*"))
+		require.NoError(t, err)
+		require.Empty(t, found)
+	})
+}
+
+func TestTheReasonOfAProcessIsTheLastLineThatGivesOne(t *testing.T) {
+	var log bytes.Buffer
+	l := &lastLine{to: &log}
+	for _, s := range []string{"level=INFO\ntri", "ad: the disk", " is full\nlevel=WARN triad: no\n", "triad: not ended"} {
+		_, err := l.Write([]byte(s))
+		require.NoError(t, err)
+	}
+	require.Equal(t, "the disk is full", l.String())
+	require.Equal(t, "level=INFO\ntriad: the disk is full\nlevel=WARN triad: no\ntriad: not ended", log.String())
+}
+
+func TestAReasonIsCutToItsLimit(t *testing.T) {
+	l := &lastLine{to: io.Discard}
+	for range 3 {
+		_, err := l.Write([]byte("triad: " + strings.Repeat("x", lineBytesMax)))
+		require.NoError(t, err)
+	}
+	_, err := l.Write([]byte("\n"))
+	require.NoError(t, err)
+	require.Len(t, l.String(), lineBytesMax-len(errorPrefix))
+}
+
+func TestPortsThatAreTakenAreReplacedByFreeOnes(t *testing.T) {
+	first, err := bindFrom(1, 0)
+	require.NoError(t, err)
+	port := first[0].Addr().(*net.TCPAddr).Port
+	_, err = bindFrom(1, port)
+	require.Error(t, err)
+	require.NoError(t, closeAll(first))
+	again, err := bindFrom(1, port)
+	require.NoError(t, err)
+	require.NoError(t, closeAll(again))
+	some, err := bind(4, false)
+	require.NoError(t, err)
+	require.Len(t, some, 4)
+	require.NoError(t, closeAll(some))
+}
+
+func TestMembersAndTablesAreParsed(t *testing.T) {
+	m, err := ParseMember("a=[::1]:7400")
+	require.NoError(t, err)
+	require.Equal(t, topology.Member{ID: "a", Addr: "[::1]:7400"}, m)
+	for _, bad := range []string{"", "a", "=x:1", "a=", "A=x:1"} {
+		_, err := ParseMember(bad)
+		require.Error(t, err, bad)
+	}
+	table, err := ParseTable("users:row")
+	require.NoError(t, err)
+	require.Equal(t, triad.Table{Name: "users", Kind: record.KindRow}, table)
+	for _, bad := range []string{"", "users", ":row", "users:rows"} {
+		_, err := ParseTable(bad)
+		require.Error(t, err, bad)
+	}
+}
+
+func TestASpecWithAnUnknownPolicyIsRefused(t *testing.T) {
+	_, err := Spec{Sync: "first 1 (b"}.Config(nil, nil)
+	require.ErrorContains(t, err, "sync: ")
+}
+
+func TestColoursAreForTerminals(t *testing.T) {
+	var out bytes.Buffer
+	tell := teller{w: &out}
+	tell.ok("all %s", "well")
+	tell.failed(context.DeadlineExceeded)
+	require.Equal(t, "  ok: all well\n  FAILED: context deadline exceeded\n", out.String())
+	out.Reset()
+	tell.color = true
+	tell.ok("well")
+	require.Equal(t, "  \x1b[32mok:\x1b[0m well\n", out.String())
+}
+
+func TestWaitingForAStateEndsWithItsLastReason(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	err := until(ctx, func(ctx context.Context) error {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return io.ErrUnexpectedEOF
+	})
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+}
