@@ -3,8 +3,10 @@ package triad
 import (
 	"context"
 	"fmt"
+	"iter"
 
 	"github.com/triad-kv/triad/internal/call"
+	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -26,6 +28,16 @@ func (n *Node) Status() topology.Status {
 	default:
 	}
 	return s
+}
+
+// Kept returns what replication took out of this node's log and put aside (rule
+// C10), oldest first.
+func (n *Node) Kept() ([]topology.Kept, error) { return n.home.Sidelog().List() }
+
+// KeptEntries yields what is kept under a name, each entry checked against its
+// sum.
+func (n *Node) KeptEntries(name string) iter.Seq2[record.Entry, error] {
+	return n.home.Sidelog().Entries(name)
 }
 
 // Promote makes this node the leader of a new term by hand (rule K2). Unless
@@ -66,14 +78,14 @@ func (n *Node) CreateTable(ctx context.Context, t Table) error {
 // Tables returns all tables by name, the default one included. Options: those of
 // [Node.Get].
 func (n *Node) Tables(ctx context.Context, opts ...Option) ([]Table, error) {
-	ts, err := n.tables(ctx, opts)
+	ts, err := inner{n}.tables(ctx, opts)
 	if err != nil {
 		return nil, n.errorOf("tables", "", nil, err)
 	}
 	return ts, nil
 }
 
-func (n *Node) tables(ctx context.Context, opts []Option) ([]Table, error) {
+func (n inner) tables(ctx context.Context, opts []Option) ([]Table, error) {
 	w, err := call.Gather(opts, call.WishRead)
 	if err == nil {
 		err = n.gate.enter(ctx)

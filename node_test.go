@@ -238,3 +238,20 @@ func TestAbilitiesThatAreNotThereAreRefused(t *testing.T) {
 		require.ErrorIs(t, err, topology.ErrUnsupported)
 	}
 }
+
+func TestWhatWasPutAsideIsListed(t *testing.T) {
+	n, f := start(t, Config{})
+	_, err := n.Put(t.Context(), DefaultTable, key, value)
+	require.NoError(t, err)
+	kept, err := f.env.Sidelog.Keep("a test", f.env.Log.Read(t.Context(), 1))
+	require.NoError(t, err)
+	all, err := n.Kept()
+	require.NoError(t, err)
+	require.Equal(t, []topology.Kept{kept}, all)
+	for e, err := range n.KeptEntries(kept.Name) {
+		require.NoError(t, err)
+		r, err := e.Record()
+		require.NoError(t, err)
+		require.Equal(t, value, r.Mutations[0].Value)
+	}
+}

@@ -23,14 +23,14 @@ type Item = call.Item
 // single-leader group, on any node. Options: [After], [MaxStale], [MaxLag],
 // [Linearizable], [Any].
 func (n *Node) Get(ctx context.Context, table string, key []byte, opts ...Option) (Reading, error) {
-	r, err := n.get(ctx, table, key, opts)
+	r, err := inner{n}.get(ctx, table, key, opts)
 	if err != nil {
 		return Reading{}, n.errorOf("get", table, key, err)
 	}
 	return r, nil
 }
 
-func (n *Node) get(ctx context.Context, table string, key []byte, opts []Option) (Reading, error) {
+func (n inner) get(ctx context.Context, table string, key []byte, opts []Option) (Reading, error) {
 	w, err := call.Gather(opts, call.WishRead)
 	if err == nil {
 		err = call.CheckKey(key)
@@ -89,7 +89,7 @@ func newest(cells []topology.CellReading) *topology.CellReading {
 func (n *Node) Scan(ctx context.Context, table string, from, to []byte, opts ...Option) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		stopped := false
-		err := n.scan(ctx, table, from, to, opts, func(i Item) bool {
+		err := inner{n}.scan(ctx, table, from, to, opts, func(i Item) bool {
 			stopped = !yield(i, nil)
 			return !stopped
 		})
@@ -99,7 +99,7 @@ func (n *Node) Scan(ctx context.Context, table string, from, to []byte, opts ...
 	}
 }
 
-func (n *Node) scan(ctx context.Context, table string, from, to []byte, opts []Option, yield func(Item) bool) error {
+func (n inner) scan(ctx context.Context, table string, from, to []byte, opts []Option, yield func(Item) bool) error {
 	w, err := call.Gather(opts, call.WishRead)
 	if err == nil {
 		err = call.CheckBounds(from, to)

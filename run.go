@@ -30,11 +30,11 @@ type Idempotent interface {
 // contradicts what the cluster has. It waits for everything it started. It may
 // run once.
 func (n *Node) Run(ctx context.Context) error {
-	ctx, err := n.begin(ctx)
+	r := running{n}
+	ctx, err := r.begin(ctx)
 	if err != nil {
 		return err
 	}
-	r := running{n}
 	err = runLayers(ctx,
 		[]work{r.runLog, r.watchStore},
 		[]work{n.transport.Run, n.members.Run, n.control.Run},
@@ -53,7 +53,7 @@ func (n *Node) Run(ctx context.Context) error {
 }
 
 // begin notes that Run runs, and how Close ends it.
-func (n *Node) begin(ctx context.Context) (context.Context, error) {
+func (n running) begin(ctx context.Context) (context.Context, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	switch {

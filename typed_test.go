@@ -20,9 +20,11 @@ type user struct {
 }
 
 type asArray struct {
-	_msgpack struct{} `msgpack:",as_array"` //nolint:unused // read by msgpack
+	_msgpack struct{} `msgpack:",as_array"`
 	A, B     int
 }
+
+var _ = asArray{}._msgpack // msgpack alone reads it
 
 func TestATypedTableKeepsItsValues(t *testing.T) {
 	n, _ := start(t, Config{})

@@ -28,14 +28,18 @@ func (n *Node) Delete(ctx context.Context, table string, key []byte, opts ...Opt
 // Batch does all of b or nothing of it, as one record. Options: [Durability],
 // [Request].
 func (n *Node) Batch(ctx context.Context, b *Batch, opts ...Option) (Receipt, error) {
-	r, err := n.writeBatch(ctx, b, opts)
+	r, err := inner{n}.writeBatch(ctx, b, opts)
 	if err != nil {
 		return Receipt{}, n.errorOf("batch", "", nil, err)
 	}
 	return r, nil
 }
 
-func (n *Node) writeBatch(ctx context.Context, b *Batch, opts []Option) (Receipt, error) {
+// inner is a Node behind its front door: its errors do not name their operation
+// yet.
+type inner struct{ *Node }
+
+func (n inner) writeBatch(ctx context.Context, b *Batch, opts []Option) (Receipt, error) {
 	w, err := call.Gather(opts, call.WishWrite)
 	switch {
 	case err != nil:
@@ -74,14 +78,14 @@ func (n *Node) writeBatch(ctx context.Context, b *Batch, opts []Option) (Receipt
 }
 
 func (n *Node) writeOne(ctx context.Context, op string, one call.One, opts []Option) (Receipt, error) {
-	r, err := n.tryWriteOne(ctx, &one, opts)
+	r, err := inner{n}.tryWriteOne(ctx, &one, opts)
 	if err != nil {
 		return Receipt{}, n.errorOf(op, one.Table, one.Key, err)
 	}
 	return r, nil
 }
 
-func (n *Node) tryWriteOne(ctx context.Context, one *call.One, opts []Option) (Receipt, error) {
+func (n inner) tryWriteOne(ctx context.Context, one *call.One, opts []Option) (Receipt, error) {
 	w, err := call.Gather(opts, call.WishWrite|call.WishIf)
 	if err == nil {
 		err = n.gate.enter(ctx)
@@ -111,13 +115,13 @@ type plan struct {
 }
 
 // plan begins the plan of a write with those wishes.
-func (n *Node) plan(w *call.Wishes) (plan, error) {
+func (n inner) plan(w *call.Wishes) (plan, error) {
 	if w.Has(call.WishRequest) {
 		if _, ok := n.engine.(Idempotent); !ok {
 			return plan{}, fmt.Errorf("%w: Request: this topology does not know a retry", topology.ErrUnsupported)
 		}
 	}
-	return plan{Batch: record.Batch{Request: w.Request()}, node: n}, nil
+	return plan{Batch: record.Batch{Request: w.Request()}, node: n.Node}, nil
 }
 
 // write adds one write.

@@ -18,6 +18,7 @@ const (
 	stableAccepted = "accepted"
 	methodPoll     = "group.poll"
 	methodFence    = "group.fence"
+	methodStand    = "group.stand"
 )
 
 // forcedStep is how far a forced promotion moves the term. An old leader that
@@ -273,10 +274,37 @@ func (b *ballot) promote(ctx context.Context, why why) (topology.Promotion, erro
 	}
 	if !force && !first {
 		if err := electable(latest, e.env.Self, told); err != nil {
-			return topology.Promotion{}, err
+			return topology.Promotion{}, b.handBack(ctx, latest, told, err)
 		}
 	}
 	return b.start(next, told)
+}
+
+// handBack is what follows a term that was accepted by others and must not be
+// started here after all, because somebody wrote on meanwhile: the best of those
+// who answered is asked to start one of its own, so that the group is not left
+// without a leader. It returns why, and what came of it.
+func (b *ballot) handBack(ctx context.Context, latest group, told []report, why error) error {
+	var best *report
+	for i := range told {
+		r := &told[i]
+		if r.Node != b.e.env.Self && electable(latest, r.Node, told) == nil && (best == nil || behind(best.Last, r.Last)) {
+			best = r
+		}
+	}
+	if best == nil {
+		return fmt.Errorf("%w; nobody leads now, and nobody who answers may", why)
+	}
+	if _, err := b.e.env.Transport.Call(ctx, best.Node, methodStand, nil); err != nil {
+		return fmt.Errorf("%w; nobody leads now: %s was asked to and could not: %w", why, best.Node, err)
+	}
+	return fmt.Errorf("%w; meanwhile the log went on, and %s leads again", why, best.Node)
+}
+
+// answerStand starts a term here on behalf of a node that must not.
+func (b *ballot) answerStand(ctx context.Context, _ topology.Peer, _ []byte) ([]byte, error) {
+	_, err := b.e.Promote(ctx, false)
+	return nil, err
 }
 
 // start begins the term, unless a newer one came meanwhile.

@@ -393,3 +393,38 @@ func TestADelayedFollowerCatchesUpWithABurstThatIsDueAlready(t *testing.T) {
 	c.start("b")
 	c.applied(last.LSN, "b")
 }
+
+func TestATermThatMustNotBeStartedIsHandedToWhoMayLead(t *testing.T) {
+	c := newCluster(t, Options{Sync: quorum.Any(1, "b", "c")}, "a", "b", "c")
+	c.startAll()
+	c.leads("a")
+	c.nodes["b"].stop()
+	for range 10 {
+		_, err := c.nodes["a"].put("k", "v")
+		require.NoError(t, err)
+	}
+	c.dial = func(from, to topology.NodeID) bool { return from != "a" || to != "b" } // a can not ship to b
+	c.start("b")
+
+	// b is told to lead, is accepted, and only then learns what it lacks.
+	b := c.nodes["b"].ballot
+	latest := *b.e.group.Load()
+	next := succeed(latest, nil)
+	next.Leader, next.Life, next.Term = "b", b.e.env.Life, 2
+	told := b.tellAll(t.Context(), next)
+	require.Len(t, told, 3)
+	require.Equal(t, topology.RoleFollower, c.nodes["a"].Status().Role)
+	why := electable(latest, "b", told)
+	require.Error(t, why)
+	err := b.handBack(t.Context(), latest, told, why)
+	require.ErrorIs(t, err, topology.ErrUnavailable)
+	require.ErrorContains(t, err, "leads again")
+	eventually(t, "writes are taken again", func() bool {
+		for _, id := range []topology.NodeID{"a", "c"} {
+			if _, err := c.nodes[id].put("k", "w"); err == nil {
+				return true
+			}
+		}
+		return false
+	})
+}

@@ -15,9 +15,10 @@ func newFailover() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "failover --to NODE",
 		Short: "Make a node the leader of a new term, by hand",
-		Long: `Make a node the leader of a new term, by hand. It is refused, and changes nothing,
-where a committed write could be lost or two leaders could be; --force does it all
-the same, and gives up what is missing.`,
+		Long: `Make a node the leader of a new term, by hand. It is refused where a committed write
+could be lost or two leaders could be; --force does it all the same, and gives up
+what is missing. A refusal that comes after the others have accepted the new term
+leaves nobody leading: its error names the node to run this command for.`,
 		Args: exactly(),
 	}
 	r := remoteFlags(c)

@@ -39,6 +39,19 @@ type cluster struct {
 	o     Options
 	dir   string
 	nodes []*node
+	logs  shared // with Options.Verbose
+}
+
+// shared is a writer for several goroutines.
+type shared struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *shared) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(b)
 }
 
 // shape is what the nodes of a cluster are besides their places.
@@ -55,7 +68,7 @@ func newCluster(o Options, dir string, s shape) (*cluster, []*net.TCPListener, e
 	if err != nil {
 		return nil, nil, err
 	}
-	c := &cluster{o: o, dir: dir}
+	c := &cluster{o: o, dir: dir, logs: shared{w: o.Err}}
 	var members []topology.Member
 	for i, l := range listeners {
 		id := topology.NodeID("leader")
@@ -137,7 +150,7 @@ func (c *cluster) startOne(n *node, l *net.TCPListener) error {
 	n.log = f
 	to := io.Writer(f)
 	if c.o.Verbose {
-		to = io.MultiWriter(f, c.o.Err)
+		to = io.MultiWriter(f, &c.logs)
 	}
 	if c.o.Procs {
 		n.life, err = liveProcess(c.o.Binary, n.Spec, l, to)

@@ -224,8 +224,8 @@ func TestADamagedTableIsNeverReadInSilence(t *testing.T) {
 			b[i] ^= 1
 		}
 	}
-	o := small(Options{FS: d})
-	p, err := Open(o)
+	logger, log := errorLog()
+	p, err := Open(small(Options{FS: d, Logger: logger}))
 	if err != nil {
 		return // the damage was met while opening
 	}
@@ -233,6 +233,7 @@ func TestADamagedTableIsNeverReadInSilence(t *testing.T) {
 	require.ErrorIs(t, err, topology.ErrStoreFailed)
 	refusesEverything(t, p)
 	require.NoError(t, p.Close())
+	require.Empty(t, log.String(), "damage is no broken invariant")
 }
 
 func tables(t *testing.T, fs vfs.FS, dir string) []string {
@@ -333,6 +334,43 @@ func TestApplyStopsWaitingForADiskThatFails(t *testing.T) {
 	release(syscall.EIO)
 	require.ErrorIs(t, <-done, topology.ErrStoreFailed)
 	require.NoError(t, p.Close())
+}
+
+func TestApplyWaitsForTheCompactionWithReadsTooDeep(t *testing.T) {
+	d := newDisk(vfs.NewCrashableMem())
+	p := open(t, Options{FS: d})
+	gate := make(chan struct{})
+	release := sync.OnceFunc(func() { close(gate) })
+	t.Cleanup(release)
+	d.on(func(op errorfs.Op) error {
+		if reads(op) { // as a compaction does and a flush does not
+			<-gate
+		}
+		return nil
+	})
+	depth := func() int { return int(p.current.Load().db.Metrics().Levels[0].Sublevels) }
+	done := make(chan error, 1)
+	state := strings.Repeat("x", memTableBytesMin/2)
+	go func() {
+		for range 3 * sublevelsMax {
+			if err := p.Apply(p.Applied()+1, []topology.Edit{put("a", "", state), put("z", "", state)}); err != nil {
+				done <- err
+				return
+			}
+			if _, err := p.Flush(t.Context()); err != nil {
+				done <- err
+				return
+			}
+			if n := depth(); n > sublevelsMax+2 {
+				done <- fmt.Errorf("%d layers", n)
+				return
+			}
+		}
+		done <- nil
+	}()
+	require.Eventually(t, func() bool { return depth() >= sublevelsMax }, 10*time.Second, time.Millisecond)
+	release()
+	require.NoError(t, <-done)
 }
 
 func TestAFlushThatIsGivenUpGoesOn(t *testing.T) {

@@ -223,6 +223,20 @@ func TestAFaultOfAFlushIsNotFatal(t *testing.T) {
 	}
 }
 
+// Pebble tells of a flush whose version it could not write as of one that is
+// done; only the fence knows better.
+func TestAFlushIsNotBelievedInOnceTheFenceHasFailed(t *testing.T) {
+	d := newDisk(filled(t))
+	p := open(t, Options{FS: d})
+	require.NoError(t, p.Apply(4, []topology.Edit{put("a", "", "4")}))
+	failing(d, named("MANIFEST-", errorfs.OpFileSync))
+	g := p.current.Load()
+	done, err := g.db.AsyncFlush()
+	require.NoError(t, err)
+	<-done
+	require.ErrorIs(t, g.flush(t.Context()), syscall.EIO)
+}
+
 func TestAFaultWhileOpeningIsAnErrorOfOpen(t *testing.T) {
 	cases := map[string]func(errorfs.Op) bool{
 		"the manifest cannot be made":    named("MANIFEST-", errorfs.OpCreate),

@@ -77,7 +77,7 @@ func openGeneration(o Options, cache *pebble.Cache, number uint64, create bool, 
 		return nil, fmt.Errorf("open %s: %w", g.dir, err)
 	}
 	g.db = db
-	g.writer = writer{db: db, batch: db.NewBatch()}
+	g.writer = writer{db: db, batch: db.NewBatch(pebble.WithMaxRetainedSizeBytes(batchKeptBytes))}
 	g.refs.Store(1)
 	g.fence.running.Store(true)
 	if err := g.fence.err(); err != nil {
@@ -146,12 +146,12 @@ func (g *generation) flush(ctx context.Context) error {
 	}
 	select {
 	case <-done:
-		return g.fence.err()
 	case <-g.fence.failed:
-		return g.fence.err()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	// Pebble may believe that it is done where the fence knows better.
+	return g.fence.err()
 }
 
 // room waits until there is room for another batch: until less than

@@ -109,7 +109,7 @@ func (o Options) pebble(f *fence, cache *pebble.Cache, progressed func()) *pebbl
 		Logger:                      quiet{logger: o.Logger, fence: f},
 		EventListener: &pebble.EventListener{
 			BackgroundError: f.fail,
-			DataCorruption: nil, //func(i pebble.DataCorruptionInfo) { f.fail(fmt.Errorf("%s: %w", i.Path, i.Details)) },
+			DataCorruption:  func(i pebble.DataCorruptionInfo) { f.fail(fmt.Errorf("%s: %w", i.Path, i.Details)) },
 			FlushEnd:        func(pebble.FlushInfo) { progressed() },
 			CompactionEnd:   func(pebble.CompactionInfo) { progressed() },
 		},

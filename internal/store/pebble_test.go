@@ -64,6 +64,18 @@ func TestAWholeKeyBeyondTheLimitIsOneRange(t *testing.T) {
 	require.EqualValues(t, wholePointsMax+1, operations(t, p, topology.Edit{Cell: cell("k", ""), Whole: true}))
 }
 
+func TestALargeBatchLeavesNoLargeSetOfKeys(t *testing.T) {
+	p := open(t, Options{FS: vfs.NewMem()})
+	for _, n := range []int{seenKeptMax, seenKeptMax + 1} {
+		var es []topology.Edit
+		for i := range n {
+			es = append(es, put(fmt.Sprint(i), "", "x"))
+		}
+		require.NoError(t, p.Apply(1, append(es, topology.Edit{Cell: cell("0", ""), Whole: true})))
+		require.Equal(t, n <= seenKeptMax, p.current.Load().writer.seen != nil)
+	}
+}
+
 func TestAReplacedGenerationGoesWithItsLastSnapshot(t *testing.T) {
 	fs := vfs.NewCrashableMem()
 	p := open(t, Options{FS: fs})

@@ -27,7 +27,8 @@
 //	T3  A client reaches only what was registered for clients, and no stream.
 //	T4  Bad bytes end the connection they came on, are counted by their kind,
 //	    and touch nobody else. Nothing is allocated for what is only claimed:
-//	    4 KiB before the hello is through, then no more than twice what arrived.
+//	    4 KiB before the hello is through, then no more than twice what
+//	    arrived, and a window of 64 KiB.
 //	T5  Every error says its outcome (C9): NotApplied if the request never left
 //	    this process, Unknown otherwise.
 //	T6  Silence is found out: each side sends a beat after a third of the read

@@ -129,8 +129,6 @@ func known(id [16]byte) change {
 	return func(c *Config) { c.Identity = &ephemeral{name: "test", id: id, known: true} }
 }
 
-func life(n uint64) change { return func(c *Config) { c.Life = n } }
-
 func limits(l Limits) change { return func(c *Config) { c.Limits = l } }
 
 // node makes a node that does not run yet.

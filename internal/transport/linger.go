@@ -73,7 +73,7 @@ func (s *stream) linger(reason error) {
 		}
 	}
 	if s.conn.SetReadDeadline(until) == nil {
-		_ = 0
+		discard(s.conn)
 	}
 }
 

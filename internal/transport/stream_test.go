@@ -184,7 +184,7 @@ func TestLingerTimeoutBoundsHowLongAClosedStreamStays(t *testing.T) {
 		time.Sleep(b.limits.LingerTimeout - 1)
 		synctest.Wait()
 		require.Equal(t, 2, b.Stats().Conns)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		require.Equal(t, 1, b.Stats().Conns)
 		_, err := s.Recv()
