@@ -164,7 +164,7 @@ func (n opening) openEngine() (err error) {
 		return err
 	}
 	n.catalogue = newCatalogue(n.engine)
-	remote{n.Node}.handle()
+	remote(n).handle()
 
 	return nil
 }
@@ -185,7 +185,7 @@ func (n *Node) Close() error {
 		<-ended
 	}
 	n.gate.stop(fmt.Errorf("this node is closed: %w", topology.ErrClosed))
-	n.gate.drain()
+
 	return n.release()
 }
 
