@@ -51,6 +51,7 @@ type engine struct {
 	reign   *reign
 	ballot  *ballot
 
+	leads   atomic.Bool   // a term was started here and not given up
 	failed  chan struct{} // closed when the node can not go on
 	failure atomic.Pointer[error]
 	rewound atomic.Uint64
@@ -234,6 +235,7 @@ func (e *engine) perform(a *ask, effects []effect) {
 		case doAnswer:
 			e.pending.answerReads(e, x.round)
 		case doStepDown:
+			e.leads.Store(false)
 			e.pending.stop(e, topology.ErrNotLeader)
 			e.reign.changed()
 		case doCopy:
@@ -273,5 +275,30 @@ func (e *engine) startTerm(x *effect) {
 		return
 	}
 	e.since = time.Now()
+	e.leads.Store(true)
 	e.reign.changed()
+}
+
+// startingPause is how often a caller that waits for this node's term looks again.
+const startingPause = 5 * time.Millisecond
+
+// starting returns once this node is not about to start a term: as long as it is
+// named leader and has not begun, callers wait for it as they would for a
+// network, while their context lasts.
+func (e *engine) starting(ctx context.Context) error {
+	if e.leads.Load() || e.group.Load().Leader != e.env.Self {
+		return nil
+	}
+	t := time.NewTicker(startingPause)
+	defer t.Stop()
+	for !e.leads.Load() && e.group.Load().Leader == e.env.Self {
+		select {
+		case <-t.C:
+		case <-e.failed:
+			return e.broken()
+		case <-ctx.Done():
+			return fmt.Errorf("%w: this node is named leader and has not started its term yet: %w", topology.ErrUnavailable, ctx.Err())
+		}
+	}
+	return nil
 }

@@ -88,6 +88,9 @@ func (rd *reader) ready(ctx context.Context, o topology.ReadOptions) (topology.R
 // before the call: the leader confirms by a round that it still leads (S7), a
 // follower asks the leader for the place to wait for.
 func (rd *reader) linearizable(ctx context.Context) error {
+	if err := rd.e.starting(ctx); err != nil {
+		return err
+	}
 	lsn, err := rd.index(ctx)
 	if errors.Is(err, topology.ErrNotLeader) {
 		lsn, err = rd.askIndex(ctx)

@@ -55,6 +55,9 @@ func (wr *writer) Write(ctx context.Context, b record.Batch, o topology.WriteOpt
 	if err := ctx.Err(); err != nil {
 		return topology.Receipt{}, wr.e.errorOf("write", &b, topology.NotApplied, fmt.Errorf("%w: %w", topology.ErrTimeout, err))
 	}
+	if err := wr.e.starting(ctx); err != nil {
+		return topology.Receipt{}, wr.e.errorOf("write", &b, topology.NotApplied, err)
+	}
 	w := writes.Get().(*write)
 	w.batch, w.durability, w.bytes, w.err = b, o.Durability, batchBytes(&b), nil
 	w.state.Store(writeQueued)
