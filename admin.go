@@ -94,5 +94,9 @@ func (n inner) tables(ctx context.Context, opts []Option) ([]Table, error) {
 		return nil, notApplied(err)
 	}
 	defer n.gate.leave()
-	return n.catalogue.list(ctx, w.Read())
+	o, err := n.readOptions(ctx, &w)
+	if err != nil {
+		return nil, notApplied(err)
+	}
+	return n.catalogue.list(ctx, o)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
@@ -29,9 +30,11 @@ type catalogue struct {
 	known map[string]definition
 }
 
-// createAttemptsMax bounds how often a definition is tried again because
-// another one was made meanwhile.
-const createAttemptsMax = 32
+const (
+	createAttemptsMax = 16                    // of one definition, while others are made
+	createPauseMin    = time.Millisecond      // after the first of them, doubled from there
+	createPauseMax    = 50 * time.Millisecond // up to here
+)
 
 func newCatalogue(e topology.Engine) *catalogue {
 	return &catalogue{engine: e, known: map[string]definition{}}
@@ -132,6 +135,7 @@ func (c *catalogue) create(ctx context.Context, t Table) (definition, error) {
 	if t.Name == DefaultTable {
 		return defaultDefinition, nil
 	}
+	pause := createPauseMin
 	for range createAttemptsMax {
 		d, err := c.read(ctx, t.Name, topology.ReadDefault)
 		if err == nil {
@@ -143,6 +147,13 @@ func (c *catalogue) create(ctx context.Context, t Table) (definition, error) {
 		d, err = c.tryCreate(ctx, t)
 		if !errors.Is(err, topology.ErrConditionFailed) {
 			return d, err
+		}
+		// Another definition was accepted, and shows once it is committed.
+		select {
+		case <-time.After(pause):
+			pause = min(2*pause, createPauseMax)
+		case <-ctx.Done():
+			return definition{}, notApplied(fmt.Errorf("table %s: %w: %w", t.Name, topology.ErrTimeout, ctx.Err()))
 		}
 	}
 	return definition{}, notApplied(fmt.Errorf("table %s: others defined tables at the same time, %d times: %w",

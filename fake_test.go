@@ -29,9 +29,11 @@ type fake struct {
 	ended   chan struct{} // closed when Run has returned
 	fail    chan error    // ends Run
 
-	follows   atomic.Bool // refuses writes, and says so in its status
-	watches   atomic.Bool // says so in its status alone
-	undecided atomic.Bool // knows no leader yet
+	follows   atomic.Bool      // refuses writes, and says so in its status
+	watches   atomic.Bool      // says so in its status alone
+	undecided atomic.Bool      // knows no leader yet
+	asked     atomic.Int64     // writes, refused ones too
+	before    func(key []byte) // is called before a read
 	refuse    func(b recordBatch) error
 	reads     []topology.ReadOptions
 	writes    []record.Batch
@@ -95,6 +97,7 @@ func (f *fake) apply(lsn record.LSN, r *record.Record) error {
 }
 
 func (f *fake) Write(ctx context.Context, b record.Batch, o topology.WriteOptions) (topology.Receipt, error) {
+	f.asked.Add(1)
 	if err := b.Check(0); err != nil {
 		return topology.Receipt{}, &topology.Error{Node: "a", Err: fmt.Errorf("%w: %w", topology.ErrMalformed, err)}
 	}
@@ -171,6 +174,9 @@ func (f *fake) cells(c record.Cell) ([]topology.CellReading, error) {
 }
 
 func (f *fake) Read(_ context.Context, table record.TableID, key []byte, o topology.ReadOptions) (topology.Reading, error) {
+	if f.before != nil {
+		f.before(key)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reads = append(f.reads, o)

@@ -185,7 +185,7 @@ func (n *Node) Close() error {
 		<-ended
 	}
 	n.gate.stop(fmt.Errorf("this node is closed: %w", topology.ErrClosed))
-
+	n.gate.drain()
 	return n.release()
 }
 

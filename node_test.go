@@ -3,6 +3,7 @@ package triad
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -186,6 +187,42 @@ func TestAFailureOfTheDiskEndsTheNodeWithTheReason(t *testing.T) {
 			_ = n.Close() // tells of the disk again
 		})
 	}
+}
+
+func TestAFailureOfTheStoreIsTheReason(t *testing.T) {
+	n, _, end := launch(t, Config{})
+	<-n.gate.open
+	n.storeFault <- topology.ErrStoreFailed
+	<-n.gate.shut
+	require.ErrorIs(t, end(), topology.ErrStoreFailed)
+}
+
+// closing notes that it was closed.
+type closing struct{ done atomic.Bool }
+
+func (c *closing) Close() error { c.done.Store(true); return nil }
+
+func TestNothingIsClosedUnderACall(t *testing.T) {
+	n, f, end := launch(t, Config{})
+	var last closing
+	n.closes = append(n.closes, &last) // is closed first
+	reading := make(chan struct{})
+	f.before = func([]byte) {
+		close(reading)
+		<-n.gate.shut
+		for range 1000 {
+			runtime.Gosched()
+			if last.done.Load() {
+				t.Error("closed under a call")
+			}
+		}
+	}
+	done := make(chan error, 1)
+	go func() { _, err := n.Get(context.Background(), DefaultTable, key); done <- err }()
+	<-reading
+	require.NoError(t, end())
+	require.ErrorIs(t, <-done, topology.ErrNotFound)
+	require.True(t, last.done.Load())
 }
 
 type injector func(errorfs.Op) error

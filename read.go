@@ -46,7 +46,10 @@ func (n inner) get(ctx context.Context, table string, key []byte, opts []Option)
 	if err != nil {
 		return Reading{}, notApplied(err)
 	}
-	o := w.Read()
+	o, err := n.readOptions(ctx, &w)
+	if err != nil {
+		return Reading{}, notApplied(err)
+	}
 	o.Whole = d.Kind == record.KindRow
 	r, err := n.engine.Read(ctx, d.id, key, o)
 	if err != nil {
@@ -64,6 +67,21 @@ func (n inner) get(ctx context.Context, table string, key []byte, opts []Option)
 		Value: value, Dot: at.Dot, Time: at.Time,
 		Token: r.Token, Served: r.Served, Stale: r.Stale, Guarantee: r.Guarantee,
 	}, nil
+}
+
+// readOptions returns what the engine is told of a read, once this node shows
+// what has to be waited for before.
+func (n inner) readOptions(ctx context.Context, w *call.Wishes) (topology.ReadOptions, error) {
+	o := w.Read()
+	token := w.AwaitFirst()
+	if token.IsZero() {
+		return o, nil
+	}
+	waiter, ok := n.engine.(topology.Waiter)
+	if !ok {
+		return o, fmt.Errorf("%w: After: this topology has no tokens to wait for", topology.ErrUnsupported)
+	}
+	return o, waiter.Wait(ctx, token)
 }
 
 // newest returns the cell that stands for the version of a key: the one without
@@ -122,8 +140,12 @@ func (n inner) scan(ctx context.Context, table string, from, to []byte, opts []O
 	if len(to) != 0 && bytes.Compare(from, to) >= 0 {
 		return nil
 	}
+	o, err := n.readOptions(ctx, &w)
+	if err != nil {
+		return notApplied(err)
+	}
 	g := grouping{definition: d, yield: yield}
-	for c, err := range s.Scan(ctx, d.id, from, to, w.Read()) {
+	for c, err := range s.Scan(ctx, d.id, from, to, o) {
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package triad
 
 import (
+	"context"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -72,6 +73,22 @@ func TestWhatTheEngineRetainsIsKept(t *testing.T) {
 		require.LessOrEqual(t, first, tc.most, "need %d", tc.need)
 		require.Equal(t, record.LSN(100), n.log.Bounds().End)
 	}
+}
+
+// ahead is a store that is further than the log, as after a snapshot that has
+// just replaced both.
+type ahead struct{ topology.Store }
+
+func (ahead) Flush(context.Context) (record.LSN, error) { return 1 << 40, nil }
+
+func TestALogIsNotBegunAnewByATrim(t *testing.T) {
+	n, f := start(t, Config{Limits: Limits{LogSegmentBytes: 32 << 10, RetainEvery: time.Hour}})
+	fill(t, n)
+	var all atomic.Uint64
+	all.Store(1 << 50)
+	n.store, n.engine = ahead{n.store}, retainer{f, &all}
+	require.NoError(t, running{n}.trim(t.Context()))
+	require.Equal(t, record.LSN(100), n.log.Bounds().End)
 }
 
 func TestALogThatTheStoreIsMadeFromIsNotTrimmed(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -109,6 +110,23 @@ func TestTablesDefinedAtOnceGetDifferentNumbers(t *testing.T) {
 	require.Len(t, seen, many/2)
 }
 
+func TestATableDefinedBetweenTwoLooksIsNotDefinedTwice(t *testing.T) {
+	n, f := start(t, Config{})
+	other := definition{id: record.TableFirst, Table: users}
+	var once sync.Once
+	f.before = func(key []byte) {
+		if string(key) != nextTableKey { // the name was looked up, and was not there
+			return
+		}
+		once.Do(func() {
+			system(t, f, "table/users", other.encode())
+			system(t, f, nextTableKey, encodeNext(other.id+1))
+		})
+	}
+	require.NoError(t, n.CreateTable(t.Context(), users))
+	require.Equal(t, other.id, id(t, n, "users"))
+}
+
 func TestADefinitionThatAlwaysLosesTheRaceEnds(t *testing.T) {
 	n, f := start(t, Config{})
 	f.refuse = func(recordBatch) error {
@@ -117,6 +135,18 @@ func TestADefinitionThatAlwaysLosesTheRaceEnds(t *testing.T) {
 	err := n.CreateTable(t.Context(), users)
 	require.ErrorIs(t, err, topology.ErrOverloaded)
 	require.Len(t, f.writes, createAttemptsMax)
+}
+
+func TestADefinitionThatWaitsEndsWithItsContext(t *testing.T) {
+	n, f := start(t, Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	f.refuse = func(recordBatch) error {
+		cancel()
+		return &topology.Error{Outcome: topology.NotApplied, Err: topology.ErrConditionFailed}
+	}
+	err := n.CreateTable(ctx, users)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, topology.NotApplied, topology.OutcomeOf(err))
 }
 
 func TestADefinitionWhoseFateIsUnknownSaysSo(t *testing.T) {
@@ -201,11 +231,12 @@ func TestAFollowerWaitsForTheTablesOfItsConfiguration(t *testing.T) {
 	require.NoError(t, err)
 	f := at.Load()
 	f.follows.Store(true)
+	var looks atomic.Int64
+	f.before = func([]byte) { looks.Add(1) }
 	done := make(chan error, 1)
 	go func() { done <- n.Run(context.Background()) }()
-	_, err = n.Get(t.Context(), DefaultTable, key)
-	require.ErrorIs(t, err, topology.ErrNotFound)
-	require.Empty(t, f.writes)
+	require.Eventually(t, func() bool { return looks.Load() > 1 }, patience, time.Millisecond)
+	require.Zero(t, f.asked.Load(), "a follower defines nothing")
 	f.follows.Store(false) // it is made leader
 	require.Eventually(t, func() bool {
 		_, err := n.catalogue.lookup(t.Context(), "users", true)

@@ -81,13 +81,31 @@ func TestWishesReachTheEngine(t *testing.T) {
 		{[]Option{After(token)}, topology.ReadOptions{Guarantee: topology.ReadSession, After: token}},
 		{[]Option{After(topology.Token{})}, topology.ReadOptions{Guarantee: topology.ReadSession}},
 		{[]Option{MaxStale(time.Second), MaxLag(5)}, topology.ReadOptions{Guarantee: topology.ReadBounded, MaxStale: time.Second, MaxLag: 5}},
-		{[]Option{MaxLag(5), After(token)}, topology.ReadOptions{Guarantee: topology.ReadSession, After: token, MaxLag: 5}},
+		{[]Option{MaxLag(5), After(token)}, topology.ReadOptions{Guarantee: topology.ReadBounded, After: token, MaxLag: 5}},
+		{[]Option{Linearizable(), After(token)}, topology.ReadOptions{Guarantee: topology.ReadLinearizable, After: token}},
 	} {
 		f.reads = nil
 		_, err := n.Get(t.Context(), DefaultTable, key, tc.opts...)
 		require.NoError(t, err)
 		require.Equal(t, []topology.ReadOptions{tc.want}, f.reads)
 	}
+}
+
+func TestATokenIsWaitedForWhateverElseIsAsked(t *testing.T) {
+	n, f := start(t, Config{})
+	r, err := n.Put(t.Context(), DefaultTable, key, value)
+	require.NoError(t, err)
+	r.Token.LSN++ // not there yet
+	for _, o := range []Option{Linearizable(), MaxStale(time.Second), MaxLag(3)} {
+		_, err := n.Get(t.Context(), DefaultTable, key, After(r.Token), o)
+		require.ErrorIs(t, err, topology.ErrTimeout)
+		for _, err := range n.Scan(t.Context(), DefaultTable, nil, nil, o, After(r.Token)) {
+			require.ErrorIs(t, err, topology.ErrTimeout)
+		}
+		_, err = n.Tables(t.Context(), After(r.Token), o)
+		require.ErrorIs(t, err, topology.ErrTimeout)
+	}
+	require.Empty(t, f.reads)
 }
 
 // idempotent is a fake that knows a retry.

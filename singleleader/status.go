@@ -62,3 +62,6 @@ func (e *engine) Retain(flushed record.LSN) record.LSN {
 	keep := flushed + 1
 	return min(keep, e.reign.needs(e.env.Log.Bounds().End, e.o.RetainBytesMax))
 }
+
+// Term returns the newest term this node has knows of.
+func (e *engine) Term() uint64 { return e.group.Load().Term }

@@ -108,8 +108,8 @@ func (t *turn) work(most int) {
 			return
 		}
 		if most == 0 && t.owned {
-			t.mu.Unlock()
-			t.kick <- struct{}{} // room for one, and only who is busy sends
+			t.kick <- struct{}{} // never blocks: room for one, and only who is busy sends
+			t.mu.Unlock()        // only now, so that an owner who leaves sees it
 			return
 		}
 		t.next, t.spare = t.spare, r

@@ -180,3 +180,17 @@ func TestANumberThatCannotBeReadIsAnError(t *testing.T) {
 	_, err := on(t, stable, Options{}).Register(t.Context(), "a")
 	require.Error(t, err)
 }
+
+// The bytes of format 1, which a later version must read.
+func TestTheFormsOnDiskStay(t *testing.T) {
+	stable := newMemory()
+	c := on(t, stable, Options{})
+	_, err := c.Swap(t.Context(), topology.Document{Name: "group", Body: []byte("body")})
+	require.NoError(t, err)
+	_, err = c.Register(t.Context(), "a")
+	require.NoError(t, err)
+	require.Equal(t, map[string][]byte{
+		"control/group":  []byte("\x93\x01\x01\xc4\x04body"),
+		"registration/a": []byte("\x01"),
+	}, stable.values)
+}

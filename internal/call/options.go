@@ -148,20 +148,30 @@ func (w *Wishes) Write() topology.WriteOptions {
 }
 
 // Read returns what an engine is told of a read: every bound that was set, and
-// the strongest guarantee that was named.
+// the guarantee to hold it to. A guarantee is one thing: where a token is wished
+// for together with another, see [Wishes.AwaitFirst].
 func (w *Wishes) Read() topology.ReadOptions {
 	o := topology.ReadOptions{After: w.all.token, MaxStale: w.all.stale, MaxLag: w.all.lag}
 	switch {
 	case w.Has(WishLinearizable):
 		o.Guarantee = topology.ReadLinearizable
-	case w.Has(WishAfter):
-		o.Guarantee = topology.ReadSession
 	case w.Has(WishMaxStale | WishMaxLag):
 		o.Guarantee = topology.ReadBounded
+	case w.Has(WishAfter):
+		o.Guarantee = topology.ReadSession
 	case w.Has(WishAny):
 		o.Guarantee = topology.ReadAny
 	}
 	return o
+}
+
+// AwaitFirst returns the token to wait for before a read whose guarantee is
+// another than the session's; the zero token if there is none.
+func (w *Wishes) AwaitFirst() topology.Token {
+	if w.Has(WishLinearizable | WishMaxStale | WishMaxLag) {
+		return w.all.token
+	}
+	return topology.Token{}
 }
 
 // Condition returns the condition of a write on one cell, false if there is none.

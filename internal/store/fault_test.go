@@ -140,9 +140,9 @@ func TestAFaultAtAnyStepFailsTheStoreAndLosesNothingFlushed(t *testing.T) {
 		from  int
 		step  int
 	}{
-		{"one error", syscall.EIO, false, 1, 7},
-		{"a broken disk", syscall.EIO, true, 2, 13},
-		{"a full disk", syscall.ENOSPC, true, 3, 13},
+		{"one error", syscall.EIO, false, 1, 11},
+		{"a broken disk", syscall.EIO, true, 2, 17},
+		{"a full disk", syscall.ENOSPC, true, 3, 17},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := c.from

@@ -19,7 +19,8 @@ import (
 // Locks: turn, a slot of one, is held over the disk by whoever replaces the
 // pointer or the stage; a stage has a turn of its own, taken after the store's.
 // write is held over a batch, or over the switch of generations, and guards
-// what they change; it is not held over a wait.
+// what they change; nothing is written to the disk under it, but where a batch
+// removes a whole key its cells are read.
 type Pebble struct {
 	o   Options
 	all *generations
@@ -42,9 +43,9 @@ type Pebble struct {
 
 var _ topology.Store = (*Pebble)(nil)
 
-// Apply is [topology.Store.Apply]. It does no I/O, but waits for the disk while
-// writeBuffersMax buffers are full or reads have become too deep. More than
-// 256 MiB at once is ErrTooLarge.
+// Apply is [topology.Store.Apply]. It writes nothing to the disk, but waits for
+// it while writeBuffersMax buffers are full or reads have become too deep. More
+// than 256 MiB at once is ErrTooLarge.
 func (p *Pebble) Apply(lsn record.LSN, edits []topology.Edit) error {
 	if err := checkSize(edits); err != nil {
 		return err

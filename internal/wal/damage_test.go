@@ -365,6 +365,30 @@ func TestAnUnreadableFileIsCorrupt(t *testing.T) {
 	require.ErrorIs(t, err, syscall.EIO)
 }
 
+func TestAFileThatCannotBeOpenedSaysNothingAboutTheLog(t *testing.T) {
+	image := unclean(t, small(nil), 30)
+	broken := true
+	fs := errorfs.Wrap(image, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if broken && op.Kind == errorfs.OpOpen {
+			return syscall.EMFILE
+		}
+		return nil
+	}))
+	_, err := Open(small(fs))
+	require.ErrorIs(t, err, syscall.EMFILE)
+	require.NotErrorIs(t, err, topology.ErrQuarantined)
+	broken = false
+	l := open(t, small(fs))
+	broken = true
+	for _, err := range l.Read(t.Context(), 1) {
+		require.ErrorIs(t, err, syscall.EMFILE)
+		require.NotErrorIs(t, err, topology.ErrQuarantined)
+	}
+	broken = false
+	require.Equal(t, numbers(1, 30), held(t, l))
+	require.NoError(t, l.Close())
+}
+
 func TestErrorsSayWhatAndWhereAndWhatToDo(t *testing.T) {
 	for err, want := range map[error]string{
 		corrupt("x.seg", 12, 3, io.ErrUnexpectedEOF, "no %s", "frame"):              "log file x.seg, offset 12, LSN 3: no frame: unexpected EOF; " + remedyPeers,

@@ -3,6 +3,7 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"os"
 	"syscall"
 
 	"github.com/triad-kv/triad/record"
@@ -92,6 +93,16 @@ func (e *OrderError) Error() string {
 }
 
 func (e *OrderError) Unwrap() error { return topology.ErrMalformed }
+
+// unreadable is the error of a file that could not be read. Where the medium
+// says that its content is lost, that is damage of this range (bad input 66);
+// anything else, as a lack of descriptors, says nothing about the log.
+func unreadable(file string, offset int64, lsn record.LSN, cause error) error {
+	if errors.Is(cause, syscall.EIO) || errors.Is(cause, syscall.EBADMSG) || errors.Is(cause, os.ErrNotExist) {
+		return corrupt(file, offset, lsn, cause, "it cannot be read")
+	}
+	return fmt.Errorf("log file %s, offset %d: %w", file, offset, cause)
+}
 
 // isFull reports whether an error says that there is no space.
 func isFull(err error) bool {

@@ -262,8 +262,8 @@ func (l *Log) SetCluster(id [16]byte) error {
 }
 
 // Close releases the log. If Run still runs, Close ends it, and returns when it
-// has written what was appended. It returns the failure of the log, if it
-// failed and Run has told nobody.
+// has written what was appended. What was appended and never written, because
+// Run never ran, is gone.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	s := &l.st

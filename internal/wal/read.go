@@ -131,7 +131,7 @@ func (r *reader) stale() bool { return r.l.epoch.Load() != r.epoch }
 func (r *reader) file(ctx context.Context, p place, yield func(record.Entry, error) bool) (bool, error) {
 	f, err := r.l.d.open(p.seg.name)
 	if err != nil {
-		return r.damaged(p, p.mark.off, err)
+		return r.failed(unreadable(p.seg.name, p.mark.off, r.next, err))
 	}
 	defer func(f vfs.File) { _ = f.Close() }(f) // it was only read
 	w := p.seg.walk(f, p.mark.off, p.limit)
@@ -140,17 +140,17 @@ func (r *reader) file(ctx context.Context, p place, yield func(record.Entry, err
 	for r.next <= p.last {
 		at := w.pos
 		fr, ok, err := w.next()
-		if err == nil && !ok {
-			err = w.why
-		}
-		if err != nil || r.stale() {
-			return r.damaged(p, at, err)
-		}
-		if fr.kind != kindEntry || fr.LSN < r.next {
+		switch {
+		case err != nil:
+			return r.failed(unreadable(p.seg.name, at, r.next, err))
+		case !ok:
+			return r.failed(corrupt(p.seg.name, at, r.next, w.why, "it does not hold the entry it should"))
+		case r.stale():
+			return true, nil
+		case fr.kind != kindEntry || fr.LSN < r.next:
 			continue
-		}
-		if fr.LSN != r.next {
-			return r.damaged(p, at, fmt.Errorf("it holds LSN %d", fr.LSN))
+		case fr.LSN != r.next:
+			return r.failed(corrupt(p.seg.name, at, r.next, nil, "it holds LSN %d here", fr.LSN))
 		}
 		r.next++
 		if !yield(fr.Entry, nil) {
@@ -163,11 +163,11 @@ func (r *reader) file(ctx context.Context, p place, yield func(record.Entry, err
 	return true, nil
 }
 
-// damaged says what to make of a file that does not hold what it should. If it
+// failed says what to make of a file that does not hold what it should. If it
 // was cut, retired or replaced meanwhile, the pass has to look again.
-func (r *reader) damaged(p place, at int64, cause error) (bool, error) {
+func (r *reader) failed(err error) (bool, error) {
 	if r.stale() {
 		return true, nil
 	}
-	return false, corrupt(p.seg.name, at, r.next, cause, "it does not hold the entry it should")
+	return false, err
 }

@@ -89,15 +89,15 @@ func look(d folder, see func(*segment, frame) bool, done func(*segment)) (*surve
 		return v.s, v.unborn()
 	}
 	b, err := d.read(manifestName, manifestBytesMax)
-	if err == nil {
-		v.s.man, err = parseManifest(manifestName, b)
+	if err != nil {
+		return nil, unreadable(manifestName, 0, 0, err)
+	}
+	var format *FormatError
+	if v.s.man, err = parseManifest(manifestName, b); errors.As(err, &format) {
+		return nil, err
 	}
 	if err != nil {
-		var format *FormatError
-		if errors.As(err, &format) {
-			return nil, err
-		}
-		return nil, corrupt(manifestName, 0, 0, err, "the manifest cannot be read")
+		return nil, corrupt(manifestName, 0, 0, err, "the manifest is damaged")
 	}
 	return v.s, v.segments()
 }
@@ -191,10 +191,6 @@ func (v *surveyor) empty(number uint64) (bool, error) {
 		return false, unreadable(name, headerBytes, 0, err)
 	}
 	return found.whole == 0, nil
-}
-
-func unreadable(file string, offset int64, lsn record.LSN, err error) error {
-	return corrupt(file, offset, lsn, err, "it cannot be read")
 }
 
 // readHeader reads the header of a segment file, which must be as long as the

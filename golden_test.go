@@ -1,0 +1,29 @@
+package triad
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/triad-kv/triad/record"
+)
+
+// The bytes of format 1, which stand in logs and stores: a later version must
+// read them, so a change here is a change of the format.
+func TestTheFormsInTheSystemTableStay(t *testing.T) {
+	require.Equal(t, "\x93\x01\x10\x02", string(definition{Table: users, id: record.TableFirst}.encode()))
+	require.Equal(t, "\x92\x01\xcd\x12\x34", string(encodeNext(0x1234)))
+	require.Equal(t, "table/users", string(tableKey("users")))
+	require.Equal(t, "tables/next", nextTableKey)
+}
+
+func TestTheFormOfARowStays(t *testing.T) {
+	ms, err := definition{Table: users, id: 20}.put([]byte("k"), []byte("\x82\xa1b\x01\xa1a\xa1x"))
+	require.NoError(t, err)
+	require.Equal(t, []record.Mutation{
+		{Table: 20, Key: []byte("k"), Op: record.OpDelete, Kind: record.KindRow},
+		{Table: 20, Key: []byte("k"), Op: record.OpPut, Kind: record.KindRow},
+		{Table: 20, Key: []byte("k"), Field: []byte("a"), Op: record.OpPut, Kind: record.KindRow, Value: []byte("\xa1x")},
+		{Table: 20, Key: []byte("k"), Field: []byte("b"), Op: record.OpPut, Kind: record.KindRow, Value: []byte("\x01")},
+	}, ms)
+}
