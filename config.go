@@ -78,6 +78,7 @@ type Config struct {
 type Limits struct {
 	ValueBytesMax        int           // of one value: 16 MiB, and not more
 	LogSegmentBytes      int64         // of one file of the log: 64 MiB
+	LogFirstSegmentBytes int64         // of a new log's first file, from which the others double: 1 MiB
 	LogUnflushedBytesMax int64         // accepted and not yet durable, until writers wait: 64 MiB
 	LogTailBytes         int64         // of the log's newest part that stays in memory: 8 MiB
 	LogRetainBytes       uint64        // of the log kept behind the store, where the engine states no need: 256 MiB
@@ -217,6 +218,7 @@ func (l *Limits) complete() error {
 	}
 	notNegative("value_bytes_max", int64(l.ValueBytesMax))
 	notNegative("log_segment_bytes", l.LogSegmentBytes)
+	notNegative("log_first_segment_bytes", l.LogFirstSegmentBytes)
 	notNegative("log_unflushed_bytes_max", l.LogUnflushedBytesMax)
 	notNegative("log_tail_bytes", l.LogTailBytes)
 	notNegative("store_cache_bytes", l.StoreCacheBytes)

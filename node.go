@@ -119,7 +119,8 @@ func (n opening) openLog() error {
 	l := n.config.Limits
 	n.log, err = wal.Open(wal.Options{
 		FS: n.config.FS, Dir: dir, Cluster: id, Node: n.config.ID,
-		SegmentBytes: l.LogSegmentBytes, UnflushedBytesMax: l.LogUnflushedBytesMax, TailBytes: l.LogTailBytes, Logger: n.logger,
+		SegmentBytes: l.LogSegmentBytes, FirstSegmentBytes: l.LogFirstSegmentBytes,
+		UnflushedBytesMax: l.LogUnflushedBytesMax, TailBytes: l.LogTailBytes, Logger: n.logger,
 	})
 	if err != nil {
 		return err

@@ -44,6 +44,7 @@ type testNode struct {
 	id     topology.NodeID
 	fs     vfs.FS
 	dir    string
+	wrap   func(topology.GroupLog) topology.GroupLog // nil: as it is
 	home   *home.Home
 	log    *wal.Log
 	store  topology.Store
@@ -146,8 +147,12 @@ func (n *testNode) run(p *store.Pebble, list *members.List, logger *slog.Logger)
 	require.NoError(t, err)
 	ctl, err := static.New(static.Options{Leader: c.first})(topology.ControlEnv{Self: n.id, Stable: n.home, Transport: tr, Membership: list, Logger: logger})
 	require.NoError(t, err)
+	log := topology.GroupLog(n.log)
+	if n.wrap != nil {
+		log = n.wrap(log)
+	}
 	eng, err := New(c.opts)(topology.Env{
-		Self: n.id, Life: n.home.Life(), Log: n.log, Store: n.store, Stable: n.home, Sidelog: n.side,
+		Self: n.id, Life: n.home.Life(), Log: log, Store: n.store, Stable: n.home, Sidelog: n.side,
 		Transport: tr, Membership: list, Control: ctl, Clock: version.NewClock(nil, 0), Logger: logger,
 	})
 	require.NoError(t, err)

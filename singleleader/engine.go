@@ -242,7 +242,7 @@ func (e *engine) perform(a *ask, effects []effect) {
 			if err := e.env.Log.Copy(a.append.Entries[x.n:]...); err != nil {
 				a.answer.err = err
 				e.core.notCopied(e.env.Log.Bounds().End, e.env.Log.History().Last())
-				if !e.fullDisk(err) {
+				if !e.passing(err) {
 					e.fail(err)
 				}
 			}
@@ -271,7 +271,10 @@ func (e *engine) startTerm(x *effect) {
 		Mutations: []record.Mutation{{Table: record.TableSystem, Op: record.OpMark, Key: []byte(record.MarkTerm), Value: []byte(e.env.Self)}},
 	}
 	if _, err := e.env.Log.Append(x.term, rec); err != nil {
-		e.fail(err)
+		e.core.notStarted(e.env.Log.Bounds().End, e.env.Log.History().Last())
+		if !e.passing(err) {
+			e.fail(err)
+		}
 		return
 	}
 	e.since = time.Now()

@@ -26,8 +26,9 @@ func (e *engine) notLeader(op string, o topology.Outcome) *topology.Error {
 	return t
 }
 
-// fullDisk reports whether err says no more than that there is no room in the
-// log now: nothing was appended, and it may be tried again (C67).
-func (e *engine) fullDisk(err error) bool {
-	return errors.Is(err, topology.ErrDiskFull) && !errors.Is(err, topology.ErrFailed)
+// passing reports whether err says no more than that the log takes nothing now:
+// there is no room (C67), or it does not know its cluster yet. Nothing was
+// appended, and it may be tried again.
+func (e *engine) passing(err error) bool {
+	return (errors.Is(err, topology.ErrDiskFull) || errors.Is(err, topology.ErrUnavailable)) && !errors.Is(err, topology.ErrFailed)
 }

@@ -27,6 +27,13 @@ func (c *core) startLeading(ev event) {
 	c.do(effect{kind: doStart, term: ev.term, lsn: c.end})
 }
 
+// notStarted: the log did not take the start of the term. Nobody has seen it, so
+// the term is left to its number and the next one tried.
+func (c *core) notStarted(end record.LSN, term uint64) {
+	c.role, c.lead = idle, leading{}
+	c.end, c.lastTerm = end, term
+}
+
 // open reports whether the leader takes writes: its term's start is durable here.
 func (c *core) open() bool { return c.role == leader && c.flushed >= c.lead.start }
 

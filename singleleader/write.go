@@ -191,7 +191,7 @@ func (wr *writer) append() {
 		err = fmt.Errorf("the log ends at %d, expected %d: somebody else writes it", end, at+record.LSN(len(p.group)))
 	}
 	if err != nil {
-		if !wr.e.fullDisk(err) {
+		if !wr.e.passing(err) {
 			wr.e.fail(err)
 			err = wr.e.broken()
 		}

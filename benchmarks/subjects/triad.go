@@ -23,6 +23,9 @@ const (
 	nodesHere = 3
 )
 
+// segmentBytes is the length of the logs' segments: one lasts for a cell.
+const segmentBytes = 128 << 20
+
 // upTimeout is how long three new nodes may take to answer their first write.
 const upTimeout = 30 * time.Second
 
@@ -57,6 +60,9 @@ func (Triad) Run(ctx context.Context, dir string, spawn compare.Spawn, ready fun
 		if err := answers(first, node); err != nil {
 			return err
 		}
+		if err := preallocated(first, dir); err != nil {
+			return err
+		}
 		ready(func() (compare.Put, error) {
 			return func(key, value []byte) error {
 				_, err := node.Put(ctx, triad.DefaultTable, key, value)
@@ -88,6 +94,7 @@ func open(id, dir string, addrs []string) (*triad.Node, error) {
 	c := triad.Config{
 		ID: topology.NodeID(id), Cluster: "bench", Dir: dir, Leader: leaderID,
 		Topology: singleleader.New(singleleader.Options{Sync: quorum.Any(1)}),
+		Limits:   triad.Limits{LogSegmentBytes: segmentBytes, LogFirstSegmentBytes: segmentBytes},
 	}
 	for i, addr := range addrs {
 		c.Members = append(c.Members, triad.Member{ID: topology.NodeID(nodeID(i)), Addr: addr})
@@ -107,6 +114,25 @@ func answers(ctx context.Context, node *triad.Node) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("three nodes did not come up: %w", err)
+		case <-poll.C:
+		}
+	}
+}
+
+// preallocated returns once every node has a zeroed segment in reserve, as a log
+// has that has run for a while and uses its segments again; the yardstick zeroes
+// its files before it begins, too.
+func preallocated(ctx context.Context, dir string) error {
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		spares, err := filepath.Glob(filepath.Join(dir, "*", "log", "*.spare"))
+		if err != nil || len(spares) >= nodesHere {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d logs have a segment in reserve: %w", len(spares), nodesHere, ctx.Err())
 		case <-poll.C:
 		}
 	}

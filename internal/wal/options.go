@@ -26,6 +26,11 @@ type Options struct {
 	// segments of a new log are shorter (1 MiB, doubling), so that a small node
 	// starts fast and stays small; one that must hold a longer record is longer.
 	SegmentBytes int64
+	// FirstSegmentBytes is the length of the first segment of a new log, from
+	// which the later ones double; default 1 MiB. One as long as SegmentBytes
+	// makes a new log ready for a heavy load at once, for the price of zeroing
+	// two whole segments when it begins.
+	FirstSegmentBytes int64
 	// UnflushedBytesMax is how much may be appended and not yet durable before
 	// Append and Copy block; default 64 MiB.
 	UnflushedBytesMax int64
@@ -81,6 +86,7 @@ func (o Options) withDefaults() (Options, error) {
 		}
 	}
 	set(&o.SegmentBytes, segmentBytesDefault)
+	set(&o.FirstSegmentBytes, segmentBytesFirst)
 	set(&o.UnflushedBytesMax, unflushedBytesDefault)
 	set(&o.TailBytes, tailBytesDefault)
 	switch {
@@ -90,7 +96,7 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("wal: node id %q: [a-z][a-z0-9-]{0,62} expected", o.Node)
 	case o.SegmentBytes < segmentBytesMin || o.SegmentBytes > segmentBytesMax:
 		return o, fmt.Errorf("wal: segments of %d bytes: %d to %d expected", o.SegmentBytes, segmentBytesMin, segmentBytesMax)
-	case o.UnflushedBytesMax < 0 || o.TailBytes < 0:
+	case o.FirstSegmentBytes < 0 || o.UnflushedBytesMax < 0 || o.TailBytes < 0:
 		return o, fmt.Errorf("wal: negative limit")
 	}
 	return o, nil
@@ -98,7 +104,7 @@ func (o Options) withDefaults() (Options, error) {
 
 // planned is the length of the segment with that number.
 func (o Options) planned(number uint64) int64 {
-	n := int64(segmentBytesFirst)
+	n := min(o.FirstSegmentBytes, o.SegmentBytes)
 	for i := uint64(1); i < number && n < o.SegmentBytes; i++ {
 		n *= 2
 	}
