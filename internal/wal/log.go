@@ -276,6 +276,10 @@ func (l *Log) Close() error {
 	case was == opened: // Run, if it is called now, refuses
 		s.phase = stopping
 		close(l.done)
+	case was == running:
+		s.phase = stopping
+		s.waits.space.all(nil)
+		fallthrough
 	case s.cancel != nil:
 		s.cancel()
 	}

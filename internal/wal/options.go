@@ -53,7 +53,7 @@ const (
 	groupBytesMax   = 8 << 20   // of one write and sync
 	gatherRecords   = 64        // of the next group: it is not held back for more
 	gatherTurns     = 16        // left to others before a group is written
-	gatherQuiet     = 1         // of them without an append in a row: nobody is coming
+	gatherQuiet     = 2         // of them in a row without an append: nobody is coming
 	chunkBytesFirst = 16 << 10  // of the tail in memory, doubling up to
 	chunkBytesMax   = 256 << 10 //
 	readBytesFirst  = 64 << 10  // of a reader's first buffer; later ones have

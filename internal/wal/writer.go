@@ -38,8 +38,13 @@ func (l *Log) Run(ctx context.Context) error {
 	var maker sync.WaitGroup
 	maker.Go(func() { l.spares.run(making) })
 	w := writer{Log: l, clock: time.NewTimer(promiseIdle)}
+	refused := make(chan struct{})
+	unhook := context.AfterFunc(ctx, func() { w.stop(); close(refused) }) // at once, even while a sync hangs
 	err = w.loop(ctx)
 	w.clock.Stop()
+	if !unhook() {
+		<-refused
+	}
 	stop()
 	maker.Wait()
 	l.finish(err)
@@ -100,7 +105,7 @@ func (w *writer) loop(ctx context.Context) error {
 	}
 }
 
-// stop takes no more appends.
+// stop takes no more appends. It may be called from any goroutine, while Run runs.
 func (w *writer) stop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
