@@ -158,8 +158,13 @@ func (r *reign) acked(s *ship, a stream.Ack) {
 	r.e.turn.post(event{kind: evAck, node: s.to, life: life, ack: a})
 }
 
+// retryPausesMax is how many times RetryEvery the pause between two attempts to
+// reach a member grows to, while it is away.
+const retryPausesMax = 5
+
 // run connects and ships until ctx ends.
 func (s *ship) run(ctx context.Context, e *engine) {
+	pause := e.o.RetryEvery
 	for {
 		st, err := e.env.Transport.Open(ctx, s.to, protocolLog)
 		if err == nil {
@@ -167,6 +172,7 @@ func (s *ship) run(ctx context.Context, e *engine) {
 			s.life = st.Peer().Life
 			s.mu.Unlock()
 			s.note(true, nil)
+			pause = e.o.RetryEvery
 			err = s.sender.Run(ctx, st)
 		}
 		if ctx.Err() != nil {
@@ -175,9 +181,10 @@ func (s *ship) run(ctx context.Context, e *engine) {
 		if s.note(false, err) {
 			e.log.Warn("replication stopped", "to", s.to, "reason", err)
 		}
-		t := time.NewTimer(e.o.RetryEvery)
+		t := time.NewTimer(pause)
 		select {
 		case <-t.C:
+			pause = min(2*pause, retryPausesMax*e.o.RetryEvery)
 		case <-ctx.Done():
 			t.Stop()
 			return

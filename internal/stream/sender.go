@@ -22,7 +22,7 @@ type Limits struct {
 	WindowBytesMax   int           // sent and not yet written at the other end; default 16 MiB
 	ChunkBytesMax    int           // of cells in one message of a snapshot; default 512 KiB
 	SnapshotBytesMax int           // a second, of one snapshot; 0 is no limit
-	HeartbeatEvery   time.Duration // with nothing to send; default 150 ms
+	HeartbeatEvery   time.Duration // with nothing to send; default 250 ms
 	CommitDelay      time.Duration // how long a commit LSN waits for entries to ride with; default 500 µs
 	SnapshotHold     time.Duration // how long a snapshot waits for a receiver to come back; default 1 min
 }
@@ -41,7 +41,7 @@ func (l Limits) withDefaults() Limits {
 			*p = d
 		}
 	}
-	setTime(&l.HeartbeatEvery, 150*time.Millisecond)
+	setTime(&l.HeartbeatEvery, 250*time.Millisecond)
 	setTime(&l.CommitDelay, 500*time.Microsecond)
 	setTime(&l.SnapshotHold, time.Minute)
 	return l

@@ -17,7 +17,7 @@ import (
 )
 
 func TestAppendBlocksAtTheLimitOfWhatIsUnflushed(t *testing.T) {
-	blocked := func(t *testing.T, then func(t *testing.T, l *Log, g *gate, cancel func()) error) {
+	blocked := func(t *testing.T, then func(t *testing.T, l *Log, g *gate, cancel func(), got chan error) error) {
 		synctest.Test(t, func(t *testing.T) {
 			fs := newTraceFS(vfs.NewCrashableMem())
 			o := small(fs)
@@ -42,7 +42,7 @@ func TestAppendBlocksAtTheLimitOfWhatIsUnflushed(t *testing.T) {
 			}()
 			synctest.Wait()
 			require.Empty(t, got)
-			want := then(t, l, g, cancel)
+			want := then(t, l, g, cancel, got)
 			first, second := <-got, <-got
 			if want == nil {
 				// One of the two came first, and took the other's LSN if that was the copy's.
@@ -57,29 +57,31 @@ func TestAppendBlocksAtTheLimitOfWhatIsUnflushed(t *testing.T) {
 		})
 	}
 	t.Run("until a flush", func(t *testing.T) {
-		blocked(t, func(_ *testing.T, _ *Log, g *gate, _ func()) error { g.open(); return nil })
+		blocked(t, func(_ *testing.T, _ *Log, g *gate, _ func(), _ chan error) error { g.open(); return nil })
 	})
 	t.Run("until a failure", func(t *testing.T) {
-		blocked(t, func(_ *testing.T, l *Log, g *gate, _ func()) error {
+		blocked(t, func(_ *testing.T, l *Log, g *gate, _ func(), _ chan error) error {
 			_ = l.fail("testing", context.DeadlineExceeded)
 			g.open()
 			return topology.ErrFailed
 		})
 	})
 	t.Run("until Close", func(t *testing.T) {
-		blocked(t, func(t *testing.T, l *Log, g *gate, _ func()) error {
+		blocked(t, func(t *testing.T, l *Log, g *gate, _ func(), got chan error) error {
 			closed := make(chan error, 1)
 			go func() { closed <- l.Close() }()
 			synctest.Wait()
+			require.Len(t, got, 2, "though the sync hangs")
 			g.open()
 			require.NoError(t, <-closed)
 			return topology.ErrClosed
 		})
 	})
 	t.Run("until Run ends", func(t *testing.T) {
-		blocked(t, func(_ *testing.T, _ *Log, g *gate, cancel func()) error {
+		blocked(t, func(t *testing.T, _ *Log, g *gate, cancel func(), got chan error) error {
 			cancel()
 			synctest.Wait()
+			require.Len(t, got, 2, "though the sync hangs")
 			g.open()
 			return topology.ErrClosed
 		})

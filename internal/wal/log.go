@@ -272,15 +272,12 @@ func (l *Log) Close() error {
 		l.mu.Unlock()
 		return nil
 	}
-	switch {
-	case was == opened: // Run, if it is called now, refuses
-		s.phase = stopping
+	s.phase = max(was, stopping) // Run, if it is called now, refuses
+	s.waits.space.all(nil)
+	if was == opened {
 		close(l.done)
-	case was == running:
-		s.phase = stopping
-		s.waits.space.all(nil)
-		fallthrough
-	case s.cancel != nil:
+	}
+	if s.cancel != nil {
 		s.cancel()
 	}
 	l.mu.Unlock()
