@@ -86,8 +86,8 @@ func TestALogIsNotBegunAnewByATrim(t *testing.T) {
 	fill(t, n)
 	var all atomic.Uint64
 	all.Store(1 << 50)
-	n.store, n.engine = ahead{n.store}, retainer{f, &all}
-	require.NoError(t, running{n}.trim(t.Context()))
+	trimmed := &Node{config: n.config, log: n.log, store: ahead{n.store}, engine: retainer{f, &all}}
+	require.NoError(t, running{trimmed}.trim(t.Context()))
 	require.Equal(t, record.LSN(100), n.log.Bounds().End)
 }
 
