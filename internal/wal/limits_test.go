@@ -281,6 +281,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"a bad node":        func(o *Options) { o.Node = "No" },
 		"short segments":    func(o *Options) { o.SegmentBytes = segmentBytesMin - 1 },
 		"long segments":     func(o *Options) { o.SegmentBytes = segmentBytesMax + 1 },
+		"a short first":     func(o *Options) { o.FirstSegmentBytes = segmentBytesMin - 1 },
 		"negative limit":    func(o *Options) { o.UnflushedBytesMax = -1 },
 		"negative tail":     func(o *Options) { o.TailBytes = -1 },
 		"negative segments": func(o *Options) { o.SegmentBytes = -1 },
@@ -303,4 +304,7 @@ func TestTheFirstSegmentsAreShort(t *testing.T) {
 	require.Equal(t, int64(64<<20), o.planned(1<<40))
 	o.SegmentBytes = 10 << 10
 	require.Equal(t, int64(10<<10), o.planned(1))
+	o.SegmentBytes, o.FirstSegmentBytes = 64<<20, 32<<20
+	require.Equal(t, int64(32<<20), o.planned(1))
+	require.Equal(t, int64(64<<20), o.planned(2))
 }

@@ -96,7 +96,9 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("wal: node id %q: [a-z][a-z0-9-]{0,62} expected", o.Node)
 	case o.SegmentBytes < segmentBytesMin || o.SegmentBytes > segmentBytesMax:
 		return o, fmt.Errorf("wal: segments of %d bytes: %d to %d expected", o.SegmentBytes, segmentBytesMin, segmentBytesMax)
-	case o.FirstSegmentBytes < 0 || o.UnflushedBytesMax < 0 || o.TailBytes < 0:
+	case o.FirstSegmentBytes < segmentBytesMin:
+		return o, fmt.Errorf("wal: a first segment of %d bytes: at least %d expected", o.FirstSegmentBytes, segmentBytesMin)
+	case o.UnflushedBytesMax < 0 || o.TailBytes < 0:
 		return o, fmt.Errorf("wal: negative limit")
 	}
 	return o, nil
