@@ -1,0 +1,56 @@
+package topology
+
+import (
+	"context"
+
+	"github.com/triad-kv/triad/record"
+)
+
+// Updater is the optional ability to decide a write from what it finds: a
+// read-modify-write, evaluated in the order of the log (rule S16). The record
+// carries the result, not the command, so whoever applies it decides nothing.
+type Updater interface {
+	// Update decides us in their order, each over everything accepted before
+	// it, its predecessors in us included, and returns once every one is
+	// answered in its own Receipt and Err; each that changes something is one
+	// record, atomic on its own. All of us are accepted as one group, with
+	// nothing of others between them.
+	//
+	// An update that changes nothing is answered, too, only once all it has
+	// seen is as durable as o asks for and this node is known to have led
+	// then: no answer shows what may yet be taken back.
+	//
+	// Only the leader decides; elsewhere every one fails with ErrNotLeader.
+	Update(ctx context.Context, us []Update, o WriteOptions)
+}
+
+// Update is one decision, and its answer.
+type Update struct {
+	// Reads are what Decide sees.
+	Reads []CellRange
+	// Decide returns the mutations to accept, none to change nothing, or the
+	// reason not to, which becomes Err (NotApplied) as it is. It runs once for
+	// each attempt to accept it, on a goroutine of the engine while others
+	// wait: it must be quick and pure, and keep nothing of the sight.
+	Decide  func(Sight) ([]record.Mutation, error)
+	Request record.RequestID
+
+	// Receipt and Err are the answer. Of an update that changed nothing the
+	// receipt holds the token of what it saw, and the zero dot.
+	Receipt Receipt
+	Err     error
+}
+
+// CellRange is one cell of a key, or all of them.
+type CellRange struct {
+	record.Cell
+	Whole bool // all cells of the key; Field is then empty
+}
+
+// Sight is what an update sees. It is valid during Decide only.
+type Sight interface {
+	// Cells returns what Reads[i] holds, in the order of fields: nothing, one
+	// cell, or, of a whole key, as many as there are. Values are not to be changed.
+	// What is due to expire by the leader's clock does not show.
+	Cells(i int) []CellReading
+}
