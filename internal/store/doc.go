@@ -36,7 +36,13 @@
 // Pebble's own log is off. With it on, an I/O error can end the process in a
 // way that nobody can stop, and a damaged tail of it is cut off in silence.
 //
-// What it takes: CacheBytes and three write buffers of MemTableBytes, three more
+// What is applied stands in a front first, a hash index in memory, and goes to
+// Pebble in large sorted batches (front, layers): Pebble's own buffer costs more
+// per cell than the log, the wire and the merge together.
+//
+// What it takes under load: CacheBytes and three write buffers of MemTableBytes,
+// two fronts of five eighths of one and a batch as long, three more buffers
 // while a stage is open, and what open scans pin of buffers that are replaced
-// meanwhile. An idle store has no timer and does nothing.
+// meanwhile. With little written it takes what was written. An idle store has
+// no timer and does nothing.
 package store

@@ -178,7 +178,11 @@ func TestAReadErrorFailsTheStore(t *testing.T) {
 			return err
 		},
 		"removal of a whole key": func(p *Pebble) error {
-			return p.Apply(1000, []topology.Edit{{Cell: cell("k1", ""), Whole: true}})
+			if err := p.Apply(1000, []topology.Edit{{Cell: cell("k1", ""), Whole: true}}); err != nil {
+				return err
+			}
+			_, err := p.Flush(t.Context())
+			return err
 		},
 		"Scan": func(p *Pebble) error {
 			snap, err := p.Snapshot()

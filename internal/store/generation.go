@@ -31,7 +31,8 @@ type generation struct {
 	dir    string
 	db     *pebble.DB
 	fence  *fence
-	writer writer // of the one goroutine that writes
+	layers *layers
+	writer writer // of the one goroutine that writes: a stage's, or who holds the pen
 	refs   atomic.Int64
 
 	bufferBytes int64        // of one write buffer
@@ -61,6 +62,7 @@ func openGeneration(o Options, cache *pebble.Cache, number uint64, create bool, 
 		number:      number,
 		dir:         o.FS.PathJoin(o.Dir, generationName(number)),
 		bufferBytes: o.MemTableBytes,
+		layers:      newLayers(o.MemTableBytes),
 		done:        make(chan struct{}),
 	}
 	if _, err := o.FS.Stat(g.dir); err != nil && !(create && isNotExist(err)) {
@@ -175,16 +177,6 @@ func (g *generation) room(stop <-chan struct{}) error {
 			return topology.ErrClosed
 		}
 	}
-}
-
-// write applies edits and then meta values, all or nothing.
-func (g *generation) write(edits []topology.Edit, meta ...metaValue) error {
-	n, err := g.writer.write(edits, meta)
-	if err != nil {
-		g.fence.fail(err)
-	}
-	g.unmeasured.Add(int64(n))
-	return g.fence.err()
 }
 
 // get reads a physical key from r, nil if it is not there; the caller owns the result.

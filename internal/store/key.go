@@ -46,11 +46,6 @@ var (
 	metaMark    = []byte("mmark")    // how far it has come
 )
 
-// cellBytes is the length of c's physical key.
-func cellBytes(c record.Cell) int {
-	return cellHeaderBytes + len(c.Key) + bytes.Count(c.Key, []byte{escape}) + 2 + len(c.Field)
-}
-
 // appendCell appends the physical key of c to dst.
 func appendCell(dst []byte, c record.Cell) []byte {
 	dst = append(dst, prefixCell)
@@ -69,9 +64,10 @@ func appendCell(dst []byte, c record.Cell) []byte {
 	return append(dst, c.Field...)
 }
 
-// appendPast appends the lowest physical key above every cell of c's key.
-func appendPast(dst []byte, c record.Cell) []byte {
-	dst = appendCell(dst, record.Cell{Table: c.Table, Key: c.Key})
+// appendPast appends the lowest physical key above every cell of a key, of
+// which it is given the physical key without a field.
+func appendPast(dst, key []byte) []byte {
+	dst = append(dst, key...)
 	dst[len(dst)-1] = escapePast
 	return dst
 }

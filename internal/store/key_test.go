@@ -40,7 +40,7 @@ func TestPhysicalKeysAreTheGoldenOnes(t *testing.T) {
 		{Table: 16, Key: []byte("\x00\x00"), Field: []byte("\xff")},
 		{Table: 1<<32 - 1, Key: []byte("\xff\x00")},
 	} {
-		fmt.Fprintf(&b, "%d %q %q\n  %x\n  %x past\n", c.Table, c.Key, c.Field, appendCell(nil, c), appendPast(nil, c))
+		fmt.Fprintf(&b, "%d %q %q\n  %x\n  %x past\n", c.Table, c.Key, c.Field, appendCell(nil, c), pastOf(c))
 	}
 	for _, m := range []metaValue{formatValue(), appliedValue(4711), {metaStage, []byte("id")}, {metaMark, nil}} {
 		fmt.Fprintf(&b, "%s\n  %x\n", m.key, m.value)
@@ -50,6 +50,10 @@ func TestPhysicalKeysAreTheGoldenOnes(t *testing.T) {
 
 func TestThePointerIsTheGoldenOne(t *testing.T) {
 	golden(t, "pointer.txt", string(pointer{generation: 2, flushed: 4711}.encode()))
+}
+
+func pastOf(c record.Cell) []byte {
+	return appendPast(nil, appendCell(nil, record.Cell{Table: c.Table, Key: c.Key}))
 }
 
 func anyCell() *rapid.Generator[record.Cell] {
@@ -74,7 +78,6 @@ func TestAPhysicalKeyGivesItsCellBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := anyCell().Draw(t, "cell")
 		b := appendCell(nil, c)
-		require.Len(t, b, cellBytes(c))
 		got, _, err := parseCell(b, nil)
 		require.NoError(t, err)
 		require.Zero(t, compareCells(c, got), "%v %v", c, got)
@@ -88,7 +91,7 @@ func TestTheCellsOfAKeyAndNoOthersAreBetweenItsBounds(t *testing.T) {
 			c.Table, c.Key = k.Table, k.Key
 		}
 		b := appendCell(nil, c)
-		from, to := appendCell(nil, record.Cell{Table: k.Table, Key: k.Key}), appendPast(nil, k)
+		from, to := appendCell(nil, record.Cell{Table: k.Table, Key: k.Key}), pastOf(k)
 		between := bytes.Compare(from, b) <= 0 && bytes.Compare(b, to) < 0
 		require.Equal(t, c.Table == k.Table && bytes.Equal(c.Key, k.Key), between)
 	})

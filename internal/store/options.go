@@ -22,8 +22,9 @@ type Options struct {
 	// CacheBytes + 3 × MemTableBytes. Default 32 MiB.
 	CacheBytes int64
 	// MemTableBytes is the size of one write buffer, of which up to three are in
-	// memory under load, and one that starts with 256 KiB otherwise. Default
-	// 16 MiB, at least 256 KiB.
+	// memory under load, besides two fronts of five eighths of it; otherwise one
+	// that starts with 256 KiB. The larger it is, the fewer tables are written.
+	// Default 64 MiB, at least 256 KiB.
 	MemTableBytes int64
 
 	Logger *slog.Logger // nil: silent
@@ -37,7 +38,7 @@ type Options struct {
 
 const (
 	cacheBytesDefault    = 32 << 20
-	memTableBytesDefault = 16 << 20
+	memTableBytesDefault = 64 << 20
 	memTableBytesMin     = 256 << 10
 	memTableBytesMax     = 1 << 30
 

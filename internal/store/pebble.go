@@ -16,11 +16,15 @@ import (
 // Pebble is a [topology.Store] on cockroachdb/pebble. Every method is safe for
 // concurrent use.
 //
+// What is applied stands in a front first, which goes to Pebble when it is full,
+// when a snapshot is taken, and before a flush (front, layers).
+//
 // Locks: turn, a slot of one, is held over the disk by whoever replaces the
 // pointer or the stage; a stage has a turn of its own, taken after the store's.
-// write is held over a batch, or over the switch of generations, and guards
-// what they change; nothing is written to the disk under it, but where a batch
-// removes a whole key its cells are read.
+// write is held over an Apply, or over the switch of generations, and guards
+// what they change; nothing is done with the disk under it. A generation's pen
+// is held over a batch that brings a front to Pebble; nothing is written to the
+// disk under it, but where the batch removes a whole key its cells are read.
 type Pebble struct {
 	o   Options
 	all *generations
@@ -44,8 +48,8 @@ type Pebble struct {
 var _ topology.Store = (*Pebble)(nil)
 
 // Apply is [topology.Store.Apply]. It writes nothing to the disk, but waits for
-// it while writeBuffersMax buffers are full or reads have become too deep. More
-// than 256 MiB at once is ErrTooLarge.
+// it while a front is full behind another, and so while writeBuffersMax buffers
+// are or reads have become too deep. More than 256 MiB at once is ErrTooLarge.
 func (p *Pebble) Apply(lsn record.LSN, edits []topology.Edit) error {
 	if err := checkSize(edits); err != nil {
 		return err
@@ -63,7 +67,7 @@ func (p *Pebble) Apply(lsn record.LSN, edits []topology.Edit) error {
 	if now := p.Applied(); lsn < now {
 		return fmt.Errorf("apply at %d: the store is at %d and does not go back", lsn, now)
 	}
-	if err := g.write(edits, appliedValue(lsn)); err != nil {
+	if err := g.put(lsn, edits, p.closed, func() { p.all.release(g) }); err != nil {
 		return p.generationFailed(g, err)
 	}
 	p.batches++
@@ -73,7 +77,7 @@ func (p *Pebble) Apply(lsn record.LSN, edits []topology.Edit) error {
 
 // room waits until the current generation takes another batch.
 func (p *Pebble) room() error {
-	if g := p.current.Load(); g.unmeasured.Load() < g.bufferBytes/4 {
+	if !p.current.Load().layers.full() {
 		return nil
 	}
 	g, err := p.acquire()
@@ -81,7 +85,7 @@ func (p *Pebble) room() error {
 		return err
 	}
 	defer p.all.release(g)
-	err = g.room(p.closed)
+	err = g.layers.room(p.closed, g.fence)
 	if err != nil && !errors.Is(err, topology.ErrClosed) {
 		return p.generationFailed(g, err)
 	}
@@ -100,14 +104,18 @@ func (p *Pebble) Get(c record.Cell) ([]byte, error) {
 		return nil, err
 	}
 	defer p.all.release(g)
-	return p.getCell(g, g.db, c)
-}
-
-func (p *Pebble) getCell(g *generation, r pebble.Reader, c record.Cell) ([]byte, error) {
 	key := keys.Get().(*[]byte)
 	defer keys.Put(key)
 	*key = appendCell((*key)[:0], c)
-	v, err := g.get(r, *key)
+	if v, known := g.layers.get(*key, len(*key)-len(c.Field)); known {
+		return v, g.fence.err()
+	}
+	return p.stored(g, g.db, *key)
+}
+
+// stored reads a physical key from Pebble.
+func (p *Pebble) stored(g *generation, r pebble.Reader, key []byte) ([]byte, error) {
+	v, err := g.get(r, key)
 	if err != nil {
 		return nil, p.generationFailed(g, err)
 	}
@@ -139,6 +147,9 @@ func (p *Pebble) flush(ctx context.Context) (record.LSN, error) {
 	p.write.Unlock()
 	if batches == p.written {
 		return lsn, nil
+	}
+	if err := g.settle(); err != nil {
+		return 0, p.generationFailed(g, err)
 	}
 	if err := g.flush(ctx); err != nil {
 		if g.fence.err() == nil {
@@ -186,10 +197,17 @@ func (p *Pebble) Snapshot() (topology.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &snapshot{p: p, g: g, view: g.db.NewSnapshot()}
 	p.snapshots.Add(1)
+	s := &snapshot{p: p, g: g}
+	if s.view, err = g.snapshot(); err != nil {
+		p.snapshots.Add(-1)
+		p.all.release(g)
+		return nil, p.generationFailed(g, err)
+	}
 	if s.applied, err = g.applied(s.view); err != nil {
-		return nil, errors.Join(p.generationFailed(g, err), s.Close())
+		err = p.generationFailed(g, err)
+		_ = s.Close() // what it meets follows from that
+		return nil, err
 	}
 	return s, nil
 }

@@ -17,12 +17,15 @@ import (
 
 var quietLogger = slog.New(slog.DiscardHandler)
 
-// operations is what a batch of edits becomes.
+// operations is what edits, applied to what is in Pebble, become there.
 func operations(t *testing.T, p *Pebble, edits ...topology.Edit) uint32 {
 	t.Helper()
 	w := &p.current.Load().writer
-	require.NoError(t, w.build(edits))
+	f := newFront()
+	f.apply(2, edits)
 	defer w.batch.Reset()
+	require.NoError(t, f.each(func(e entry) error { return w.place(w.batch, e) }))
+	require.NoError(t, w.endWhole())
 	return w.batch.Count()
 }
 
@@ -33,7 +36,11 @@ func TestAnEditCostsNoMoreOperationsThanItMust(t *testing.T) {
 		many = append(many, put("exactly", fmt.Sprint(i), "x"), put("more", fmt.Sprint(i), "x"))
 	}
 	many = append(many, put("more", "one", "x"), put("one", "", "x"), put("two", "a", "x"), put("two", "b", "x"))
+	for i := range 10 * wholePointsMax {
+		many = append(many, put("many", fmt.Sprint(i), "x"))
+	}
 	require.NoError(t, p.Apply(1, many))
+	require.NoError(t, p.current.Load().settle())
 	wholeOf := func(key string) topology.Edit { return topology.Edit{Cell: cell(key, ""), Whole: true} }
 	for _, c := range []struct {
 		name  string
@@ -42,37 +49,17 @@ func TestAnEditCostsNoMoreOperationsThanItMust(t *testing.T) {
 	}{
 		{"a set", []topology.Edit{put("one", "", "y")}, 1},
 		{"a removal", []topology.Edit{{Cell: cell("one", "")}}, 1},
+		{"a set again and again", []topology.Edit{put("one", "", "y"), put("one", "", "z"), put("one", "", "a longer state than those")}, 1},
 		{"a whole key that holds nothing", []topology.Edit{wholeOf("none")}, 0},
 		{"a whole key of one cell", []topology.Edit{wholeOf("one")}, 1},
 		{"a whole key of two", []topology.Edit{wholeOf("two")}, 2},
 		{"a whole key of the most that go one by one", []topology.Edit{wholeOf("exactly")}, wholePointsMax},
 		{"a whole key of more", []topology.Edit{wholeOf("more")}, wholePointsMax + 1},
+		{"a whole key of many", []topology.Edit{wholeOf("many")}, wholePointsMax + 1},
 		{"a whole key beside sets of others", []topology.Edit{put("x", "", "y"), wholeOf("none")}, 1},
-		{"a whole key after a set of it", []topology.Edit{put("none", "", "y"), wholeOf("none")}, 2},
+		{"a whole key after a set of it", []topology.Edit{put("none", "", "y"), wholeOf("none")}, 0},
 	} {
 		require.EqualValues(t, c.want, operations(t, p, c.edits...), c.name)
-	}
-}
-
-func TestAWholeKeyBeyondTheLimitIsOneRange(t *testing.T) {
-	p := open(t, Options{FS: vfs.NewMem()})
-	var many []topology.Edit
-	for i := range 10 * wholePointsMax {
-		many = append(many, put("k", fmt.Sprint(i), "x"))
-	}
-	require.NoError(t, p.Apply(1, many))
-	require.EqualValues(t, wholePointsMax+1, operations(t, p, topology.Edit{Cell: cell("k", ""), Whole: true}))
-}
-
-func TestALargeBatchLeavesNoLargeSetOfKeys(t *testing.T) {
-	p := open(t, Options{FS: vfs.NewMem()})
-	for _, n := range []int{seenKeptMax, seenKeptMax + 1} {
-		var es []topology.Edit
-		for i := range n {
-			es = append(es, put(fmt.Sprint(i), "", "x"))
-		}
-		require.NoError(t, p.Apply(1, append(es, topology.Edit{Cell: cell("0", ""), Whole: true})))
-		require.Equal(t, n <= seenKeptMax, p.current.Load().writer.seen != nil)
 	}
 }
 

@@ -27,7 +27,7 @@ func (s *snapshot) Get(c record.Cell) ([]byte, error) {
 	if err := s.usable(); err != nil {
 		return nil, err
 	}
-	return s.p.getCell(s.g, s.view, c)
+	return s.p.stored(s.g, s.view, appendCell(nil, c))
 }
 
 func (s *snapshot) usable() error {

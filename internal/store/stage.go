@@ -173,14 +173,11 @@ func (p *Pebble) replace(g *generation, to pointer) error {
 	p.write.Lock()
 	// The stage's own keys have done their work. If a crash undoes this,
 	// nobody looks at them in a generation that is current.
-	_, err := g.writer.write(nil, []metaValue{{key: metaStage}, {key: metaMark}})
+	err := g.write(nil, metaValue{key: metaStage}, metaValue{key: metaMark})
 	p.pointer = to
 	p.applied.Store(uint64(to.flushed))
 	p.current.Store(g)
 	p.write.Unlock()
-	if err == nil {
-		err = g.fence.err()
-	}
 	if err != nil {
 		return p.fail(err)
 	}
