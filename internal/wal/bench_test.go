@@ -17,14 +17,14 @@ import (
 	"github.com/triad-kv/triad/version"
 )
 
-// groupNotifier wakes waiting writers by group, in the order of their LSNs, as
-// an engine does.
+// groupNotifier keeps a record of the groups that a log flushes, for the bare loop; with a
+// relay it also wakes the writers, as an engine does.
 type groupNotifier struct {
 	mu      sync.Mutex
 	waiting []parked
 	head    int
 	flushed record.LSN
-	groups  []record.LSN // the Flushed of every group, for the bare loop
+	groups  []record.LSN // the Flushed of every group
 	relay   chan record.LSN
 }
 
@@ -41,7 +41,6 @@ func (n *groupNotifier) told(b topology.Bounds, err error) {
 	}
 	n.groups = append(n.groups, b.Flushed)
 	if n.relay == nil {
-		n.reached(b.Flushed)
 		return
 	}
 	select { // the newest alone counts
@@ -72,8 +71,16 @@ func (n *groupNotifier) reached(flushed record.LSN) {
 	}
 }
 
-// put appends and waits. Appending under the mutex keeps waiting in order.
+// put appends and waits until the record is durable: through the log, or, with
+// a relay, until that says so. Appending under the mutex keeps waiting in order.
 func (n *groupNotifier) put(l *Log, r record.Record, c chan struct{}) error {
+	if n.relay == nil {
+		lsn, err := l.Append(1, r)
+		if err != nil {
+			return err
+		}
+		return l.Flushed(context.Background(), lsn)
+	}
 	n.mu.Lock()
 	lsn, err := l.Append(1, r)
 	if err == nil {

@@ -29,6 +29,8 @@ type Log struct {
 
 	epoch atomic.Uint64 // grows, under mu, with every cut, retirement and restart, and with Close
 
+	durable atomic.Uint64 // st.Flushed, for those who have just been woken
+
 	mu sync.Mutex // a leaf; guards st
 	st state
 }
@@ -67,11 +69,11 @@ type state struct {
 	cuts    cuts
 	enc     *record.Encoder
 	waits   waits
+	flights flights
 }
 
 // waits are those who wait, by what they wait for.
 type waits struct {
-	flush   waitList // an LSN to be durable
 	arrival waitList // an LSN to be there
 	space   waitList // to append
 }
@@ -164,7 +166,7 @@ func (l *Log) fail(doing string, cause error) error {
 
 // release answers everybody who waits.
 func (s *state) release(err error) {
-	s.waits.flush.all(err)
+	s.flights.all()
 	s.waits.arrival.all(err)
 	s.waits.space.all(nil)
 }
@@ -188,24 +190,13 @@ func (s *state) writable() error {
 	return fmt.Errorf("log: its cluster is not known yet: %w", topology.ErrUnavailable)
 }
 
-// Flushed returns once everything up to lsn is durable. It returns the failure
-// of the log, ErrClosed once Run has returned, or ErrRewound if the entry was
-// cut off while it waited: what gets its LSN later is another.
-func (l *Log) Flushed(ctx context.Context, lsn record.LSN) error {
-	return l.await(ctx, &l.st.waits.flush, lsn, func(s *state) bool { return s.Flushed >= lsn })
-}
-
 // Wait returns once the log holds an entry after lsn. Its errors are those of
 // Flushed; ErrRewound says that lsn itself was cut off.
 func (l *Log) Wait(ctx context.Context, after record.LSN) error {
-	return l.await(ctx, &l.st.waits.arrival, after+1, func(s *state) bool { return s.End > after })
-}
-
-func (l *Log) await(ctx context.Context, q *waitList, lsn record.LSN, reached func(*state) bool) error {
 	l.mu.Lock()
 	s := &l.st
 	switch {
-	case reached(s):
+	case s.End > after:
 		l.mu.Unlock()
 		return nil
 	case s.err != nil || s.phase >= stopped:
@@ -213,7 +204,7 @@ func (l *Log) await(ctx context.Context, q *waitList, lsn record.LSN, reached fu
 		l.mu.Unlock()
 		return err
 	}
-	w := q.add(lsn)
+	w := s.waits.arrival.add(after + 1)
 	l.mu.Unlock()
 	var err error
 	select {
@@ -222,7 +213,7 @@ func (l *Log) await(ctx context.Context, q *waitList, lsn record.LSN, reached fu
 		err = ctx.Err()
 	}
 	l.mu.Lock()
-	q.leave(w)
+	s.waits.arrival.leave(w)
 	l.mu.Unlock()
 	return err
 }

@@ -53,6 +53,8 @@ const (
 	groupBytesMax   = 8 << 20   // of one write and sync
 	gatherRecords   = 64        // of the next group: it is not held back for more
 	gatherTurns     = 16        // left to others before a group is written
+	gatherShare     = 4         // of a sync's time: the part that may go by meanwhile
+	tookOver        = 4         // syncs over which that time is smoothed
 	gatherQuiet     = 2         // of them in a row without an append: nobody is coming
 	chunkBytesFirst = 16 << 10  // of the tail in memory, doubling up to
 	chunkBytesMax   = 256 << 10 //
@@ -69,8 +71,9 @@ const (
 	waitersKept     = 64        // kept to be used again
 	termsMax        = 1 << 16   // of the history; the oldest are forgotten
 
-	spareRetry  = time.Second // after the disk was full
-	promiseIdle = time.Second // without a write, until a promise of its own is written
+	spareRetry  = time.Second          // after the disk was full
+	gatherEach  = 2 * time.Microsecond // of a sync: what a record of its group is to use of it
+	promiseIdle = time.Second          // without a write, until a promise of its own is written
 )
 
 func (o Options) withDefaults() (Options, error) {

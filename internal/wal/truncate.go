@@ -185,12 +185,13 @@ func (t truncation) forget(last record.LSN) {
 	s := &t.st
 	s.offset = s.offsetOf(last)
 	s.End, s.Flushed, s.durable = last, min(last, s.Flushed), min(s.durable, s.offset)
+	t.durable.Store(uint64(s.Flushed))
 	s.history = before(s.history, last+1)
 	s.tail.cut(last)
 	s.cuts.add(last)
 	t.epoch.Add(1)
 	err := fmt.Errorf("log: cut back to LSN %d: %w", last, topology.ErrRewound)
-	s.waits.flush.fail(last, err)
+	s.flights.all()
 	s.waits.arrival.fail(last+1, err)
 }
 
@@ -322,11 +323,12 @@ func (t truncation) replace(seg *segment, h topology.History) []*segment {
 	gone := s.segs
 	s.segs, s.history, s.tail = []*segment{seg}, h, tail{}
 	s.First, s.End, s.Flushed = seg.first, seg.last, seg.last
+	t.durable.Store(uint64(s.Flushed))
 	s.offset, s.durable, s.room = seg.log, seg.log, seg.room()
 	s.cuts.add(0)
 	t.epoch.Add(1)
 	err := fmt.Errorf("log: restarted at LSN %d: %w", seg.first, topology.ErrRewound)
-	s.waits.flush.all(err)
+	s.flights.all()
 	s.waits.arrival.all(err)
 	return gone
 }
