@@ -17,15 +17,22 @@ const (
 	applyBytesMax = 1 << 20
 )
 
+// applyRest is how long committed entries may gather where nobody waits to see
+// them: a step costs a node the same for one as for twenty, and takes its time
+// from the commits.
+const applyRest = time.Millisecond
+
 // applier makes what is committed visible: it reads the log, turns records into
 // edits by a pure function, and gives the store groups of them together with
 // the position they reach (C6). It works off the path of a commit.
 type applier struct {
 	e      *engine
 	kick   chan struct{}
+	wanted chan struct{} // somebody waits for what is not applied: no rest
 	target atomic.Uint64
 	done   atomic.Uint64
 
+	waiting atomic.Int32 // len(waiters)
 	mu      sync.Mutex
 	waiters []*reached
 
@@ -41,7 +48,7 @@ type reached struct {
 }
 
 func newApplier(e *engine, applied record.LSN) *applier {
-	a := &applier{e: e, kick: make(chan struct{}, 1), enc: record.NewEncoder()}
+	a := &applier{e: e, kick: make(chan struct{}, 1), wanted: make(chan struct{}, 1), enc: record.NewEncoder()}
 	a.target.Store(uint64(applied))
 	a.done.Store(uint64(applied))
 	return a
@@ -53,12 +60,19 @@ func (a *applier) reach(lsn record.LSN) {
 		return
 	}
 	a.target.Store(uint64(lsn))
-	a.again()
-}
-
-func (a *applier) again() {
+	if a.waiting.Load() > 0 {
+		a.want()
+	}
 	select {
 	case a.kick <- struct{}{}:
+	default:
+	}
+}
+
+// want says that somebody waits to see what is committed. It never blocks.
+func (a *applier) want() {
+	select {
+	case a.wanted <- struct{}{}:
 	default:
 	}
 }
@@ -74,7 +88,9 @@ func (a *applier) wait(ctx context.Context, lsn record.LSN) error {
 	r := &reached{lsn: lsn, done: make(chan struct{})}
 	a.mu.Lock()
 	a.waiters = append(a.waiters, r)
+	a.waiting.Store(int32(len(a.waiters)))
 	a.mu.Unlock()
+	a.want()
 	a.wake(a.applied())
 	select {
 	case <-r.done:
@@ -100,6 +116,7 @@ func (a *applier) wake(lsn record.LSN) {
 	}
 	clear(a.waiters[len(keep):])
 	a.waiters = keep
+	a.waiting.Store(int32(len(keep)))
 }
 
 // reset moves the position after a snapshot replaced the store's contents.
@@ -115,6 +132,9 @@ func (a *applier) run(ctx context.Context) error {
 	for {
 		select {
 		case <-a.kick:
+			if !a.rest(ctx, delay) {
+				return nil
+			}
 		case <-delay.C:
 		case <-ctx.Done():
 			return nil
@@ -131,6 +151,18 @@ func (a *applier) run(ctx context.Context) error {
 			delay.Reset(wait)
 		}
 	}
+}
+
+// rest lets entries gather. It reports whether ctx lasts.
+func (a *applier) rest(ctx context.Context, timer *time.Timer) bool {
+	timer.Reset(applyRest)
+	select {
+	case <-a.wanted:
+	case <-timer.C:
+	case <-ctx.Done():
+		return false
+	}
+	return true
 }
 
 // catchUp applies up to the target, and returns how long the next entry must

@@ -229,6 +229,9 @@ func (e *engine) perform(a *ask, effects []effect) {
 			e.pending.release(e, topology.Applied, x.lsn)
 		case doApply:
 			e.applier.reach(x.lsn)
+			if e.pending.queues[topology.Applied].waits() {
+				e.applier.want()
+			}
 		case doRound:
 			e.reign.round.Store(x.round)
 			e.reign.wake()

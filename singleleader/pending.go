@@ -32,6 +32,9 @@ type queue struct {
 	head int
 }
 
+// waits reports whether there is one.
+func (q *queue) waits() bool { return q.head < len(q.ws) }
+
 // index is a group of reads that share one round.
 type index struct {
 	round uint64
