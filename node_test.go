@@ -172,14 +172,14 @@ func TestAFailureOfTheDiskEndsTheNodeWithTheReason(t *testing.T) {
 				return nil
 			}))
 			build, _ := fakes()
-			n, err := Open(Config{Dir: "data/a", FS: disk, Topology: build, Limits: Limits{RetainEvery: time.Millisecond}})
+			n, err := Open(Config{Dir: "data/a", FS: disk, Topology: build, Limits: Limits{LogSegmentBytes: 32 << 10, RetainEvery: time.Millisecond}})
 			require.NoError(t, err)
 			done := make(chan error, 1)
 			go func() { done <- n.Run(context.Background()) }()
 			_, err = n.Put(t.Context(), DefaultTable, key, value)
 			require.NoError(t, err)
 			broken.Store(true)
-			_, _ = n.Put(t.Context(), DefaultTable, key, value) // gives the log something to write, and the store to flush
+			_, _ = n.Put(t.Context(), DefaultTable, key, make([]byte, 40<<10)) // gives the log something to write, and the store to flush
 			err = <-done
 			require.ErrorIs(t, err, syscall.EIO)
 			_, err = n.Get(t.Context(), DefaultTable, key)

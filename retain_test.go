@@ -26,7 +26,7 @@ func TestTheLogIsTrimmedToItsBudget(t *testing.T) {
 	n, _ := start(t, Config{Limits: Limits{LogSegmentBytes: 32 << 10, LogRetainBytes: 64 << 10, RetainEvery: time.Hour}})
 	fill(t, n)
 	require.Equal(t, record.LSN(1), n.log.Bounds().First)
-	require.NoError(t, running{n}.trim(t.Context()))
+	require.NoError(t, (&trimmer{running: running{n}}).trim(t.Context()))
 	b := n.log.Bounds()
 	require.Greater(t, b.First, record.LSN(1))
 	require.Equal(t, record.LSN(100), b.End, "the tail is not touched")
@@ -34,7 +34,7 @@ func TestTheLogIsTrimmedToItsBudget(t *testing.T) {
 	got, err := n.Get(t.Context(), DefaultTable, []byte("000"))
 	require.NoError(t, err)
 	require.Len(t, got.Value, 4096)
-	require.NoError(t, running{n}.trim(t.Context()), "and again, with nothing to do")
+	require.NoError(t, (&trimmer{running: running{n}}).trim(t.Context()), "and again, with nothing to do")
 }
 
 func TestTheLogIsTrimmedByItself(t *testing.T) {
@@ -67,7 +67,7 @@ func TestWhatTheEngineRetainsIsKept(t *testing.T) {
 		least, most record.LSN
 	}{{1, 1, 1}, {0, 1, 1}, {50, 30, 50}, {1 << 40, 90, 101}} {
 		need.Store(tc.need)
-		require.NoError(t, running{n}.trim(t.Context()))
+		require.NoError(t, (&trimmer{running: running{n}}).trim(t.Context()))
 		first := n.log.Bounds().First
 		require.GreaterOrEqual(t, first, tc.least, "need %d", tc.need)
 		require.LessOrEqual(t, first, tc.most, "need %d", tc.need)
@@ -87,7 +87,7 @@ func TestALogIsNotBegunAnewByATrim(t *testing.T) {
 	var all atomic.Uint64
 	all.Store(1 << 50)
 	trimmed := &Node{config: n.config, log: n.log, store: ahead{n.store}, engine: retainer{f, &all}}
-	require.NoError(t, running{trimmed}.trim(t.Context()))
+	require.NoError(t, (&trimmer{running: running{trimmed}}).trim(t.Context()))
 	require.Equal(t, record.LSN(100), n.log.Bounds().End)
 }
 
@@ -100,6 +100,6 @@ func TestALogThatTheStoreIsMadeFromIsNotTrimmed(t *testing.T) {
 
 func TestTheBudgetIsFoundInAnEmptyLog(t *testing.T) {
 	n, _ := start(t, Config{Limits: Limits{RetainEvery: time.Hour}})
-	require.NoError(t, running{n}.trim(t.Context()))
+	require.NoError(t, (&trimmer{running: running{n}}).trim(t.Context()))
 	require.Equal(t, record.LSN(1), n.log.Bounds().First)
 }
