@@ -23,8 +23,9 @@ const (
 	nodesHere = 3
 )
 
-// segmentBytes is the length of the logs' segments: one lasts for a cell.
-const segmentBytes = 128 << 20
+// segmentBytes is the length of the logs' segments: that of the yardstick's file,
+// so that neither makes another while it is measured.
+const segmentBytes = 256 << 20
 
 // upTimeout is how long three new nodes may take to answer their first write.
 const upTimeout = 30 * time.Second
