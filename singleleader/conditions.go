@@ -3,29 +3,41 @@ package singleleader
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
 
-// unappliedMax is how many entries a turn looks through to judge a condition; a
-// caller waits for the store to come closer than that.
+// unappliedMax is how far the store may be behind the log for what is to be
+// judged over both: its caller waits for the store to come closer.
 const unappliedMax = 4096
 
-// known is what the store showed of a condition's cell, at applied or later.
+// errAgain says that what a write has seen of the store is too old to be judged
+// over what is recent. It has to look again.
+var errAgain = errors.New("look again")
+
+// known is what the store showed of a cell, or of a key's, at applied or later.
 type known struct {
 	applied record.LSN
 	state   []byte
+	cells   []topology.CellReading
+}
+
+// closeEnough waits until the store is not too far behind the log.
+func (wr *writer) closeEnough(ctx context.Context) error {
+	if end := wr.e.env.Log.Bounds().End; end > wr.e.applier.applied()+unappliedMax {
+		return wr.e.applier.wait(ctx, end-unappliedMax)
+	}
+	return nil
 }
 
 // read looks at the cells of conditions, off the turn. What was accepted and is
 // not applied yet is looked through when the write is taken (S16).
 func (wr *writer) read(ctx context.Context, cs []record.Condition) ([]known, error) {
-	if end := wr.e.env.Log.Bounds().End; end > wr.e.applier.applied()+unappliedMax {
-		if err := wr.e.applier.wait(ctx, end-unappliedMax); err != nil {
-			return nil, err
-		}
+	if err := wr.closeEnough(ctx); err != nil {
+		return nil, err
 	}
 	ks := make([]known, len(cs))
 	for i := range cs {
@@ -39,59 +51,93 @@ func (wr *writer) read(ctx context.Context, cs []record.Condition) ([]known, err
 	return ks, nil
 }
 
-// judge takes the writes out of the group whose conditions do not hold, in log
-// order: over what the store showed and everything accepted since, earlier
-// writes of this very group included.
+// judge takes the writes out of the group whose conditions do not hold, and lets
+// updates decide, in log order: over what the store showed and everything
+// accepted since, earlier writes of this very group included.
 func (wr *writer) judge() {
 	p := wr.e.pending
-	var over *overlay
-	for i, w := range p.group {
-		if len(w.batch.Conditions) > 0 && over == nil {
-			over = &overlay{e: wr.e}
-			for _, earlier := range p.group[:i] {
-				over.add(earlier)
-			}
-		}
-		if over == nil {
-			continue
-		}
-		if err := over.holds(w); err != nil {
-			p.answer(w, wr.e.errorOf("write", &w.batch, topology.NotApplied, err))
-			p.group[i] = nil
-			continue
-		}
-		over.add(w)
-	}
-	if over == nil {
+	if err := wr.remember(); err != nil {
+		p.answerAll(p.group, wr.e.errorOf("write", nil, topology.NotApplied, err))
+		p.group = p.group[:0]
 		return
 	}
-	keep := p.group[:0]
+	if p.recent == nil {
+		return
+	}
+	g, keep := wr.e.group.Load(), p.group[:0]
 	for _, w := range p.group {
-		if w != nil {
-			keep = append(keep, w)
+		w.receipt.Time = wr.e.env.Clock.Now()
+		err := wr.holds(w)
+		switch {
+		case err != nil:
+			p.answer(w, err)
+			continue
+		case w.looked:
+			p.looks = append(p.looks, w)
+			continue
 		}
+		keep = append(keep, w)
+		lsn := wr.e.core.end + record.LSN(len(keep))
+		p.recent.add(lsn, &record.Record{Dot: dotAt(g, lsn), Time: w.receipt.Time, Mutations: w.batch.Mutations})
 	}
 	p.group = keep
 }
 
-// overlay is the mutations of this group, in order, with the LSN each will get.
-type overlay struct {
-	e     *engine
-	taken []*write
+// remember sees to it that what is recent is known, if this group needs it, and
+// else that it goes when nobody has needed it for long.
+func (wr *writer) remember() error {
+	p, end := wr.e.pending, wr.e.core.end
+	needed, from := false, end
+	for _, w := range p.group {
+		for i := range w.known {
+			needed, from = true, min(from, w.known[i].applied)
+		}
+		needed = needed || w.update != nil
+	}
+	switch r := p.recent; {
+	case r != nil && !needed && end-r.used > recentIdle:
+		p.recent = nil
+	case r != nil:
+		r.forget(wr.e.applier.applied())
+	case needed:
+		p.recent = newRecent(from)
+		var rec record.Record
+		for ent, err := range wr.e.env.Log.Read(context.Background(), from+1) {
+			if err == nil {
+				err = record.Decode(ent.Bytes, &rec)
+			}
+			if err != nil {
+				p.recent = nil
+				return err
+			}
+			p.recent.add(ent.LSN, &rec)
+		}
+	}
+	if needed {
+		p.recent.used = end
+	}
+	return nil
 }
 
-func (o *overlay) add(w *write) { o.taken = append(o.taken, w) }
-
-// holds evaluates the conditions of w.
-func (o *overlay) holds(w *write) error {
+// holds evaluates the conditions of w, or lets it decide.
+func (wr *writer) holds(w *write) error {
+	for i := range w.known {
+		if w.known[i].applied < wr.e.pending.recent.floor {
+			return errAgain
+		}
+	}
+	if w.update != nil {
+		return wr.decide(w)
+	}
 	for i := range w.batch.Conditions {
 		c := &w.batch.Conditions[i]
-		v, err := o.version(c.Cell, w.known[i])
-		if err != nil {
-			return err
+		v, err := stored(w.known[i].state)
+		if err == nil {
+			v, _ = wr.e.pending.recent.cell(c.Cell, w.known[i].applied, v)
+			err = satisfied(c, v)
 		}
-		if err := satisfied(c, v); err != nil {
-			return err
+		if err != nil {
+			return wr.e.errorOf("write", &w.batch, topology.NotApplied, err)
 		}
 	}
 	return nil
@@ -118,57 +164,17 @@ func written(v *record.Version) string {
 	return v.Dot.String()
 }
 
-// version returns what cell c holds after everything that was accepted.
-func (o *overlay) version(c record.Cell, k known) (*record.Version, error) {
-	var v *record.Version
-	if k.state != nil {
-		var s record.State
-		if err := record.DecodeState(k.state, &s); err != nil {
-			return nil, err
-		}
-		for i := range s.Siblings {
-			v = &s.Siblings[i]
-		}
+// stored takes a state apart, which in a group holds one version: nil for none.
+func stored(state []byte) (*record.Version, error) {
+	if state == nil {
+		return nil, nil
 	}
-	var rec record.Record
-	end := o.e.core.end
-	if end > k.applied {
-		for ent, err := range o.e.env.Log.Read(context.Background(), k.applied+1) {
-			if err != nil {
-				return nil, err
-			}
-			if err := record.Decode(ent.Bytes, &rec); err != nil {
-				return nil, err
-			}
-			for i := range rec.Mutations {
-				v = after(&rec.Mutations[i], c, v, &rec)
-			}
-		}
+	var s record.State
+	if err := record.DecodeState(state, &s); err != nil {
+		return nil, fmt.Errorf("%w: %w", topology.ErrMalformed, err)
 	}
-	g := o.e.group.Load()
-	for n, w := range o.taken {
-		own := record.Record{Dot: dotAt(g, end+1+record.LSN(n))}
-		for i := range w.batch.Mutations {
-			v = after(&w.batch.Mutations[i], c, v, &own)
-		}
+	if n := len(s.Siblings); n > 0 && !s.Siblings[n-1].Absent {
+		return &s.Siblings[n-1], nil
 	}
-	return v, nil
-}
-
-// after returns what cell c holds after m of record r, if it held v before.
-func after(m *record.Mutation, c record.Cell, v *record.Version, r *record.Record) *record.Version {
-	if m.Table != c.Table || !bytes.Equal(m.Key, c.Key) {
-		return v
-	}
-	whole := m.Op == record.OpDelete && len(m.Field) == 0
-	if !whole && !bytes.Equal(m.Field, c.Field) {
-		return v
-	}
-	if m.Op == record.OpPut {
-		return &record.Version{Dot: r.Dot, Time: r.Time, Expires: m.Expires, Kind: m.Kind, Value: m.Value}
-	}
-	if m.Op == record.OpDelete {
-		return nil
-	}
-	return v
+	return nil, nil
 }

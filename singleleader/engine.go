@@ -58,6 +58,8 @@ type engine struct {
 	resync  atomic.Bool // log and store do not fit together: only a snapshot helps
 }
 
+var _ topology.Updater = (*engine)(nil)
+
 func open(env topology.Env, o Options) (*engine, error) {
 	e := &engine{env: env, o: o, log: env.Logger.With("engine", "single-leader"), failed: make(chan struct{}), since: time.Now()}
 	e.writer, e.reader = &writer{e}, &reader{e}
@@ -225,11 +227,13 @@ func (e *engine) perform(a *ask, effects []effect) {
 		case doCommit:
 			e.reign.wake()
 			e.pending.release(e, topology.Flushed, x.lsn)
+			e.pending.answerSeen(e)
 		case doShow:
 			e.pending.release(e, topology.Applied, x.lsn)
+			e.pending.answerSeen(e)
 		case doApply:
 			e.applier.reach(x.lsn)
-			if e.pending.queues[topology.Applied].waits() {
+			if e.pending.shows() {
 				e.applier.want()
 			}
 		case doRound:
@@ -281,6 +285,7 @@ func (e *engine) startTerm(x *effect) {
 		return
 	}
 	e.since = time.Now()
+	e.pending.recent = nil
 	e.leads.Store(true)
 	e.reign.changed()
 }

@@ -3,6 +3,7 @@ package singleleader
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -22,7 +23,10 @@ type pending struct {
 	group   []*write // being taken by this turn
 	records []record.Record
 	queues  [topology.Applied + 1]queue // by durability
+	looks   []*write                    // of this turn: updates that change nothing
+	recent  *recent                     // nil while nobody needs it
 	reads   []*index
+	seen    []*index    // confirmed, with looks that wait for what they saw
 	eager   atomic.Bool // somebody waits for less than flushed
 }
 
@@ -35,12 +39,17 @@ type queue struct {
 // waits reports whether there is one.
 func (q *queue) waits() bool { return q.head < len(q.ws) }
 
-// index is a group of reads that share one round.
+// index is a group of reads, or of updates that change nothing, that share one
+// round.
 type index struct {
 	round uint64
 	lsn   record.LSN
 	err   error
 	done  chan struct{}
+
+	looks []*write
+	seen  record.LSN // is to be committed before looks are answered,
+	shown record.LSN // and this to be applied
 }
 
 func newPending(most int64) *pending {
@@ -133,7 +142,10 @@ func (p *pending) stop(e *engine, why error) {
 		r.err = why
 		close(r.done)
 	}
-	p.reads = nil
+	for _, r := range append(p.reads, p.seen...) {
+		p.answerAll(r.looks, e.errorOf("update", nil, topology.NotApplied, why))
+	}
+	p.reads, p.seen, p.recent = nil, nil, nil
 }
 
 // join adds a read to the newest round that was not asked yet, or opens one.
@@ -153,9 +165,30 @@ func (p *pending) answerReads(e *engine, round uint64) {
 	for ; n < len(p.reads) && p.reads[n].round <= round; n++ {
 		p.reads[n].lsn = max(p.reads[n].lsn, e.core.lead.start)
 		close(p.reads[n].done)
+		if len(p.reads[n].looks) > 0 {
+			p.seen = append(p.seen, p.reads[n])
+		}
 	}
 	p.reads = append(p.reads[:0], p.reads[n:]...)
+	p.answerSeen(e)
 }
+
+// answerSeen answers confirmed looks whose sight will stay.
+func (p *pending) answerSeen(e *engine) {
+	p.seen = slices.DeleteFunc(p.seen, func(r *index) bool {
+		if r.seen > e.core.commit || r.shown > e.core.applied {
+			return false
+		}
+		for _, w := range r.looks {
+			w.receipt.Durability = w.durability
+			p.answer(w, w.ground)
+		}
+		return true
+	})
+}
+
+// shows reports whether somebody waits for what is committed to be applied.
+func (p *pending) shows() bool { return p.queues[topology.Applied].waits() || len(p.seen) > 0 }
 
 // lags remembers when a log had reached what, to tell a distance in time.
 type lags struct {

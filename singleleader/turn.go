@@ -71,10 +71,11 @@ func (t *turn) ask(ev event, a *answer) {
 	<-a.done
 }
 
-// write adds a write, to be answered on its own channel.
-func (t *turn) write(w *write) {
+// write adds writes, each to be answered on its own channel, with nothing of
+// others between them.
+func (t *turn) write(ws ...*write) {
 	t.mu.Lock()
-	t.next.writes = append(t.next.writes, w)
+	t.next.writes = append(t.next.writes, ws...)
 	t.take()
 }
 

@@ -24,7 +24,12 @@ func dotAt(g *group, lsn record.LSN) version.Dot {
 // write is one caller's batch on its way.
 type write struct {
 	batch      record.Batch
-	known      []known // of its conditions, read before it was posted
+	known      []known // of its conditions, or reads, as before it was posted
+	update     *topology.Update
+	call       *calls
+	looked     bool  // an update that changes nothing, what has expired included
+	ground     error // why it would not
+	idle       bool  // one that decided to change nothing
 	durability topology.Durability
 	bytes      int64
 	state      atomic.Int32
@@ -58,6 +63,16 @@ func (wr *writer) Write(ctx context.Context, b record.Batch, o topology.WriteOpt
 	if err := wr.e.starting(ctx); err != nil {
 		return topology.Receipt{}, wr.e.errorOf("write", &b, topology.NotApplied, err)
 	}
+	for {
+		receipt, err := wr.post(ctx, b, o)
+		if err != errAgain {
+			return receipt, err
+		}
+	}
+}
+
+// post gives a batch to a turn and waits for its fate.
+func (wr *writer) post(ctx context.Context, b record.Batch, o topology.WriteOptions) (topology.Receipt, error) {
 	w := writes.Get().(*write)
 	w.batch, w.durability, w.bytes, w.err = b, o.Durability, batchBytes(&b), nil
 	w.state.Store(writeQueued)
@@ -96,7 +111,7 @@ func (w *write) abandon() bool {
 // unanswered is the fate of a caller whose context ended after a turn took the
 // write: it may be committed any moment. The turn still reads the caller's
 // bytes until it has appended them, which takes it microseconds.
-func (wr *writer) unanswered(ctx context.Context, w *write) error {
+func (wr *writer) unanswered(ctx context.Context, w *write) *topology.Error {
 	for w.state.Load() == writeTaken {
 		runtime.Gosched()
 	}
@@ -166,6 +181,9 @@ func (wr *writer) accept(ws []*write) {
 	if len(p.group) > 0 {
 		wr.append()
 	}
+	if len(p.looks) > 0 {
+		wr.confirm()
+	}
 }
 
 // append gives the group its places in the log.
@@ -175,7 +193,10 @@ func (wr *writer) append() {
 	p.records = p.records[:0]
 	for i, w := range p.group {
 		lsn := at + 1 + record.LSN(i)
-		now := wr.e.env.Clock.Now()
+		now := w.receipt.Time
+		if now == 0 {
+			now = wr.e.env.Clock.Now()
+		}
 		p.records = append(p.records, record.Record{
 			Dot: dotAt(g, lsn), Time: now, Term: wr.e.core.term, Request: w.batch.Request, Mutations: w.batch.Mutations,
 		})
@@ -195,7 +216,8 @@ func (wr *writer) append() {
 			wr.e.fail(err)
 			err = wr.e.broken()
 		}
-		p.answerAll(p.group, wr.e.errorOf("write", nil, topology.NotApplied, err))
+		p.answerAll(append(p.group, p.looks...), wr.e.errorOf("write", nil, topology.NotApplied, err))
+		p.looks, p.recent = nil, nil // they saw what is not to be
 		return
 	}
 	for _, w := range p.group {

@@ -29,11 +29,14 @@ type Update struct {
 	// Reads are what Decide sees.
 	Reads []CellRange
 	// Decide returns the mutations to accept, none to change nothing, or the
-	// reason not to, which becomes Err (NotApplied) as it is. It runs once for
+	// reason not to, which Err then wraps (NotApplied). It runs once for
 	// each attempt to accept it, on a goroutine of the engine while others
 	// wait: it must be quick and pure, and keep nothing of the sight.
 	Decide  func(Sight) ([]record.Mutation, error)
 	Request record.RequestID
+	// Bytes is about how long the mutations may be, so that the engine can hold
+	// them to its budget; 0 says that they are short.
+	Bytes int
 
 	// Receipt and Err are the answer. Of an update that changed nothing the
 	// receipt holds the token of what it saw, and the zero dot.
@@ -51,6 +54,9 @@ type CellRange struct {
 type Sight interface {
 	// Cells returns what Reads[i] holds, in the order of fields: nothing, one
 	// cell, or, of a whole key, as many as there are. Values are not to be changed.
-	// What is due to expire by the leader's clock does not show.
+	// What is due to expire by the leader's clock does not show: a key is, with
+	// all its cells, when its cell without a field is. So that the engine knows,
+	// that one is read, and asked for before the others. Its removal is logged
+	// with the update, or by itself where the update changes nothing.
 	Cells(i int) []CellReading
 }

@@ -1,0 +1,85 @@
+package triad
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+)
+
+// Cells is a node seen from below its tables: as cells, by the numbers of
+// tables, with what an engine takes and gives. It is for those who bring another
+// protocol or other types to the same data; everybody else has [Node.Put] and
+// its sisters. What is read this way may be anybody's bytes.
+type Cells struct{ n *Node }
+
+// Cells returns n as cells.
+func (n *Node) Cells() Cells { return Cells{n} }
+
+// CellTable is what a table is below its name.
+type CellTable struct {
+	ID   record.TableID
+	Kind record.Kind
+}
+
+// Table returns the table of that name, or topology.ErrNoTable.
+func (c Cells) Table(ctx context.Context, name string) (CellTable, error) {
+	if err := c.n.gate.enter(ctx); err != nil {
+		return CellTable{}, c.n.errorOf("table", name, nil, notApplied(err))
+	}
+	defer c.n.gate.leave()
+	d, err := c.n.catalogue.lookup(ctx, name, false)
+	if err != nil {
+		return CellTable{}, c.n.errorOf("table", name, nil, notApplied(err))
+	}
+	return CellTable{ID: d.id, Kind: d.Kind}, nil
+}
+
+// Update is [topology.Updater]'s: it decides us in the order of the log, on the
+// leader. Where the topology decides nothing in order, each is
+// topology.ErrUnsupported.
+func (c Cells) Update(ctx context.Context, us []topology.Update, o topology.WriteOptions) {
+	err := c.n.gate.enter(ctx)
+	if err == nil {
+		defer c.n.gate.leave()
+		if u, ok := c.n.engine.(topology.Updater); ok {
+			u.Update(ctx, us, o)
+			return
+		}
+		err = fmt.Errorf("this topology decides no write from what it finds: %w", topology.ErrUnsupported)
+	}
+	for i := range us {
+		us[i].Receipt, us[i].Err = Receipt{}, c.n.errorOf("update", "", nil, notApplied(err))
+	}
+}
+
+// Read is [topology.Engine]'s.
+func (c Cells) Read(ctx context.Context, table record.TableID, key []byte, o topology.ReadOptions) (topology.Reading, error) {
+	if err := c.n.gate.enter(ctx); err != nil {
+		return topology.Reading{}, c.n.errorOf("get", "", key, notApplied(err))
+	}
+	defer c.n.gate.leave()
+	return c.n.engine.Read(ctx, table, key, o)
+}
+
+// Scan is [topology.Scanner]'s. Where the topology reads no ranges it yields
+// topology.ErrUnsupported.
+func (c Cells) Scan(ctx context.Context, table record.TableID, from, to []byte, o topology.ReadOptions) iter.Seq2[topology.CellReading, error] {
+	return func(yield func(topology.CellReading, error) bool) {
+		err := c.n.gate.enter(ctx)
+		if err == nil {
+			defer c.n.gate.leave()
+			if s, ok := c.n.engine.(topology.Scanner); ok {
+				s.Scan(ctx, table, from, to, o)(yield)
+				return
+			}
+			err = fmt.Errorf("this topology reads no ranges: %w", topology.ErrUnsupported)
+		}
+		yield(topology.CellReading{}, c.n.errorOf("scan", "", from, notApplied(err)))
+	}
+}
+
+// Status is [Node.Status].
+func (c Cells) Status() topology.Status { return c.n.Status() }

@@ -1,0 +1,164 @@
+package singleleader
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+)
+
+// recent is what was accepted lately, by key: everything that is not applied
+// yet, and a little more. What depends on the present state is judged over what
+// the store showed, some time ago, and this (S16). It is kept while somebody
+// needs it and costs plain writes nothing otherwise. It belongs to the turn, and
+// is pure.
+type recent struct {
+	floor record.LSN // what is after it is in
+	used  record.LSN // the end of the log when it was last needed
+	keys  map[string]*recentKey
+	trail []touch // what was added, in the order of the log
+	head  int
+	buf   []byte
+}
+
+// recentKey is what happened to one key.
+type recentKey struct {
+	gone  record.LSN // when all its cells were removed at once, 0 for never
+	cells map[string]recentCell
+}
+
+type recentCell struct {
+	lsn record.LSN
+	record.Version
+}
+
+// touch is one mutation that was added, to be taken out again.
+type touch struct {
+	lsn        record.LSN
+	key, field string
+	whole      bool
+}
+
+const (
+	recentKept = 1024 // applied mutations that are kept for who looked at the store a while ago
+	recentIdle = 4096 // entries without anybody who needs it, until it is dropped
+)
+
+func newRecent(floor record.LSN) *recent {
+	return &recent{floor: floor, used: floor, keys: map[string]*recentKey{}}
+}
+
+func (r *recent) key(table record.TableID, key []byte) []byte {
+	r.buf = append(binary.BigEndian.AppendUint32(r.buf[:0], uint32(table)), key...)
+	return r.buf
+}
+
+// add takes in an entry: the mutations of rec, at lsn. It keeps nothing of it.
+func (r *recent) add(lsn record.LSN, rec *record.Record) {
+	for i := range rec.Mutations {
+		m := &rec.Mutations[i]
+		if m.Op != record.OpPut && m.Op != record.OpDelete {
+			continue
+		}
+		name := r.key(m.Table, m.Key)
+		k := r.keys[string(name)]
+		if k == nil {
+			k = &recentKey{cells: map[string]recentCell{}}
+			r.keys[string(name)] = k
+		}
+		t := touch{lsn: lsn, key: string(name), field: string(m.Field)}
+		switch {
+		case m.Op == record.OpPut:
+			k.cells[t.field] = recentCell{lsn, record.Version{
+				Dot: rec.Dot, Time: rec.Time, Expires: m.Expires, Kind: m.Kind, Value: bytes.Clone(m.Value),
+			}}
+		case len(m.Field) == 0:
+			t.whole = true
+			k.gone = lsn
+			clear(k.cells)
+		default:
+			k.cells[t.field] = recentCell{lsn, record.Version{Dot: rec.Dot, Time: rec.Time, Absent: true}}
+		}
+		r.trail = append(r.trail, t)
+	}
+}
+
+// forget takes out what is applied, but for the last few.
+func (r *recent) forget(applied record.LSN) {
+	for len(r.trail)-r.head > recentKept && r.trail[r.head].lsn <= applied {
+		lsn := r.trail[r.head].lsn
+		for ; r.head < len(r.trail) && r.trail[r.head].lsn == lsn; r.head++ {
+			r.drop(&r.trail[r.head])
+		}
+		r.floor = lsn
+	}
+	if r.head > len(r.trail)/2 {
+		r.trail = slices.Delete(r.trail, 0, r.head)
+		r.head = 0
+	}
+}
+
+func (r *recent) drop(t *touch) {
+	k := r.keys[t.key]
+	switch {
+	case k == nil:
+		return
+	case t.whole && k.gone == t.lsn:
+		k.gone = 0
+	case !t.whole && k.cells[t.field].lsn == t.lsn:
+		delete(k.cells, t.field)
+	}
+	if k.gone == 0 && len(k.cells) == 0 {
+		delete(r.keys, t.key)
+	}
+}
+
+// cell returns what c holds, nil for nothing, for who has seen v in the store
+// when that showed applied, which is not below the floor; and the entry that
+// says so, 0 for the store.
+func (r *recent) cell(c record.Cell, applied record.LSN, v *record.Version) (*record.Version, record.LSN) {
+	k := r.keys[string(r.key(c.Table, c.Key))]
+	if k == nil {
+		return v, 0
+	}
+	if at, ok := k.cells[string(c.Field)]; ok && at.lsn > applied {
+		if at.Absent {
+			return nil, at.lsn
+		}
+		return &at.Version, at.lsn
+	}
+	if k.gone > applied {
+		return nil, k.gone
+	}
+	return v, 0
+}
+
+// whole returns what all cells of a key hold, in the order of their fields, as
+// cell does. It may change cells.
+func (r *recent) whole(table record.TableID, key []byte, applied record.LSN, cells []topology.CellReading) ([]topology.CellReading, record.LSN) {
+	k := r.keys[string(r.key(table, key))]
+	if k == nil {
+		return cells, 0
+	}
+	var seen record.LSN
+	if k.gone > applied {
+		cells, seen = nil, k.gone
+	}
+	cells = slices.DeleteFunc(cells, func(c topology.CellReading) bool {
+		at, ok := k.cells[string(c.Field)]
+		return ok && at.lsn > applied
+	})
+	for field, at := range k.cells {
+		if at.lsn <= applied {
+			continue
+		}
+		seen = max(seen, at.lsn)
+		if !at.Absent {
+			cells = append(cells, topology.CellReading{Key: key, Field: []byte(field), Version: at.Version})
+		}
+	}
+	slices.SortFunc(cells, func(a, b topology.CellReading) int { return bytes.Compare(a.Field, b.Field) })
+	return cells, seen
+}
