@@ -3,6 +3,7 @@ package triad
 import (
 	"fmt"
 
+	"github.com/triad-kv/triad/internal/kind"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/record/pack"
 	"github.com/triad-kv/triad/topology"
@@ -11,7 +12,7 @@ import (
 // Table is a table's definition.
 type Table struct {
 	Name string      // [a-z][a-z0-9_.-]{0,63}
-	Kind record.Kind // what its values are; the zero value is any, which holds bytes
+	Kind record.Kind // what its values are; the zero value is any: every key has its own
 }
 
 // DefaultTable is the table that always exists. Its kind is any.
@@ -22,26 +23,11 @@ const (
 	tablesMax         = 1 << 16 // tables that may ever be defined in a cluster
 )
 
-// kinds are the kinds a table may have in this version.
-var kinds = map[record.Kind]string{record.KindAny: "any", record.KindBytes: "bytes", record.KindRow: "row"}
-
 // KindName returns what a configuration calls a kind.
-func KindName(k record.Kind) string {
-	if name, ok := kinds[k]; ok {
-		return name
-	}
-	return fmt.Sprintf("kind %d", k)
-}
+func KindName(k record.Kind) string { return kind.Name(k) }
 
 // ParseKind reads a kind as a configuration spells it.
-func ParseKind(s string) (record.Kind, error) {
-	for k, name := range kinds {
-		if name == s {
-			return k, nil
-		}
-	}
-	return 0, fmt.Errorf("kind %q: one of any, bytes, row", s)
-}
+func ParseKind(s string) (record.Kind, error) { return kind.Parse(s) }
 
 func (t Table) String() string { return t.Name + " (" + KindName(t.Kind) + ")" }
 
@@ -50,8 +36,8 @@ func (t Table) check() error {
 	if !validTable(t.Name) {
 		return fmt.Errorf("name: %q is not a table's name ([a-z][a-z0-9_.-]{0,63}): %w", t.Name, topology.ErrMalformed)
 	}
-	if _, ok := kinds[t.Kind]; !ok {
-		return fmt.Errorf("kind of %s: %d is none of any, bytes, row: %w", t.Name, t.Kind, topology.ErrUnsupported)
+	if !kind.Known(t.Kind) {
+		return fmt.Errorf("kind of %s: %d is none of %s: %w", t.Name, t.Kind, kind.Names(), topology.ErrUnsupported)
 	}
 	if t.Name == DefaultTable && t.Kind != record.KindAny {
 		return fmt.Errorf("kind of %s: it is any, and stays so: %w", DefaultTable, topology.ErrConflict)

@@ -83,7 +83,7 @@ func TestInvalidDefinitionsAreRefused(t *testing.T) {
 	n, f := start(t, Config{})
 	for want, table := range map[error]Table{
 		topology.ErrMalformed:   {Name: "No"},
-		topology.ErrUnsupported: {Name: "c", Kind: record.KindCounter},
+		topology.ErrUnsupported: {Name: "c", Kind: record.KindHLL},
 		topology.ErrConflict:    {Name: "default", Kind: record.KindRow},
 	} {
 		require.ErrorIs(t, n.CreateTable(t.Context(), table), want)
@@ -188,7 +188,7 @@ func TestATableOfAKindOfALaterVersionIsNeitherReadNorWritten(t *testing.T) {
 	n, f := start(t, Config{})
 	_, err := n.Put(t.Context(), DefaultTable, key, value)
 	require.NoError(t, err)
-	system(t, f, "table/likes", definition{id: 40, Table: Table{Kind: record.KindCounter}}.encode())
+	system(t, f, "table/likes", definition{id: 40, Table: Table{Kind: record.KindHLL}}.encode())
 	_, err = n.Put(t.Context(), "likes", key, value)
 	require.ErrorIs(t, err, topology.ErrUnsupported)
 	_, err = n.Delete(t.Context(), "likes", key)

@@ -11,6 +11,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/triad-kv/triad/internal/call"
+	"github.com/triad-kv/triad/internal/kind"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/record/pack"
 	"github.com/triad-kv/triad/topology"
@@ -55,7 +56,7 @@ func kindOf[T any]() record.Kind {
 	// A type may encode itself as something else, as time.Time does.
 	b, err := encode(sample.Interface())
 	if err == nil {
-		_, err = columnsOf(b)
+		_, err = kind.Columns(b)
 	}
 	if err != nil {
 		return record.KindBytes

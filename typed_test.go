@@ -51,7 +51,7 @@ func TestAStructIsOneCellAColumn(t *testing.T) {
 	_, err := TableOf[user](n, "users").Put(t.Context(), "1", user{Name: "Alice"})
 	require.NoError(t, err)
 	var columns []string
-	for _, m := range f.writes[len(f.writes)-1].Mutations[rowCells:] {
+	for _, m := range f.writes[len(f.writes)-1].Mutations[2:] {
 		columns = append(columns, string(m.Field))
 	}
 	require.Equal(t, []string{"Tags", "age", "name"}, columns)

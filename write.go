@@ -165,8 +165,8 @@ func (p *plan) condition(ctx context.Context, table string, key []byte, w *call.
 	if err != nil {
 		return err
 	}
-	if w.Has(call.WishIfValue) && d.Kind == record.KindRow {
-		return fmt.Errorf("%w: IfValue on a row; IfVersion compares whole rows", topology.ErrUnsupported)
+	if w.Has(call.WishIfValue) && d.Kind != record.KindBytes && d.Kind != record.KindAny {
+		return fmt.Errorf("%w: IfValue in a table of kind %s; IfVersion compares whole keys", topology.ErrUnsupported, KindName(d.Kind))
 	}
 	if c, ok := w.Condition(record.Cell{Table: d.id, Key: key}); ok {
 		p.Conditions = append(p.Conditions, c)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad/internal/kind"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
@@ -220,7 +221,7 @@ func TestAnInvalidWriteIsRefusedBeforeTheEngine(t *testing.T) {
 			require.Equal(t, topology.NotApplied, topology.OutcomeOf(err))
 		})
 	}
-	_, err := columnsOf(wide)
+	_, err := kind.Columns(wide)
 	require.ErrorIs(t, err, topology.ErrTooLarge)
 	require.Len(t, f.writes, before)
 }

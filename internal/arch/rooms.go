@@ -60,6 +60,7 @@ var rooms = []room{
 	{at: "topology/topologytest", own: []string{"version", "record", "topology"}, third: []home{testify}},
 
 	// The mechanisms and the engines.
+	{at: "internal/kind", own: []string{"version", "record", "topology"}, never: outside},
 	{at: "internal/stream", own: []string{"version", "record", "topology"}, third: []home{errgroup}},
 	{at: "singleleader/...", own: []string{"version", "record", "quorum", "topology", "internal/stream"}, third: system(wire)},
 	{at: "multileader/...", own: []string{"version", "record", "quorum", "topology", "internal/stream", "conflict/...", "crdt/...", "singleleader/..."}, third: system(wire)},
@@ -78,7 +79,7 @@ var rooms = []room{
 
 	// The front door and the remote client. The root names no engine.
 	{at: "internal/call", own: []string{"version", "record", "topology"}},
-	{at: ".", own: append([]string{"topology", "internal/call", "internal/wal", "internal/store", "internal/transport", "internal/home", "internal/members", "internal/gossip", "control/static"}, vocabulary...), third: []home{msgpack, errgroup}},
+	{at: ".", own: append([]string{"topology", "internal/call", "internal/kind", "internal/wal", "internal/store", "internal/transport", "internal/home", "internal/members", "internal/gossip", "control/static"}, vocabulary...), third: []home{msgpack, errgroup}},
 	{at: "client", own: append([]string{"topology", "internal/call", "internal/transport"}, vocabulary...), third: []home{msgpack, errgroup}},
 
 	// What stands around the house.

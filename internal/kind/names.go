@@ -1,0 +1,38 @@
+package kind
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/triad-kv/triad/record"
+)
+
+// names are the kinds that a table may have, as configurations spell them.
+var names = [...]string{
+	record.KindAny: "any", record.KindBytes: "bytes", record.KindRow: "row",
+	record.KindCounter: "counter", record.KindSet: "set", record.KindMap: "map",
+}
+
+// Known reports whether a table may be of kind k in this version.
+func Known(k record.Kind) bool { return int(k) < len(names) }
+
+// Name returns what a configuration calls a kind.
+func Name(k record.Kind) string {
+	if Known(k) {
+		return names[k]
+	}
+	return fmt.Sprintf("kind %d", k)
+}
+
+// Parse reads a kind as a configuration spells it.
+func Parse(s string) (record.Kind, error) {
+	for k, name := range names {
+		if name == s {
+			return record.Kind(k), nil
+		}
+	}
+	return 0, fmt.Errorf("kind %q: one of %s", s, Names())
+}
+
+// Names lists the kinds a table may have, for messages.
+func Names() string { return strings.Join(names[:], ", ") }
