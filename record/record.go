@@ -23,6 +23,7 @@ type TableID uint32
 const (
 	TableSystem  TableID = 0 // Triad's own: table definitions, and marks that change no cell
 	TableDefault TableID = 1 // "default", kind any, which always exists
+	TableExpiry  TableID = 2 // Triad's own: what is to expire, by time
 	TableFirst   TableID = 16
 )
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
 )
 
 // Limits of one atomic step of the applier.
@@ -182,7 +183,7 @@ func (a *applier) catchUp(ctx context.Context) (wait time.Duration, err error) {
 func (a *applier) applySome(ctx context.Context) (wait time.Duration, err error) {
 	from, to := a.applied()+1, record.LSN(a.target.Load())
 	a.edits, a.arena = a.edits[:0], a.arena[:0]
-	last := from - 1
+	last, soonest := from-1, version.Timestamp(noExpiry)
 	for ent, err := range a.e.env.Log.Read(ctx, from) {
 		if err != nil {
 			return 0, err
@@ -197,6 +198,11 @@ func (a *applier) applySome(ctx context.Context) (wait time.Duration, err error)
 			break
 		}
 		a.edits, a.arena = appendEdits(a.edits, a.arena, a.enc, &a.rec)
+		for i := range a.rec.Mutations {
+			if m := &a.rec.Mutations[i]; expires(m) {
+				soonest = min(soonest, m.Expires)
+			}
+		}
 		last = ent.LSN
 		if len(a.edits) >= applyEditsMax || len(a.arena) >= applyBytesMax {
 			break
@@ -212,6 +218,7 @@ func (a *applier) applySome(ctx context.Context) (wait time.Duration, err error)
 		return 0, err
 	}
 	clear(a.edits)
+	a.e.expiries.note(soonest)
 	a.done.Store(uint64(last))
 	a.wake(last)
 	a.e.appliedTo(last)
@@ -244,6 +251,12 @@ func appendEdits(edits []topology.Edit, arena []byte, enc *record.Encoder, r *re
 			at := len(arena)
 			arena = enc.AppendState(arena, &s)
 			ed.State = arena[at:len(arena):len(arena)]
+			if expires(m) {
+				at := len(arena)
+				s.Siblings[0].Expires, s.Siblings[0].Kind, s.Siblings[0].Value = 0, record.KindBytes, nil
+				arena = enc.AppendState(arena, &s)
+				edits = append(edits, topology.Edit{Cell: expiryCell(m.Expires, m.Table, m.Key), State: arena[at:len(arena):len(arena)]})
+			}
 		case record.OpDelete:
 			ed.Whole = len(m.Field) == 0
 		default:

@@ -51,6 +51,8 @@ type engine struct {
 	reign   *reign
 	ballot  *ballot
 
+	expiries *expiries
+
 	leads   atomic.Bool   // a term was started here and not given up
 	failed  chan struct{} // closed when the node can not go on
 	failure atomic.Pointer[error]
@@ -68,6 +70,7 @@ func open(env topology.Env, o Options) (*engine, error) {
 	e.sinks = newSinks(e)
 	e.reign = newReign(e)
 	e.ballot = &ballot{e: e, one: newGate()}
+	e.expiries = newExpiries(e)
 	if err := e.recover(); err != nil {
 		return nil, err
 	}
@@ -154,6 +157,7 @@ func (e *engine) Run(ctx context.Context) error {
 	e.flushed(e.env.Log.Bounds(), nil)
 	g.Go(func() error { e.turn.own(ctx); return nil })
 	g.Go(func() error { return e.applier.run(ctx) })
+	g.Go(func() error { return e.expiries.run(ctx) })
 	g.Go(func() error { return e.reign.run(ctx) })
 	g.Go(func() error { return e.ballot.stand(ctx) })
 	g.Go(func() error {
@@ -287,6 +291,8 @@ func (e *engine) startTerm(x *effect) {
 	e.since = time.Now()
 	e.pending.recent = nil
 	e.leads.Store(true)
+	e.expiries.note(0)
+	e.expiries.wake()
 	e.reign.changed()
 }
 

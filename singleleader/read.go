@@ -20,22 +20,29 @@ type reader struct{ e *engine }
 
 // Read implements topology.Engine.
 func (rd *reader) Read(ctx context.Context, table record.TableID, key []byte, o topology.ReadOptions) (topology.Reading, error) {
-	r, err := rd.ready(ctx, o)
-	if err != nil {
-		return topology.Reading{}, rd.readError("get", key, err)
+	for {
+		r, err := rd.ready(ctx, o)
+		shown := true
+		switch {
+		case err != nil:
+		case o.Whole:
+			err = rd.wholeKey(table, key, &r)
+		default:
+			err = rd.oneCell(record.Cell{Table: table, Key: key, Field: o.Field}, &r)
+		}
+		if err == nil {
+			shown, err = rd.unexpired(ctx, table, key, &r, &o)
+		}
+		if err == nil && len(r.Cells) == 0 {
+			err = topology.ErrNotFound
+		}
+		if err != nil {
+			return topology.Reading{}, rd.readError("get", key, err)
+		}
+		if shown {
+			return r, nil
+		}
 	}
-	if o.Whole {
-		err = rd.wholeKey(table, key, &r)
-	} else {
-		err = rd.oneCell(record.Cell{Table: table, Key: key, Field: o.Field}, &r)
-	}
-	if err == nil && len(r.Cells) == 0 {
-		err = topology.ErrNotFound
-	}
-	if err != nil {
-		return topology.Reading{}, rd.readError("get", key, err)
-	}
-	return r, nil
 }
 
 func (rd *reader) readError(op string, key []byte, err error) error {
@@ -300,7 +307,11 @@ func (rd *reader) Scan(ctx context.Context, table record.TableID, from, to []byt
 }
 
 func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byte, o topology.ReadOptions, yield func(topology.CellReading, error) bool) (err error) {
-	if _, err := rd.ready(ctx, o); err != nil {
+	r, err := rd.ready(ctx, o)
+	if err == nil && r.Guarantee == topology.ReadLinearizable && rd.e.leads.Load() {
+		err = rd.e.expiries.sweep(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	s, err := rd.e.env.Store.Snapshot()
