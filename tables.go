@@ -45,6 +45,9 @@ func (t Table) check() error {
 	return nil
 }
 
+// ValidTable reports whether a table may have that name.
+func ValidTable(name string) bool { return validTable(name) }
+
 func validTable(name string) bool {
 	if name == "" || len(name) > tableNameBytesMax || name[0] < 'a' || name[0] > 'z' {
 		return false

@@ -83,6 +83,8 @@ var rooms = []room{
 	{at: "client", own: append([]string{"topology", "internal/call", "internal/transport"}, vocabulary...), third: []home{msgpack, errgroup}},
 
 	// What stands around the house.
+	{at: "internal/config", own: []string{".", "record", "quorum", "topology", "singleleader", "internal/stream", "internal/members", "internal/config/strict"}},
+	{at: "internal/config/strict", third: []home{{path: "github.com/goccy/go-yaml"}}},
 	{at: "internal/sim/...", own: []string{"*"}, third: append(system(), home{path: "github.com/anishathalye/porcupine"})},
 	{at: "internal/server/...", own: []string{"*"}, third: anything},
 	{at: "internal/demo/...", own: []string{"*"}, third: anything},
@@ -101,6 +103,10 @@ var (
 	fronts   = []string{"internal/server/...", "internal/demo/..."}
 	products = []string{"cmd/...", "benchmarks/...", "examples/..."}
 )
+
+// texts are folders of examples that are no program but files compiled in: who may
+// import everything may import them, though they lie among the ends.
+var texts = []string{"examples/clusters"}
 
 // covers reports whether a place of the table is, or holds, the folder dir.
 func covers(at, dir string) bool {
@@ -128,6 +134,8 @@ func (r room) admits(dir string) bool {
 	switch {
 	case covers(r.at, dir), dir == "record/pack":
 		return true
+	case slices.Contains(texts, dir):
+		return slices.Contains(r.own, "*")
 	case anyCovers(ends, dir):
 		return false
 	case slices.Contains(r.own, "*"):

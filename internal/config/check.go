@@ -1,0 +1,302 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/internal/config/strict"
+	"github.com/triad-kv/triad/internal/members"
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+)
+
+// checker holds the rules that both kinds of file have. What it finds goes to
+// the values.
+type checker struct{ *strict.Values }
+
+// name wants a name of a node, a site or a cluster.
+func (c checker) name(path, what, name string) bool {
+	if topology.NodeID(name).Valid() {
+		return true
+	}
+	c.Fault(path, "%.70q is not the name of a %s: small letters, digits and -, a letter first, 63 at most", name, what)
+	return false
+}
+
+// word wants one of the words that this version has, and knows those that a later
+// one will.
+func (c checker) word(path, word, what string, has []string, later ...string) bool {
+	for _, w := range has {
+		if w == word {
+			return true
+		}
+	}
+	for _, w := range later {
+		if w == word {
+			c.Fault(path, "%s %s is not in this version, which has %s", what, word, strings.Join(has, ", "))
+			return false
+		}
+	}
+	c.Fault(path, "%v", notOneOf(word, append(has[:len(has):len(has)], later...)))
+	return false
+}
+
+// address wants host:port.
+func (c checker) address(path, addr string) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		c.Fault(path, "an address host:port is wanted here, as in 127.0.0.1:7400 or [::1]:7400, not %.80q", addr)
+		return
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		c.Fault(path, "the port of %.80q is no number from 0 to 65535", addr)
+	}
+	if strings.ContainsAny(host, " /@") {
+		c.Fault(path, "%.80q is no host that can be reached", host)
+	}
+}
+
+// addresses wants addresses that are there to be addresses, each once.
+func (c checker) addresses(paths []string, addrs []string) {
+	seen := map[string]string{}
+	for i, addr := range addrs {
+		if addr == "" {
+			continue
+		}
+		c.address(paths[i], addr)
+		if strings.HasSuffix(addr, ":0") {
+			continue // each gets a port of its own
+		}
+		if first, twice := seen[addr]; twice {
+			c.Fault(paths[i], "%s is the address of %s too", addr, first)
+		}
+		seen[addr] = paths[i]
+	}
+}
+
+func (l Listen) addresses(under string) (paths, addrs []string) {
+	return []string{under + "listen.peers", under + "listen.resp", under + "listen.admin", under + "listen.gossip"},
+		[]string{l.Peers, l.RESP, l.Admin, l.Gossip}
+}
+
+// kind checks which topology and which control are wanted. It reports false if
+// nothing else of the topology means anything.
+func (c checker) kind(t Topology, k Control) bool {
+	if !c.Faulty("topology.kind") && t.Kind != kindSingleLeader {
+		c.Dismiss("topology") // its keys are those of another kind
+		c.word("topology.kind", t.Kind, "topology", []string{kindSingleLeader}, "multi-leader", "leaderless")
+		return false
+	}
+	if !c.word("control.kind", k.Kind, "control", []string{controlStatic}, "raft", "etcd") {
+		return true
+	}
+	for path, given := range map[string]bool{"control.voters": len(k.Voters) > 0, "control.endpoints": len(k.Endpoints) > 0} {
+		if given {
+			c.Fault(path, "it belongs to another control than %s, where the members with role voter are counted; drop it", controlStatic)
+		}
+	}
+	return true
+}
+
+const (
+	kindSingleLeader = "single-leader"
+	controlStatic    = "static"
+)
+
+// policy checks whom commits wait for, against who there is.
+func (c checker) policy(p quorum.Policy, leader string, ms []Member) {
+	const path = "topology.sync"
+	if c.Faulty(path) {
+		return
+	}
+	var all, voters []string
+	byID := map[string]Role{}
+	for _, m := range ms {
+		all = append(all, m.ID)
+		byID[m.ID] = m.Role
+		if m.Role.votes() {
+			voters = append(voters, m.ID)
+		}
+	}
+	for _, id := range p.Of {
+		role, there := byID[id]
+		switch {
+		case !there:
+			why := fmt.Sprintf("%v names %s, which is no member; members are %s", p, id, strings.Join(all, ", "))
+			if near := strict.Nearest(id, all); near != "" {
+				why += "; did you mean " + near + "?"
+			}
+			c.Fault(path, "%s", why)
+			return
+		case !role.votes():
+			c.Fault(path, "%v names %s, whose role is %s: no commit waits for it; give it the role of a voter or name another", p, id, role)
+			return
+		}
+	}
+	if !contains(voters, leader) {
+		return // said elsewhere
+	}
+	rule, err := quorum.NewRule(counted(p, ms), leader, voters)
+	switch {
+	case p.K > 0 && (err != nil || rule.Needed() <= p.K):
+		c.Fault(path, "%v wants %d besides the leader %s, and no more than %d can be counted; lower it or add voters", p, p.K, leader, others(p, voters, leader))
+	case err != nil:
+		c.Fault(path, "%v", err)
+	}
+}
+
+// others is how many besides the leader a policy can count.
+func others(p quorum.Policy, voters []string, leader string) int {
+	of := p.Of
+	if len(of) == 0 {
+		of = voters
+	}
+	n := len(of)
+	if contains(of, leader) {
+		n--
+	}
+	return n
+}
+
+func contains(all []string, one string) bool {
+	for _, s := range all {
+		if s == one {
+			return true
+		}
+	}
+	return false
+}
+
+// leader checks who leads first, and returns it: the only node, where there is
+// one.
+func (c checker) leader(k Control, ms []Member) string {
+	const path = "control.leader"
+	var ids []string
+	for _, m := range ms {
+		ids = append(ids, m.ID)
+		if m.ID == k.Leader && !m.Role.votes() {
+			c.Fault(path, "%s has the role %s and can not lead", m.ID, m.Role)
+		}
+	}
+	switch {
+	case k.Leader == "" && len(ms) == 1:
+		return ids[0]
+	case k.Leader == "":
+		c.Fault(path, "there are %d members: name the one that leads the first term, as in control: {leader: %s}", len(ms), ids[0])
+	case !contains(ids, k.Leader):
+		c.Fault(path, "%.70q is no member; members are %s", k.Leader, strings.Join(ids, ", "))
+	}
+	return k.Leader
+}
+
+// tables checks the tables, and the prefixes that lead to them.
+func (c checker) tables(ts []Table, r RESP) {
+	if len(ts) > tablesMax {
+		c.Fault("tables", "%d are more than %d", len(ts), tablesMax)
+	}
+	names := []string{triad.DefaultTable}
+	for _, t := range ts {
+		path := "tables." + t.Name
+		names = append(names, t.Name)
+		if !c.Faulty(path + ".kind") {
+			c.tableKind(path+".kind", t)
+		}
+		if t.Resolver != "" {
+			c.Fault(path+".resolver", "one leader orders all writes, so there is nothing to resolve; drop it (resolvers come with multi-leader)")
+		}
+		if !triad.ValidTable(t.Name) {
+			c.Fault(path, "%.70q is not the name of a table: small letters, digits, _ . and -, a letter first, 64 at most", t.Name)
+		}
+	}
+	seen := map[string]bool{}
+	for _, p := range r.Prefixes {
+		path := "resp.prefixes." + p.Prefix
+		switch {
+		case p.Prefix == "":
+			c.Fault("resp.prefixes", "a prefix is empty; keys without a prefix belong to table %s", triad.DefaultTable)
+		case len(p.Prefix) > prefixBytesMax:
+			c.Fault("resp.prefixes", "a prefix of %d bytes; at most %d", len(p.Prefix), prefixBytesMax)
+		case seen[p.Table]:
+			c.Fault(path, "table %s has a prefix already", p.Table)
+		case p.Table != "" && !contains(names, p.Table):
+			why := fmt.Sprintf("there is no table %.70q; tables are %s", p.Table, strings.Join(names, ", "))
+			c.Fault(path, "%s", why)
+		}
+		seen[p.Table] = true
+	}
+}
+
+const (
+	tablesMax      = 1024
+	prefixBytesMax = 255
+)
+
+// tableKind wants a kind that this version has.
+func (c checker) tableKind(path string, t Table) {
+	var has, later []string
+	for _, k := range []string{"any", "bytes", "row", "counter", "set", "map", "flag", "max", "min", "text", "hll"} {
+		if _, err := triad.ParseKind(k); err == nil {
+			has = append(has, k)
+		} else {
+			later = append(later, k)
+		}
+	}
+	if c.word(path, t.Kind, "kind", has, later...) && t.Name == triad.DefaultTable && t.Kind != "any" {
+		c.Fault(path, "table %s always exists, and its kind is any", t.Name)
+	}
+}
+
+// limits checks the limits against one another.
+func (c checker) limits(l Limits, t Topology) {
+	if l.ValueBytesMax > record.ValueBytesMax {
+		c.Fault("limits.value_bytes_max", "%v is more than a record can carry, %v", l.ValueBytesMax, Size(record.ValueBytesMax))
+	}
+	if l.LogSegmentBytes < l.ValueBytesMax+recordBytesMore {
+		c.Fault("limits.log_segment_bytes", "a segment of %v can not hold a record of %v (limits.value_bytes_max); raise the one or lower the other", l.LogSegmentBytes, l.ValueBytesMax)
+	}
+	if l.LogSegmentBytes > segmentBytesMax {
+		c.Fault("limits.log_segment_bytes", "%v is more than %v", l.LogSegmentBytes, Size(segmentBytesMax))
+	}
+	if l.LogFirstSegmentBytes > l.LogSegmentBytes {
+		c.Fault("limits.log_first_segment_bytes", "%v is more than a later segment has, %v (limits.log_segment_bytes)", l.LogFirstSegmentBytes, l.LogSegmentBytes)
+	}
+	if t.Stream.HeartbeatEvery > 0 && t.CallTimeout > 0 && t.CallTimeout < 2*t.Stream.HeartbeatEvery {
+		c.Fault("topology.call_timeout", "%v is less than two heartbeats of %v (topology.stream.heartbeat_every): a node that is well would be given up", t.CallTimeout, t.Stream.HeartbeatEvery)
+	}
+}
+
+const (
+	recordBytesMore = 64 << 10 // of a record beyond its value: the key and what frames both
+	segmentBytesMax = 1 << 30
+)
+
+// members checks who there is.
+func (c checker) members(ms []Member, wantAddrs bool) {
+	if len(ms) > members.MembersMax {
+		c.Fault("members", "%d are more than %d", len(ms), members.MembersMax)
+	}
+	var paths, addrs []string
+	voters := 0
+	for _, m := range ms {
+		path := "members." + m.ID
+		c.name(path, "node", m.ID)
+		if m.Site != "" {
+			c.name(path+".site", "site", m.Site)
+		}
+		if m.Addr == "" && wantAddrs && !c.Faulty(path) {
+			c.Fault(path, "it has no address; write %s: host:port", m.ID)
+		}
+		if m.Role.votes() {
+			voters++
+		}
+		paths, addrs = append(paths, path+".addr"), append(addrs, m.Addr)
+	}
+	if voters > quorum.MembersMax {
+		c.Fault("members", "%d voters are more than %d", voters, quorum.MembersMax)
+	}
+	c.addresses(paths, addrs)
+}

@@ -1,0 +1,82 @@
+package config
+
+// check finds what is wrong with a node, and completes what follows from the
+// rest.
+func (n *Node) check() {
+	c := checker{n.values}
+	c.name("cluster", "cluster", n.Cluster)
+	c.name("node.id", "node", n.Self.ID)
+	if n.Self.Site != "" {
+		c.name("node.site", "site", n.Self.Site)
+	}
+	if n.Self.Dir == "" && !c.Faulty("node") {
+		c.Fault("node.dir", "the directory is missing that keeps the node's log and store, as in node: {id: %s, dir: data/%[1]s}", n.Self.ID)
+	}
+	c.addresses(n.Listen.addresses(""))
+	for i, addr := range n.Join {
+		c.address(index("join", i), addr)
+	}
+	if !c.Faulty("members") && !c.Faulty("node") {
+		n.checkMembers(c)
+	}
+	if c.kind(n.Topology, n.Control) && !c.Faulty("members") {
+		ms := n.everybody()
+		leader := c.leader(n.Control, ms)
+		c.policy(n.Topology.Sync.Policy, leader, ms)
+	}
+	c.tables(n.Tables, n.RESP)
+	c.limits(n.Limits, n.Topology)
+	n.checkDoors(c)
+	n.warn()
+}
+
+// everybody is all members, this node alone if none are named.
+func (n *Node) everybody() []Member {
+	if len(n.Members) > 0 {
+		return n.Members
+	}
+	return []Member{{ID: n.Self.ID, Addr: n.Listen.Peers, Site: n.Self.Site, Role: n.Self.Role}}
+}
+
+// checkMembers checks the members, and this node against what they say of it.
+func (n *Node) checkMembers(c checker) {
+	if len(n.Members) == 0 {
+		return
+	}
+	c.members(n.Members, len(n.Join) == 0 && len(n.Members) > 1)
+	self := n.member(n.Self.ID)
+	if self == nil {
+		c.Fault("members", "this node, %s, is not among them; every node has the same list, itself included", n.Self.ID)
+		return
+	}
+	path := "members." + self.ID
+	switch {
+	case n.Self.Site == "":
+		n.Self.Site = self.Site
+	case self.Site == "":
+		self.Site = n.Self.Site
+	case self.Site != n.Self.Site:
+		c.Fault("node.site", "%s, and %s.site says %s", n.Self.Site, path, self.Site)
+	}
+	switch given, said := c.Given("node.role"), c.Given(path+".role"); {
+	case given && said && n.Self.Role != self.Role:
+		c.Fault("node.role", "%s, and %s.role says %s", n.Self.Role, path, self.Role)
+	case given && !said:
+		self.Role = n.Self.Role
+	default:
+		n.Self.Role = self.Role
+	}
+	if self.Addr != "" && n.Listen.Peers == "" {
+		n.Listen.Peers = self.Addr
+	}
+}
+
+// member returns the member of that name.
+func (n *Node) member(id string) *Member {
+	for i := range n.Members {
+		if n.Members[i].ID == id {
+			return &n.Members[i]
+		}
+	}
+	return nil
+}

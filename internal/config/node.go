@@ -1,0 +1,89 @@
+package config
+
+import (
+	"github.com/triad-kv/triad/internal/config/strict"
+)
+
+// Node is node.yaml: what one node is.
+type Node struct {
+	Cluster  string   `yaml:"cluster" default:"triad"`
+	Self     Self     `yaml:"node"`
+	Listen   Listen   `yaml:"listen"`
+	Members  []Member `yaml:"members"`
+	Join     []string `yaml:"join"`
+	Control  Control  `yaml:"control"`
+	Topology Topology `yaml:"topology"`
+	Tables   []Table  `yaml:"tables"`
+	Limits   Limits   `yaml:"limits"`
+	RESP     RESP     `yaml:"resp"`
+	TLS      TLS      `yaml:"tls"`
+	Gossip   Gossip   `yaml:"gossip"`
+	Admin    Admin    `yaml:"admin"`
+	Log      Log      `yaml:"log"`
+
+	values *strict.Values
+}
+
+// Self is what differs between the nodes of a cluster.
+type Self struct {
+	ID         string   `yaml:"id" default:"a"`
+	Site       string   `yaml:"site"`
+	Role       Role     `yaml:"role" default:"voter"`
+	Dir        string   `yaml:"dir"`
+	Memory     bool     `yaml:"memory" default:"false"` // the store, not the log
+	ApplyDelay Duration `yaml:"apply_delay" default:"0"`
+}
+
+// Listen holds an address host:port a port; one that is empty is not opened.
+type Listen struct {
+	Peers  string `yaml:"peers"`
+	RESP   string `yaml:"resp"`
+	Admin  string `yaml:"admin"`
+	Gossip string `yaml:"gossip"`
+}
+
+// Member is a node of the cluster as the others see it.
+type Member struct {
+	ID   string `yaml:",key"`
+	Addr string `yaml:"addr,short"` // of its peers port
+	Site string `yaml:"site"`
+	Role Role   `yaml:"role" default:"voter"`
+}
+
+// Gossip finds out who can be reached, where join names seeds.
+type Gossip struct {
+	KeyFile string `yaml:"key_file"`
+	Key     string `yaml:"key,secret"`
+}
+
+// Admin is the port for health and status.
+type Admin struct {
+	TokenFile string `yaml:"token_file"`
+	Token     string `yaml:"token,secret"`
+}
+
+// ReadNode reads node.yaml. name is how errors call the file, which are
+// [*strict.Refused]; overrides replace what it says. A text of nil is no file: what the overrides say
+// is all.
+func ReadNode(name string, text []byte, overrides ...strict.Override) (*Node, error) {
+	var d *strict.Document
+	if text != nil {
+		var err error
+		if d, err = strict.Parse(name, text); err != nil {
+			return nil, err
+		}
+	}
+	n := &Node{}
+	n.values = strict.Bind(d, n, overrides...)
+	n.check()
+	if err := n.values.Err(); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// Warnings is what is taken and may not be what its author wants.
+func (n *Node) Warnings() []strict.Finding { return n.values.Warnings() }
+
+// Values is every value and where it comes from.
+func (n *Node) Values() []strict.Value { return n.values.All(*n) }

@@ -1,0 +1,59 @@
+package config
+
+import (
+	"time"
+
+	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/internal/stream"
+	"github.com/triad-kv/triad/singleleader"
+	"github.com/triad-kv/triad/topology"
+)
+
+// Open is what the node is opened with. The caller adds what no file says: a
+// logger, listeners, a file system.
+func (n *Node) Open() (triad.Config, error) {
+	c := triad.Config{
+		ID: topology.NodeID(n.Self.ID), Cluster: n.Cluster, Site: n.Self.Site, Dir: n.Self.Dir, Memory: n.Self.Memory,
+		Listen: n.Listen.Peers, Leader: topology.NodeID(n.Control.Leader),
+		Topology: singleleader.New(n.Options()), Limits: n.Limits.options(),
+	}
+	for _, m := range n.Members {
+		c.Members = append(c.Members, triad.Member{ID: topology.NodeID(m.ID), Addr: m.Addr, Site: m.Site})
+	}
+	for _, t := range n.Tables {
+		kind, err := triad.ParseKind(t.Kind)
+		if err != nil {
+			return c, err
+		}
+		c.Tables = append(c.Tables, triad.Table{Name: t.Name, Kind: kind})
+	}
+	return c, nil
+}
+
+// Options are those of the single-leader engine.
+func (n *Node) Options() singleleader.Options {
+	t := n.Topology
+	return singleleader.Options{
+		Sync: counted(t.Sync.Policy, n.Members), Durability: topology.Durability(t.Durability),
+		ApplyDelay: time.Duration(n.Self.ApplyDelay), ValueBytesMax: int(n.Limits.ValueBytesMax),
+		PendingBytesMax: int64(t.PendingBytesMax), RetainBytesMax: uint64(t.RetainBytesMax), Stream: t.Stream.options(),
+		CallTimeout: time.Duration(t.CallTimeout), RetryEvery: time.Duration(t.RetryEvery),
+	}
+}
+
+func (s Stream) options() stream.Limits {
+	return stream.Limits{
+		BatchBytesMax: int(s.BatchBytesMax), WindowBytesMax: int(s.WindowBytesMax), ChunkBytesMax: int(s.ChunkBytesMax),
+		SnapshotBytesMax: int(s.SnapshotBytesMax), HeartbeatEvery: time.Duration(s.HeartbeatEvery),
+		CommitDelay: time.Duration(s.CommitDelay), SnapshotHold: time.Duration(s.SnapshotHold),
+	}
+}
+
+func (l Limits) options() triad.Limits {
+	return triad.Limits{
+		ValueBytesMax: int(l.ValueBytesMax), LogSegmentBytes: int64(l.LogSegmentBytes), LogFirstSegmentBytes: int64(l.LogFirstSegmentBytes),
+		LogUnflushedBytesMax: int64(l.LogUnflushedBytesMax), LogTailBytes: int64(l.LogTailBytes), LogRetainBytes: uint64(l.LogRetainBytes),
+		StoreCacheBytes: int64(l.StoreCacheBytes), BootstrapWait: time.Duration(l.BootstrapWait),
+		StartWait: time.Duration(l.StartWait), RetainEvery: time.Duration(l.RetainEvery),
+	}
+}

@@ -1,0 +1,85 @@
+package config
+
+// The sections that node.yaml and cluster.yaml have alike. What is not said here
+// of a field is said where the options are that it becomes.
+
+// Control says who counts: the backend of the control documents.
+type Control struct {
+	Kind      string   `yaml:"kind" default:"static"`
+	Leader    string   `yaml:"leader"` // of the first term
+	Voters    []string `yaml:"voters"`
+	Endpoints []string `yaml:"endpoints"`
+}
+
+// Topology says how the log is replicated. It is the same on every node.
+type Topology struct {
+	Kind            string     `yaml:"kind" default:"single-leader"`
+	Sync            Sync       `yaml:"sync" default:"async"`
+	Durability      Durability `yaml:"durability" default:"flushed"`
+	PendingBytesMax Size       `yaml:"pending_bytes_max" default:"32MiB"`
+	RetainBytesMax  Size       `yaml:"retain_bytes_max" default:"1GiB"`
+	CallTimeout     Duration   `yaml:"call_timeout" default:"3s"`
+	RetryEvery      Duration   `yaml:"retry_every" default:"200ms"`
+	Stream          Stream     `yaml:"stream"`
+}
+
+// Stream bounds the replication streams.
+type Stream struct {
+	BatchBytesMax    Size     `yaml:"batch_bytes_max" default:"1MiB"`
+	WindowBytesMax   Size     `yaml:"window_bytes_max" default:"16MiB"`
+	ChunkBytesMax    Size     `yaml:"chunk_bytes_max" default:"512KiB"`
+	SnapshotBytesMax Size     `yaml:"snapshot_bytes_max" default:"0"`
+	HeartbeatEvery   Duration `yaml:"heartbeat_every" default:"250ms"`
+	CommitDelay      Duration `yaml:"commit_delay" default:"500us"`
+	SnapshotHold     Duration `yaml:"snapshot_hold" default:"1m"`
+}
+
+// Table is a table that the leader defines if it is not there.
+type Table struct {
+	Name     string   `yaml:",key"`
+	Kind     string   `yaml:"kind,short" default:"any"`
+	TTL      Duration `yaml:"ttl" default:"0"`
+	Resolver string   `yaml:"resolver"`
+}
+
+// Limits bound what a node holds and waits for.
+type Limits struct {
+	ValueBytesMax        Size     `yaml:"value_bytes_max" default:"16MiB"`
+	LogSegmentBytes      Size     `yaml:"log_segment_bytes" default:"64MiB"`
+	LogFirstSegmentBytes Size     `yaml:"log_first_segment_bytes" default:"1MiB"`
+	LogUnflushedBytesMax Size     `yaml:"log_unflushed_bytes_max" default:"64MiB"`
+	LogTailBytes         Size     `yaml:"log_tail_bytes" default:"8MiB"`
+	LogRetainBytes       Size     `yaml:"log_retain_bytes" default:"256MiB"`
+	StoreCacheBytes      Size     `yaml:"store_cache_bytes" default:"32MiB"`
+	BootstrapWait        Duration `yaml:"bootstrap_wait" default:"2s"`
+	StartWait            Duration `yaml:"start_wait" default:"2s"`
+	RetainEvery          Duration `yaml:"retain_every" default:"10s"`
+}
+
+// RESP is the port for Redis clients.
+type RESP struct {
+	Prefixes     []Prefix `yaml:"prefixes"`
+	Forward      bool     `yaml:"forward" default:"false"` // a follower passes commands on to the leader
+	PasswordFile string   `yaml:"password_file"`
+	Password     string   `yaml:"password,secret"`
+}
+
+// Prefix says which table the keys with a prefix belong to.
+type Prefix struct {
+	Prefix string `yaml:",key"`
+	Table  string `yaml:",short"`
+}
+
+// TLS names the files of a node's certificate.
+type TLS struct {
+	CA       string `yaml:"ca"`
+	Cert     string `yaml:"cert"`
+	Key      string `yaml:"key"`
+	Insecure bool   `yaml:"insecure" default:"false"` // listen beyond loopback without
+}
+
+// Log says what a process logs, and how.
+type Log struct {
+	Level  string `yaml:"level" default:"info"`
+	Format string `yaml:"format" default:"text"`
+}
