@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/triad-kv/triad/internal/config/strict"
 	"github.com/triad-kv/triad/internal/demo"
 	"github.com/triad-kv/triad/internal/demo/grid"
 	"github.com/triad-kv/triad/internal/transport"
@@ -50,10 +51,11 @@ var errDamaged = errors.New("damaged")
 // codeOf returns the exit code of a command that ended with err.
 func codeOf(err error) int {
 	var usage *usageError
+	var refused *strict.Refused
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.As(err, &usage), errors.Is(err, demo.ErrInput):
+	case errors.As(err, &usage), errors.As(err, &refused), errors.Is(err, demo.ErrInput):
 		return exitUsage
 	case errors.Is(err, demo.ErrCheck), errors.Is(err, errDamaged):
 		return exitCheck
@@ -68,8 +70,12 @@ func codeOf(err error) int {
 	return exitFailed
 }
 
-// explain is an error in one line that a terminal does not obey.
+// explain is an error in one line that a terminal does not obey; a configuration
+// that is refused is explained with its lines.
 func explain(err error) string {
+	if r := (*strict.Refused)(nil); errors.As(err, &r) {
+		return strings.TrimSuffix(plain(r.Report()), "\n")
+	}
 	var parts []string
 	for line := range strings.Lines(err.Error()) {
 		if line = strings.TrimSpace(line); line != "" {
@@ -77,6 +83,15 @@ func explain(err error) string {
 		}
 	}
 	return grid.Plain(strings.Join(parts, "; "))
+}
+
+// plain is text of several lines that a terminal does not obey.
+func plain(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString(grid.Plain(strings.TrimSuffix(line, "\n")) + "\n")
+	}
+	return b.String()
 }
 
 // advise adds to an error of a call what its reader can do.

@@ -35,7 +35,7 @@ ready to answer, 4 a check did not hold.`,
 	})
 	root.AddCommand(
 		newDemo(), newStatus(), newTables(), newGet(), newPut(), newDel(), newScan(), newFailover(),
-		newWAL(), newRewound(), newVersion(), newNode(),
+		newWAL(), newRewound(), newVersion(), newNode(), newConfig(), newServer(),
 	)
 	return root
 }
@@ -63,8 +63,8 @@ func parent(use, short string, children ...*cobra.Command) *cobra.Command {
 func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) error {
 	var fault error
 	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Changed || f.Name == "help" || fault != nil {
-			return
+		if f.Changed || f.Name == "help" || fault != nil || f.Annotations[keyOfFlag] != nil {
+			return // a key of a file is read from the environment with the file
 		}
 		name := variable(f.Name)
 		if v, ok := lookup(name); ok {

@@ -83,6 +83,7 @@ var rooms = []room{
 	{at: "client", own: append([]string{"topology", "internal/call", "internal/transport"}, vocabulary...), third: []home{msgpack, errgroup}},
 
 	// What stands around the house.
+	{at: "internal/admin", own: []string{"record", "topology"}, third: system()},
 	{at: "internal/config", own: []string{".", "record", "quorum", "topology", "singleleader", "internal/stream", "internal/members", "internal/config/strict"}},
 	{at: "internal/config/strict", third: []home{{path: "github.com/goccy/go-yaml"}}},
 	{at: "internal/sim/...", own: []string{"*"}, third: append(system(), home{path: "github.com/anishathalye/porcupine"})},

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -137,7 +138,7 @@ func (c checker) policy(p quorum.Policy, leader string, ms []Member) {
 			return
 		}
 	}
-	if !contains(voters, leader) {
+	if !slices.Contains(voters, leader) {
 		return // said elsewhere
 	}
 	rule, err := quorum.NewRule(counted(p, ms), leader, voters)
@@ -156,19 +157,10 @@ func others(p quorum.Policy, voters []string, leader string) int {
 		of = voters
 	}
 	n := len(of)
-	if contains(of, leader) {
+	if slices.Contains(of, leader) {
 		n--
 	}
 	return n
-}
-
-func contains(all []string, one string) bool {
-	for _, s := range all {
-		if s == one {
-			return true
-		}
-	}
-	return false
 }
 
 // leader checks who leads first, and returns it: the only node, where there is
@@ -187,7 +179,7 @@ func (c checker) leader(k Control, ms []Member) string {
 		return ids[0]
 	case k.Leader == "":
 		c.Fault(path, "there are %d members: name the one that leads the first term, as in control: {leader: %s}", len(ms), ids[0])
-	case !contains(ids, k.Leader):
+	case !slices.Contains(ids, k.Leader):
 		c.Fault(path, "%.70q is no member; members are %s", k.Leader, strings.Join(ids, ", "))
 	}
 	return k.Leader
@@ -222,7 +214,7 @@ func (c checker) tables(ts []Table, r RESP) {
 			c.Fault("resp.prefixes", "a prefix of %d bytes; at most %d", len(p.Prefix), prefixBytesMax)
 		case seen[p.Table]:
 			c.Fault(path, "table %s has a prefix already", p.Table)
-		case p.Table != "" && !contains(names, p.Table):
+		case p.Table != "" && !slices.Contains(names, p.Table):
 			why := fmt.Sprintf("there is no table %.70q; tables are %s", p.Table, strings.Join(names, ", "))
 			c.Fault(path, "%s", why)
 		}

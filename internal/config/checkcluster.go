@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/triad-kv/triad/internal/config/strict"
@@ -24,6 +25,7 @@ func (c *Cluster) check() {
 	}
 	k.tables(c.Tables, c.RESP)
 	k.limits(c.Limits, c.Topology)
+	c.warn()
 }
 
 // members are the nodes as a policy sees them.
@@ -66,7 +68,7 @@ func (c *Cluster) checkSites(k checker) {
 			switch {
 			case d.To == s.Name:
 				k.Fault(at, "a site has no delay to itself")
-			case !contains(names, d.To):
+			case !slices.Contains(names, d.To):
 				k.Fault(at, "there is no site %.70q; sites are %s", d.To, strings.Join(names, ", "))
 			}
 		}

@@ -53,6 +53,7 @@ func (n *Node) checkMembers(c checker) {
 	switch {
 	case n.Self.Site == "":
 		n.Self.Site = self.Site
+		c.Adopt("node.site", path+".site")
 	case self.Site == "":
 		self.Site = n.Self.Site
 	case self.Site != n.Self.Site:
@@ -63,11 +64,13 @@ func (n *Node) checkMembers(c checker) {
 		c.Fault("node.role", "%s, and %s.role says %s", n.Self.Role, path, self.Role)
 	case given && !said:
 		self.Role = n.Self.Role
-	default:
+	case said:
 		n.Self.Role = self.Role
+		c.Adopt("node.role", path+".role")
 	}
 	if self.Addr != "" && n.Listen.Peers == "" {
 		n.Listen.Peers = self.Addr
+		c.Adopt("listen.peers", path+".addr")
 	}
 }
 

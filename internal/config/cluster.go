@@ -55,6 +55,10 @@ func ReadCluster(name string, text []byte, overrides ...strict.Override) (*Clust
 	if err != nil {
 		return nil, err
 	}
+	return bindCluster(d, overrides)
+}
+
+func bindCluster(d *strict.Document, overrides []strict.Override) (*Cluster, error) {
 	c := &Cluster{}
 	c.values = strict.Bind(d, c, overrides...)
 	c.check()

@@ -63,16 +63,20 @@ type Admin struct {
 }
 
 // ReadNode reads node.yaml. name is how errors call the file, which are
-// [*strict.Refused]; overrides replace what it says. A text of nil is no file: what the overrides say
-// is all.
+// [*strict.Refused]; overrides replace what it says. A nil text is no file: then
+// the overrides say everything.
 func ReadNode(name string, text []byte, overrides ...strict.Override) (*Node, error) {
-	var d *strict.Document
-	if text != nil {
-		var err error
-		if d, err = strict.Parse(name, text); err != nil {
-			return nil, err
-		}
+	if text == nil {
+		return bindNode(nil, overrides)
 	}
+	d, err := strict.Parse(name, text)
+	if err != nil {
+		return nil, err
+	}
+	return bindNode(d, overrides)
+}
+
+func bindNode(d *strict.Document, overrides []strict.Override) (*Node, error) {
 	n := &Node{}
 	n.values = strict.Bind(d, n, overrides...)
 	n.check()

@@ -25,9 +25,16 @@ func (v *Values) Origin(path string) Origin { return v.origins[path] }
 // Given reports whether anybody gave the value: it is not the default.
 func (v *Values) Given(path string) bool { return v.origins[path].From != Default }
 
+// Adopt notes that a value follows from another.
+func (v *Values) Adopt(path, from string) {
+	if o, ok := v.origins[from]; ok {
+		v.origins[path] = o
+	}
+}
+
 // Fault reports that a value is wrong.
 func (v *Values) Fault(path, format string, args ...any) {
-	v.faults = append(v.faults, v.finding(path, format, args...))
+	v.faults = append(v.faults, v.Finding(path, format, args...))
 }
 
 // Faulty reports whether anything is wrong with a value or what is below it.
@@ -48,7 +55,7 @@ func (v *Values) Dismiss(path string) {
 
 // Warn notes that a value is taken and may not be what its author wants.
 func (v *Values) Warn(path, format string, args ...any) {
-	v.warnings = append(v.warnings, v.finding(path, format, args...))
+	v.warnings = append(v.warnings, v.Finding(path, format, args...))
 }
 
 // Warnings returns what was noted, in the order of the file.
@@ -65,9 +72,9 @@ func ordered(fs []Finding) []Finding {
 	return fs
 }
 
-// finding is about a value: at the place where it stands, or else the nearest
+// Finding is about a value: at the place where it stands, or else the nearest
 // key around it that stands anywhere.
-func (v *Values) finding(path, format string, args ...any) Finding {
+func (v *Values) Finding(path, format string, args ...any) Finding {
 	o, ok := v.origins[path]
 	for at := path; !ok && at != ""; {
 		if o, ok = v.keys[at]; ok {
@@ -96,20 +103,31 @@ type Value struct {
 	Path   string
 	Text   string // as a file would spell it; [Hidden] for a secret that is set
 	Origin Origin
+
+	secret bool
 }
 
 // All returns every value of the struct that was bound, in its order.
-func (v *Values) All(of any) []Value { return v.gather(reflect.ValueOf(of), "", nil) }
+func (v *Values) All(of any) []Value {
+	all := v.Raw(of)
+	for i := range all {
+		if all[i].secret {
+			all[i].Text = Hidden
+		}
+	}
+	return all
+}
+
+// Raw is All with the secrets as they are, to be compared and never shown.
+func (v *Values) Raw(of any) []Value { return v.gather(reflect.ValueOf(of), "", nil) }
 
 func (v *Values) gather(of reflect.Value, under string, all []Value) []Value {
 	for i, tag := range fieldsOf(of.Type()) {
 		f, path := of.Field(i), join(under, tag.name)
 		switch {
 		case tag.isSecret && f.IsZero():
-		case tag.isSecret:
-			all = append(all, Value{Path: path, Text: Hidden, Origin: v.origins[path]})
 		case isLeaf(f.Type()):
-			all = append(all, Value{Path: path, Text: textOf(f), Origin: v.origins[path]})
+			all = append(all, Value{Path: path, Text: textOf(f), Origin: v.origins[path], secret: tag.isSecret})
 		case f.Kind() == reflect.Slice:
 			for j := range f.Len() {
 				e := f.Index(j)

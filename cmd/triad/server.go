@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/triad-kv/triad/internal/config"
+)
+
+func newServer() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "server -c FILE",
+		Short: "Run a node from a configuration file until SIGTERM",
+		Long: `Run a node from a configuration file. Every key of the file that holds one value is
+a flag and a variable too: listen.peers is --listen-peers and TRIAD_LISTEN_PEERS.
+
+SIGTERM or Ctrl-C ends the node in order, within ten seconds; a second one at once.
+SIGHUP reads the file again: what can change while the node runs is taken, the rest is
+named; a file that is refused changes nothing.`,
+		Example: "  triad server -c examples/nodes/a.yaml\n  triad server --node-dir data/a --listen-peers 127.0.0.1:7400",
+		Args:    exactly(),
+	}
+	s := settingFlags(c)
+	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		hup := make(chan os.Signal, 1)
+		signal.Notify(hup, syscall.SIGHUP)
+		defer signal.Stop(hup)
+		n, idle, err := s.node(cmd)
+		if err != nil {
+			return err
+		}
+		v := newService(n, cmd.ErrOrStderr())
+		v.reread = func() (*config.Node, error) {
+			n, _, err := s.node(cmd)
+			return n, err
+		}
+		for _, name := range idle {
+			v.log.Warn("no key has the name of this variable, which changes nothing", "variable", name)
+		}
+		return v.run(cmd.Context(), hup)
+	}
+	return c
+}
+
+// live are the keys that a running node takes from a file that is read again.
+var live = map[string]func(*service, *config.Node){
+	"log.level": func(v *service, n *config.Node) { v.setLevel(n.Log.Level) },
+}
+
+// watch reads the file again whenever hup says so, until ctx ends.
+func (v *service) watch(ctx context.Context, hup <-chan os.Signal) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+			v.reload()
+		}
+	}
+}
+
+// reload takes from the file what can change while the node runs.
+func (v *service) reload() {
+	n, err := v.reread()
+	if err != nil {
+		v.log.Error("the configuration was read again and is refused; the node goes on with the old one", "err", explain(err))
+		return
+	}
+	var taken, later []string
+	for _, key := range config.Changed(v.config, n) {
+		if take, ok := live[key]; ok {
+			take(v, n)
+			taken = append(taken, key)
+		} else {
+			later = append(later, key)
+		}
+	}
+	level := slog.LevelInfo
+	if len(later) > 0 {
+		level = slog.LevelWarn
+	}
+	v.log.Log(context.Background(), level, "the configuration was read again", "taken", taken, "at_the_next_start", later)
+	v.config.Log.Level = n.Log.Level
+}

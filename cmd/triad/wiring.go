@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"net"
+
+	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/internal/admin"
+	"github.com/triad-kv/triad/internal/config"
+)
+
+// door answers on a port beside the peers port.
+type door interface {
+	// Serve answers on l until ctx ends (nil) or l fails. Once ctx has ended it
+	// takes no more requests, answers those under way and returns. It closes l.
+	Serve(ctx context.Context, l net.Listener) error
+}
+
+// doorways are the ports that a configuration may open, and what answers there.
+var doorways = []struct {
+	key  string
+	addr func(config.Listen) string
+	open func(*service) (door, error)
+}{
+	{"listen.resp", func(l config.Listen) string { return l.RESP }, openRESP},
+	{adminKey, func(l config.Listen) string { return l.Admin }, openAdmin},
+}
+
+const adminKey = "listen.admin"
+
+// openRESP is the door for Redis clients.
+func openRESP(*service) (door, error) {
+	return nil, usagef("listen.resp: this build has no port for Redis clients; drop the key")
+}
+
+// openAdmin is the door for health and status.
+func openAdmin(v *service) (door, error) {
+	v.admin = admin.New(admin.Options{Status: v.node.Status, Token: v.secrets.AdminToken, Logger: v.log})
+	return v.admin, nil
+}
+
+// secure puts certificates around the listener and the dialer of the node.
+func secure(_ *triad.Config, n *config.Node, _ config.Secrets) error {
+	if n.TLS.Secured() {
+		return usagef("tls: this build has no TLS; drop the section, or say insecure: true")
+	}
+	return nil
+}
+
+// gather makes the node find its members by gossip.
+func gather(_ *triad.Config, n *config.Node, _ config.Secrets) error {
+	if len(n.Join) > 0 {
+		return usagef("join: this build has no gossip; name the members under members")
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package admin
+
+import (
+	"time"
+
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+)
+
+// Status is what GET /status answers: a topology.Status with names for JSON.
+type Status struct {
+	Node     topology.NodeID `json:"node"`
+	Cluster  string          `json:"cluster"`
+	Topology string          `json:"topology"`
+	Role     topology.Role   `json:"role"`
+	Leader   topology.NodeID `json:"leader"` // empty if not known
+	Term     uint64          `json:"term"`
+	Policy   string          `json:"policy"`
+	Since    time.Time       `json:"since"` // of the role
+	Log      Log             `json:"log"`
+	Lag      Lag             `json:"lag"`
+	Delay    float64         `json:"apply_delay_seconds"`
+	Peers    []Peer          `json:"peers,omitempty"` // on the leader: every other member
+	Rewound  uint64          `json:"rewound_records"`
+	Failure  string          `json:"failure,omitempty"`
+	Warnings []string        `json:"warnings,omitempty"`
+}
+
+// Log is how far the node's log is, in LSNs.
+type Log struct {
+	First   record.LSN `json:"first"`
+	End     record.LSN `json:"end"`
+	Flushed record.LSN `json:"flushed"`
+	Commit  record.LSN `json:"commit"`
+	Applied record.LSN `json:"applied"`
+}
+
+// Lag is a distance behind the leader.
+type Lag struct {
+	Records uint64  `json:"records"`
+	Bytes   uint64  `json:"bytes"`
+	Seconds float64 `json:"seconds"`
+}
+
+// Peer is what a leader knows of another member.
+type Peer struct {
+	Node    topology.NodeID `json:"node"`
+	Addr    string          `json:"addr"`
+	State   string          `json:"state"`
+	Sync    bool            `json:"sync"`
+	Written record.LSN      `json:"written"`
+	Flushed record.LSN      `json:"flushed"`
+	Applied record.LSN      `json:"applied"`
+	Lag     Lag             `json:"lag"`
+	Contact time.Time       `json:"contact"` // last frame from it
+	Problem string          `json:"problem,omitempty"`
+}
+
+// StatusOf is s with names for JSON.
+func StatusOf(s topology.Status) Status {
+	a := Status{
+		Node: s.Node, Cluster: s.Cluster, Topology: s.Kind, Role: s.Role, Leader: s.Leader, Term: s.Term, Policy: s.Policy,
+		Since: s.Since, Log: Log{First: s.First, End: s.End, Flushed: s.Flushed, Commit: s.Commit, Applied: s.Applied},
+		Lag: lagOf(s.Lag), Delay: s.Delay.Seconds(), Rewound: s.Rewound, Failure: s.Failure, Warnings: s.Warnings,
+	}
+	for _, p := range s.Peers {
+		a.Peers = append(a.Peers, Peer{
+			Node: p.Node, Addr: p.Addr, State: p.State, Sync: p.Sync, Written: p.Written, Flushed: p.Flushed,
+			Applied: p.Applied, Lag: lagOf(p.Lag), Contact: p.Contact, Problem: p.Problem,
+		})
+	}
+	return a
+}
+
+func lagOf(l topology.Lag) Lag {
+	return Lag{Records: l.Records, Bytes: l.Bytes, Seconds: l.Time.Seconds()}
+}

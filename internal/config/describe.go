@@ -1,0 +1,148 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/quorum"
+)
+
+// Line is one line of what a configuration would run.
+type Line struct {
+	What string `json:"what"`
+	Says string `json:"says"`
+}
+
+// Describe says what the node would be, for people.
+func (n *Node) Describe() []Line {
+	ls := []Line{{"node", fmt.Sprintf("%s of cluster %s, %s", n.Self.ID, n.Cluster, roleSays(n.Self.Role, n.Self.Site, n.Self.ApplyDelay))}}
+	ls = append(ls, topologySays(n.Topology, n.leading(), n.everybody())...)
+	var ms []string
+	for _, m := range n.Members {
+		ms = append(ms, strings.TrimSpace(m.ID+" "+m.Addr))
+	}
+	ls = append(ls, Line{"members", orNone(ms, "this node alone")}, Line{"ports", n.Listen.says()})
+	where := n.Self.Dir
+	if n.Self.Memory {
+		where += ", the store in memory"
+	}
+	return append(ls, Line{"directory", where}, Line{"tables", tablesSay(n.Tables)}, Line{"secured", n.TLS.says()})
+}
+
+// leading is who leads first.
+func (n *Node) leading() string {
+	if n.Control.Leader == "" {
+		return n.Self.ID
+	}
+	return n.Control.Leader
+}
+
+// Describe says what the cluster would be, for people.
+func (c *Cluster) Describe() []Line {
+	ls := []Line{{"cluster", fmt.Sprintf("%s, %d nodes on this machine", c.Cluster, len(c.Replicas))}}
+	ls = append(ls, topologySays(c.Topology, c.Leader(), c.members())...)
+	for _, r := range c.Replicas {
+		ls = append(ls, Line{"node " + r.ID, roleSays(r.Role, r.Site, r.ApplyDelay)})
+	}
+	for i, from := range c.Sites {
+		for _, to := range c.Sites[i+1:] {
+			there, back := Duration(c.Delay(from.Name, to.Name)), Duration(c.Delay(to.Name, from.Name))
+			says := there.String() + " each way"
+			if there != back {
+				says = fmt.Sprintf("%v, %v back", there, back)
+			}
+			ls = append(ls, Line{from.Name + " to " + to.Name, says})
+		}
+	}
+	return append(ls, Line{"tables", tablesSay(c.Tables)})
+}
+
+func roleSays(r Role, site string, late Duration) string {
+	says := string(r)
+	if late > 0 {
+		says += fmt.Sprintf(", applies %v late", late)
+	}
+	if site != "" {
+		says += ", in site " + site
+	}
+	return says
+}
+
+func topologySays(t Topology, leader string, ms []Member) []Line {
+	d, _ := t.Durability.MarshalText() // it never fails
+	survives, stops := survival(t.Sync.Policy, leader, ms)
+	ls := []Line{
+		{"topology", fmt.Sprintf("%s, led by %s first, sync %v, answered once %s", t.Kind, leader, t.Sync, d)},
+		{"a write survives", survives},
+	}
+	if stops != "" {
+		ls = append(ls, Line{"writes stop", stops})
+	}
+	return ls
+}
+
+// survival says what an acknowledged write outlives under a policy, and what
+// stops writes; empty if only the leader's loss does.
+func survival(p quorum.Policy, leader string, ms []Member) (survives, stops string) {
+	var voters []string
+	for _, m := range ms {
+		if m.Role.votes() {
+			voters = append(voters, m.ID)
+		}
+	}
+	rule, err := quorum.NewRule(counted(p, ms), leader, voters)
+	if err != nil || rule.Needed() < 2 {
+		return "a crash of " + leader + ", if its disk is kept", ""
+	}
+	of := rule.Members()
+	spare := len(of) - rule.Needed()
+	survives = fmt.Sprintf("the loss of any %d of %s", rule.Needed()-1, strings.Join(of, ", "))
+	if spare == 0 {
+		return survives, "while any of these is away: " + strings.Join(of[1:], ", ")
+	}
+	return survives, fmt.Sprintf("while more than %d of these are away: %s", spare, strings.Join(of[1:], ", "))
+}
+
+func (l Listen) says() string {
+	var ports []string
+	for _, p := range []struct{ name, addr string }{{"peers", l.Peers}, {"resp", l.RESP}, {"admin", l.Admin}, {"gossip", l.Gossip}} {
+		if p.addr != "" {
+			ports = append(ports, p.name+" "+p.addr)
+		}
+	}
+	return orNone(ports, "none")
+}
+
+func (t TLS) says() string {
+	switch {
+	case t.Secured():
+		return "by certificates: " + t.Cert
+	case t.Insecure:
+		return "no: insecure is true"
+	}
+	return "no: it listens on loopback alone"
+}
+
+func tablesSay(ts []Table) string {
+	var says []string
+	if !slices.ContainsFunc(ts, func(t Table) bool { return t.Name == triad.DefaultTable }) {
+		says = []string{triad.DefaultTable + " (any)"}
+	}
+	for _, t := range ts {
+		s := t.Name + " (" + t.Kind
+		if t.TTL > 0 {
+			s += fmt.Sprintf(", kept %v", t.TTL)
+		}
+		says = append(says, s+")")
+	}
+	return strings.Join(says, ", ")
+}
+
+func orNone(all []string, none string) string {
+	if len(all) == 0 {
+		return none
+	}
+	return strings.Join(all, ", ")
+}

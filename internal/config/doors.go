@@ -1,0 +1,96 @@
+package config
+
+import (
+	"net"
+	"strings"
+
+	"github.com/triad-kv/triad/internal/config/strict"
+)
+
+// checkDoors checks what listens, and who is let in.
+func (n *Node) checkDoors(c checker) {
+	n.checkTLS(c)
+	n.checkBeyond(c)
+	c.secret("resp.password", n.RESP.Password, n.RESP.PasswordFile)
+	c.secret("gossip.key", n.Gossip.Key, n.Gossip.KeyFile)
+	c.secret("admin.token", n.Admin.Token, n.Admin.TokenFile)
+	if len(n.Join) > 0 && n.Listen.Gossip == "" {
+		c.Fault("join", "gossip needs a port of its own to join: name it with listen.gossip")
+	}
+	if !c.Faulty("log.level") {
+		c.word("log.level", n.Log.Level, "level", []string{"debug", "info", "warn", "error"})
+	}
+	if !c.Faulty("log.format") {
+		c.word("log.format", n.Log.Format, "format", []string{"text", "json"})
+	}
+}
+
+// checkTLS wants all three files or none.
+func (n *Node) checkTLS(c checker) {
+	files := []struct{ path, name string }{{"tls.ca", n.TLS.CA}, {"tls.cert", n.TLS.Cert}, {"tls.key", n.TLS.Key}}
+	var missing, there []string
+	for _, f := range files {
+		if f.name == "" {
+			missing = append(missing, f.path)
+		} else {
+			there = append(there, f.path)
+		}
+	}
+	if len(missing) > 0 && len(there) > 0 {
+		c.Fault(there[0], "TLS needs all three of tls.ca, tls.cert and tls.key; %s is missing", strings.Join(missing, " and "))
+	}
+	if n.TLS.Insecure && len(there) > 0 {
+		c.Fault("tls.insecure", "certificates are named, so the node is not insecure; drop one or the other")
+	}
+}
+
+// Secured reports whether the node has certificates.
+func (t TLS) Secured() bool { return t.CA != "" && t.Cert != "" && t.Key != "" }
+
+// checkBeyond refuses ports that whoever is in the network could use, unless the
+// node is told so.
+func (n *Node) checkBeyond(c checker) {
+	if n.TLS.Insecure {
+		return
+	}
+	for _, door := range []struct{ path, addr, without string }{
+		{"listen.peers", n.Listen.Peers, n.without()},
+		{"listen.resp", n.Listen.RESP, n.without()},
+		{"listen.admin", n.Listen.Admin, "a port for health and status is unencrypted"},
+		{"listen.gossip", n.Listen.Gossip, n.withoutKey()},
+	} {
+		if door.addr == "" || door.without == "" || c.Faulty(door.path) || onLoopback(door.addr) {
+			continue
+		}
+		c.Fault(door.path, "%s is reached from other machines, and %s; name certificates under tls, listen on loopback, or say tls: {insecure: true}", door.addr, door.without)
+	}
+}
+
+func (n *Node) without() string {
+	if n.TLS.Secured() {
+		return ""
+	}
+	return "there is no TLS"
+}
+
+func (n *Node) withoutKey() string {
+	if n.Gossip.Key != "" || n.Gossip.KeyFile != "" {
+		return ""
+	}
+	return "gossip has no key (gossip.key_file)"
+}
+
+// onLoopback reports whether nobody but this machine reaches an address. A name
+// that would have to be looked up is not believed.
+func onLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+}
+
+// secret wants it from one place.
+func (c checker) secret(path, value, file string) {
+	if value != "" && file != "" {
+		c.Fault(path, "it is given twice: by %s_file and by %s", path, strict.Variable(path))
+	}
+}
