@@ -171,7 +171,7 @@ func (c checker) leader(k Control, ms []Member) string {
 	for _, m := range ms {
 		ids = append(ids, m.ID)
 		if m.ID == k.Leader && !m.Role.votes() {
-			c.Fault(path, "%s has the role %s and can not lead", m.ID, m.Role)
+			c.Fault(path, "%s has the role %s and cannot lead", m.ID, m.Role)
 		}
 	}
 	switch {
@@ -192,7 +192,7 @@ func (c checker) tables(ts []Table, r RESP) {
 	}
 	names := []string{triad.DefaultTable}
 	for _, t := range ts {
-		path := "tables." + t.Name
+		path := strict.Join("tables", t.Name)
 		names = append(names, t.Name)
 		if !c.Faulty(path + ".kind") {
 			c.tableKind(path+".kind", t)
@@ -206,17 +206,14 @@ func (c checker) tables(ts []Table, r RESP) {
 	}
 	seen := map[string]bool{}
 	for _, p := range r.Prefixes {
-		path := "resp.prefixes." + p.Prefix
+		path := strict.Join("resp.prefixes", p.Prefix)
 		switch {
-		case p.Prefix == "":
-			c.Fault("resp.prefixes", "a prefix is empty; keys without a prefix belong to table %s", triad.DefaultTable)
 		case len(p.Prefix) > prefixBytesMax:
 			c.Fault("resp.prefixes", "a prefix of %d bytes; at most %d", len(p.Prefix), prefixBytesMax)
 		case seen[p.Table]:
 			c.Fault(path, "table %s has a prefix already", p.Table)
 		case p.Table != "" && !slices.Contains(names, p.Table):
-			why := fmt.Sprintf("there is no table %.70q; tables are %s", p.Table, strings.Join(names, ", "))
-			c.Fault(path, "%s", why)
+			c.Fault(path, "there is no table %.70q; tables are %s", p.Table, strings.Join(names, ", "))
 		}
 		seen[p.Table] = true
 	}
@@ -248,7 +245,7 @@ func (c checker) limits(l Limits, t Topology) {
 		c.Fault("limits.value_bytes_max", "%v is more than a record can carry, %v", l.ValueBytesMax, Size(record.ValueBytesMax))
 	}
 	if l.LogSegmentBytes < l.ValueBytesMax+recordBytesMore {
-		c.Fault("limits.log_segment_bytes", "a segment of %v can not hold a record of %v (limits.value_bytes_max); raise the one or lower the other", l.LogSegmentBytes, l.ValueBytesMax)
+		c.Fault("limits.log_segment_bytes", "a segment of %v cannot hold a record of %v (limits.value_bytes_max); raise the one or lower the other", l.LogSegmentBytes, l.ValueBytesMax)
 	}
 	if l.LogSegmentBytes > segmentBytesMax {
 		c.Fault("limits.log_segment_bytes", "%v is more than %v", l.LogSegmentBytes, Size(segmentBytesMax))
@@ -274,7 +271,7 @@ func (c checker) members(ms []Member, wantAddrs bool) {
 	var paths, addrs []string
 	voters := 0
 	for _, m := range ms {
-		path := "members." + m.ID
+		path := strict.Join("members", m.ID)
 		c.name(path, "node", m.ID)
 		if m.Site != "" {
 			c.name(path+".site", "site", m.Site)

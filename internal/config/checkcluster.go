@@ -41,13 +41,13 @@ func (c *Cluster) members() []Member {
 func (c *Cluster) checkSites(k checker) {
 	var names []string
 	for _, s := range c.Sites {
-		k.name("sites."+s.Name, "site", s.Name)
+		k.name(strict.Join("sites", s.Name), "site", s.Name)
 		names = append(names, s.Name)
 	}
 	where := map[string]string{}
 	var placed []Replica
 	for _, s := range c.Sites {
-		path := "sites." + s.Name
+		path := strict.Join("sites", s.Name)
 		if len(s.Nodes) == 0 && !k.Faulty(path) {
 			k.Fault(path, "it has no nodes; name them, as in nodes: [%s1, %[1]s2]", s.Name)
 		}
@@ -64,7 +64,7 @@ func (c *Cluster) checkSites(k checker) {
 			placed = append(placed, c.replica(id, s.Name))
 		}
 		for _, d := range s.Delay {
-			at := path + ".delay." + d.To
+			at := strict.Join(path+".delay", d.To)
 			switch {
 			case d.To == s.Name:
 				k.Fault(at, "a site has no delay to itself")
@@ -75,13 +75,13 @@ func (c *Cluster) checkSites(k checker) {
 	}
 	if len(c.Sites) == 0 {
 		for _, r := range c.Replicas {
-			k.name("nodes."+r.ID, "node", r.ID)
+			k.name(strict.Join("nodes", r.ID), "node", r.ID)
 		}
 		return
 	}
 	for _, r := range c.Replicas {
 		if where[r.ID] == "" {
-			k.Fault("nodes."+r.ID, "%.70s stands in no site; sites list their nodes%s", r.ID, nearest(r.ID, where))
+			k.Fault(strict.Join("nodes", r.ID), "%.70s stands in no site; sites list their nodes%s", r.ID, nearest(r.ID, where))
 		}
 	}
 	c.Replicas = placed
@@ -116,7 +116,7 @@ func (c *Cluster) checkRoles(k checker) {
 	var paths, addrs []string
 	for i := range c.Replicas {
 		r := &c.Replicas[i]
-		path := "nodes." + r.ID
+		path := strict.Join("nodes", r.ID)
 		switch {
 		case r.Role == RoleLeader && leader != "":
 			k.Fault(path+".role", "%s leads already: one node does", leader)

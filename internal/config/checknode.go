@@ -1,5 +1,7 @@
 package config
 
+import "github.com/triad-kv/triad/internal/config/strict"
+
 // check finds what is wrong with a node, and completes what follows from the
 // rest.
 func (n *Node) check() {
@@ -9,6 +11,7 @@ func (n *Node) check() {
 	if n.Self.Site != "" {
 		c.name("node.site", "site", n.Self.Site)
 	}
+	c.roleOfOne("node.role", n.Self.Role)
 	if n.Self.Dir == "" && !c.Faulty("node") {
 		c.Fault("node.dir", "the directory is missing that keeps the node's log and store, as in node: {id: %s, dir: data/%[1]s}", n.Self.ID)
 	}
@@ -44,12 +47,15 @@ func (n *Node) checkMembers(c checker) {
 		return
 	}
 	c.members(n.Members, len(n.Join) == 0 && len(n.Members) > 1)
+	for _, m := range n.Members {
+		c.roleOfOne(strict.Join("members", m.ID)+".role", m.Role)
+	}
 	self := n.member(n.Self.ID)
 	if self == nil {
 		c.Fault("members", "this node, %s, is not among them; every node has the same list, itself included", n.Self.ID)
 		return
 	}
-	path := "members." + self.ID
+	path := strict.Join("members", self.ID)
 	switch {
 	case n.Self.Site == "":
 		n.Self.Site = self.Site
@@ -82,4 +88,12 @@ func (n *Node) member(id string) *Member {
 		}
 	}
 	return nil
+}
+
+// roleOfOne refuses the roles of a file of a cluster: which node leads changes,
+// and no node's own file can say it.
+func (c checker) roleOfOne(path string, r Role) {
+	if r == RoleLeader || r == RoleStandby {
+		c.Fault(path, "a node is a voter, a read-replica or delayed; which voter leads first is said by control.leader")
+	}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"strconv"
 
+	"github.com/triad-kv/triad/internal/config/strict"
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/topology"
 )
@@ -59,7 +60,7 @@ func (c *Cluster) warn() {
 			_, there := c.delay(from.Name, to.Name)
 			_, back := c.delay(to.Name, from.Name)
 			if !there && !back {
-				k.Warn("sites."+from.Name, "no delay to %s is given: it is as near as the next node", to.Name)
+				k.Warn(strict.Join("sites", from.Name), "no delay to %s is given: it is as near as the next node", to.Name)
 			}
 		}
 	}

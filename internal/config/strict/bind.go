@@ -73,7 +73,7 @@ func (b *binder) defaults(v reflect.Value) {
 }
 
 func (b *binder) value(n *node, v reflect.Value, path string) {
-	if n.form != nothing {
+	if n.form == scalar || n.form == list {
 		b.values.origins[path] = Origin{From: File, Name: b.values.source.name, Line: n.line, Column: n.column}
 	}
 	t := v.Type()
@@ -117,7 +117,7 @@ func (b *binder) mapping(n *node, v reflect.Value, path string) {
 // key notes where a key stands, and whether it stands there twice.
 func (b *binder) key(n *node, i int, path string) string {
 	f := n.fields[i]
-	at := join(path, f.key)
+	at := Join(path, f.key)
 	if first := slices.IndexFunc(n.fields[:i], func(g field) bool { return g.key == f.key }); first >= 0 {
 		b.fault(f.line, f.column, at, "this key stands twice; the first is on line %d", n.fields[first].line)
 	}
@@ -131,21 +131,27 @@ func secretHint(path string) string {
 
 // unknown reports a key that a struct does not have, and what was meant.
 func (b *binder) unknown(f field, t reflect.Type, path string) {
-	var here []string
+	var here, said []string // what a key is called, and what to say instead
 	for _, tag := range fieldsOf(t) {
-		if tag.name != "" && !tag.isSecret {
-			here = append(here, tag.name)
+		switch {
+		case tag.isSecret:
+			here, said = append(here, tag.name), append(said, tag.name+"_file")
+		case tag.name != "":
+			here, said = append(here, tag.name), append(said, tag.name)
 		}
 	}
 	why := fmt.Sprintf("unknown key %.64q", f.key)
 	near, elsewhere := Nearest(f.key, here), b.elsewhere(f.key)
 	switch {
 	case near != "":
-		why += "; did you mean " + near + "?"
+		why += "; did you mean " + said[slices.Index(here, near)] + "?"
+	case elsewhere != "" && !strings.Contains(elsewhere, "."):
+		why += " here; " + elsewhere + " stands at the top of the file"
 	case elsewhere != "":
 		why += "; did you mean " + elsewhere + "?"
 	default:
-		why += "; known here are " + strings.Join(here, ", ")
+		slices.Sort(said)
+		why += "; known here are " + strings.Join(slices.Compact(said), ", ")
 	}
 	b.fault(f.line, f.column, path, "%s", why)
 	last := &b.values.faults[len(b.values.faults)-1]
@@ -160,7 +166,7 @@ func (b *binder) unknown(f field, t reflect.Type, path string) {
 // elsewhere returns the path of the first key of that name.
 func (b *binder) elsewhere(name string) string {
 	for _, k := range b.all {
-		if p := "." + k.Path; strings.HasSuffix(p, "."+name) && !k.Secret {
+		if p := "." + k.Path; strings.HasSuffix(p, "."+name) && !k.Secret && !strings.Contains(p, "<") {
 			return k.Path
 		}
 	}
@@ -176,7 +182,7 @@ func (b *binder) entries(n *node, v reflect.Value, path string) {
 		b.defaults(entry)
 		entry.Field(keyField(t)).SetString(f.key)
 		if short, name := shortField(t); f.value.form == scalar && short >= 0 {
-			b.value(f.value, entry.Field(short), join(at, name))
+			b.value(f.value, entry.Field(short), Join(at, name))
 		} else if _, only := shortOnly(t); only {
 			b.value(f.value, entry.Field(short), at)
 		} else {
@@ -288,7 +294,7 @@ func setText(v reflect.Value, text string, n *node) error {
 		}
 		v.SetInt(i)
 	default:
-		return fmt.Errorf("%v can not be read", v.Type()) // no struct has such a field: TestKinds
+		return fmt.Errorf("%v cannot be read", v.Type()) // no struct has such a field: TestKinds
 	}
 	return nil
 }

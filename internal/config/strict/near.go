@@ -1,9 +1,13 @@
 package strict
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Nearest returns the word of some that was probably meant by s, empty if none
-// is near: one letter in three may be wrong.
+// is near: one letter in three may be wrong, or one word goes on where the other
+// ends.
 func Nearest(s string, of []string) string {
 	best, least := "", (len(s)+1)/3+1
 	if len(s) > nearestBytesMax {
@@ -12,6 +16,11 @@ func Nearest(s string, of []string) string {
 	for _, w := range of {
 		if d := distance(s, w, least); d < least {
 			best, least = w, d
+		}
+	}
+	for _, w := range of {
+		if best == "" && min(len(s), len(w)) >= 3 && (strings.HasPrefix(s, w) || strings.HasPrefix(w, s)) {
+			best = w
 		}
 	}
 	return best

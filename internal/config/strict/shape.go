@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"iter"
 	"reflect"
+	"strconv"
 	"strings"
 )
 
@@ -76,17 +77,17 @@ func Keys(of any) []Key { return keysOf(reflect.TypeOf(of), "", true, nil) }
 
 func keysOf(t reflect.Type, under string, single bool, keys []Key) []Key {
 	for i, tag := range fieldsOf(t) {
-		f, path := t.Field(i).Type, join(under, tag.name)
+		f, path := t.Field(i).Type, Join(under, tag.name)
 		switch {
 		case isLeaf(f):
 			keys = append(keys, Key{Path: path, Type: typeName(f), Default: tag.value, Secret: tag.isSecret, Single: single})
 		case f.Kind() == reflect.Slice:
 			entry := f.Elem()
 			if only, ok := shortOnly(entry); ok {
-				keys = append(keys, Key{Path: join(path, "<name>"), Type: typeName(only)})
+				keys = append(keys, Key{Path: Join(path, "<name>"), Type: typeName(only)})
 				continue
 			}
-			keys = keysOf(entry, join(path, "<name>"), false, keys)
+			keys = keysOf(entry, Join(path, "<name>"), false, keys)
 		default:
 			keys = keysOf(f, path, single, keys)
 		}
@@ -123,7 +124,14 @@ func typeName(t reflect.Type) string {
 	return "number"
 }
 
-func join(path, name string) string {
+// Join is the path of a key below another. A name that holds more than letters,
+// digits, - and _ is quoted, but <name>, which stands for all names.
+func Join(path, name string) string {
+	if name != "<name>" && strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
+	}) {
+		name = strconv.Quote(name)
+	}
 	if path == "" || name == "" {
 		return path + name
 	}

@@ -122,7 +122,7 @@ func (d *Document) syntax(err error) Finding {
 		GetMessage() string
 	}
 	if errors.As(err, &placed) {
-		return d.at(placed.GetToken(), "this is not YAML: %s", placed.GetMessage())
+		return d.at(placed.GetToken(), "this is not YAML: %s; look at the indentation, the colons and the quotes here and just before", placed.GetMessage())
 	}
 	why, _, _ := strings.Cut(err.Error(), "\n")
 	return d.source.finding(0, 0, "", "this is not YAML: %.200s", why)
@@ -203,9 +203,13 @@ func (c *conversion) node(n ast.Node, depth int) *node {
 		for _, v := range n.Values {
 			at.fields = append(at.fields, c.field(v, depth))
 		}
+		if !n.IsFlowStyle && len(at.fields) > 0 {
+			at.line, at.column = at.fields[0].line, at.fields[0].column // the library gives that of its colon
+		}
 	case *ast.MappingValueNode:
 		at.form = mapping
 		at.fields = []field{c.field(n, depth)}
+		at.line, at.column = at.fields[0].line, at.fields[0].column
 	case *ast.SequenceNode:
 		at.form = list
 		for _, v := range n.Values {
@@ -224,6 +228,9 @@ func (c *conversion) node(n ast.Node, depth int) *node {
 func (c *conversion) field(v *ast.MappingValueNode, depth int) field {
 	t := v.Key.GetToken()
 	f := field{key: t.Value, line: t.Position.Line, column: t.Position.Column}
+	if f.key == "" {
+		c.fail(t, "this key is empty")
+	}
 	switch v.Key.(type) {
 	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
 	default:

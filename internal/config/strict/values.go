@@ -76,11 +76,7 @@ func ordered(fs []Finding) []Finding {
 // key around it that stands anywhere.
 func (v *Values) Finding(path, format string, args ...any) Finding {
 	o, ok := v.origins[path]
-	for at := path; !ok && at != ""; {
-		if o, ok = v.keys[at]; ok {
-			break
-		}
-		at = parent(at)
+	for at := path; !ok && at != ""; at = parent(at) {
 		o, ok = v.keys[at]
 	}
 	switch {
@@ -123,7 +119,7 @@ func (v *Values) Raw(of any) []Value { return v.gather(reflect.ValueOf(of), "", 
 
 func (v *Values) gather(of reflect.Value, under string, all []Value) []Value {
 	for i, tag := range fieldsOf(of.Type()) {
-		f, path := of.Field(i), join(under, tag.name)
+		f, path := of.Field(i), Join(under, tag.name)
 		switch {
 		case tag.isSecret && f.IsZero():
 		case isLeaf(f.Type()):
@@ -131,7 +127,7 @@ func (v *Values) gather(of reflect.Value, under string, all []Value) []Value {
 		case f.Kind() == reflect.Slice:
 			for j := range f.Len() {
 				e := f.Index(j)
-				all = v.gather(e, join(path, e.Field(keyField(e.Type())).String()), all)
+				all = v.gather(e, Join(path, e.Field(keyField(e.Type())).String()), all)
 			}
 		default:
 			all = v.gather(f, path, all)
