@@ -40,7 +40,7 @@ type service struct {
 type port struct {
 	key  string
 	l    net.Listener
-	open func(*service) (door, error)
+	open func(*triad.Node, *config.Node, config.Secrets, *slog.Logger) (door, error)
 	door door
 }
 
@@ -122,8 +122,11 @@ func (v *service) open() (err error) {
 	}
 	for i := range v.ports {
 		p := &v.ports[i]
-		if p.door, err = p.open(v); err != nil {
+		if p.door, err = p.open(v.node, v.config, v.secrets, v.log); err != nil {
 			return err
+		}
+		if a, ok := p.door.(*admin.Admin); ok {
+			v.admin = a
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"net"
 
 	"github.com/triad-kv/triad"
@@ -20,7 +21,7 @@ type door interface {
 var doorways = []struct {
 	key  string
 	addr func(config.Listen) string
-	open func(*service) (door, error)
+	open func(*triad.Node, *config.Node, config.Secrets, *slog.Logger) (door, error)
 }{
 	{"listen.resp", func(l config.Listen) string { return l.RESP }, openRESP},
 	{adminKey, func(l config.Listen) string { return l.Admin }, openAdmin},
@@ -29,14 +30,13 @@ var doorways = []struct {
 const adminKey = "listen.admin"
 
 // openRESP is the door for Redis clients.
-func openRESP(*service) (door, error) {
+func openRESP(*triad.Node, *config.Node, config.Secrets, *slog.Logger) (door, error) {
 	return nil, usagef("listen.resp: this build has no port for Redis clients; drop the key")
 }
 
 // openAdmin is the door for health and status.
-func openAdmin(v *service) (door, error) {
-	v.admin = admin.New(admin.Options{Status: v.node.Status, Token: v.secrets.AdminToken, Logger: v.log})
-	return v.admin, nil
+func openAdmin(n *triad.Node, _ *config.Node, s config.Secrets, l *slog.Logger) (door, error) {
+	return admin.New(admin.Options{Status: n.Status, Token: s.AdminToken, Logger: l}), nil
 }
 
 // secure puts certificates around the listener and the dialer of the node.

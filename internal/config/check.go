@@ -282,7 +282,7 @@ func (c checker) members(ms []Member, wantAddrs bool) {
 		if m.Role.votes() {
 			voters++
 		}
-		paths, addrs = append(paths, path+".addr"), append(addrs, m.Addr)
+		paths, addrs = append(paths, path+".addr", path+".resp"), append(addrs, m.Addr, m.RESP)
 	}
 	if voters > quorum.MembersMax {
 		c.Fault("members", "%d voters are more than %d", voters, quorum.MembersMax)

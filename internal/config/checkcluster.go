@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -89,11 +90,7 @@ func (c *Cluster) checkSites(k checker) {
 
 // nearest is a hint of a node that was meant.
 func nearest(id string, of map[string]string) string {
-	var ids []string
-	for known := range of {
-		ids = append(ids, known)
-	}
-	if near := strict.Nearest(id, ids); near != "" {
+	if near := strict.Nearest(id, slices.Sorted(maps.Keys(of))); near != "" {
 		return "; did you mean " + near + "?"
 	}
 	return ""

@@ -46,7 +46,7 @@ func (n *Node) checkMembers(c checker) {
 	if len(n.Members) == 0 {
 		return
 	}
-	c.members(n.Members, len(n.Join) == 0 && len(n.Members) > 1)
+	c.members(n.Members, n.Listen.Gossip == "" && len(n.Members) > 1)
 	for _, m := range n.Members {
 		c.roleOfOne(strict.Join("members", m.ID)+".role", m.Role)
 	}
@@ -77,6 +77,13 @@ func (n *Node) checkMembers(c checker) {
 	if self.Addr != "" && n.Listen.Peers == "" {
 		n.Listen.Peers = self.Addr
 		c.Adopt("listen.peers", path+".addr")
+	}
+	if self.RESP != "" && n.Listen.RESP == "" {
+		n.Listen.RESP = self.RESP
+		c.Adopt("listen.resp", path+".resp")
+	}
+	if n.Listen.Peers == "" && len(n.Members) > 1 && !c.Faulty(path) {
+		c.Fault("listen.peers", "the others reach this node by it; name it, as in listen: {peers: 127.0.0.1:7400}")
 	}
 }
 

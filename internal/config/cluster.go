@@ -108,7 +108,7 @@ func (c *Cluster) delay(from, to string) (time.Duration, bool) {
 func (c *Cluster) Nodes() []Node {
 	var ms []Member
 	for _, r := range c.Replicas {
-		m := Member{ID: r.ID, Addr: r.Listen.Peers, Site: r.Site, Role: r.Role}
+		m := Member{ID: r.ID, Addr: r.Listen.Peers, RESP: r.Listen.RESP, Site: r.Site, Role: r.Role}
 		if r.Role.votes() {
 			m.Role = RoleVoter
 		}
@@ -134,7 +134,7 @@ func Place(ns []Node, at func(n *Node) (dir string, l Listen)) {
 	}
 	for i := range ns {
 		for j := range ns[i].Members {
-			ns[i].Members[j].Addr = ns[j].Listen.Peers
+			ns[i].Members[j].Addr, ns[i].Members[j].RESP = ns[j].Listen.Peers, ns[j].Listen.RESP
 		}
 	}
 }

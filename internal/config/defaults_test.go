@@ -80,7 +80,7 @@ func TestDefaultsAreThoseThatTheOptionsDocument(t *testing.T) {
 }
 
 func TestEveryFieldOfTheOptionsHasAKey(t *testing.T) {
-	elsewhere := map[string]string{"sync": "topology.sync", "apply_delay": "node.apply_delay", "value_bytes_max": "limits.value_bytes_max", "stream": "topology.stream"}
+	elsewhere := map[string]string{"sync": "topology.sync", "apply_delay": "node.apply_delay", "value_bytes_max": "limits.value_bytes_max", "stream": "topology.stream", "read_replicas": "members.<name>.role"}
 	for under, of := range map[string]any{"limits": triad.Limits{}, "topology": singleleader.Options{}, "topology.stream": stream.Limits{}} {
 		keys := defaults(under)
 		for i := range reflect.TypeOf(of).NumField() {
@@ -98,7 +98,7 @@ node: {id: a, dir: data/a, site: us, apply_delay: 1s, role: voter, memory: true}
 cluster: shop
 listen: {peers: 127.0.0.1:7400}
 control: {leader: b}
-members: {a: 127.0.0.1:7400, b: {addr: 127.0.0.1:7401, site: eu}}
+members: {a: 127.0.0.1:7400, b: {addr: 127.0.0.1:7401, site: eu}, c: {addr: 127.0.0.1:7402, role: read-replica}}
 topology:
   sync: any 1 (a, b)
   durability: applied
@@ -120,7 +120,7 @@ tables: {users: row}
 	}
 	require.Equal(t, triad.Config{
 		ID: "a", Cluster: "shop", Site: "us", Dir: "data/a", Listen: "127.0.0.1:7400", Leader: "b", Memory: true, Limits: c.Limits,
-		Members: []triad.Member{{ID: "a", Addr: "127.0.0.1:7400", Site: "us"}, {ID: "b", Addr: "127.0.0.1:7401", Site: "eu"}},
+		Members: []triad.Member{{ID: "a", Addr: "127.0.0.1:7400", Site: "us"}, {ID: "b", Addr: "127.0.0.1:7401", Site: "eu"}, {ID: "c", Addr: "127.0.0.1:7402"}},
 		Tables:  c.Tables,
 	}, withoutTopology(c))
 	require.Equal(t, "users (row)", c.Tables[0].String())

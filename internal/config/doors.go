@@ -3,6 +3,7 @@ package config
 import (
 	"net"
 	"strings"
+	"time"
 
 	"github.com/triad-kv/triad/internal/config/strict"
 )
@@ -14,15 +15,46 @@ func (n *Node) checkDoors(c checker) {
 	c.secret("resp.password", n.RESP.Password, n.RESP.PasswordFile)
 	c.secret("gossip.key", n.Gossip.Key, n.Gossip.KeyFile)
 	c.secret("admin.token", n.Admin.Token, n.Admin.TokenFile)
-	if len(n.Join) > 0 && n.Listen.Gossip == "" {
-		c.Fault("join", "gossip needs a port of its own to join: name it with listen.gossip")
-	}
+	n.checkGossip(c)
 	if !c.Faulty("log.level") {
 		c.word("log.level", n.Log.Level, "level", []string{"debug", "info", "warn", "error"})
 	}
 	if !c.Faulty("log.format") {
 		c.word("log.format", n.Log.Format, "format", []string{"text", "json"})
 	}
+}
+
+// checkGossip wants a port for gossip where anything is said of it.
+func (n *Node) checkGossip(c checker) {
+	if n.Listen.Gossip == "" {
+		if len(n.Join) > 0 {
+			c.Fault("join", "gossip needs a port of its own to join by: name it with listen.gossip")
+		}
+		for path, given := range map[string]bool{"gossip.advertise": n.Gossip.Advertise != "", "gossip.peers": n.Gossip.Peers != ""} {
+			if given {
+				c.Fault(path, "there is no gossip: listen.gossip names no port for it")
+			}
+		}
+		return
+	}
+	for path, addr := range map[string]string{"gossip.advertise": n.Gossip.Advertise, "gossip.peers": n.Gossip.Peers} {
+		if addr != "" {
+			c.address(path, addr)
+		}
+	}
+	if host, _, err := net.SplitHostPort(n.Listen.Gossip); err == nil && n.Gossip.Advertise == "" && (host == "" || unspecified(host)) {
+		c.Fault("listen.gossip", "it is opened on every interface, so the others must be told where to reach it: gossip.advertise")
+	}
+	if n.Gossip.ProbeEvery < probeEveryLeast {
+		c.Fault("gossip.probe_every", "%v is less than %v", n.Gossip.ProbeEvery, probeEveryLeast)
+	}
+}
+
+const probeEveryLeast = Duration(10 * time.Millisecond)
+
+func unspecified(host string) bool {
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsUnspecified()
 }
 
 // checkTLS wants all three files or none.

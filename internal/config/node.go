@@ -46,14 +46,18 @@ type Listen struct {
 type Member struct {
 	ID   string `yaml:",key"`
 	Addr string `yaml:"addr,short"` // of its peers port
+	RESP string `yaml:"resp"`       // of its port for Redis clients
 	Site string `yaml:"site"`
 	Role Role   `yaml:"role" default:"voter"`
 }
 
-// Gossip finds out who can be reached, where join names seeds.
+// Gossip finds out where members are, where listen.gossip opens a port for it.
 type Gossip struct {
-	KeyFile string `yaml:"key_file"`
-	Key     string `yaml:"key,secret"`
+	Advertise  string   `yaml:"advertise"` // where others reach that port
+	Peers      string   `yaml:"peers"`     // where others reach the peers port
+	ProbeEvery Duration `yaml:"probe_every" default:"1s"`
+	KeyFile    string   `yaml:"key_file"` // a key a line, the first for what is sent
+	Key        string   `yaml:"key,secret"`
 }
 
 // Admin is the port for health and status.

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/triad-kv/triad/internal/config/strict"
 )
@@ -15,7 +17,7 @@ const secretBytesMax = 4 << 10 // of a file that holds one
 // Secrets are what a node knows and nobody else should. They are never printed.
 type Secrets struct {
 	RESPPassword string
-	GossipKey    string
+	GossipKeys   []string // the first for what is sent, all for what comes
 	AdminToken   string
 }
 
@@ -26,19 +28,21 @@ func (n *Node) Secrets() (Secrets, error) {
 	var refused strict.Refused
 	for _, w := range []struct {
 		path, value, file string
-		into              *string
+		most              int
+		into              func([]string)
 	}{
-		{"resp.password_file", n.RESP.Password, n.RESP.PasswordFile, &s.RESPPassword},
-		{"gossip.key_file", n.Gossip.Key, n.Gossip.KeyFile, &s.GossipKey},
-		{"admin.token_file", n.Admin.Token, n.Admin.TokenFile, &s.AdminToken},
+		{"resp.password_file", n.RESP.Password, n.RESP.PasswordFile, 1, func(l []string) { s.RESPPassword = l[0] }},
+		{"gossip.key_file", n.Gossip.Key, n.Gossip.KeyFile, gossipKeysMax, func(l []string) { s.GossipKeys = l }},
+		{"admin.token_file", n.Admin.Token, n.Admin.TokenFile, 1, func(l []string) { s.AdminToken = l[0] }},
 	} {
-		*w.into = w.value
-		if w.file == "" {
-			continue
-		}
-		var err error
-		if *w.into, err = secretIn(w.file); err != nil {
+		switch lines, err := secretsIn(w.file, w.most); {
+		case w.value != "":
+			w.into([]string{w.value})
+		case w.file == "":
+		case err != nil:
 			refused.Findings = append(refused.Findings, n.values.Finding(w.path, "%v", err))
+		default:
+			w.into(lines)
 		}
 	}
 	if len(refused.Findings) > 0 {
@@ -47,31 +51,38 @@ func (n *Node) Secrets() (Secrets, error) {
 	return s, nil
 }
 
-// secretIn reads a secret from a file: its first line, and there may be no other.
-func secretIn(name string) (secret string, err error) {
+const gossipKeysMax = 8 // while a key is changed there are two
+
+// secretsIn reads a file of secrets, one a line. No name is no file.
+func secretsIn(name string, most int) (lines []string, err error) {
+	if name == "" {
+		return nil, nil
+	}
 	f, err := os.Open(name)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	i, err := f.Stat()
 	switch {
 	case err != nil:
-		return "", err
+		return nil, err
 	case i.Mode().Perm()&0o007 != 0:
-		return "", fmt.Errorf("%s can be read by everybody on this machine; chmod 600 it", name)
+		return nil, fmt.Errorf("%s can be read by everybody on this machine; chmod 600 it", name)
 	}
 	b, err := io.ReadAll(io.LimitReader(f, secretBytesMax+1))
-	secret = strings.TrimRight(string(b), "\r\n")
+	lines = strings.Split(strings.TrimRight(strings.ReplaceAll(string(b), "\r\n", "\n"), "\n"), "\n")
 	switch {
 	case err != nil:
-		return "", err
+		return nil, err
 	case len(b) > secretBytesMax:
-		return "", fmt.Errorf("%s is longer than %v, which no secret is", name, Size(secretBytesMax))
-	case secret == "":
-		return "", fmt.Errorf("%s is empty", name)
-	case strings.ContainsAny(secret, "\r\n\x00"):
-		return "", fmt.Errorf("%s holds more than a line", name)
+		return nil, fmt.Errorf("%s is longer than %v, which no secret is", name, Size(secretBytesMax))
+	case len(lines) > most:
+		return nil, fmt.Errorf("%s holds %d lines; at most %d", name, len(lines), most)
+	case slices.Contains(lines, ""):
+		return nil, fmt.Errorf("%s is empty, or has an empty line", name)
+	case strings.ContainsFunc(string(b), func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\r' }):
+		return nil, fmt.Errorf("%s holds what is no text", name)
 	}
-	return secret, nil
+	return lines, nil
 }

@@ -58,10 +58,12 @@ type Limits struct {
 
 // RESP is the port for Redis clients.
 type RESP struct {
-	Prefixes     []Prefix `yaml:"prefixes"`
-	Forward      bool     `yaml:"forward" default:"false"` // a follower passes commands on to the leader
-	PasswordFile string   `yaml:"password_file"`
-	Password     string   `yaml:"password,secret"`
+	Prefixes       []Prefix `yaml:"prefixes"`
+	Forward        bool     `yaml:"forward" default:"false"` // a follower passes writes on to the leader
+	ConnectionsMax int      `yaml:"connections_max" default:"10000"`
+	IdleTimeout    Duration `yaml:"idle_timeout" default:"0"` // between commands; 0 is for ever
+	PasswordFile   string   `yaml:"password_file"`
+	Password       string   `yaml:"password,secret"`
 }
 
 // Prefix says which table the keys with a prefix belong to.

@@ -67,7 +67,7 @@ func (v *Values) Err() error { return refuse(ordered(v.faults)) }
 func ordered(fs []Finding) []Finding {
 	fs = slices.Clone(fs)
 	slices.SortStableFunc(fs, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(a.At.From, b.At.From), cmp.Compare(a.At.Line, b.At.Line), cmp.Compare(a.At.Column, b.At.Column))
+		return cmp.Or(cmp.Compare(a.At.From, b.At.From), cmp.Compare(a.At.Line, b.At.Line), cmp.Compare(a.At.Column, b.At.Column), cmp.Compare(a.Path, b.Path))
 	})
 	return fs
 }

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/triad-kv/triad/internal/config"
+)
+
+// free returns addresses on loopback that nobody listens on.
+func free(t *testing.T, n int) (addrs []string) {
+	t.Helper()
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer l.Close()
+		addrs = append(addrs, l.Addr().String())
+	}
+	return addrs
+}
+
+// journal is what a node logs. It may be written and read at once.
+type journal struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (j *journal) Write(b []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.Write(b)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.String()
+}
+
+// server is `triad server` as a process.
+type server struct {
+	cmd  *exec.Cmd
+	logs journal
+	file string
+}
+
+func startServer(t *testing.T, file string) *server {
+	t.Helper()
+	binary, err := os.Executable()
+	require.NoError(t, err)
+	s := &server{file: file, cmd: exec.Command(binary, "server", "-c", file)}
+	s.cmd.Env = append(os.Environ(), asTriad+"=1")
+	s.cmd.Stderr = &s.logs
+	s.cmd.Dir = filepath.Dir(file)
+	require.NoError(t, s.cmd.Start())
+	t.Cleanup(func() { _ = s.cmd.Process.Kill() }) // it has ended, if all went well
+	return s
+}
+
+// until polls for a condition.
+func until(t *testing.T, what string, s *server, holds func() bool) {
+	t.Helper()
+	require.Eventually(t, holds, 20*time.Second, 10*time.Millisecond, "%s\n%s", what, &s.logs)
+}
+
+// get asks the admin port.
+func get(addr, path string) (int, string) {
+	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
+	r, err := c.Get("http://" + addr + path)
+	if err != nil {
+		return 0, err.Error()
+	}
+	b, err := io.ReadAll(r.Body)
+	if err := errors.Join(err, r.Body.Close()); err != nil {
+		return 0, err.Error()
+	}
+	return r.StatusCode, string(b)
+}
+
+// TestThreeServersFromThreeFiles follows the README: the files of
+// examples/nodes, with other ports.
+func TestThreeServersFromThreeFiles(t *testing.T) {
+	dir, addrs := t.TempDir(), free(t, 6)
+	var replace []string
+	for i := range 3 {
+		replace = append(replace, fmt.Sprintf("127.0.0.1:740%d", i), addrs[i], fmt.Sprintf("127.0.0.1:840%d", i), addrs[3+i])
+	}
+	var servers []*server
+	for _, id := range []string{"a", "b", "c"} {
+		text, err := os.ReadFile("../../examples/nodes/" + id + ".yaml")
+		require.NoError(t, err)
+		file := filepath.Join(dir, id+".yaml")
+		require.NoError(t, os.WriteFile(file, []byte(strings.NewReplacer(replace...).Replace(string(text))), 0o600))
+		servers = append(servers, startServer(t, file))
+	}
+	for i, s := range servers {
+		until(t, "it is ready", s, func() bool { code, _ := get(addrs[3+i], "/readyz"); return code == 200 })
+	}
+	t.Setenv("TRIAD_ENDPOINTS", strings.Join(addrs[:3], ","))
+	t.Setenv("TRIAD_CLUSTER", "shop")
+	succeed(t, "put", "users", "1001", `{"name": "Alice"}`)
+	require.Contains(t, succeed(t, "get", "users", "1001"), "Alice")
+	code, body := get(addrs[4], "/status")
+	require.Equal(t, 200, code)
+	require.Contains(t, body, `"leader": "a"`)
+
+	a := servers[0]
+	require.NoError(t, os.WriteFile(a.file, []byte("node: {id: a, dri: data/a}\n"), 0o600))
+	require.NoError(t, a.cmd.Process.Signal(syscall.SIGHUP))
+	until(t, "the broken file is reported", a, func() bool { return strings.Contains(a.logs.String(), "did you mean dir?") })
+	succeed(t, "put", "users", "1002", `{"name": "Bob"}`)
+
+	for i := range servers {
+		s := servers[len(servers)-1-i] // the leader last
+		require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
+		require.NoError(t, s.cmd.Wait(), "%s", &s.logs)
+		require.Contains(t, s.logs.String(), "msg=ended")
+	}
+}
+
+// service runs a node in this process until the test ends.
+func startService(t *testing.T, text string) (v *service, hup chan os.Signal, logs *journal, stop func() error) {
+	t.Helper()
+	n, err := config.ReadNode("node.yaml", []byte(text))
+	require.NoError(t, err)
+	logs, hup = &journal{}, make(chan os.Signal)
+	v = newService(n, logs)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- v.run(ctx, hup) }()
+	stop = sync.OnceValue(func() error { cancel(); return <-ended })
+	t.Cleanup(func() { require.NoError(t, stop()) })
+	return v, hup, logs, stop
+}
+
+func TestAFileThatIsReadAgainChangesWhatCanChange(t *testing.T) {
+	addr := free(t, 1)[0]
+	text := fmt.Sprintf("node: {id: a, dir: %s}\nlisten: {admin: \"%s\"}\n", filepath.Join(t.TempDir(), "a"), addr)
+	v, hup, logs, _ := startService(t, text)
+	require.Eventually(t, func() bool { code, _ := get(addr, "/readyz"); return code == 200 }, 20*time.Second, 10*time.Millisecond)
+	again := func(text string) {
+		v.reread = func() (*config.Node, error) { return config.ReadNode("node.yaml", []byte(text)) }
+		hup <- syscall.SIGHUP
+		hup <- nil // once this is taken, the one before is done
+	}
+	again(text + "log: {level: warn}\ncluster: shop\n")
+	require.Contains(t, logs.String(), `taken=[log.level] at_the_next_start=[cluster]`)
+	v.log.Info("this is no longer said")
+	require.NotContains(t, logs.String(), "no longer said")
+	again("node: 5")
+	require.Contains(t, logs.String(), "is refused; the node goes on with the old one")
+}
+
+func TestAPortInUseIsFoundOutBeforeAnyFileIsTouched(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	dir := filepath.Join(t.TempDir(), "a")
+	for _, key := range []string{"peers", "admin"} {
+		file := write(t, "node.yaml", fmt.Sprintf("node: {id: a, dir: %s}\nlisten: {%s: %q}\n", dir, key, l.Addr()))
+		require.Contains(t, failing(t, exitFailed, "server", "-c", file), "listen."+key+": listen tcp "+l.Addr().String()+": bind: address already in use")
+		require.NoDirExists(t, dir)
+	}
+}
+
+func TestAServerThatIsRefusedTouchesNothing(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a")
+	file := write(t, "node.yaml", "node: {id: a, dir: "+dir+"}\nlisten: {peers: \"0.0.0.0:0\"}\n")
+	r := command(t, "server", "-c", file)
+	require.Equal(t, exitUsage, r.code)
+	require.Contains(t, r.errs, "listen.peers: 0.0.0.0:0 is reached from other machines, and there is no TLS")
+	secret := write(t, "node.yaml", "node: {id: a, dir: "+dir+"}\nadmin: {token_file: /nowhere/token}\n")
+	r = command(t, "server", "-c", secret)
+	require.Equal(t, exitUsage, r.code)
+	require.Contains(t, r.errs, secret+":2:21: admin.token_file: open /nowhere/token: no such file")
+	require.NoDirExists(t, dir)
+}
+
+func TestTheTokenOfTheAdminPortIsReadFromAFile(t *testing.T) {
+	addr, token := free(t, 1)[0], write(t, "token", "s3cret\n")
+	_, _, logs, stop := startService(t, fmt.Sprintf("node: {id: a, dir: %s}\nlisten: {admin: %q}\nadmin: {token_file: %s}\n", filepath.Join(t.TempDir(), "a"), addr, token))
+	require.Eventually(t, func() bool { code, _ := get(addr, "/readyz"); return code == 200 }, 20*time.Second, 10*time.Millisecond)
+	code, body := get(addr, "/status")
+	require.Equal(t, 401, code)
+	require.NoError(t, stop())
+	require.NotContains(t, body+logs.String(), "s3cret")
+}
+
+func TestPartsEndTogetherAndLateOnesAreNamed(t *testing.T) {
+	ended := false
+	ps := parts{fail: func() { ended = true }}
+	hold := make(chan struct{})
+	stop := ps.start("slow", func(context.Context) error { <-hold; return nil })
+	stop(time.Nanosecond)
+	require.True(t, ended)
+	require.EqualError(t, ps.err(), "slow did not end within 1ns")
+	close(hold)
+	stop(time.Minute)
+}
