@@ -102,20 +102,24 @@ func (v *service) open() (err error) {
 	if v.secrets, err = v.config.Secrets(); err != nil {
 		return err
 	}
+	wrap, err := secure(&c, v.config, v.log)
+	if err == nil {
+		err = gather(&c, v.config, v.secrets)
+	}
+	if err != nil {
+		return err
+	}
 	for _, d := range doorways {
 		l, err := bind(d.key, d.addr(v.config.Listen))
 		if err != nil {
 			return err
 		}
 		if l != nil {
-			v.ports = append(v.ports, port{key: d.key, l: l, open: d.open})
+			v.ports = append(v.ports, port{key: d.key, l: wrap(l), open: d.open})
 		}
 	}
 	if c.Listener, err = bind("listen.peers", c.Listen); err != nil {
 		return err
-	}
-	if err := errors.Join(secure(&c, v.config, v.secrets), gather(&c, v.config, v.secrets)); err != nil {
-		return errors.Join(err, closeOf(c.Listener))
 	}
 	if v.node, err = triad.Open(c); err != nil { // it has closed the listener
 		return err

@@ -39,12 +39,13 @@ func openAdmin(n *triad.Node, _ *config.Node, s config.Secrets, l *slog.Logger) 
 	return admin.New(admin.Options{Status: n.Status, Token: s.AdminToken, Logger: l}), nil
 }
 
-// secure puts certificates around the listener and the dialer of the node.
-func secure(_ *triad.Config, n *config.Node, _ config.Secrets) error {
+// secure puts certificates around the peers port and the dialer of the node. What
+// it returns puts them around the listener of another port.
+func secure(_ *triad.Config, n *config.Node, _ *slog.Logger) (func(net.Listener) net.Listener, error) {
 	if n.TLS.Secured() {
-		return usagef("tls: this build has no TLS; drop the section, or say insecure: true")
+		return nil, usagef("tls: this build has no TLS; drop the section, or say insecure: true")
 	}
-	return nil
+	return func(l net.Listener) net.Listener { return l }, nil
 }
 
 // gather makes the node find its members by gossip.

@@ -197,6 +197,9 @@ func (c checker) tables(ts []Table, r RESP) {
 		if !c.Faulty(path + ".kind") {
 			c.tableKind(path+".kind", t)
 		}
+		if t.TTL > 0 {
+			c.Fault(path+".ttl", "a table has no TTL of its own in this version: keys live for ever unless a write says otherwise; drop it")
+		}
 		if t.Resolver != "" {
 			c.Fault(path+".resolver", "one leader orders all writes, so there is nothing to resolve; drop it (resolvers come with multi-leader)")
 		}

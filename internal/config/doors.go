@@ -88,13 +88,12 @@ func (n *Node) checkBeyond(c checker) {
 	for _, door := range []struct{ path, addr, without string }{
 		{"listen.peers", n.Listen.Peers, n.without()},
 		{"listen.resp", n.Listen.RESP, n.without()},
-		{"listen.admin", n.Listen.Admin, "a port for health and status is unencrypted"},
+		{"listen.admin", n.Listen.Admin, n.without()},
 		{"listen.gossip", n.Listen.Gossip, n.withoutKey()},
 	} {
-		if door.addr == "" || door.without == "" || c.Faulty(door.path) || onLoopback(door.addr) {
-			continue
+		if door.addr != "" && door.without != "" && !c.Faulty(door.path) && !onLoopback(door.addr) {
+			c.Fault(door.path, "%s is reached from other machines, and %s, listen on loopback, or say tls: {insecure: true}", door.addr, door.without)
 		}
-		c.Fault(door.path, "%s is reached from other machines, and %s; name certificates under tls, listen on loopback, or say tls: {insecure: true}", door.addr, door.without)
 	}
 }
 
@@ -102,14 +101,14 @@ func (n *Node) without() string {
 	if n.TLS.Secured() {
 		return ""
 	}
-	return "there is no TLS"
+	return "there is no TLS; name certificates under tls"
 }
 
 func (n *Node) withoutKey() string {
 	if n.Gossip.Key != "" || n.Gossip.KeyFile != "" {
 		return ""
 	}
-	return "gossip has no key (gossip.key_file)"
+	return "gossip has no key; name one with gossip.key_file"
 }
 
 // onLoopback reports whether nobody but this machine reaches an address. A name

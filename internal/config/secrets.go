@@ -67,6 +67,8 @@ func secretsIn(name string, most int) (lines []string, err error) {
 	switch {
 	case err != nil:
 		return nil, err
+	case i.IsDir():
+		return nil, fmt.Errorf("%s is a directory", name)
 	case i.Mode().Perm()&0o007 != 0:
 		return nil, fmt.Errorf("%s can be read by everybody on this machine; chmod 600 it", name)
 	}
