@@ -1,6 +1,7 @@
 // Command triad runs, shows and operates Triad clusters.
 //
 //	triad demo                       a cluster on this machine, from the first write to a failover
+//	triad server -c node.yaml        one node, from a file; triad config check says what it would run
 //	triad status                     who leads, and who has what
 //	triad put users 1001 '{…}'       and get, del, scan
 //	triad failover --to standby-1    make a node the leader, by hand

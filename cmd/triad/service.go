@@ -121,8 +121,8 @@ func (v *service) open() (err error) {
 	if c.Listener, err = bind("listen.peers", c.Listen); err != nil {
 		return err
 	}
-	if v.node, err = triad.Open(c); err != nil { // it has closed the listener
-		return err
+	if v.node, err = triad.Open(c); err != nil {
+		return errors.Join(err, closeOf(c.Listener)) // it may have closed it already
 	}
 	for i := range v.ports {
 		p := &v.ports[i]

@@ -35,7 +35,7 @@ func settingFlags(c *cobra.Command) *settings {
 		if k.Secret {
 			continue // a command line is seen by everybody
 		}
-		f := s.flags.VarPF(&setting{kind: k.Type}, strict.FlagName(k.Path, "-"), "", k.Path)
+		f := s.flags.VarPF(&setting{kind: k.Type}, strict.FlagName(k.Path, "-"), "", "key "+k.Path)
 		f.Annotations = map[string][]string{keyOfFlag: {k.Path}}
 		if k.Type == "true or false" {
 			f.NoOptDefVal = "true"
@@ -49,7 +49,9 @@ type setting struct{ text, kind string }
 
 func (s *setting) String() string { return s.text }
 
-func (s *setting) Type() string { return strings.ReplaceAll(s.kind, " ", "-") }
+func (s *setting) Type() string {
+	return strings.NewReplacer(", ", "|", " or ", "|", " ", "-").Replace(s.kind)
+}
 
 func (s *setting) Set(text string) error { s.text = text; return nil }
 

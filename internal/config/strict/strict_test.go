@@ -20,7 +20,7 @@ type sample struct {
 	Pairs  []pair   `yaml:"pairs"`
 	Half   half     `yaml:"half"`
 
-	other int // not of the file
+	Other int // not of the file
 }
 
 type inner struct {
