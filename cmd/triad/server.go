@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/triad-kv/triad/internal/config"
+	"github.com/triad-kv/triad/internal/config/strict"
 )
 
 func newServer() *cobra.Command {
@@ -68,7 +70,7 @@ func (v *service) watch(ctx context.Context, hup <-chan os.Signal) {
 func (v *service) reload() {
 	n, err := v.reread()
 	if err != nil {
-		v.log.Error("the configuration was read again and is refused; the node goes on with the old one", "err", explain(err))
+		v.log.Error("the configuration was read again and is refused; the node goes on with the old one", "faults", faultsOf(err))
 		return
 	}
 	var taken, later []string
@@ -86,4 +88,17 @@ func (v *service) reload() {
 	}
 	v.log.Log(context.Background(), level, "the configuration was read again", "taken", taken, "at_the_next_start", later)
 	v.config.Log.Level = n.Log.Level
+}
+
+// faultsOf is an error of a configuration, a text a fault.
+func faultsOf(err error) []string {
+	var r *strict.Refused
+	if !errors.As(err, &r) {
+		return []string{err.Error()}
+	}
+	var texts []string
+	for _, f := range r.Findings {
+		texts = append(texts, f.Error())
+	}
+	return texts
 }

@@ -133,37 +133,43 @@ func TestThreeServersFromThreeFiles(t *testing.T) {
 	}
 }
 
-// service runs a node in this process until the test ends.
-func startService(t *testing.T, text string) (v *service, hup chan os.Signal, logs *journal, stop func() error) {
+// startService runs a node in this process until the test ends. What is sent to
+// again is the file from then on.
+func startService(t *testing.T, text string) (v *service, again chan string, logs *journal, stop func() error) {
 	t.Helper()
 	n, err := config.ReadNode("node.yaml", []byte(text))
 	require.NoError(t, err)
-	logs, hup = &journal{}, make(chan os.Signal)
+	logs, again = &journal{}, make(chan string)
 	v = newService(n, logs)
+	hup := make(chan os.Signal, 1)
+	v.reread = func() (*config.Node, error) {
+		hup <- syscall.SIGHUP // for the next one
+		return config.ReadNode("node.yaml", []byte(<-again))
+	}
+	hup <- syscall.SIGHUP
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- v.run(ctx, hup) }()
-	stop = sync.OnceValue(func() error { cancel(); return <-ended })
+	stop = sync.OnceValue(func() error { cancel(); close(again); return <-ended })
 	t.Cleanup(func() { require.NoError(t, stop()) })
-	return v, hup, logs, stop
+	return v, again, logs, stop
 }
 
 func TestAFileThatIsReadAgainChangesWhatCanChange(t *testing.T) {
 	addr := free(t, 1)[0]
 	text := fmt.Sprintf("node: {id: a, dir: %s}\nlisten: {admin: \"%s\"}\n", filepath.Join(t.TempDir(), "a"), addr)
-	v, hup, logs, _ := startService(t, text)
+	v, again, logs, _ := startService(t, text)
 	require.Eventually(t, func() bool { code, _ := get(addr, "/readyz"); return code == 200 }, 20*time.Second, 10*time.Millisecond)
-	again := func(text string) {
-		v.reread = func() (*config.Node, error) { return config.ReadNode("node.yaml", []byte(text)) }
-		hup <- syscall.SIGHUP
-		hup <- nil // once this is taken, the one before is done
+	says := func(what string) {
+		t.Helper()
+		require.Eventually(t, func() bool { return strings.Contains(logs.String(), what) }, 20*time.Second, 10*time.Millisecond, what)
 	}
-	again(text + "log: {level: warn}\ncluster: shop\n")
-	require.Contains(t, logs.String(), `taken=[log.level] at_the_next_start=[cluster]`)
+	again <- text + "log: {level: warn}\ncluster: shop\n"
+	says("taken=[log.level] at_the_next_start=[cluster]")
 	v.log.Info("this is no longer said")
 	require.NotContains(t, logs.String(), "no longer said")
-	again("node: 5")
-	require.Contains(t, logs.String(), "is refused; the node goes on with the old one")
+	again <- "node: 5"
+	says("is refused; the node goes on with the old one")
 }
 
 func TestAPortInUseIsFoundOutBeforeAnyFileIsTouched(t *testing.T) {

@@ -266,6 +266,21 @@ const (
 	segmentBytesMax = 1 << 30
 )
 
+// zeros refuses 0 where a package would take it for its default, and the file
+// would so say another thing than what runs.
+func (c checker) zeros(of any) {
+	standard := map[string]string{}
+	for _, k := range strict.Keys(of) {
+		standard[k.Path] = k.Default
+	}
+	for _, v := range c.All(of) {
+		d := standard[v.Path]
+		if (v.Text == "0" || v.Text == "0s") && d != "" && d != "0" {
+			c.Fault(v.Path, "0 is no limit; drop the key for the default, %s", d)
+		}
+	}
+}
+
 // members checks who there is.
 func (c checker) members(ms []Member, wantAddrs bool) {
 	if len(ms) > members.MembersMax {

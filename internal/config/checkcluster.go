@@ -26,6 +26,7 @@ func (c *Cluster) check() {
 	}
 	k.tables(c.Tables, c.RESP)
 	k.limits(c.Limits, c.Topology)
+	k.zeros(*c)
 	c.warn()
 }
 
@@ -129,6 +130,11 @@ func (c *Cluster) checkRoles(k checker) {
 		}
 		p, a := r.Listen.addresses(path + ".")
 		paths, addrs = append(paths, p...), append(addrs, a...)
+	}
+	for i, addr := range addrs {
+		if addr != "" && !onLoopback(addr) {
+			k.Fault(paths[i], "%.80s is not on loopback, where all of a cluster for the demo listens", addr)
+		}
 	}
 	k.addresses(paths, addrs)
 	c.settleLeader(k, leader)

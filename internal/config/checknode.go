@@ -29,6 +29,7 @@ func (n *Node) check() {
 	}
 	c.tables(n.Tables, n.RESP)
 	c.limits(n.Limits, n.Topology)
+	c.zeros(*n)
 	n.checkDoors(c)
 	n.warn()
 }

@@ -60,12 +60,20 @@ func ReadCluster(name string, text []byte, overrides ...strict.Override) (*Clust
 
 func bindCluster(d *strict.Document, overrides []strict.Override) (*Cluster, error) {
 	c := &Cluster{}
-	c.values = strict.Bind(d, c, overrides...)
+	c.values = strict.Bind(d, c, forCluster(overrides)...)
 	c.check()
 	if err := c.values.Err(); err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// forCluster leaves out variables that are set for nodes.
+func forCluster(overrides []strict.Override) []strict.Override {
+	keys := strict.Keys(Cluster{})
+	return slices.DeleteFunc(slices.Clone(overrides), func(o strict.Override) bool {
+		return o.Origin.From == strict.Env && !slices.ContainsFunc(keys, func(k strict.Key) bool { return k.Path == o.Path })
+	})
 }
 
 // Warnings is what is taken and may not be what its author wants.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"unicode"
@@ -69,7 +70,7 @@ func secretsIn(name string, most int) (lines []string, err error) {
 		return nil, err
 	case i.IsDir():
 		return nil, fmt.Errorf("%s is a directory", name)
-	case i.Mode().Perm()&0o007 != 0:
+	case i.Mode().Perm()&0o007 != 0 && runtime.GOOS != "windows": // which has no such bits
 		return nil, fmt.Errorf("%s can be read by everybody on this machine; chmod 600 it", name)
 	}
 	b, err := io.ReadAll(io.LimitReader(f, secretBytesMax+1))
