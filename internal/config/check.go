@@ -189,6 +189,11 @@ func (c checker) leader(k Control, ms []Member) string {
 func (c checker) tables(ts []Table, r RESP) {
 	if len(ts) > tablesMax {
 		c.Fault("tables", "%d are more than %d", len(ts), tablesMax)
+		return
+	}
+	if len(r.Prefixes) > tablesMax {
+		c.Fault("resp.prefixes", "%d are more than %d", len(r.Prefixes), tablesMax)
+		return
 	}
 	names := []string{triad.DefaultTable}
 	for _, t := range ts {
@@ -285,6 +290,7 @@ func (c checker) zeros(of any) {
 func (c checker) members(ms []Member, wantAddrs bool) {
 	if len(ms) > members.MembersMax {
 		c.Fault("members", "%d are more than %d", len(ms), members.MembersMax)
+		return
 	}
 	var paths, addrs []string
 	voters := 0

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/triad-kv/triad/internal/config/strict"
+	"github.com/triad-kv/triad/quorum"
 )
 
 // check finds what is wrong with a cluster, and completes what follows from the
@@ -13,7 +14,19 @@ import (
 func (c *Cluster) check() {
 	k := checker{c.values}
 	k.name("cluster", "cluster", c.Cluster)
+	if len(c.Sites) > sitesMax {
+		k.Fault("sites", "%d are more than %d", len(c.Sites), sitesMax)
+		return
+	}
+	if len(c.Replicas) > quorum.MembersMax {
+		k.Fault("nodes", "%d are more than %d", len(c.Replicas), quorum.MembersMax)
+		return
+	}
 	c.checkSites(k)
+	if len(c.Replicas) > quorum.MembersMax {
+		k.Fault("sites", "%d nodes are more than %d", len(c.Replicas), quorum.MembersMax)
+		return
+	}
 	if len(c.Replicas) == 0 && !k.Faulty("sites") && !k.Faulty("nodes") {
 		k.Fault("nodes", "there is no node; name them, as in nodes: {a: leader, b: standby}")
 		return
@@ -29,6 +42,8 @@ func (c *Cluster) check() {
 	k.zeros(*c)
 	c.warn()
 }
+
+const sitesMax = 64
 
 // members are the nodes as a policy sees them.
 func (c *Cluster) members() []Member {

@@ -137,6 +137,18 @@ func TestLimitsOfMembersTablesAndPrefixes(t *testing.T) {
 	_, err = ReadNode("f", []byte("node: {dir: d}\nresp: {prefixes: {"+strings.Repeat("p", prefixBytesMax+1)+": default}}"))
 	require.ErrorContains(t, err, "a prefix of 256 bytes; at most 255")
 	ms.Reset()
+	for i := range sitesMax + 1 {
+		fmt.Fprintf(&ms, "  s%d: {nodes: [n%[1]d]}\n", i)
+	}
+	_, err = ReadCluster("f", []byte("sites:\n"+ms.String()))
+	require.ErrorContains(t, err, "sites: 65 are more than 64")
+	ms.Reset()
+	for i := range quorum.MembersMax + 1 {
+		fmt.Fprintf(&ms, "  n%d: standby\n", i)
+	}
+	_, err = ReadCluster("f", []byte("nodes:\n"+ms.String()))
+	require.ErrorContains(t, err, "nodes: 65 are more than 64")
+	ms.Reset()
 	for i := range quorum.MembersMax + 1 {
 		fmt.Fprintf(&ms, "  n%d: 127.0.0.1:%d\n", i, i+1)
 	}

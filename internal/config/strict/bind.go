@@ -94,8 +94,9 @@ func (b *binder) value(n *node, v reflect.Value, path string) {
 
 // mapping binds a mapping to a struct.
 func (b *binder) mapping(n *node, v reflect.Value, path string) {
-	for i, f := range n.fields {
-		at := b.key(n, i, path)
+	first := map[string]int{}
+	for _, f := range n.fields {
+		at := b.key(f, first, path)
 		index := -1
 		for j, tag := range fieldsOf(v.Type()) {
 			switch {
@@ -114,12 +115,14 @@ func (b *binder) mapping(n *node, v reflect.Value, path string) {
 	}
 }
 
-// key notes where a key stands, and whether it stands there twice.
-func (b *binder) key(n *node, i int, path string) string {
-	f := n.fields[i]
+// key notes where a key stands, and whether it stands there twice: first holds the
+// lines of those before it.
+func (b *binder) key(f field, first map[string]int, path string) string {
 	at := Join(path, f.key)
-	if first := slices.IndexFunc(n.fields[:i], func(g field) bool { return g.key == f.key }); first >= 0 {
-		b.fault(f.line, f.column, at, "this key stands twice; the first is on line %d", n.fields[first].line)
+	if line, twice := first[f.key]; twice {
+		b.fault(f.line, f.column, at, "this key stands twice; the first is on line %d", line)
+	} else {
+		first[f.key] = f.line
 	}
 	b.values.keys[at] = Origin{From: File, Name: b.values.source.name, Line: f.line, Column: f.column}
 	return at
@@ -141,6 +144,10 @@ func (b *binder) unknown(f field, t reflect.Type, path string) {
 		}
 	}
 	why := fmt.Sprintf("unknown key %.64q", f.key)
+	if len(b.values.faults) > findingsMax {
+		b.fault(f.line, f.column, path, "%s", why) // it is counted and not shown
+		return
+	}
 	near, elsewhere := Nearest(f.key, here), b.elsewhere(f.key)
 	switch {
 	case near != "":
@@ -176,8 +183,9 @@ func (b *binder) elsewhere(name string) string {
 // entries binds a mapping of names to a slice of structs.
 func (b *binder) entries(n *node, v reflect.Value, path string) {
 	t := v.Type().Elem()
-	for i, f := range n.fields {
-		at := b.key(n, i, path)
+	first := map[string]int{}
+	for _, f := range n.fields {
+		at := b.key(f, first, path)
 		entry := reflect.New(t).Elem()
 		b.defaults(entry)
 		entry.Field(keyField(t)).SetString(f.key)

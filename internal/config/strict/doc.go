@@ -13,7 +13,7 @@
 // What always holds:
 //
 //  1. A file is read within limits that are checked before anything recurses or
-//     grows: [FileBytesMax], [DepthMax]. Anchors, aliases, merges, tags,
+//     grows: [FileBytesMax], [DepthMax], [TokensMax]. Anchors, aliases, merges, tags,
 //     directives, block scalars and second documents are refused as such, so
 //     that no text stands for more than its length.
 //  2. Nothing panics, whatever the bytes are.

@@ -216,6 +216,8 @@ func TestLimits(t *testing.T) {
 	}
 	require.Contains(t, refusal(t, block.String()), "nests deeper than 12 levels")
 
+	require.Contains(t, refusal(t, "list: ["+strings.Repeat("a,", TokensMax)+"a]"), "more than 32768 words and signs")
+
 	var many strings.Builder
 	for i := range findingsMax + 5 {
 		fmt.Fprintf(&many, "zz%d: 1\n", i)

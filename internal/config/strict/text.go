@@ -13,6 +13,7 @@ import (
 const (
 	FileBytesMax = 256 << 10 // of the whole file
 	DepthMax     = 12        // of mappings and lists in one another
+	TokensMax    = 32 << 10  // words and signs: the parser's time grows with their square
 
 	findingsMax     = 20  // that one reading reports
 	excerptRunesMax = 160 // of one line that is shown

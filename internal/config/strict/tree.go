@@ -143,6 +143,9 @@ var notHere = map[token.Type]string{
 // refusedToken returns the first token that a configuration does without, or
 // that nests too deep for the parser to be asked, and why it is refused.
 func refusedToken(tokens token.Tokens) (*token.Token, string) {
+	if len(tokens) > TokensMax {
+		return tokens[TokensMax], fmt.Sprintf("the file has more than %d words and signs, which no configuration has", TokensMax)
+	}
 	depth, dashes, dashLine := 0, 0, 0
 	for i, t := range tokens {
 		if why := notHere[t.Type]; why != "" {
