@@ -81,6 +81,9 @@ func (b *ballot) seed(ctx context.Context, d topology.Document) (topology.Docume
 	if _, ok := view.Find(first); !ok {
 		return d, fmt.Errorf("single-leader: the first leader %q is not among the members", first)
 	}
+	if slices.Contains(b.e.o.ReadReplicas, first) {
+		return d, fmt.Errorf("single-leader: the first leader %q is a read replica", first)
+	}
 	g := group{reignOf: reignOf{Term: 1, Leader: first}, Origin: version.Origin{ID: 1, Incarnation: 1}}
 	if err := b.counted(&g, nil); err != nil {
 		return d, err
@@ -102,7 +105,9 @@ func (b *ballot) counted(g *group, before []topology.NodeID) error {
 	of := slices.Clone(p.Of)
 	if len(of) == 0 {
 		for _, m := range view.Members {
-			of = append(of, string(m.ID))
+			if !slices.Contains(b.e.o.ReadReplicas, m.ID) {
+				of = append(of, string(m.ID))
+			}
 		}
 	}
 	for _, n := range append(slices.Clone(before), g.Leader) {
@@ -199,11 +204,14 @@ func (e *engine) Promote(ctx context.Context, force bool) (topology.Promotion, e
 	var p topology.Promotion
 	err := e.ballot.one.enter(ctx)
 	if err == nil {
-		why := chosen
-		if force {
-			why = forced
+		switch {
+		case force:
+			p, err = e.ballot.promote(ctx, forced)
+		case e.readReplica():
+			err = fmt.Errorf("%w: %s is a read replica, which is not made leader; with force it leads nevertheless, and what it lacks is lost", topology.ErrUnavailable, e.env.Self)
+		default:
+			p, err = e.ballot.promote(ctx, chosen)
 		}
-		p, err = e.ballot.promote(ctx, why)
 		e.ballot.one.leave()
 	}
 	if err != nil {

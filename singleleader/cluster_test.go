@@ -198,9 +198,13 @@ func (n *testNode) put(key, value string, o ...topology.WriteOptions) (topology.
 	if len(o) > 0 {
 		w = o[0]
 	}
-	return n.Write(ctx, record.Batch{Mutations: []record.Mutation{{
+	return n.Write(ctx, batchOf(key, value), w)
+}
+
+func batchOf(key, value string) record.Batch {
+	return record.Batch{Mutations: []record.Mutation{{
 		Table: record.TableDefault, Key: []byte(key), Op: record.OpPut, Kind: record.KindBytes, Value: []byte(value),
-	}}}, w)
+	}}}
 }
 
 func (n *testNode) get(key string, o ...topology.ReadOptions) (string, error) {

@@ -3,6 +3,7 @@ package singleleader
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/triad-kv/triad/internal/stream"
@@ -22,6 +23,10 @@ type Options struct {
 	// ApplyDelay holds committed entries back from this node's store for a
 	// while, counted from their acceptance by the leader's clock.
 	ApplyDelay time.Duration
+	// ReadReplicas are members that copy the log for readers alone: no commit
+	// counts them, and none is made leader without force. One that was counted
+	// before it was named here, or was made leader by force, stays a voter.
+	ReadReplicas []topology.NodeID
 	// ValueBytesMax bounds one value; default record.ValueBytesMax, and not more.
 	ValueBytesMax int
 	// PendingBytesMax bounds the bytes of writes accepted and not answered
@@ -45,6 +50,14 @@ func (o Options) withDefaults() (Options, error) {
 	var errs []error
 	if err := o.Sync.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("sync: %w", err))
+	}
+	for _, id := range o.ReadReplicas {
+		if !id.Valid() {
+			errs = append(errs, fmt.Errorf("read replicas: %q is not a node's name", id))
+		}
+		if slices.Contains(o.Sync.Of, string(id)) {
+			errs = append(errs, fmt.Errorf("sync: %v counts %s, which is a read replica", o.Sync, id))
+		}
 	}
 	if o.ApplyDelay < 0 {
 		errs = append(errs, fmt.Errorf("apply delay %v is negative", o.ApplyDelay))

@@ -2,6 +2,7 @@ package singleleader
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/triad-kv/triad/record"
@@ -24,6 +25,8 @@ func (e *engine) Status() topology.Status {
 		case e.core.role == leader:
 			s.Role = topology.RoleLeader
 			members = e.reign.names
+		case e.core.role == follower && e.readReplica():
+			s.Role = topology.RoleReadReplica
 		case e.core.role == follower:
 			s.Role = topology.RoleFollower
 		}
@@ -49,10 +52,20 @@ func (e *engine) Status() topology.Status {
 	if g.Policy != "async" && e.o.Sync.Kind.String() == "async" {
 		s.Warnings = append(s.Warnings, "this node is configured async, the group runs "+g.Policy+"; the next term led by this node changes it")
 	}
+	if slices.Contains(e.o.ReadReplicas, e.env.Self) && !e.readReplica() {
+		s.Warnings = append(s.Warnings, "this node is configured a read replica and stays a voter: it was one before, or was made leader by force")
+	}
 	if err := e.broken(); err != nil {
 		s.Role, s.Failure = topology.RoleFailed, err.Error()
 	}
 	return s
+}
+
+// readReplica reports whether this node is there for readers alone: it is named so
+// and no voter.
+func (e *engine) readReplica() bool {
+	self := e.env.Self
+	return slices.Contains(e.o.ReadReplicas, self) && !slices.Contains(e.group.Load().Voters, self)
 }
 
 // Retain returns the first LSN of the log that must be kept, where the store

@@ -72,7 +72,7 @@ var rooms = []room{
 	{at: "internal/transport", own: []string{"version", "record", "topology"}, third: system(msgpack, home{path: "github.com/klauspost/compress"})},
 	{at: "internal/gossip", own: []string{"version", "record", "topology"}, third: system(home{path: "github.com/hashicorp/serf"}, home{path: "github.com/hashicorp/memberlist"})},
 	{at: "internal/home", own: []string{"record", "topology"}, third: system(home{path: vfs})},
-	{at: "internal/link", third: system(testify, home{path: "golang.org/x/net/nettest"})},
+	{at: "internal/link"},
 	{at: "internal/members", own: []string{"topology"}, third: system()},
 	{at: "control/static", own: []string{"version", "record", "topology"}, third: system()},
 	{at: "control/raft", own: []string{"version", "record", "topology"}, third: system(home{path: "github.com/hashicorp/raft"})},

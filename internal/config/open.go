@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"time"
 
 	"github.com/triad-kv/triad"
@@ -33,8 +34,17 @@ func (n *Node) Open() (triad.Config, error) {
 // Options are those of the single-leader engine.
 func (n *Node) Options() singleleader.Options {
 	t := n.Topology
+	var replicas []topology.NodeID
+	for _, m := range n.Members {
+		if !m.Role.votes() {
+			replicas = append(replicas, topology.NodeID(m.ID))
+		}
+	}
+	if self := topology.NodeID(n.Self.ID); !n.Self.Role.votes() && !slices.Contains(replicas, self) {
+		replicas = append(replicas, self)
+	}
 	return singleleader.Options{
-		Sync: counted(t.Sync.Policy, n.Members), Durability: topology.Durability(t.Durability),
+		Sync: counted(t.Sync.Policy, n.Members), ReadReplicas: replicas, Durability: topology.Durability(t.Durability),
 		ApplyDelay: time.Duration(n.Self.ApplyDelay), ValueBytesMax: int(n.Limits.ValueBytesMax),
 		PendingBytesMax: int64(t.PendingBytesMax), RetainBytesMax: uint64(t.RetainBytesMax), Stream: t.Stream.options(),
 		CallTimeout: time.Duration(t.CallTimeout), RetryEvery: time.Duration(t.RetryEvery),
