@@ -14,40 +14,49 @@ import (
 	"github.com/triad-kv/triad/internal/demo"
 )
 
-const topologySingleLeader = "single-leader"
+// respDoor is the door for Redis clients of a demo's nodes; nil: there is none.
+var respDoor demo.RESP
 
 func newDemo() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "demo [single-leader]",
-		Short: "Run a cluster on this machine, from the first write to a failover",
-		Long: `Run a cluster of one leader and three followers on this machine, with real
-directories and real sockets, and prove in eight phases that it does what it says.
-Then the cluster stays up until Ctrl-C, and other commands of triad can be tried on
-it. Exit code 4 if a check did not hold.`,
-		Example: "  triad demo\n  triad demo --once --procs\n  triad demo --load $(go env GOROOT)/src",
+		Use:   "demo [NAME|FILE]",
+		Short: "Run a cluster on this machine, and prove what it says",
+		Long: `Run a cluster on this machine, with real directories and real sockets, and prove
+phase by phase that it does what it says. Then it stays up until Ctrl-C, and other
+commands of triad can be tried on it. Exit code 4 if a check did not hold.
+
+Ready clusters: ` + strings.Join(demo.Names(), ", ") + `.
+A FILE describes one of your own: nodes, sites with delays between them, roles, the
+policy, tables; examples/clusters holds those of the ready ones.`,
+		Example: "  triad demo\n  triad demo geo-readers --once\n  triad demo ./cluster.yaml --procs\n  triad demo --load $(go env GOROOT)/src",
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 1 || len(args) == 1 && args[0] != topologySingleLeader {
-				return usagef("there is no demo %q; there is: %s", strings.Join(args, " "), topologySingleLeader)
+			if len(args) > 1 {
+				return usagef("%s takes one cluster, and %d were given: %s", cmd.CommandPath(), len(args), strings.Join(args, " "))
 			}
 			return nil
 		},
-		ValidArgs: []string{topologySingleLeader},
+		ValidArgs: demo.Names(),
 	}
 	var o demo.Options
-	scenario := wordFlag(c, "scenario", "", "", "what is played; default tour, or load with --load", demo.ScenarioTour, demo.ScenarioLoad)
+	scenario := wordFlag(c, "scenario", "", "", "what is played; default the one that belongs to the cluster, or load with --load", demo.ScenarioNames()...)
 	c.Flags().StringVar(&o.Load, "load", "", "instead of the tour, write every file below this folder as a row, and compare")
 	c.Flags().BoolVar(&o.Once, "once", false, "end after the scenario")
 	c.Flags().BoolVar(&o.Procs, "procs", false, "run every node as a process of its own")
 	c.Flags().StringVar(&o.Dir, "dir", "", "keep the nodes' directories here; default a temporary one, removed at the end")
-	c.Flags().StringVar(&o.Cluster, "cluster", "triad", "name of the cluster")
+	c.Flags().StringVar(&o.Cluster, "cluster", "", "name of the cluster; default that of the file, or triad for a ready cluster")
 	c.Flags().BoolVar(&o.Verbose, "verbose", false, "print what the nodes log, too")
-	c.RunE = func(cmd *cobra.Command, _ []string) error {
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		layout, err := demo.Find(strings.Join(args, ""))
+		if err != nil {
+			return err
+		}
 		binary, err := os.Executable()
 		if err != nil {
 			return err
 		}
 		o.Scenario, o.Binary, o.Command = scenario.value, binary, spell(binary)
-		o.Failover = failover(o.Cluster)
+		o.Layout, o.RESP = layout, respDoor
+		o.Failover = failover(layout.ClusterName(o.Cluster))
 		o.Out, o.Err = cmd.OutOrStdout(), cmd.ErrOrStderr()
 		o.Color, o.Terminal = isTerminal(o.Out) && os.Getenv("NO_COLOR") == "", isTerminal(o.Err)
 		return demo.Run(cmd.Context(), o)

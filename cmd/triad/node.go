@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/internal/demo"
 )
 
@@ -25,25 +25,37 @@ func newNode() *cobra.Command {
 	}
 	var s demo.Spec
 	c.Flags().StringVar((*string)(&s.ID), "id", "", "name of the node")
+	c.Flags().StringVar(&s.File, "file", "", "file of the cluster")
 	c.Flags().StringVar(&s.Cluster, "cluster", "triad", "name of the cluster")
 	c.Flags().StringVar(&s.Dir, "dir", "", "data directory")
-	c.Flags().StringVar(&s.Listen, "listen", "", "address of the peers port; default that of its member")
-	c.Flags().StringVar((*string)(&s.Leader), "leader", "", "who leads the first term")
-	c.Flags().StringVar(&s.Sync, "sync", "async", `whom a commit waits for, as in "first 1 (b, c)"`)
 	c.Flags().DurationVar(&s.ApplyDelay, "apply-delay", 0, "how long to hold back what is committed")
 	members := c.Flags().StringArray("member", nil, "a node as id=host:port, this one included; once for each")
-	tables := c.Flags().StringArray("table", nil, "a table as name:kind; once for each")
-	inherit := c.Flags().Bool("inherit", false, "the peers port is file descriptor 3, and the end of standard input ends the node")
+	links := c.Flags().StringArray("link", nil, "a node that is far away, as id=delay/delay, there and back; once for each")
+	inherit := c.Flags().Bool("inherit", false, "the peers port is file descriptor 3; standard input takes orders, and its end ends the node")
+	inheritRESP := c.Flags().Bool("inherit-resp", false, "the port for Redis clients is file descriptor 4")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := parse(&s, *members, *tables); err != nil {
+		if err := parse(&s, *members, *links); err != nil {
 			return &usageError{err}
 		}
-		return runNode(cmd.Context(), s, *inherit, cmd.InOrStdin(), cmd.ErrOrStderr())
+		start := demo.Start{Spec: s, RESP: respDoor, Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)).With("node", string(s.ID))}
+		if !*inherit {
+			return usagef("--inherit: a node of a demo has its listener from the demo; `triad server` runs one by itself")
+		}
+		var err error
+		if start.Peers, err = inherited("--inherit", demo.InheritedFD); err != nil {
+			return err
+		}
+		if *inheritRESP {
+			if start.Clients, err = inherited("--inherit-resp", demo.InheritedRESPFD); err != nil {
+				return errors.Join(err, start.Peers.Close())
+			}
+		}
+		return runNode(cmd.Context(), start, cmd.InOrStdin(), cmd.OutOrStdout())
 	}
 	return c
 }
 
-func parse(s *demo.Spec, members, tables []string) error {
+func parse(s *demo.Spec, members, links []string) error {
 	for _, text := range members {
 		m, err := demo.ParseMember(text)
 		if err != nil {
@@ -51,12 +63,12 @@ func parse(s *demo.Spec, members, tables []string) error {
 		}
 		s.Members = append(s.Members, m)
 	}
-	for _, text := range tables {
-		t, err := demo.ParseTable(text)
+	for _, text := range links {
+		w, err := demo.ParseWire(text)
 		if err != nil {
-			return fmt.Errorf("--table: %w", err)
+			return fmt.Errorf("--link: %w", err)
 		}
-		s.Tables = append(s.Tables, t)
+		s.Links = append(s.Links, w)
 	}
 	if !s.ID.Valid() {
 		return fmt.Errorf("--id: %q is not a node's name", s.ID)
@@ -64,54 +76,49 @@ func parse(s *demo.Spec, members, tables []string) error {
 	if s.Dir == "" {
 		return errors.New("--dir: none was given")
 	}
-	if s.Leader == "" {
-		s.Leader = s.ID
-	}
 	return nil
 }
 
-// runNode opens a node and runs it until ctx ends. Its log goes to logs.
-func runNode(ctx context.Context, s demo.Spec, inherit bool, in io.Reader, logs io.Writer) (err error) {
-	logger := slog.New(slog.NewTextHandler(logs, nil)).With("node", string(s.ID))
-	var l net.Listener
-	if inherit {
-		if l, err = inherited(); err != nil {
-			return err
-		}
-		var end context.CancelFunc
-		ctx, end = context.WithCancel(ctx)
-		defer end()
-		// The reader is left behind where the node ends first: nothing can
-		// interrupt it, and the process ends with it.
-		go func() {
-			_, _ = io.Copy(io.Discard, in) // however it ends, whoever held the other side is gone
-			end()
-		}()
-	}
-	c, err := s.Config(l, logger)
-	if err != nil {
-		return &usageError{err}
-	}
-	n, err := triad.Open(c)
+// runNode opens a node and runs it until ctx or the standard input ends.
+func runNode(ctx context.Context, s demo.Start, in io.Reader, out io.Writer) error {
+	a, err := s.Open()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, n.Close()) }()
-	if a := n.Addr(); a != nil {
-		logger.Info("open", "addr", a.String(), "dir", s.Dir)
-	}
-	return n.Run(ctx)
+	s.Logger.Info("open", "addr", a.Addr().String(), "dir", s.Dir)
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	// The reader is left behind where the node ends first: nothing can interrupt
+	// it, and the process ends with it.
+	go func() {
+		obey(a, in, out)
+		end() // whoever held the other side is gone
+	}()
+	return a.Run(ctx)
 }
 
-// inherited is the listener that the process was started with.
-func inherited() (net.Listener, error) {
-	f := os.NewFile(demo.InheritedFD, "listener")
+// obey carries out the orders of a demo until there are no more, and answers each.
+func obey(a *demo.Alive, in io.Reader, out io.Writer) {
+	for orders := bufio.NewScanner(in); orders.Scan(); {
+		answer := demo.AnswerDone
+		if err := a.Obey(orders.Text()); err != nil {
+			answer = explain(err)
+		}
+		if _, err := fmt.Fprintln(out, answer); err != nil {
+			return
+		}
+	}
+}
+
+// inherited is a listener that the process was started with.
+func inherited(flag string, fd uintptr) (net.Listener, error) {
+	f := os.NewFile(fd, "listener")
 	if f == nil {
-		return nil, usagef("--inherit: file descriptor %d is not open", demo.InheritedFD)
+		return nil, usagef("%s: file descriptor %d is not open", flag, fd)
 	}
 	l, err := net.FileListener(f)
 	if err := errors.Join(err, f.Close()); err != nil {
-		return nil, usagef("--inherit: file descriptor %d is no listener: %w", demo.InheritedFD, err)
+		return nil, usagef("%s: file descriptor %d is no listener: %w", flag, fd, err)
 	}
 	return l, nil
 }

@@ -15,12 +15,16 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/triad-kv/triad/internal/config"
 	"github.com/triad-kv/triad/topology"
 )
 
-// PortFirst is the first of the four ports a demo that stays up takes if they
-// are free, so that other commands find it without being told.
-const PortFirst = 7400
+// The first of the ports that a demo that stays up takes if they are free, so that
+// other commands find it without being told.
+const (
+	PortFirst     = 7400 // for peers
+	RESPPortFirst = 6400 // for Redis clients
+)
 
 // stopTimeout bounds the orderly end of a node.
 const stopTimeout = 10 * time.Second
@@ -28,7 +32,10 @@ const stopTimeout = 10 * time.Second
 // node is one node of the cluster: what it is told, and its present life.
 type node struct {
 	Spec
+	role config.Role // that the file gives it
+	site string
 	addr string
+	resp string // where Redis clients are answered; empty: nowhere
 	life life
 	log  *os.File
 	away atomic.Bool // killed by the demo
@@ -38,6 +45,7 @@ type node struct {
 type cluster struct {
 	o     Options
 	dir   string
+	of    *config.Cluster
 	nodes []*node
 	logs  shared // with Options.Verbose
 }
@@ -54,72 +62,122 @@ func (s *shared) Write(b []byte) (int, error) {
 	return s.w.Write(b)
 }
 
-// shape is what the nodes of a cluster are besides their places.
-type shape struct {
-	sync   string
-	delays []time.Duration // of each follower
-	tables []string        // name:kind
+// fileName is where, in the directory of a demo, the file of its cluster is kept.
+const fileName = "cluster.yaml"
+
+// ports are the listeners of the nodes, in their order.
+type ports struct {
+	peers   []*net.TCPListener
+	clients []*net.TCPListener // none if there is no RESP
 }
 
-// newCluster binds a port for each node and writes down what each is told. It
-// starts none.
-func newCluster(o Options, dir string, s shape) (*cluster, []*net.TCPListener, error) {
-	listeners, err := bind(1+len(s.delays), !o.Once)
-	if err != nil {
-		return nil, nil, err
+func (p ports) close() error { return errors.Join(closeAll(p.peers), closeAll(p.clients)) }
+
+// newCluster binds the ports of each node and writes down what each is told. It
+// starts none. s may say more of the nodes than the file of the cluster.
+func newCluster(o Options, dir string, s scenario) (*cluster, ports, error) {
+	c := &cluster{o: o, dir: dir, of: o.Layout.cluster, logs: shared{w: o.Err}}
+	file := filepath.Join(dir, fileName)
+	if err := os.WriteFile(file, o.Layout.text, 0o600); err != nil {
+		return nil, ports{}, err
 	}
-	c := &cluster{o: o, dir: dir, logs: shared{w: o.Err}}
+	var ls ports
+	var err error
+	if ls.peers, err = bind(peersOf(c.of), PortFirst, !o.Once); err != nil {
+		return nil, ls, err
+	}
+	if o.RESP != nil {
+		if ls.clients, err = bind(clientsOf(c.of), RESPPortFirst, !o.Once); err != nil {
+			return nil, ls, errors.Join(err, ls.close())
+		}
+	}
 	var members []topology.Member
-	for i, l := range listeners {
-		id := topology.NodeID("leader")
-		if i > 0 {
-			id = topology.NodeID("standby-" + strconv.Itoa(i))
-		}
-		members = append(members, topology.Member{ID: id, Addr: l.Addr().String()})
+	for i, r := range c.of.Replicas {
+		members = append(members, topology.Member{ID: topology.NodeID(r.ID), Addr: ls.peers[i].Addr().String(), Site: r.Site})
 	}
-	for i, m := range members {
-		n := &node{addr: m.Addr, Spec: Spec{
-			ID: m.ID, Cluster: o.Cluster, Dir: filepath.Join(dir, string(m.ID)), Members: members, Leader: members[0].ID, Sync: s.sync,
+	for i, r := range c.of.Replicas {
+		n := &node{role: r.Role, site: r.Site, addr: members[i].Addr, Spec: Spec{
+			ID: members[i].ID, File: file, Cluster: o.Cluster, Dir: filepath.Join(dir, r.ID), Members: members,
+			ApplyDelay: time.Duration(r.ApplyDelay), Links: wiresOf(c.of, i, s.cuts),
 		}}
-		if i > 0 {
-			n.ApplyDelay = s.delays[i-1]
+		if o.RESP != nil {
+			n.resp = ls.clients[i].Addr().String()
 		}
-		for _, text := range s.tables {
-			t, err := ParseTable(text)
-			if err != nil {
-				return nil, nil, errors.Join(err, closeAll(listeners))
-			}
-			n.Tables = append(n.Tables, t)
+		if s.delay != nil {
+			n.ApplyDelay = s.delay(o, n)
 		}
 		c.nodes = append(c.nodes, n)
 	}
-	return c, listeners, nil
+	// Whoever leads comes first, as it is shown.
+	lead := topology.NodeID(c.of.Leader())
+	i := slices.IndexFunc(c.nodes, func(n *node) bool { return n.ID == lead })
+	c.nodes[0], c.nodes[i] = c.nodes[i], c.nodes[0]
+	if len(ls.clients) > 0 {
+		ls.clients[0], ls.clients[i] = ls.clients[i], ls.clients[0]
+	}
+	ls.peers[0], ls.peers[i] = ls.peers[i], ls.peers[0]
+	return c, ls, nil
 }
 
-// bind listens on n ports of the loopback: those that other commands look at, if
-// they are wanted and all free, else any.
-func bind(n int, known bool) ([]*net.TCPListener, error) {
+// wiresOf are the links of a node: to those that are far away, or to all if links
+// are to be cut.
+func wiresOf(c *config.Cluster, from int, all bool) []Wire {
+	var ws []Wire
+	for i, r := range c.Replicas {
+		site := c.Replicas[from].Site
+		w := Wire{To: topology.NodeID(r.ID), There: c.Delay(site, r.Site), Back: c.Delay(r.Site, site)}
+		if i != from && (all || w.There+w.Back > 0) {
+			ws = append(ws, w)
+		}
+	}
+	return ws
+}
+
+func peersOf(c *config.Cluster) []string {
+	return addrsOf(c, func(l config.Listen) string { return l.Peers })
+}
+
+func clientsOf(c *config.Cluster) []string {
+	return addrsOf(c, func(l config.Listen) string { return l.RESP })
+}
+
+func addrsOf(c *config.Cluster, of func(config.Listen) string) []string {
+	var addrs []string
+	for _, r := range c.Replicas {
+		addrs = append(addrs, of(r.Listen))
+	}
+	return addrs
+}
+
+// bind listens on those addresses; on ports of the loopback for those that are
+// empty: those that other commands look at, from first on, if they are wanted and
+// all free, else any.
+func bind(addrs []string, first int, known bool) ([]*net.TCPListener, error) {
 	if known {
-		if ls, err := bindFrom(n, PortFirst); err == nil {
+		if ls, err := bindFrom(addrs, first); err == nil {
 			return ls, nil
 		}
 	}
-	return bindFrom(n, 0)
+	return bindFrom(addrs, 0)
 }
 
-// bindFrom listens on n ports from first on; on any if first is 0.
-func bindFrom(n, first int) ([]*net.TCPListener, error) {
+// bindFrom listens on those addresses, and on ports from first on for those that
+// are empty; on any if first is 0.
+func bindFrom(addrs []string, first int) ([]*net.TCPListener, error) {
 	var ls []*net.TCPListener
-	for i := range n {
-		a := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}
+	for i, addr := range addrs {
+		port := 0
 		if first != 0 {
-			a.Port = first + i
+			port = first + i
 		}
-		l, err := net.ListenTCP("tcp", a)
+		if addr == "" {
+			addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		}
+		l, err := net.Listen("tcp", addr)
 		if err != nil {
 			return nil, errors.Join(err, closeAll(ls))
 		}
-		ls = append(ls, l)
+		ls = append(ls, l.(*net.TCPListener))
 	}
 	return ls, nil
 }
@@ -133,19 +191,28 @@ func closeAll(ls []*net.TCPListener) error {
 }
 
 // start brings every node to life. What has started is ended by stop.
-func (c *cluster) start(ls []*net.TCPListener) error {
+func (c *cluster) start(ls ports) error {
 	for i, n := range c.nodes {
-		if err := c.startOne(n, ls[i]); err != nil {
-			return errors.Join(fmt.Errorf("%s: %w", n.ID, err), closeAll(ls[i+1:]))
+		s := Start{Spec: n.Spec, Peers: ls.peers[i], RESP: c.o.RESP}
+		rest := ports{peers: ls.peers[i+1:]}
+		if len(ls.clients) > 0 {
+			s.Clients, rest.clients = ls.clients[i], ls.clients[i+1:]
+		}
+		if err := c.startOne(n, s); err != nil {
+			return errors.Join(fmt.Errorf("%s: %w", n.ID, err), rest.close())
 		}
 	}
 	return nil
 }
 
-func (c *cluster) startOne(n *node, l *net.TCPListener) error {
+func (c *cluster) startOne(n *node, s Start) error {
 	f, err := os.OpenFile(n.Dir+".log", os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
-		return errors.Join(err, l.Close())
+		err = errors.Join(err, s.Peers.Close())
+		if s.Clients != nil {
+			err = errors.Join(err, s.Clients.Close())
+		}
+		return err
 	}
 	n.log = f
 	to := io.Writer(f)
@@ -153,12 +220,30 @@ func (c *cluster) startOne(n *node, l *net.TCPListener) error {
 		to = io.MultiWriter(f, &c.logs)
 	}
 	if c.o.Procs {
-		n.life, err = liveProcess(c.o.Binary, n.Spec, l, to)
+		n.life, err = liveProcess(c.o.Binary, s, to)
 		return err
 	}
-	logger := slog.New(slog.NewTextHandler(to, nil)).With("node", string(n.ID))
-	n.life, err = liveInside(n.Spec, l, logger)
+	s.Logger = slog.New(slog.NewTextHandler(to, nil)).With("node", string(n.ID))
+	n.life, err = liveInside(s)
 	return err
+}
+
+// tell has a node and every other do something to the links between them: wordCut
+// or wordHeal.
+func (c *cluster) tell(ctx context.Context, word string, n *node) error {
+	for _, other := range c.living() {
+		if other == n {
+			continue
+		}
+		err := n.life.tell(ctx, word+" "+string(other.ID))
+		if err == nil {
+			err = other.life.tell(ctx, word+" "+string(n.ID))
+		}
+		if err != nil {
+			return fmt.Errorf("%s the link between %s and %s: %w", word, n.ID, other.ID, err)
+		}
+	}
+	return nil
 }
 
 // stop ends every node that lives, the followers first, and says what went

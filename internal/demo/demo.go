@@ -8,17 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/triad-kv/triad/client"
 	"github.com/triad-kv/triad/topology"
-)
-
-// Scenarios are what a demo can play.
-const (
-	ScenarioTour = "tour" // eight phases, from the first write to a failover
-	ScenarioLoad = "load" // a tree of files as rows; it needs Options.Load
 )
 
 // Failover makes a node the leader, as a person would have it done: endpoints are
@@ -27,17 +20,19 @@ type Failover func(ctx context.Context, endpoints []string, to topology.NodeID, 
 
 // Options say what is shown, and where. Out, Err and Failover are needed.
 type Options struct {
-	Scenario string // default ScenarioLoad if Load is set, else ScenarioTour
-	Load     string // a folder whose files are loaded
-	Dir      string // where the nodes' directories are made; default one that is removed at the end
-	Cluster  string // default "triad"
-	Once     bool   // end after the scenario; else the cluster stays up until the context ends
-	Procs    bool   // every node is a process: Binary with the arguments of Spec.Args
-	Verbose  bool   // what the nodes log goes to Err too
+	Layout   *Layout // of the cluster; default that of NameDefault
+	Scenario string  // default ScenarioLoad if Load is set, else the one that belongs to the cluster
+	Load     string  // a folder whose files are loaded
+	Dir      string  // where the nodes' directories are made; default one that is removed at the end
+	Cluster  string  // default that of the file; "triad" for a ready cluster, which other commands then find
+	Once     bool    // end after the scenario; else the cluster stays up until the context ends
+	Procs    bool    // every node is a process: Binary with the arguments of Spec.Args
+	Verbose  bool    // what the nodes log goes to Err too
 
 	Binary   string   // with Procs
 	Command  string   // how a reader calls the command; default "triad"
 	Failover Failover // what `failover --to` does
+	RESP     RESP     // the doors for Redis clients; nil: there are none
 
 	Out      io.Writer // the narrative
 	Err      io.Writer // progress
@@ -46,25 +41,42 @@ type Options struct {
 }
 
 func (o *Options) complete() error {
+	if o.Layout == nil {
+		l, err := Find("")
+		if err != nil {
+			return err
+		}
+		o.Layout = l
+	}
+	o.Cluster = o.Layout.ClusterName(o.Cluster)
+	if o.Command == "" {
+		o.Command = "triad"
+	}
 	if o.Scenario == "" {
-		o.Scenario = ScenarioTour
+		o.Scenario = o.Layout.scenario()
 		if o.Load != "" {
 			o.Scenario = ScenarioLoad
 		}
 	}
-	if o.Cluster == "" {
-		o.Cluster = "triad"
-	}
-	if o.Command == "" {
-		o.Command = "triad"
-	}
-	switch {
-	case o.Scenario != ScenarioTour && o.Scenario != ScenarioLoad:
-		return fmt.Errorf("%w: scenario %q: one of %s, %s", ErrInput, o.Scenario, ScenarioTour, ScenarioLoad)
-	case (o.Scenario == ScenarioLoad) != (o.Load != ""):
+	if (o.Scenario == ScenarioLoad) != (o.Load != "") {
 		return fmt.Errorf("%w: scenario %s and a folder to load go together", ErrInput, ScenarioLoad)
 	}
 	return nil
+}
+
+// clusterReady is the cluster name of a ready cluster: that which other commands
+// look for.
+const clusterReady = "triad"
+
+// ClusterName is how the cluster of a layout is called, if nobody calls it name.
+func (l *Layout) ClusterName(name string) string {
+	switch {
+	case name != "":
+		return name
+	case l.Ready:
+		return clusterReady
+	}
+	return l.cluster.Cluster
 }
 
 // phaseTimeout bounds one phase of a tour.
@@ -74,6 +86,7 @@ const phaseTimeout = 15 * time.Second
 type demo struct {
 	teller
 	o       Options
+	play    scenario
 	dir     string
 	remove  func() error // of dir, where it is the demo's own
 	files   *tree        // to load; nil plays the tour
@@ -83,6 +96,7 @@ type demo struct {
 	leader  *node // as far as the demo knows
 	checks  int   // that held
 	started time.Time
+	latest  client.Receipt // of the newest write
 }
 
 // Run plays a demo. Its error is ErrInput if nothing was begun, ErrCheck if a
@@ -102,6 +116,9 @@ func newDemo(o Options) (*demo, error) {
 	}
 	d := &demo{teller: teller{w: o.Out, color: o.Color}, o: o, at: map[topology.NodeID]*client.Client{}, started: time.Now()}
 	var err error
+	if d.play, err = findScenario(o); err != nil {
+		return nil, err
+	}
 	if o.Load != "" {
 		if d.files, err = listTree(o.Load, filesMax); err != nil {
 			return nil, err
@@ -152,22 +169,18 @@ func removeAll(dir string) error {
 // run boots the cluster, plays the scenario, and ends everything.
 func (d *demo) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, d.remove()) }()
-	s, scenario := tourShape, d.tour
-	if d.files != nil {
-		s, scenario = loadShape, d.load
-	}
-	c, listeners, err := newCluster(d.o, d.dir, s)
+	c, listeners, err := newCluster(d.o, d.dir, d.play)
 	if err != nil {
 		return err
 	}
 	d.c, d.leader = c, c.nodes[0]
-	d.greet(s)
+	d.greet()
 	err = c.start(listeners)
 	if err == nil {
 		err = d.connect()
 	}
 	if err == nil {
-		err = scenario(ctx)
+		err = d.play.play(d, ctx)
 	}
 	if err == nil && !d.o.Once {
 		err = d.stay(ctx)
@@ -176,13 +189,13 @@ func (d *demo) run(ctx context.Context) (err error) {
 }
 
 // greet tells what is about to be shown.
-func (d *demo) greet(s shape) {
+func (d *demo) greet() {
 	how := "in this process"
 	if d.o.Procs {
 		how = "each in a process of its own"
 	}
-	d.title("triad demo single-leader: %d nodes, %s", len(d.c.nodes), how)
-	d.note("commits wait for %s; data and logs in %s", s.sync, d.c.dir)
+	d.title("triad demo %s: %s, %s", d.o.Layout.Name, count(len(d.c.nodes), "node", "nodes"), how)
+	d.note("commits wait for %s; data, logs and %s in %s", d.c.of.Topology.Sync, fileName, d.c.dir)
 }
 
 // connect makes the clients. They connect when they are first used.
@@ -245,44 +258,4 @@ func (d *demo) stay(ctx context.Context) error {
 	}
 	d.failed(err)
 	return ErrCheck
-}
-
-// invite prints commands that work when they are pasted.
-func (d *demo) invite() {
-	d.printf("\n")
-	d.title("the cluster is up until Ctrl-C")
-	rows := [][]string{}
-	for _, n := range d.c.living() {
-		role := topology.RoleFollower
-		if n == d.leader {
-			role = topology.RoleLeader
-		}
-		rows = append(rows, []string{string(n.ID), string(role), n.addr})
-	}
-	d.table([]string{"node", "role", "address"}, rows)
-	d.printf("\n")
-	endpoints := " --endpoints "
-	for i, e := range d.c.endpoints() {
-		if i > 0 {
-			endpoints += ","
-		}
-		endpoints += e
-	}
-	for _, args := range d.examples() {
-		d.line("%s %s%s", d.o.Command, args, endpoints)
-	}
-}
-
-func (d *demo) examples() []string {
-	all := []string{"status"}
-	if d.o.Scenario == ScenarioLoad {
-		all = append(all, "scan files --keys --limit 10")
-	} else {
-		all = append(all, "get users 1001", `put users 2001 '{"name":"Eve"}'`, "scan orders --limit 5")
-	}
-	followers := slices.DeleteFunc(d.c.living(), func(n *node) bool { return n == d.leader })
-	if len(followers) > 0 {
-		all = append(all, "failover --to "+string(followers[0].ID))
-	}
-	return all
 }

@@ -2,12 +2,7 @@ package demo
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
-	"net"
-
-	"github.com/triad-kv/triad"
 )
 
 // A life is one run of a node, from its start to its end.
@@ -20,42 +15,46 @@ type life interface {
 	stop(ctx context.Context) error
 	// kill ends it at once, with nothing flushed and nobody told, and waits.
 	kill(ctx context.Context) error
+	// tell has it do what Wires.Obey does, and returns once it has.
+	tell(ctx context.Context, line string) error
 }
 
 // inside is a node in this process, on a loopback socket and a real directory.
 type inside struct {
+	*Alive
 	plug   *plug
 	cancel context.CancelFunc
 	done   chan struct{}
-	err    error // of Run and Close; set before done is closed
+	err    error // of Run; set before done is closed
 }
 
 // liveInside opens a node and runs it.
-func liveInside(s Spec, l *net.TCPListener, logger *slog.Logger) (life, error) {
+func liveInside(s Start) (life, error) {
 	p := newPlug()
-	c, err := s.Config(p.listener(l), logger)
-	if err != nil {
-		return nil, errors.Join(err, l.Close())
+	s.Peers = p.listener(s.Peers)
+	if s.Clients != nil {
+		s.Clients = p.listener(s.Clients)
 	}
-	c.FS, c.Dial = p.fs(), p.dial
-	n, err := triad.Open(c)
+	s.fs, s.below = p.fs(), p.dial
+	a, err := s.Open()
 	if err != nil {
-		return nil, err // Open has closed the listener
+		return nil, err // Open has closed the listeners
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	i := &inside{plug: p, cancel: cancel, done: make(chan struct{})}
-	go i.live(ctx, n)
+	i := &inside{Alive: a, plug: p, cancel: cancel, done: make(chan struct{})}
+	go i.live(ctx)
 	return i, nil
 }
 
-func (i *inside) live(ctx context.Context, n *triad.Node) {
+func (i *inside) live(ctx context.Context) {
 	defer close(i.done)
-	err := n.Run(ctx)
-	if err == nil && ctx.Err() == nil {
-		err = errEndedEarly
+	i.err = i.Run(ctx)
+	if i.err == nil && ctx.Err() == nil {
+		i.err = errEndedEarly
 	}
-	i.err = errors.Join(err, n.Close())
 }
+
+func (i *inside) tell(_ context.Context, line string) error { return i.Obey(line) }
 
 func (i *inside) ended() <-chan struct{} { return i.done }
 

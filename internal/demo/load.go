@@ -10,14 +10,17 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/triad-kv/triad/client"
+	"github.com/triad-kv/triad/internal/config"
 	"github.com/triad-kv/triad/internal/demo/grid"
 	"github.com/triad-kv/triad/topology"
 )
 
-var loadShape = shape{
-	sync:   "first 1 (standby-1, standby-2, standby-3)",
-	delays: []time.Duration{0, 5 * time.Millisecond, 15 * time.Millisecond},
-	tables: []string{"files:bytes"},
+// fitsLoad wants a table for the files.
+func fitsLoad(c *config.Cluster) error {
+	if !holds(c, tableFiles, "bytes") {
+		return fmt.Errorf("it needs a table %s of bytes", tableFiles)
+	}
+	return nil
 }
 
 const (

@@ -111,8 +111,8 @@ func (d *demo) led(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if f.Role != topology.RoleFollower || f.Leader != s.Node || f.Term != s.Term {
-			return fmt.Errorf("%s is %s of %q in term %d, not follower of %s in term %d", n.ID, f.Role, f.Leader, f.Term, s.Node, s.Term)
+		if f.Role != d.roleOf(n) || f.Leader != s.Node || f.Term != s.Term {
+			return fmt.Errorf("%s is %s of %q in term %d, not %s of %s in term %d", n.ID, f.Role, f.Leader, f.Term, d.roleOf(n), s.Node, s.Term)
 		}
 		p := peerOf(s, n.ID)
 		if p.State != "replicate" {
@@ -132,9 +132,10 @@ func peerOf(s topology.Status, id topology.NodeID) topology.PeerStatus {
 	return topology.PeerStatus{}
 }
 
-// caughtUp returns nil once every living node shows everything up to t.
+// caughtUp returns nil once every living node that is waited for shows everything
+// up to t.
 func (d *demo) caughtUp(ctx context.Context, t topology.Token) error {
-	for _, n := range d.c.living() {
+	for _, n := range d.timely() {
 		if err := d.at[n.ID].Wait(ctx, t); err != nil {
 			return fmt.Errorf("%s: %w", n.ID, err)
 		}
@@ -157,10 +158,17 @@ func (d *demo) ready(ctx context.Context) error {
 	return until(ctx, d.defined)
 }
 
-// defined returns nil once every node has the tables.
+// promptMax is the longest apply delay of a node that is waited for before anything
+// was written.
+const promptMax = time.Second
+
+// defined returns nil once every prompt node has the tables.
 func (d *demo) defined(ctx context.Context) error {
 	for _, n := range d.c.living() {
-		for _, table := range n.Tables {
+		if n.ApplyDelay > promptMax {
+			continue
+		}
+		for _, table := range d.c.of.Tables {
 			for _, err := range d.at[n.ID].Scan(ctx, table.Name, nil, nil, client.Any()) {
 				if err != nil {
 					return fmt.Errorf("%s: %w", n.ID, err)

@@ -14,33 +14,45 @@ import (
 	"syscall"
 )
 
-// InheritedFD is where a node process finds its listener.
-const InheritedFD = 3
+// Where a node process finds its listeners.
+const (
+	InheritedFD     = 3 // for peers
+	InheritedRESPFD = 4 // for Redis clients, if it has one
+)
 
 // process is a node in a process of its own.
 type process struct {
 	cmd   *exec.Cmd
-	leash io.Closer // its standard input: once closed, the process ends
+	leash io.WriteCloser // its standard input: it takes orders, and once closed, the process ends
+	heard answers        // its standard output: a line for each order
 	last  *lastLine
 	done  chan struct{}
 	err   error // set before done is closed
 }
 
-// liveProcess starts `binary node …` on a listener that is bound already. What
-// it logs goes to log.
-func liveProcess(binary string, s Spec, l *net.TCPListener, log io.Writer) (life, error) {
-	f, err := l.File()
-	// From here on the child alone listens, so that its death closes the port.
-	err = errors.Join(err, l.Close())
+// liveProcess starts `binary node …` on listeners that are bound already. What it
+// logs goes to log.
+func liveProcess(binary string, s Start, log io.Writer) (life, error) {
+	args := append(s.Args(), "--inherit")
+	files, err := handOver(s.Peers)
+	if s.Clients != nil {
+		more, failed := handOver(s.Clients)
+		files, err = append(files, more...), errors.Join(err, failed)
+		args = append(args, "--inherit-resp")
+	}
+	defer func() {
+		for _, f := range files {
+			_ = f.Close() // the child has its own
+		}
+	}()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = f.Close() }() // the child has its own
-	p := &process{last: &lastLine{to: log}, done: make(chan struct{})}
-	p.cmd = exec.Command(binary, append(s.Args(), "--inherit")...)
-	p.cmd.ExtraFiles = []*os.File{f}
+	p := &process{last: &lastLine{to: log}, heard: make(answers, answersMax), done: make(chan struct{})}
+	p.cmd = exec.Command(binary, args...)
+	p.cmd.ExtraFiles = files
 	p.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "TRIAD_") }) // meant for this process
-	p.cmd.Stdout, p.cmd.Stderr = p.last, p.last
+	p.cmd.Stdout, p.cmd.Stderr = p.heard, p.last
 	p.cmd.SysProcAttr = apart()
 	if p.leash, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -50,6 +62,57 @@ func liveProcess(binary string, s Spec, l *net.TCPListener, log io.Writer) (life
 	}
 	go p.wait()
 	return p, nil
+}
+
+// handOver turns a listener into a file for a child. From then on the child alone
+// listens, so that its death closes the port.
+func handOver(l net.Listener) ([]*os.File, error) {
+	t, ok := l.(*net.TCPListener)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("a listener of type %T can not be handed over", l), l.Close())
+	}
+	f, err := t.File()
+	if err := errors.Join(err, l.Close()); err != nil {
+		return nil, err
+	}
+	return []*os.File{f}, nil
+}
+
+// answersMax bounds the answers that nobody has taken yet.
+const answersMax = 16
+
+// answers are lines that a process answers its orders with.
+type answers chan string
+
+func (a answers) Write(b []byte) (int, error) {
+	for line := range strings.Lines(string(b)) {
+		select {
+		case a <- strings.TrimSpace(line):
+		default: // nobody asked
+		}
+	}
+	return len(b), nil
+}
+
+// AnswerDone is what a process answers when an order was carried out; any other
+// line says why not.
+const AnswerDone = "done"
+
+func (p *process) tell(ctx context.Context, line string) error {
+	if _, err := fmt.Fprintln(p.leash, line); err != nil {
+		return err
+	}
+	select {
+	case answer := <-p.heard:
+		if answer != AnswerDone {
+			return errors.New(answer)
+		}
+		return nil
+	case <-p.done:
+		return p.reason()
+	case <-ctx.Done():
+		return fmt.Errorf("it does not answer: %w", context.Cause(ctx))
+	}
 }
 
 func (p *process) wait() {

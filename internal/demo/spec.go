@@ -1,66 +1,104 @@
 package demo
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/triad-kv/triad"
-	"github.com/triad-kv/triad/quorum"
-	"github.com/triad-kv/triad/singleleader"
+	"github.com/triad-kv/triad/internal/config"
+	"github.com/triad-kv/triad/internal/link"
 	"github.com/triad-kv/triad/topology"
 )
 
-// Spec is all that one node of the cluster is told. It becomes a triad.Config in
-// this process, or the flags of `triad node` in another.
+// Spec is all that one node of the cluster is told, in this process, or by the
+// flags of `triad node` in another: which node of which file it is, and what the
+// file does not know.
 type Spec struct {
 	ID         topology.NodeID
-	Cluster    string
+	File       string // of the cluster
+	Cluster    string // replaces the name that the file gives
 	Dir        string
-	Listen     string // empty: the address its member has
 	Members    []topology.Member
-	Leader     topology.NodeID // of the first term
-	Sync       string          // a policy, as configurations spell it
-	ApplyDelay time.Duration
-	Tables     []triad.Table
+	ApplyDelay time.Duration // replaces that of the file
+	Links      []Wire        // to nodes that are far away, or may be cut off
+}
+
+// Wire is how far away another node is.
+type Wire struct {
+	To          topology.NodeID
+	There, Back time.Duration
 }
 
 // retainEvery is short, so that a store that can no longer be flushed is found
 // out while the demo runs.
 const retainEvery = time.Second
 
-// Config is what the node is opened with. listener may be nil.
-func (s Spec) Config(listener net.Listener, logger *slog.Logger) (triad.Config, error) {
-	policy, err := quorum.Parse(s.Sync)
+// Node is the configuration of the node.
+func (s Spec) Node() (*config.Node, error) {
+	text, err := os.ReadFile(s.File)
 	if err != nil {
-		return triad.Config{}, fmt.Errorf("sync: %w", err)
+		return nil, err
 	}
-	return triad.Config{
-		ID: s.ID, Cluster: s.Cluster, Dir: s.Dir,
-		Listen: s.Listen, Listener: listener, Members: s.Members,
-		Topology: singleleader.New(singleleader.Options{Sync: policy, ApplyDelay: s.ApplyDelay}),
-		Leader:   s.Leader, Tables: s.Tables, Logger: logger,
-		Limits: triad.Limits{RetainEvery: retainEvery},
-	}, nil
+	c, err := config.ReadCluster(s.File, text)
+	if err != nil {
+		return nil, err
+	}
+	nodes := c.Nodes()
+	var faults []error
+	config.Place(nodes, func(n *config.Node) (string, config.Listen) {
+		i := slices.IndexFunc(s.Members, func(m topology.Member) bool { return string(m.ID) == n.Self.ID })
+		if i < 0 {
+			faults = append(faults, fmt.Errorf("the address of node %s of %s is not known", n.Self.ID, s.File))
+			return "", n.Listen
+		}
+		l := n.Listen
+		l.Peers = s.Members[i].Addr
+		return s.Dir, l
+	})
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(nodes, func(n config.Node) bool { return n.Self.ID == string(s.ID) })
+	if i < 0 {
+		return nil, fmt.Errorf("there is no node %q in %s", s.ID, s.File)
+	}
+	n := &nodes[i]
+	n.Cluster, n.Self.ApplyDelay = s.Cluster, config.Duration(s.ApplyDelay)
+	return n, nil
+}
+
+// Open is what the node is opened with. It dials through w; listener may be nil.
+func (s Spec) Open(listener net.Listener, w *Wires, logger *slog.Logger) (triad.Config, *config.Node, error) {
+	n, err := s.Node()
+	if err != nil {
+		return triad.Config{}, nil, err
+	}
+	c, err := n.Open()
+	if err != nil {
+		return c, nil, err
+	}
+	c.Listener, c.Logger, c.Dial = listener, logger, w.dialer.Dial
+	c.Limits.RetainEvery = retainEvery
+	return c, n, nil
 }
 
 // Args is the spec as the flags of `triad node`.
 func (s Spec) Args() []string {
 	args := []string{
-		"node", "--id", string(s.ID), "--cluster", s.Cluster, "--dir", s.Dir,
-		"--leader", string(s.Leader), "--sync", s.Sync, "--apply-delay", s.ApplyDelay.String(),
-	}
-	if s.Listen != "" {
-		args = append(args, "--listen", s.Listen)
+		"node", "--id", string(s.ID), "--file", s.File, "--cluster", s.Cluster, "--dir", s.Dir, "--apply-delay", s.ApplyDelay.String(),
 	}
 	for _, m := range s.Members {
 		args = append(args, "--member", string(m.ID)+"="+m.Addr)
 	}
-	for _, t := range s.Tables {
-		args = append(args, "--table", t.Name+":"+triad.KindName(t.Kind))
+	for _, w := range s.Links {
+		args = append(args, "--link", w.String())
 	}
 	return args
 }
@@ -75,17 +113,72 @@ func ParseMember(text string) (topology.Member, error) {
 	return m, nil
 }
 
-// ParseTable reads name:kind.
-func ParseTable(text string) (triad.Table, error) {
-	name, kind, ok := strings.Cut(text, ":")
-	if !ok || name == "" {
-		return triad.Table{}, fmt.Errorf("table %q: want name:kind", text)
+func (w Wire) String() string { return fmt.Sprintf("%s=%v/%v", w.To, w.There, w.Back) }
+
+// ParseWire reads id=there/back, two durations.
+func ParseWire(text string) (Wire, error) {
+	id, delays, ok := strings.Cut(text, "=")
+	there, back, both := strings.Cut(delays, "/")
+	w := Wire{To: topology.NodeID(id)}
+	var errs [2]error
+	w.There, errs[0] = time.ParseDuration(there)
+	w.Back, errs[1] = time.ParseDuration(back)
+	if !ok || !both || !w.To.Valid() || errors.Join(errs[:]...) != nil {
+		return w, fmt.Errorf("link %q: want id=delay/delay, there and back", text)
 	}
-	k, err := triad.ParseKind(kind)
-	if err != nil {
-		return triad.Table{}, fmt.Errorf("table %q: %w", text, err)
+	return w, nil
+}
+
+// Wires are the links of one node, by whom they lead to.
+type Wires struct {
+	dialer link.Dialer
+	to     map[topology.NodeID]*link.Link
+}
+
+// Wires makes the links of a node. below makes connections; nil is TCP.
+func (s Spec) Wires(below func(ctx context.Context, addr string) (net.Conn, error)) (*Wires, error) {
+	w := &Wires{dialer: link.Dialer{Links: map[string]*link.Link{}, Below: below}, to: map[topology.NodeID]*link.Link{}}
+	for _, wire := range s.Links {
+		i := slices.IndexFunc(s.Members, func(m topology.Member) bool { return m.ID == wire.To })
+		if i < 0 {
+			return nil, fmt.Errorf("link to %s: it is no member", wire.To)
+		}
+		l, err := link.New(link.Options{Delay: wire.There}, link.Options{Delay: wire.Back})
+		if err != nil {
+			return nil, err
+		}
+		w.to[wire.To], w.dialer.Links[s.Members[i].Addr] = l, l
 	}
-	return triad.Table{Name: name, Kind: k}, nil
+	return w, nil
+}
+
+// The words by which a node is told of its links.
+const (
+	wordCut  = "cut"
+	wordHeal = "heal"
+)
+
+// Obey does what a line says: cut NODE, or heal NODE.
+func (w *Wires) Obey(line string) error {
+	word, to, _ := strings.Cut(strings.TrimSpace(line), " ")
+	l := w.to[topology.NodeID(to)]
+	switch {
+	case word != wordCut && word != wordHeal:
+		return fmt.Errorf("%.64q is neither %s nor %s", word, wordCut, wordHeal)
+	case l == nil:
+		return fmt.Errorf("there is no link to %.64q", to)
+	case word == wordCut:
+		l.Cut()
+	default:
+		l.Heal()
+	}
+	return nil
+}
+
+// Drain waits until what was sent before the node ended has arrived, as long as a
+// link tries to deliver it.
+func (w *Wires) Drain() {
+	_ = w.dialer.Drain(context.Background()) // it ends by itself
 }
 
 // errEndedEarly is the reason of a node that ended without one.

@@ -3,22 +3,37 @@ package demo
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"time"
 
 	"github.com/triad-kv/triad/client"
+	"github.com/triad-kv/triad/internal/config"
+	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record/pack"
 	"github.com/triad-kv/triad/topology"
 )
 
-var tourShape = shape{
-	sync:   "first 1 (standby-1, standby-2, standby-3)",
-	delays: []time.Duration{0, 5 * time.Millisecond, 15 * time.Millisecond},
-	tables: []string{"users:row", "orders:row"},
+// fitsTour wants the cluster that the tour tells of.
+func fitsTour(c *config.Cluster) error {
+	p := c.Topology.Sync.Policy
+	if p.Kind != quorum.KindFirst || p.K != 1 || len(c.Replicas) != 4 || len(p.Of) != 3 || p.Of[0] != "standby-1" {
+		return fmt.Errorf("it tells of a leader and three standbys, of which commits wait for the first: of the cluster %s", NameDefault)
+	}
+	for _, table := range []string{tableUsers, tableOrders} {
+		if !holds(c, table, "row") {
+			return fmt.Errorf("it needs a table %s of rows", table)
+		}
+	}
+	return nil
 }
+
+// tourDelays are how late two followers are, so that lag can be seen: short enough
+// for one that may have to lead, and so of the tour and not of the file.
+var tourDelays = map[topology.NodeID]time.Duration{"standby-2": 5 * time.Millisecond, "standby-3": 15 * time.Millisecond}
+
+func tourDelay(_ Options, n *node) time.Duration { return max(n.ApplyDelay, tourDelays[n.ID]) }
 
 const (
 	tableUsers  = "users"
@@ -28,9 +43,8 @@ const (
 // tour is what its phases have come to.
 type tour struct {
 	*demo
-	sent   []sent         // every write, in the order of its LSN
-	keys   map[string]int // how many keys each table should hold
-	latest client.Receipt // of the newest write
+	sent []sent         // every write, in the order of its LSN
+	keys map[string]int // how many keys each table should hold
 }
 
 // sent is a write that was acknowledged.
@@ -42,10 +56,7 @@ type sent struct {
 
 func (d *demo) tour(ctx context.Context) error {
 	t := &tour{demo: d, keys: map[string]int{}}
-	phases := []struct {
-		title string
-		play  func(context.Context) error
-	}{
+	return d.phases(ctx, []phase{
 		{"a leader and three followers", t.boot},
 		{"the writes", t.write},
 		{"who has what", t.lag},
@@ -54,17 +65,7 @@ func (d *demo) tour(ctx context.Context) error {
 		{"a burst, and how the followers keep up", t.burst},
 		{"the leader is killed", t.failover},
 		{"what everybody holds", t.compare},
-	}
-	for i, p := range phases {
-		d.phase(i+1, p.title)
-		if err := d.step(ctx, phaseTimeout, p.play); err != nil {
-			if left := len(phases) - i - 1; left > 0 && errors.Is(err, ErrCheck) {
-				d.note("%s not played", count(left, "phase was", "phases were"))
-			}
-			return err
-		}
-	}
-	return nil
+	})
 }
 
 // boot waits until the cluster is one.

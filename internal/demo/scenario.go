@@ -1,0 +1,155 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/internal/config"
+	"github.com/triad-kv/triad/internal/config/strict"
+	"github.com/triad-kv/triad/record"
+)
+
+// Scenarios are what a demo can play.
+const (
+	ScenarioTour     = "tour"      // eight phases, from the first write to a failover
+	ScenarioLoad     = "load"      // a tree of files as rows; it needs Options.Load
+	ScenarioSemiSync = "semi-sync" // a cut off synchronous replica
+	ScenarioPayments = "payments"  // what a standby, a read replica and a delayed one are for
+	ScenarioReaders  = "readers"   // reads in a site far from the leader
+	ScenarioWrites   = "writes"    // any cluster: writes, lag, the same bytes everywhere
+)
+
+// scenario is one of them.
+type scenario struct {
+	name  string
+	of    string // the ready cluster it belongs to; others need a cluster that fits
+	fits  func(*config.Cluster) error
+	cuts  bool // it cuts links
+	delay func(Options, *node) time.Duration
+	play  func(*demo, context.Context) error
+}
+
+// scenarios are a function, as what they play looks at them too.
+func scenarios() []scenario {
+	return []scenario{
+		{name: ScenarioTour, of: NameDefault, fits: fitsTour, delay: tourDelay, play: (*demo).tour},
+		{name: ScenarioLoad, fits: fitsLoad, delay: tourDelay, play: (*demo).load},
+		{name: ScenarioSemiSync, of: "semi-sync-trio", fits: fitsSemiSync, cuts: true, play: (*demo).semiSync},
+		{name: ScenarioPayments, of: "payments", fits: fitsPayments, delay: paymentsDelay, play: (*demo).payments},
+		{name: ScenarioReaders, of: "geo-readers", fits: fitsReaders, play: (*demo).readers},
+		{name: ScenarioWrites, play: (*demo).writes},
+	}
+}
+
+// ScenarioNames are the names of all.
+func ScenarioNames() []string {
+	var names []string
+	for _, s := range scenarios() {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+// scenario is the name of the one that belongs to a cluster.
+func (l *Layout) scenario() string {
+	for _, s := range scenarios() {
+		if l.Ready && s.of == l.Name {
+			return s.name
+		}
+	}
+	return ScenarioWrites
+}
+
+// findScenario returns the scenario of the options, if the cluster is one that it
+// can be played on.
+func findScenario(o Options) (scenario, error) {
+	all := scenarios()
+	i := slices.IndexFunc(all, func(s scenario) bool { return s.name == o.Scenario })
+	if i < 0 {
+		hint := ""
+		if near := strict.Nearest(o.Scenario, ScenarioNames()); near != "" {
+			hint = fmt.Sprintf("; did you mean %s?", near)
+		}
+		return scenario{}, fmt.Errorf("%w: scenario %.64q: one of %s%s", ErrInput, o.Scenario, strings.Join(ScenarioNames(), ", "), hint)
+	}
+	s := all[i]
+	if s.fits != nil {
+		if err := s.fits(o.Layout.cluster); err != nil {
+			return s, fmt.Errorf("%w: scenario %s can not be played on %s: %w", ErrInput, s.name, o.Layout.Name, err)
+		}
+	}
+	return s, nil
+}
+
+// phase is one part of a scenario.
+type phase struct {
+	title string
+	play  func(context.Context) error
+}
+
+// phases plays one after another, each within the time-out and what is slow about
+// the cluster.
+func (d *demo) phases(ctx context.Context, ps []phase) error {
+	for i, p := range ps {
+		d.phase(i+1, p.title)
+		if err := d.step(ctx, phaseTimeout+d.slowest(), p.play); err != nil {
+			if left := len(ps) - i - 1; left > 0 && errors.Is(err, ErrCheck) {
+				d.note("%s not played", count(left, "phase was", "phases were"))
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// lateMax is the longest apply delay that a demo waits for. A node that is later is
+// not compared.
+const lateMax = time.Minute
+
+// slowest is the longest apply delay that is waited for.
+func (d *demo) slowest() time.Duration {
+	var most time.Duration
+	for _, n := range d.c.nodes {
+		if n.ApplyDelay <= lateMax {
+			most = max(most, n.ApplyDelay)
+		}
+	}
+	return most
+}
+
+// readsOnly reports whether the node is one that no commit counts.
+func (n *node) readsOnly() bool {
+	return n.role == config.RoleReadReplica || n.role == config.RoleDelayed
+}
+
+// holds reports whether a cluster has a table of that kind.
+func holds(c *config.Cluster, name, kind string) bool {
+	return slices.ContainsFunc(c.Tables, func(t config.Table) bool { return t.Name == name && t.Kind == kind })
+}
+
+// writable is a table that a demo can write to: the first of rows or bytes, else
+// the one that is always there.
+func (d *demo) writable() (name string, kind record.Kind) {
+	for _, t := range d.c.of.Tables {
+		if k, err := triad.ParseKind(t.Kind); err == nil && (k == record.KindRow || k == record.KindBytes) {
+			return t.Name, k
+		}
+	}
+	return tableDefault, record.KindBytes
+}
+
+// tableDefault is there in every cluster.
+const tableDefault = "default"
+
+// valueOf is a value for a table of that kind.
+func valueOf(kind record.Kind, text string) []byte {
+	if kind == record.KindRow {
+		return user(text)
+	}
+	return []byte(text)
+}
