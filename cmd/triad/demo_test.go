@@ -84,26 +84,45 @@ func TestANodeWithoutTheListenerItShouldInheritIsRefused(t *testing.T) {
 	require.Contains(t, string(out), "triad: --inherit: file descriptor 3 ")
 }
 
+func TestAClusterWhoseNodesAreProcessesIsCutAndHealed(t *testing.T) {
+	t.Setenv(asTriad, "1")
+	out := succeed(t, "demo", "semi-sync-trio", "--once", "--procs")
+	require.Contains(t, out, "replica-1 is cut off from primary, replica-2")
+	require.Contains(t, out, "ok: 5 checks held, every node ended in order")
+}
+
+func TestADemoThatDoesNotExistIsCode2(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "leaderless.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("topology: {kind: leaderless}\nnodes: {a: leader}\n"), 0o600))
+	for want, args := range map[string][]string{
+		`there is no demo "paymets"; did you mean payments?`: {"paymets"},
+		"demo takes one cluster, and 2 were given":           {"payments", "geo-readers"},
+		file + ":1:18: topology.kind: ":                      {file},
+		"scenario readers can not be played on payments":     {"payments", "--scenario", "readers"},
+	} {
+		var out, errs bytes.Buffer
+		require.Equal(t, exitUsage, run(t.Context(), append([]string{"demo", "--once"}, args...), nil, &out, &errs), args)
+		require.Contains(t, errs.String(), want)
+		require.Empty(t, out.String())
+	}
+}
+
 func TestASpecSurvivesItsFlags(t *testing.T) {
-	users, err := demo.ParseTable("users:row")
-	require.NoError(t, err)
 	leader, err := demo.ParseMember("leader=127.0.0.1:7400")
 	require.NoError(t, err)
 	follower, err := demo.ParseMember("b=127.0.0.1:7401")
 	require.NoError(t, err)
-	want := demo.Spec{
-		ID: "b", Cluster: "shop", Dir: "x", Listen: "127.0.0.1:9", Leader: "leader", Sync: "first 1 (b)", ApplyDelay: 5e6,
-	}
+	want := demo.Spec{ID: "b", File: "cluster.yaml", Cluster: "shop", Dir: "x", ApplyDelay: 5e6}
 	want.Members = append(want.Members, leader, follower)
-	want.Tables = append(want.Tables, users)
+	want.Links = append(want.Links, demo.Wire{To: "leader", There: 40e6, Back: 1e9})
 	root := newRoot()
 	c, rest, err := root.Find(want.Args())
 	require.NoError(t, err)
 	require.Equal(t, "node", c.Name())
 	require.NoError(t, c.ParseFlags(rest))
 	for flag, value := range map[string]string{
-		"id": "b", "cluster": "shop", "dir": "x", "listen": "127.0.0.1:9", "leader": "leader", "sync": "first 1 (b)",
-		"apply-delay": "5ms", "member": "[leader=127.0.0.1:7400,b=127.0.0.1:7401]", "table": "[users:row]",
+		"id": "b", "file": "cluster.yaml", "cluster": "shop", "dir": "x",
+		"apply-delay": "5ms", "member": "[leader=127.0.0.1:7400,b=127.0.0.1:7401]", "link": "[leader=40ms/1s]",
 	} {
 		require.Equal(t, value, c.Flags().Lookup(flag).Value.String(), flag)
 	}

@@ -16,8 +16,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/triad-kv/triad"
-	"github.com/triad-kv/triad/internal/demo"
-	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/singleleader"
 )
 
 // asTriad makes this test's binary be the command, for demos whose nodes are
@@ -83,18 +83,11 @@ func serve(t *testing.T) host {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	h := host{addr: l.Addr().String(), dir: filepath.Join(t.TempDir(), "a")}
-	s := demo.Spec{
-		ID: "a", Cluster: "triad", Dir: h.dir, Leader: "a", Sync: "async",
-		Members: []topology.Member{{ID: "a", Addr: h.addr}},
-	}
-	for _, text := range []string{"users:row", "files:bytes"} {
-		table, err := demo.ParseTable(text)
-		require.NoError(t, err)
-		s.Tables = append(s.Tables, table)
-	}
-	c, err := s.Config(l, nil)
-	require.NoError(t, err)
-	n, err := triad.Open(c)
+	n, err := triad.Open(triad.Config{
+		ID: "a", Dir: h.dir, Listener: l, Topology: singleleader.New(singleleader.Options{}),
+		Tables: []triad.Table{{Name: "users", Kind: record.KindRow}, {Name: "files", Kind: record.KindBytes}},
+		Limits: triad.Limits{RetainEvery: time.Second},
+	})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

@@ -52,7 +52,7 @@ func TestAWrongCommandLineIsCode2AndOneLine(t *testing.T) {
 		"wal verify .":                           ". is neither a node's data directory nor the folder of a log",
 		"wal verify nowhere":                     "no such file or directory",
 		"rewound list .":                         "is neither a node's data directory",
-		"demo multi-leader":                      `there is no demo "multi-leader"; there is: single-leader`,
+		"demo multi-leader":                      `there is no demo "multi-leader" (there are: geo-readers,`,
 		"demo --scenario detour":                 `"detour" is none of tour, load`,
 		"demo --scenario load":                   "go together",
 		"demo --load nowhere":                    "nowhere: no such file or directory",
@@ -60,8 +60,8 @@ func TestAWrongCommandLineIsCode2AndOneLine(t *testing.T) {
 		"node":                                   `--id: "" is not a node's name`,
 		"node --id a":                            "--dir: none was given",
 		"node --id a --dir x --member b":         "want id=host:port",
-		"node --id a --dir x --table users":      "want name:kind",
-		"node --id a --dir x --sync sometimes":   "sync: invalid sync policy",
+		"node --id a --dir x --link b=1s":        "want id=delay/delay",
+		"node --id a --dir x":                    "--inherit: a node of a demo has its listener from the demo",
 	} {
 		t.Run(line, func(t *testing.T) {
 			require.Contains(t, failing(t, exitUsage, strings.Fields(line)...), want)

@@ -85,18 +85,23 @@ const phaseTimeout = 15 * time.Second
 // demo is one run.
 type demo struct {
 	teller
+	group
 	o       Options
 	play    scenario
 	dir     string
 	remove  func() error // of dir, where it is the demo's own
 	files   *tree        // to load; nil plays the tour
-	c       *cluster
-	all     *client.Client // of every node
-	at      map[topology.NodeID]*client.Client
-	leader  *node // as far as the demo knows
-	checks  int   // that held
+	checks  int          // that held
 	started time.Time
-	latest  client.Receipt // of the newest write
+}
+
+// group is the cluster of a demo as its clients see it.
+type group struct {
+	c      *cluster
+	all    *client.Client // of every node
+	at     map[topology.NodeID]*client.Client
+	leader *node          // as far as the demo knows
+	latest client.Receipt // of the newest write
 }
 
 // Run plays a demo. Its error is ErrInput if nothing was begun, ErrCheck if a
@@ -114,7 +119,7 @@ func newDemo(o Options) (*demo, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	d := &demo{teller: teller{w: o.Out, color: o.Color}, o: o, at: map[topology.NodeID]*client.Client{}, started: time.Now()}
+	d := &demo{teller: teller{w: o.Out, color: o.Color}, o: o, group: group{at: map[topology.NodeID]*client.Client{}}, started: time.Now()}
 	var err error
 	if d.play, err = findScenario(o); err != nil {
 		return nil, err
@@ -180,7 +185,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 		err = d.connect()
 	}
 	if err == nil {
-		err = d.play.play(d, ctx)
+		err = d.play.play(ctx, d)
 	}
 	if err == nil && !d.o.Once {
 		err = d.stay(ctx)

@@ -152,12 +152,16 @@ func TestADemoNobodyCanReadFails(t *testing.T) {
 func TestOptionsThatMeanNothingAreRefused(t *testing.T) {
 	for want, o := range map[string]Options{
 		`scenario "detour"`:            {Scenario: "detour"},
+		"did you mean tour?":           {Scenario: "tuor"},
 		"go together":                  {Scenario: ScenarioLoad},
 		"scenario load and a folder":   {Scenario: ScenarioTour, Load: "."},
 		"no such file or directory":    {Load: "nowhere"},
 		"holds no regular file":        {Load: t.TempDir()},
 		"demo_test.go is not a folder": {Load: "demo_test.go"},
 		"not a directory":              {Dir: "demo_test.go"},
+		"scenario semi-sync can not be played on single-leader: it needs one synchronous replica": {Scenario: ScenarioSemiSync},
+		"it needs a read replica in a site that has a delay":                                      {Scenario: ScenarioReaders},
+		"it needs a ": {Scenario: ScenarioPayments},
 	} {
 		_, err := newDemo(o)
 		require.ErrorIs(t, err, ErrInput)

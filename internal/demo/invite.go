@@ -43,9 +43,9 @@ func (d *demo) invite() {
 }
 
 // roleOf is what a node is for, as far as the demo knows.
-func (d *demo) roleOf(n *node) topology.Role {
+func (g *group) roleOf(n *node) topology.Role {
 	switch {
-	case n == d.leader:
+	case n == g.leader:
 		return topology.RoleLeader
 	case n.readsOnly():
 		return topology.RoleReadReplica

@@ -32,31 +32,33 @@ const (
 	compareSecondsPer = 1 << 20          // a second more for so many bytes
 )
 
-// load writes every file as a row, and compares what the disk and each node hold.
-func (d *demo) load(ctx context.Context) error {
-	files := d.files
+// loader writes every file as a row, and compares what the disk and each node hold.
+type loader struct{ *demo }
+
+func playLoad(ctx context.Context, d *demo) error {
+	l, files := loader{d}, d.files
 	d.printf("\n")
 	d.title("load  %s, %s, from %s", count(len(files.files), "file", "files"), grid.Bytes(uint64(files.bytes)), files.root)
 	var token topology.Token
 	err := d.step(ctx, phaseTimeout, d.ready)
 	if err == nil {
 		err = d.step(ctx, 0, func(ctx context.Context) (err error) {
-			token, err = d.writeFiles(ctx)
+			token, err = l.write(ctx)
 			return err
 		})
 	}
 	if err == nil {
 		limit := compareTimeout + time.Duration(files.bytes/compareSecondsPer)*time.Second
-		err = d.step(ctx, limit, func(ctx context.Context) error { return d.compareFiles(ctx, token) })
+		err = d.step(ctx, limit, func(ctx context.Context) error { return l.compare(ctx, token) })
 	}
 	return err
 }
 
-// writeFiles writes all files through the leader and returns the token of the
+// write writes all files through the leader and returns the token of the
 // last of them.
-func (d *demo) writeFiles(ctx context.Context) (topology.Token, error) {
-	files := d.files
-	bar := newProgress(d.o.Err, d.o.Terminal, "files written", len(files.files))
+func (l loader) write(ctx context.Context) (topology.Token, error) {
+	files := l.files
+	bar := newProgress(l.o.Err, l.o.Terminal, "files written", len(files.files))
 	defer bar.done()
 	var next atomic.Int64
 	var mu sync.Mutex // guards last
@@ -70,7 +72,7 @@ func (d *demo) writeFiles(ctx context.Context) (topology.Token, error) {
 				if i >= len(files.files) {
 					return nil
 				}
-				r, err := d.writeFile(within, files.files[i])
+				r, err := l.writeFile(within, files.files[i])
 				if err != nil {
 					return err
 				}
@@ -88,37 +90,37 @@ func (d *demo) writeFiles(ctx context.Context) (topology.Token, error) {
 	}
 	bar.done()
 	took := time.Since(started)
-	d.line("written by %d writers in %v: %.0f records/s, %.1f MB/s", min(loadWriters, len(files.files)), took.Round(time.Millisecond),
+	l.line("written by %d writers in %v: %.0f records/s, %.1f MB/s", min(loadWriters, len(files.files)), took.Round(time.Millisecond),
 		float64(len(files.files))/took.Seconds(), float64(files.bytes)/1e6/took.Seconds())
-	d.held("%s acknowledged, the last of them LSN %d", count(len(files.files), "record", "records"), last.LSN)
+	l.held("%s acknowledged, the last of them LSN %d", count(len(files.files), "record", "records"), last.LSN)
 	return last, nil
 }
 
-func (d *demo) writeFile(ctx context.Context, f file) (client.Receipt, error) {
-	b, err := d.files.read(f)
+func (l loader) writeFile(ctx context.Context, f file) (client.Receipt, error) {
+	b, err := l.files.read(f)
 	if err != nil {
 		return client.Receipt{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-	return d.all.Put(ctx, tableFiles, []byte(f.key), b, client.IfAbsent())
+	return l.all.Put(ctx, tableFiles, []byte(f.key), b, client.IfAbsent())
 }
 
-// compareFiles reads everything back, from the disk and from each node.
-func (d *demo) compareFiles(ctx context.Context, token topology.Token) error {
-	living := d.c.living()
+// compare reads everything back, from the disk and from each node.
+func (l loader) compare(ctx context.Context, token topology.Token) error {
+	living := l.c.living()
 	sums := make([]contents, 1+len(living))
 	g, within := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
-		sums[0], err = d.files.contents()
+		sums[0], err = l.files.contents()
 		return err
 	})
 	for i, n := range living {
 		g.Go(func() (err error) {
-			if err := d.at[n.ID].Wait(within, token); err != nil {
+			if err := l.at[n.ID].Wait(within, token); err != nil {
 				return fmt.Errorf("%s: %w", n.ID, err)
 			}
-			sums[1+i], err = d.contentsOf(within, n, token)
+			sums[1+i], err = l.contentsOf(within, n, token)
 			return err
 		})
 	}
@@ -129,13 +131,13 @@ func (d *demo) compareFiles(ctx context.Context, token topology.Token) error {
 	for i, n := range living {
 		rows = append(rows, sums[1+i].row(string(n.ID)))
 	}
-	d.table([]string{"where", "files", "bytes", "sha-256 of all paths and contents"}, rows)
+	l.table([]string{"where", "files", "bytes", "sha-256 of all paths and contents"}, rows)
 	for i, n := range living {
 		if sums[1+i] != sums[0] {
 			return fmt.Errorf("%s does not hold what the disk holds", n.ID)
 		}
 	}
-	d.held("the disk, the leader and %s hold the same bytes", count(len(living)-1, "follower", "followers"))
+	l.held("the disk, the leader and %s hold the same bytes", count(len(living)-1, "follower", "followers"))
 	return nil
 }
 
@@ -151,10 +153,10 @@ func (c contents) row(where string) []string {
 }
 
 // contentsOf reads all files from a node's own store.
-func (d *demo) contentsOf(ctx context.Context, n *node, token topology.Token) (contents, error) {
+func (l loader) contentsOf(ctx context.Context, n *node, token topology.Token) (contents, error) {
 	var c contents
 	sum := newDigest()
-	for item, err := range d.at[n.ID].Scan(ctx, tableFiles, nil, nil, client.After(token)) {
+	for item, err := range l.at[n.ID].Scan(ctx, tableFiles, nil, nil, client.After(token)) {
 		if err != nil {
 			return c, fmt.Errorf("%s: %w", n.ID, err)
 		}

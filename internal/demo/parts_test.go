@@ -14,8 +14,6 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 
-	"github.com/triad-kv/triad"
-	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -149,22 +147,24 @@ func TestAReasonIsCutToItsLimit(t *testing.T) {
 }
 
 func TestPortsThatAreTakenAreReplacedByFreeOnes(t *testing.T) {
-	first, err := bindFrom(1, 0)
+	first, err := bindFrom([]string{""}, 0)
 	require.NoError(t, err)
 	port := first[0].Addr().(*net.TCPAddr).Port
-	_, err = bindFrom(1, port)
+	_, err = bindFrom([]string{""}, port)
 	require.Error(t, err)
 	require.NoError(t, closeAll(first))
-	again, err := bindFrom(1, port)
+	again, err := bindFrom([]string{""}, port)
 	require.NoError(t, err)
 	require.NoError(t, closeAll(again))
-	some, err := bind(4, false)
+	some, err := bind(make([]string, 4), 0, false)
 	require.NoError(t, err)
 	require.Len(t, some, 4)
+	_, err = bind([]string{"", some[0].Addr().String()}, 0, false)
+	require.Error(t, err, "an address that the file names is taken or nothing is")
 	require.NoError(t, closeAll(some))
 }
 
-func TestMembersAndTablesAreParsed(t *testing.T) {
+func TestMembersAndLinksAreParsed(t *testing.T) {
 	m, err := ParseMember("a=[::1]:7400")
 	require.NoError(t, err)
 	require.Equal(t, topology.Member{ID: "a", Addr: "[::1]:7400"}, m)
@@ -172,18 +172,56 @@ func TestMembersAndTablesAreParsed(t *testing.T) {
 		_, err := ParseMember(bad)
 		require.Error(t, err, bad)
 	}
-	table, err := ParseTable("users:row")
+	w, err := ParseWire("a=40ms/1m0.5s")
 	require.NoError(t, err)
-	require.Equal(t, triad.Table{Name: "users", Kind: record.KindRow}, table)
-	for _, bad := range []string{"", "users", ":row", "users:rows"} {
-		_, err := ParseTable(bad)
+	require.Equal(t, Wire{To: "a", There: 40 * time.Millisecond, Back: time.Minute + 500*time.Millisecond}, w)
+	again, err := ParseWire(w.String())
+	require.NoError(t, err)
+	require.Equal(t, w, again)
+	for _, bad := range []string{"", "a", "a=1s", "=1s/1s", "a=1s/x", "a=1/1s", "A=1s/1s"} {
+		_, err := ParseWire(bad)
 		require.Error(t, err, bad)
 	}
 }
 
-func TestASpecWithAnUnknownPolicyIsRefused(t *testing.T) {
-	_, err := Spec{Sync: "first 1 (b"}.Config(nil, nil)
-	require.ErrorContains(t, err, "sync: ")
+func TestASpecThatDoesNotFitItsFileIsRefused(t *testing.T) {
+	l, err := Find("semi-sync-trio")
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "cluster.yaml")
+	require.NoError(t, os.WriteFile(file, l.text, 0o600))
+	s := Spec{ID: "primary", File: file, Cluster: "shop", Dir: "x", ApplyDelay: time.Second}
+	_, err = s.Node()
+	require.ErrorContains(t, err, "the address of node replica-1")
+	for _, id := range []topology.NodeID{"primary", "replica-1", "replica-2"} {
+		s.Members = append(s.Members, topology.Member{ID: id, Addr: string(id) + ":1"})
+	}
+	n, err := s.Node()
+	require.NoError(t, err)
+	require.Equal(t, "shop", n.Cluster)
+	require.Equal(t, "x", n.Self.Dir)
+	require.Equal(t, "replica-2:1", n.Members[2].Addr)
+	require.EqualValues(t, time.Second, n.Self.ApplyDelay)
+	s.ID = "stranger"
+	_, err = s.Node()
+	require.ErrorContains(t, err, `there is no node "stranger"`)
+	s.File += ".not"
+	_, err = s.Node()
+	require.ErrorIs(t, err, os.ErrNotExist)
+	for _, w := range []Wire{{To: "stranger"}, {To: "primary", There: -1}} {
+		s.Links = []Wire{w}
+		_, err = s.Wires(nil)
+		require.Error(t, err)
+	}
+}
+
+func TestWiresObeyNothingElse(t *testing.T) {
+	w, err := Spec{Members: []topology.Member{{ID: "b", Addr: "b:1"}}, Links: []Wire{{To: "b"}}}.Wires(nil)
+	require.NoError(t, err)
+	require.NoError(t, w.Obey("cut b\n"))
+	require.NoError(t, w.Obey("heal b"))
+	require.EqualError(t, w.Obey("cut c"), `there is no link to "c"`)
+	require.EqualError(t, w.Obey("burn b"), `"burn" is neither cut nor heal`)
+	require.Error(t, w.Obey(""))
 }
 
 func TestColoursAreForTerminals(t *testing.T) {

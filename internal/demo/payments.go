@@ -49,7 +49,7 @@ type ledger struct {
 
 const keyBalance = "alice"
 
-func (d *demo) payments(ctx context.Context) error {
+func playPayments(ctx context.Context, d *demo) error {
 	l := &ledger{demo: d}
 	return d.phases(ctx, []phase{
 		{"who is there for what", l.boot},

@@ -71,8 +71,8 @@ func until(ctx context.Context, ready func(context.Context) error) error {
 }
 
 // status asks one node what it knows.
-func (d *demo) status(ctx context.Context, n *node) (topology.Status, error) {
-	s, err := d.all.StatusOf(ctx, n.addr)
+func (g *group) status(ctx context.Context, n *node) (topology.Status, error) {
+	s, err := g.all.StatusOf(ctx, n.addr)
 	if err == nil && s.Node != n.ID {
 		err = fmt.Errorf("%s is answered by %s", n.addr, s.Node)
 	}
@@ -83,10 +83,10 @@ func (d *demo) status(ctx context.Context, n *node) (topology.Status, error) {
 }
 
 // followers are the living nodes but the leader.
-func (d *demo) followers() []*node {
+func (g *group) followers() []*node {
 	var ns []*node
-	for _, n := range d.c.living() {
-		if n != d.leader {
+	for _, n := range g.c.living() {
+		if n != g.leader {
 			ns = append(ns, n)
 		}
 	}
@@ -95,8 +95,8 @@ func (d *demo) followers() []*node {
 
 // led returns nil once all living nodes know d.leader as leader of one term, and
 // it ships its log to every other.
-func (d *demo) led(ctx context.Context) error {
-	s, err := d.status(ctx, d.leader)
+func (g *group) led(ctx context.Context) error {
+	s, err := g.status(ctx, g.leader)
 	if err != nil {
 		return err
 	}
@@ -106,13 +106,13 @@ func (d *demo) led(ctx context.Context) error {
 	if s.Commit < s.Flushed {
 		return fmt.Errorf("%s has flushed %d and committed %d", s.Node, s.Flushed, s.Commit)
 	}
-	for _, n := range d.followers() {
-		f, err := d.status(ctx, n)
+	for _, n := range g.followers() {
+		f, err := g.status(ctx, n)
 		if err != nil {
 			return err
 		}
-		if f.Role != d.roleOf(n) || f.Leader != s.Node || f.Term != s.Term {
-			return fmt.Errorf("%s is %s of %q in term %d, not %s of %s in term %d", n.ID, f.Role, f.Leader, f.Term, d.roleOf(n), s.Node, s.Term)
+		if f.Role != g.roleOf(n) || f.Leader != s.Node || f.Term != s.Term {
+			return fmt.Errorf("%s is %s of %q in term %d, not %s of %s in term %d", n.ID, f.Role, f.Leader, f.Term, g.roleOf(n), s.Node, s.Term)
 		}
 		p := peerOf(s, n.ID)
 		if p.State != "replicate" {
@@ -134,12 +134,12 @@ func peerOf(s topology.Status, id topology.NodeID) topology.PeerStatus {
 
 // caughtUp returns nil once every living node that is waited for shows everything
 // up to t.
-func (d *demo) caughtUp(ctx context.Context, t topology.Token) error {
-	for _, n := range d.timely() {
-		if err := d.at[n.ID].Wait(ctx, t); err != nil {
+func (g *group) caughtUp(ctx context.Context, t topology.Token) error {
+	for _, n := range g.timely() {
+		if err := g.at[n.ID].Wait(ctx, t); err != nil {
 			return fmt.Errorf("%s: %w", n.ID, err)
 		}
-		s, err := d.status(ctx, n)
+		s, err := g.status(ctx, n)
 		if err != nil {
 			return err
 		}
@@ -151,11 +151,11 @@ func (d *demo) caughtUp(ctx context.Context, t topology.Token) error {
 }
 
 // ready waits until the cluster is one: led, and with every table on every node.
-func (d *demo) ready(ctx context.Context) error {
-	if err := until(ctx, d.led); err != nil {
+func (g *group) ready(ctx context.Context) error {
+	if err := until(ctx, g.led); err != nil {
 		return err
 	}
-	return until(ctx, d.defined)
+	return until(ctx, g.defined)
 }
 
 // promptMax is the longest apply delay of a node that is waited for before anything
@@ -163,13 +163,13 @@ func (d *demo) ready(ctx context.Context) error {
 const promptMax = time.Second
 
 // defined returns nil once every prompt node has the tables.
-func (d *demo) defined(ctx context.Context) error {
-	for _, n := range d.c.living() {
+func (g *group) defined(ctx context.Context) error {
+	for _, n := range g.c.living() {
 		if n.ApplyDelay > promptMax {
 			continue
 		}
-		for _, table := range d.c.of.Tables {
-			for _, err := range d.at[n.ID].Scan(ctx, table.Name, nil, nil, client.Any()) {
+		for _, table := range g.c.of.Tables {
+			for _, err := range g.at[n.ID].Scan(ctx, table.Name, nil, nil, client.Any()) {
 				if err != nil {
 					return fmt.Errorf("%s: %w", n.ID, err)
 				}

@@ -40,7 +40,7 @@ type geo struct {
 	readers []*reader
 }
 
-func (d *demo) readers(ctx context.Context) (err error) {
+func playReaders(ctx context.Context, d *demo) (err error) {
 	g := &geo{demo: d}
 	defer func() { err = errors.Join(err, g.close()) }()
 	return d.phases(ctx, []phase{
@@ -64,6 +64,7 @@ func (g *geo) boot(ctx context.Context) error {
 			continue
 		}
 		r := &reader{node: n, oneWay: there, roundTrip: there + back}
+		g.readers = append(g.readers, r)
 		if r.here, err = client.Dial([]string{n.addr}, client.Options{Cluster: g.o.Cluster}); err != nil {
 			return err
 		}
@@ -75,7 +76,9 @@ func (g *geo) boot(ctx context.Context) error {
 		if r.away, err = client.Dial([]string{g.leader.addr}, client.Options{Cluster: g.o.Cluster, Dial: away.Dial}); err != nil {
 			return err
 		}
-		g.readers = append(g.readers, r)
+		if _, err := r.away.StatusOf(ctx, g.leader.addr); err != nil { // so that no read pays for the connection
+			return err
+		}
 	}
 	counted, _ := g.counted(s)
 	g.held("commits wait for %s, and for none of the %s", idsOf(counted), count(len(g.readers), "reader", "readers"))
@@ -153,7 +156,7 @@ func (g *geo) readAt(ctx context.Context, r *reader, before, text string) (rows 
 			return fmt.Errorf("%s in %s: %w", what, r.site, err)
 		}
 		spent := time.Since(began)
-		rows = append(rows, []string{r.site, what, string(read.Served), want, took(began).String(), r.roundTrip.String(), staleness(read.Stale)})
+		rows = append(rows, []string{r.site, what, string(read.Served), want, took(began).String(), r.roundTrip.String(), staleness(read, r.oneWay)})
 		if spent < least {
 			return fmt.Errorf("%s in %s took %v: the leader is %v there and back", what, r.site, spent, least)
 		}
@@ -179,11 +182,16 @@ func (g *geo) readAt(ctx context.Context, r *reader, before, text string) (rows 
 	return rows, look("at the leader", text, r.away, g.leader, client.Linearizable(), r.roundTrip)
 }
 
-func staleness(d time.Duration) string {
-	if d < 0 {
+// staleness is how far behind a reading may be: what its node says, which is counted
+// from the arrival of the leader's last word, and the way of that.
+func staleness(r client.Reading, oneWay time.Duration) string {
+	switch {
+	case r.Stale < 0:
 		return ""
+	case r.Guarantee == topology.ReadBounded:
+		return (r.Stale + oneWay).Round(time.Millisecond).String()
 	}
-	return d.Round(time.Millisecond).String()
+	return r.Stale.String()
 }
 
 // lag shows the measured lag of each reader beside its delay.

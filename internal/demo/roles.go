@@ -44,11 +44,11 @@ func (d *demo) roles(ctx context.Context) (topology.Status, error) {
 }
 
 // wayTo is how far a node is from the leader.
-func (d *demo) wayTo(n *node) string { return delayOf(d.c.of.Delay(d.leader.site, n.site)) }
+func (g *group) wayTo(n *node) string { return delayOf(g.c.of.Delay(g.leader.site, n.site)) }
 
 // counted are the followers that commits wait for, or may count.
-func (d *demo) counted(s topology.Status) (counted, others []*node) {
-	for _, n := range d.followers() {
+func (g *group) counted(s topology.Status) (counted, others []*node) {
+	for _, n := range g.followers() {
 		if peerOf(s, n.ID).Sync {
 			counted = append(counted, n)
 		} else {
@@ -59,19 +59,19 @@ func (d *demo) counted(s topology.Status) (counted, others []*node) {
 }
 
 // write puts a value into the table that a demo may write to, through the leader.
-func (d *demo) write(ctx context.Context, key, text string) (client.Receipt, error) {
-	table, kind := d.writable()
-	r, err := d.all.Put(ctx, table, []byte(key), valueOf(kind, text))
+func (g *group) write(ctx context.Context, key, text string) (client.Receipt, error) {
+	table, kind := g.writable()
+	r, err := g.all.Put(ctx, table, []byte(key), valueOf(kind, text))
 	if err == nil {
-		d.latest = r
+		g.latest = r
 	}
 	return r, err
 }
 
 // reads reads what write wrote, from a node's own store, and fails if it is not
 // text.
-func (d *demo) reads(ctx context.Context, c *client.Client, n *node, key, text string, o client.Option) (client.Reading, error) {
-	table, kind := d.writable()
+func (g *group) reads(ctx context.Context, c *client.Client, n *node, key, text string, o client.Option) (client.Reading, error) {
+	table, kind := g.writable()
 	r, err := c.Get(ctx, table, []byte(key), o)
 	switch {
 	case err != nil:
@@ -167,14 +167,14 @@ func (d *demo) holdings(ctx context.Context) ([]holding, error) {
 }
 
 // timely are the living nodes that are waited for.
-func (d *demo) timely() []*node {
-	return slices.DeleteFunc(d.c.living(), func(n *node) bool { return n.ApplyDelay > lateMax })
+func (g *group) timely() []*node {
+	return slices.DeleteFunc(g.c.living(), func(n *node) bool { return n.ApplyDelay > lateMax })
 }
 
 // hold reads every table of a node from its own store, at one LSN.
-func (d *demo) hold(ctx context.Context, n *node) (holding, error) {
+func (g *group) hold(ctx context.Context, n *node) (holding, error) {
 	h := holding{keys: map[string]int{}}
-	tables, err := d.at[n.ID].Tables(ctx)
+	tables, err := g.at[n.ID].Tables(ctx)
 	if err != nil {
 		return h, err
 	}
@@ -184,7 +184,7 @@ func (d *demo) hold(ctx context.Context, n *node) (holding, error) {
 		sum.field([]byte(table.Name))
 		sum.number(uint64(table.Kind))
 		h.keys[table.Name] = 0
-		for item, err := range d.at[n.ID].Scan(ctx, table.Name, nil, nil, client.After(d.latest.Token)) {
+		for item, err := range g.at[n.ID].Scan(ctx, table.Name, nil, nil, client.After(g.latest.Token)) {
 			if err != nil {
 				return h, fmt.Errorf("%s: %w", n.ID, err)
 			}
@@ -197,6 +197,6 @@ func (d *demo) hold(ctx context.Context, n *node) (holding, error) {
 	}
 	h.sum = sum.String()
 	// Read last: had anything been applied meanwhile, it would show here.
-	h.status, err = d.status(ctx, n)
+	h.status, err = g.status(ctx, n)
 	return h, err
 }

@@ -31,18 +31,18 @@ type scenario struct {
 	fits  func(*config.Cluster) error
 	cuts  bool // it cuts links
 	delay func(Options, *node) time.Duration
-	play  func(*demo, context.Context) error
+	play  func(context.Context, *demo) error
 }
 
 // scenarios are a function, as what they play looks at them too.
 func scenarios() []scenario {
 	return []scenario{
-		{name: ScenarioTour, of: NameDefault, fits: fitsTour, delay: tourDelay, play: (*demo).tour},
-		{name: ScenarioLoad, fits: fitsLoad, delay: tourDelay, play: (*demo).load},
-		{name: ScenarioSemiSync, of: "semi-sync-trio", fits: fitsSemiSync, cuts: true, play: (*demo).semiSync},
-		{name: ScenarioPayments, of: "payments", fits: fitsPayments, delay: paymentsDelay, play: (*demo).payments},
-		{name: ScenarioReaders, of: "geo-readers", fits: fitsReaders, play: (*demo).readers},
-		{name: ScenarioWrites, play: (*demo).writes},
+		{name: ScenarioTour, of: NameDefault, fits: fitsTour, delay: tourDelay, play: playTour},
+		{name: ScenarioLoad, fits: fitsLoad, delay: tourDelay, play: playLoad},
+		{name: ScenarioSemiSync, of: "semi-sync-trio", fits: fitsSemiSync, cuts: true, play: playSemiSync},
+		{name: ScenarioPayments, of: "payments", fits: fitsPayments, delay: paymentsDelay, play: playPayments},
+		{name: ScenarioReaders, of: "geo-readers", fits: fitsReaders, play: playReaders},
+		{name: ScenarioWrites, play: playWrites},
 	}
 }
 
@@ -112,9 +112,9 @@ func (d *demo) phases(ctx context.Context, ps []phase) error {
 const lateMax = time.Minute
 
 // slowest is the longest apply delay that is waited for.
-func (d *demo) slowest() time.Duration {
+func (g *group) slowest() time.Duration {
 	var most time.Duration
-	for _, n := range d.c.nodes {
+	for _, n := range g.c.nodes {
 		if n.ApplyDelay <= lateMax {
 			most = max(most, n.ApplyDelay)
 		}
@@ -134,8 +134,8 @@ func holds(c *config.Cluster, name, kind string) bool {
 
 // writable is a table that a demo can write to: the first of rows or bytes, else
 // the one that is always there.
-func (d *demo) writable() (name string, kind record.Kind) {
-	for _, t := range d.c.of.Tables {
+func (g *group) writable() (name string, kind record.Kind) {
+	for _, t := range g.c.of.Tables {
 		if k, err := triad.ParseKind(t.Kind); err == nil && (k == record.KindRow || k == record.KindBytes) {
 			return t.Name, k
 		}

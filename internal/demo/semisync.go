@@ -32,7 +32,7 @@ type trio struct {
 	others []*node
 }
 
-func (d *demo) semiSync(ctx context.Context) error {
+func playSemiSync(ctx context.Context, d *demo) error {
 	t := &trio{demo: d}
 	return d.phases(ctx, []phase{
 		{"one replica is synchronous", t.boot},

@@ -54,7 +54,7 @@ type sent struct {
 	receipt    client.Receipt
 }
 
-func (d *demo) tour(ctx context.Context) error {
+func playTour(ctx context.Context, d *demo) error {
 	t := &tour{demo: d, keys: map[string]int{}}
 	return d.phases(ctx, []phase{
 		{"a leader and three followers", t.boot},

@@ -1,0 +1,242 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/internal/config"
+	"github.com/triad-kv/triad/internal/config/strict"
+	"github.com/triad-kv/triad/topology"
+)
+
+// found is the layout of a name.
+func found(t *testing.T, name string) *Layout {
+	t.Helper()
+	l, err := Find(name)
+	require.NoError(t, err)
+	return l
+}
+
+// fileOf is a cluster file with that text.
+func fileOf(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "cluster.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	return file
+}
+
+// small is a cluster that nobody has a scenario for.
+const small = `
+cluster: shop
+topology: {sync: first 1 (b)}
+sites:
+  here: {nodes: [b, a]}
+  there: {nodes: [c], delay: {here: 5ms}}
+nodes: {a: leader, b: standby, c: read-replica}
+tables: {users: row, files: bytes}
+`
+
+func TestEveryReadyClusterHoldsWhatItShows(t *testing.T) {
+	for name, said := range map[string][]string{
+		"semi-sync-trio": {
+			`(?m)^  replica-1 +follower +- +sync +none`, `(?m)^  replica-2 +follower +- +async +none`,
+			`a write with 1s of patience: .*timed out.*outcome unknown`,
+			`a write that had waited was acknowledged at primary, replica-1`,
+			`failover --to replica-2\n.*not among the voters`,
+			`3 nodes have applied all \d+ records and hold the same bytes`,
+		},
+		"payments": {
+			`(?m)^  reports +read-replica +- +async`, `(?m)^  delayed +read-replica +- +async +none +2s`,
+			`delayed shows everything 2s late; the file says 30s`,
+			`(?m)^  standby +standby +\d+.00 +1\.1:\d+$`,
+			`failover --to reports\n.*reports is a read replica, which is not made leader`,
+			`failover --to delayed\n.*delayed is a read replica, which is not made leader`,
+			`4 nodes have applied all \d+ records and hold the same bytes`,
+		},
+		"geo-readers": {
+			`(?m)^  us1 +read-replica +us +async +40ms`, `(?m)^  ap1 +read-replica +ap +async +90ms`,
+			`(?m)^  us +bounded, 5s +us1 +Alice `, `(?m)^  us +after its token +us1 +Alice 2 `,
+			`(?m)^  ap +linearizable +ap1 +Alice 3 +\d`, `(?m)^  ap +at the leader +eu1 +Alice 3 +\d`,
+			`(?m)^  ap1 +ap +90ms +\d`,
+			`4 nodes have applied all \d+ records and hold the same bytes`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d, out := playing(t, Options{Layout: found(t, name)})
+			require.NoError(t, d.run(t.Context()), "%s", out)
+			require.NotContains(t, out.String(), "FAILED")
+			require.Regexp(t, regexp.MustCompile(`ok: [45] checks held, every node ended in order`), out.String())
+			for _, s := range said {
+				require.Regexp(t, regexp.MustCompile(s), out.String())
+			}
+		})
+	}
+}
+
+func TestAFileIsPlayedWithTheScenarioOfAnyCluster(t *testing.T) {
+	t.Parallel()
+	file := fileOf(t, small)
+	d, out := playing(t, Options{Layout: found(t, file)})
+	require.NoError(t, d.run(t.Context()), "%s", out)
+	require.Contains(t, out.String(), "triad demo "+file+": 3 nodes, in this process")
+	for _, said := range []string{
+		`(?m)^  a +leader +here`, `(?m)^  b +follower +here +sync +none`, `(?m)^  c +read-replica +there +async +5ms`,
+		`30 writes to 3 tables`, `(?m)^  c +read-replica +\d+ +10 +10 +10 +[0-9a-f]{16}$`, "ok: 4 checks held",
+	} {
+		require.Regexp(t, regexp.MustCompile(said), out.String())
+	}
+}
+
+// numb is a life that does nothing about its links.
+type numb struct{ life }
+
+func (numb) tell(context.Context, string) error { return nil }
+
+func TestAScenarioFailsWhereItsClaimDoesNotHold(t *testing.T) {
+	for name, c := range map[string]struct {
+		cluster, on string
+		harm        func(*demo)
+		said        string
+	}{
+		"the synchronous replica is not cut off": {"semi-sync-trio", "phase 3", func(d *demo) {
+			for _, n := range d.c.nodes {
+				n.life = numb{n.life}
+			}
+		}, `FAILED: LSN \d+ was acknowledged at primary, replica-1 while replica-1 was cut off`},
+		"a failover that should be refused is not": {"semi-sync-trio", "phase 4", forced, `FAILED: a failover to replica-2, a standby, succeeded`},
+		"a read replica can be made leader":        {"payments", "phase 3", forced, `FAILED: a failover to reports, a read-replica, succeeded`},
+		"the delayed replica is not late": {"payments", "triad demo", func(d *demo) {
+			d.c.node("delayed").ApplyDelay = 0
+		}, `FAILED: 5 looks came too late`},
+		"a link is faster than its delay": {"geo-readers", "triad demo", func(d *demo) {
+			for _, s := range d.c.of.Sites {
+				for i := range s.Delay {
+					s.Delay[i].Delay *= 5
+				}
+			}
+		}, `FAILED: linearizable in us took .*: the leader is 400ms there and back`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d, out := playing(t, Options{Layout: found(t, c.cluster)})
+			out.when(c.on, func() { c.harm(d) })
+			require.ErrorIs(t, d.run(t.Context()), ErrCheck)
+			require.Regexp(t, regexp.MustCompile(c.said), out.String())
+			require.NoDirExists(t, d.dir)
+		})
+	}
+}
+
+// forced makes every failover a forced one.
+func forced(d *demo) {
+	d.o.Failover = func(ctx context.Context, endpoints []string, to topology.NodeID, _ bool) (topology.Promotion, error) {
+		return promote(ctx, endpoints, to, true)
+	}
+}
+
+func TestAClusterIsFoundByNameOrFile(t *testing.T) {
+	require.Equal(t, NameDefault, found(t, "").Name)
+	require.Equal(t, []string{"geo-readers", "payments", "semi-sync-trio", "single-leader"}, Names())
+	for name, want := range map[string]string{
+		"semi-sync-tiro": `there is no demo "semi-sync-tiro"; did you mean semi-sync-trio? (there are: geo-readers, payments, semi-sync-trio, single-leader; or name a file, as in ./cluster.yaml)`,
+		"x":              `there is no demo "x" (there are: geo-readers,`,
+		"./none.yaml":    "no such file or directory",
+		"none.yml":       "no such file or directory",
+		t.TempDir():      "is a directory",
+		fileOf(t, "#"+strings.Repeat(" ", fileBytesMax)): "more than 1048576 bytes are no cluster file",
+	} {
+		_, err := Find(name)
+		require.ErrorIs(t, err, ErrInput)
+		require.ErrorContains(t, err, want)
+	}
+	file := fileOf(t, "topology: {kind: leaderless}\nnodes: {a: leader}\n")
+	_, err := Find(file)
+	var refused *strict.Refused
+	require.ErrorAs(t, err, &refused)
+	require.ErrorContains(t, err, file+":1:18: topology.kind: ")
+}
+
+func TestAClusterIsCalledAsItsFileSaysOrAsItsCaller(t *testing.T) {
+	require.Equal(t, "triad", found(t, "payments").ClusterName(""))
+	require.Equal(t, "mine", found(t, "payments").ClusterName("mine"))
+	require.Equal(t, "shop", found(t, fileOf(t, small)).ClusterName(""))
+}
+
+// echo is a door that answers whoever comes with the name of its node.
+type echo struct{ name string }
+
+func (e echo) Serve(ctx context.Context, l net.Listener) error {
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+	defer stop()
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return nil
+			}
+			return err
+		}
+		_, err = c.Write([]byte(e.name))
+		if err := errors.Join(err, c.Close()); err != nil {
+			return err
+		}
+	}
+}
+
+func TestRedisClientsAreAnsweredWhereThereIsADoor(t *testing.T) {
+	t.Parallel()
+	d, out := playing(t, Options{Layout: found(t, fileOf(t, small)), RESP: func(n *triad.Node, c *config.Node, _ *slog.Logger) (Door, error) {
+		return echo{name: c.Cluster + "/" + string(n.ID())}, nil
+	}})
+	d.o.Once = false
+	ctx, interrupt := context.WithCancel(t.Context())
+	out.when("redis-cli -p", func() {
+		for _, n := range d.c.nodes {
+			c, err := net.Dial("tcp", n.resp)
+			require.NoError(t, err)
+			b := make([]byte, 64)
+			size, err := c.Read(b)
+			require.NoError(t, err)
+			require.Equal(t, "shop/"+string(n.ID), string(b[:size]))
+			require.NoError(t, c.Close())
+		}
+		interrupt()
+	})
+	require.NoError(t, d.run(ctx), "%s", out)
+	_, port, err := net.SplitHostPort(d.c.node("a").resp)
+	require.NoError(t, err)
+	require.Contains(t, out.String(), "  redis-cli -p "+port+"\n")
+	require.Contains(t, out.String(), "  triad status --cluster shop --endpoints ")
+	require.Contains(t, out.String(), "  triad failover --to b --cluster shop")
+}
+
+func TestADoorThatCanNotBeOpenedEndsTheDemo(t *testing.T) {
+	t.Parallel()
+	d, _ := playing(t, Options{Layout: found(t, "semi-sync-trio"), RESP: func(*triad.Node, *config.Node, *slog.Logger) (Door, error) {
+		return nil, os.ErrPermission
+	}})
+	require.ErrorIs(t, d.run(t.Context()), os.ErrPermission)
+}
+
+func TestANodeThatIsLaterThanADemoWaitsIsNotCompared(t *testing.T) {
+	t.Parallel()
+	file := fileOf(t, "topology: {sync: first 1 (b)}\nnodes: {a: leader, b: standby, c: {role: delayed, apply_delay: 1h}}\n")
+	_, err := newDemo(Options{Layout: found(t, file), Scenario: ScenarioPayments})
+	require.ErrorIs(t, err, ErrInput)
+	d, out := playing(t, Options{Layout: found(t, file)})
+	require.NoError(t, d.run(t.Context()), "%s", out)
+	require.Contains(t, out.String(), "2 nodes have applied all")
+	require.Equal(t, time.Duration(0), d.slowest())
+}
