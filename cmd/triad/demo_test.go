@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -89,6 +90,24 @@ func TestAClusterWhoseNodesAreProcessesIsCutAndHealed(t *testing.T) {
 	out := succeed(t, "demo", "semi-sync-trio", "--once", "--procs")
 	require.Contains(t, out, "replica-1 is cut off from primary, replica-2")
 	require.Contains(t, out, "ok: 5 checks held, every node ended in order")
+}
+
+func TestADemoThatIsUpEndsWithASignal(t *testing.T) {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	for name, args := range map[string][]string{"in one process": nil, "in several": {"--procs"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := exec.Command(self, append([]string{"demo", "geo-readers"}, args...)...)
+			c.Env = append(os.Environ(), asTriad+"=1")
+			out := &story{text: "failover --to eu2"}
+			out.f = func() { require.NoError(t, c.Process.Signal(syscall.SIGTERM)) }
+			c.Stdout = out
+			require.NoError(t, c.Run(), "%s", out)
+			require.Contains(t, out.String(), "the cluster is up until Ctrl-C")
+			require.Contains(t, out.String(), "ok: 5 checks held, every node ended in order")
+		})
+	}
 }
 
 func TestADemoThatDoesNotExistIsCode2(t *testing.T) {

@@ -29,6 +29,7 @@ type member struct {
 	LagRecords uint64          `json:"lag_records"`
 	LagBytes   uint64          `json:"lag_bytes"`
 	LagSeconds float64         `json:"lag_seconds"`
+	DelaySecs  float64         `json:"apply_delay_seconds,omitempty"` // on purpose, and within the lag
 	Rewound    uint64          `json:"rewound_records,omitempty"`
 	Problem    string          `json:"problem,omitempty"`
 	Warnings   []string        `json:"warnings,omitempty"`
@@ -57,7 +58,7 @@ func newStatus() *cobra.Command {
 		Short: "Show who leads, and who has what",
 		Long: `Show who leads, and who has what: every node that one of --endpoints is, or that
 its leader knows. LSNs are places in the log: flush, what a node has durable; replay,
-what it shows. Exit code 3 if no node answered, or none of them leads.`,
+what it shows. A read replica is counted by no commit and made leader by nobody. Exit code 3 if no node answered, or none of them leads.`,
 		Args: exactly(),
 	}
 	r := remoteFlags(c)
@@ -193,8 +194,11 @@ func look(ctx context.Context, c *client.Client, endpoints []string) (overview, 
 }
 
 func rank(r topology.Role) int {
-	if r == topology.RoleLeader {
+	switch r {
+	case topology.RoleLeader:
 		return 0
+	case topology.RoleReadReplica:
+		return 2
 	}
 	return 1
 }
@@ -205,7 +209,7 @@ func memberOf(a asked, leader topology.Status) member {
 	m := member{
 		Node: s.Node, Address: a.addr, Role: s.Role, State: "alone", Term: s.Term, FlushLSN: uint64(s.Flushed), ReplayLSN: uint64(s.Applied),
 		LagRecords: s.Lag.Records, LagBytes: s.Lag.Bytes, LagSeconds: s.Lag.Time.Seconds(),
-		Rewound: s.Rewound, Problem: s.Failure, Warnings: s.Warnings,
+		DelaySecs: s.Delay.Seconds(), Rewound: s.Rewound, Problem: s.Failure, Warnings: s.Warnings,
 	}
 	if s.Node == leader.Node {
 		m.State = "leads"
@@ -246,7 +250,7 @@ func commitMode(counted bool) string {
 }
 
 func (o overview) result() result {
-	r := result{value: o, table: grid.Table{Header: []string{"node", "role", "state", "commit", "term", "flush lsn", "replay lsn", "lag", "in bytes", "in time", "address"}}}
+	r := result{value: o, table: grid.Table{Header: []string{"node", "role", "state", "commit", "term", "flush lsn", "replay lsn", "lag", "in bytes", "in time", "apply delay", "address"}}}
 	leader := "nobody leads"
 	if o.Leader != "" {
 		leader = fmt.Sprintf("%s leads term %d", o.Leader, o.Term)
@@ -257,7 +261,7 @@ func (o overview) result() result {
 		lag := time.Duration(m.LagSeconds * float64(time.Second)).Round(time.Millisecond)
 		r.table.Rows = append(r.table.Rows, []string{
 			string(m.Node), string(m.Role), m.State, m.Commit, termText(m.Term), fmt.Sprint(m.FlushLSN), fmt.Sprint(m.ReplayLSN),
-			fmt.Sprint(m.LagRecords), grid.Bytes(m.LagBytes), lag.String(), m.Address,
+			fmt.Sprint(m.LagRecords), grid.Bytes(m.LagBytes), lag.String(), delayText(m.DelaySecs), m.Address,
 		})
 		if m.Problem != "" {
 			below = append(below, grid.Plain(fmt.Sprintf("%s: %s", m.Node, m.Problem)))
@@ -274,6 +278,14 @@ func (o overview) result() result {
 	}
 	r.below = strings.Join(below, "\n")
 	return r
+}
+
+// delayText is empty where a node applies at once.
+func delayText(seconds float64) string {
+	if seconds == 0 {
+		return ""
+	}
+	return time.Duration(seconds * float64(time.Second)).Round(time.Millisecond).String()
 }
 
 // termText is empty where no term is known.

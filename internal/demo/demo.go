@@ -190,6 +190,9 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if err == nil && !d.o.Once {
 		err = d.stay(ctx)
 	}
+	if !d.o.Once && ctx.Err() != nil && !errors.Is(err, ErrCheck) {
+		err = nil // whoever looks on has seen enough
+	}
 	return d.end(err)
 }
 

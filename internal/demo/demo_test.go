@@ -106,6 +106,17 @@ func TestAnInterruptedTourEndsItsNodes(t *testing.T) {
 	}
 }
 
+func TestATourThatSomebodyWatchesMayBeInterrupted(t *testing.T) {
+	t.Parallel()
+	d, out := playing(t, Options{})
+	d.o.Once = false
+	ctx, interrupt := context.WithCancel(t.Context())
+	out.when("phase 3", interrupt)
+	require.NoError(t, d.run(ctx), "%s", out)
+	require.NotContains(t, out.String(), "phase 4")
+	require.Contains(t, out.String(), "ok: 2 checks held, every node ended in order")
+}
+
 func TestAClusterThatStaysUpEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	d, out := playing(t, Options{Command: "./triad"})
