@@ -30,7 +30,7 @@ func fitsPayments(c *config.Cluster) error {
 }
 
 // onceDelay is how late a node is at most in a demo that ends by itself.
-const onceDelay = 2 * time.Second
+const onceDelay = time.Second
 
 // paymentsDelay shortens the delay of what nobody watches.
 func paymentsDelay(o Options, n *node) time.Duration {
