@@ -37,6 +37,7 @@
 //	S2  a term starts once, with a mark; a restarted leader takes a new term
 //	S3  core.advance: only flushes of this term, by the counted directory, commit
 //	S4  durability says when the caller hears; commits do not depend on it
+//	S6  read replicas (Options.ReadReplicas) are not counted, and not promoted
 //	S7  every message carries its term; linearizable reads take a round
 //	S8  core.cut: repeated until the logs agree; an applied entry is never cut
 //	S9  asynchronous groups restore by snapshot what must be taken back

@@ -135,7 +135,7 @@ func TestShowHidesSecrets(t *testing.T) {
 func TestAFileOfAClusterIsShownToo(t *testing.T) {
 	t.Setenv("TRIAD_LISTEN_PEERS", "127.0.0.1:7500") // for nodes
 	require.Contains(t, failing(t, exitUsage, "config", "show", "-c", "../../examples/clusters/payments.yaml", "--node-id", "a"), `--node-id: there is no key "node.id"`)
-	require.Equal(t, "any 1 (standby-1, standby-2, standby-3)", show(t, "-c", "../../examples/clusters/single-leader.yaml")["topology.sync"].Value)
+	require.Equal(t, "first 1 (standby-1, standby-2, standby-3)", show(t, "-c", "../../examples/clusters/single-leader.yaml")["topology.sync"].Value)
 }
 
 func TestAWrongOverrideIsCode2(t *testing.T) {
