@@ -16,6 +16,9 @@ func (n *Node) Status() topology.Status {
 	s := n.engine.Status()
 	s.Node, s.Cluster = n.config.ID, n.config.Cluster
 	s.Warnings = append(s.Warnings, n.home.Warnings()...)
+	if m, ok := n.membership.(interface{ Warnings() []string }); ok {
+		s.Warnings = append(s.Warnings, m.Warnings()...)
+	}
 	if !n.identity.isKnown() {
 		s.Warnings = append(s.Warnings, "this node is new and waits for a member of its cluster")
 	}

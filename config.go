@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/triad-kv/triad/control/static"
+	"github.com/triad-kv/triad/internal/gossip"
 	"github.com/triad-kv/triad/internal/home"
 	"github.com/triad-kv/triad/internal/members"
 	"github.com/triad-kv/triad/record"
@@ -18,6 +19,15 @@ import (
 
 // Member is one node as the configuration names it.
 type Member = topology.Member
+
+// Gossip is what may be said of gossip.
+type Gossip = gossip.Options
+
+// GossipKey encrypts gossip. It never prints itself.
+type GossipKey = gossip.Key
+
+// ParseGossipKey reads a key: 32 bytes in base64.
+func ParseGossipKey(s string) (GossipKey, error) { return gossip.ParseKey(s) }
 
 // FS is the file system a node keeps its directory in: that of
 // github.com/cockroachdb/pebble/v2/vfs, whose NewMem gives one in memory.
@@ -46,8 +56,14 @@ type Config struct {
 	// Listener.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 	// Members are all nodes of the cluster, this one included; default this one
-	// alone.
+	// alone. With Gossip an address may be missing, and one that is wrong is set
+	// right once the node has been heard of.
 	Members []Member
+	// Join are gossip ports of other nodes. One that answers is enough.
+	Join []string
+	// Gossip finds out where members are and whether they answer; it never
+	// changes who they are. The zero value is no gossip: then Members says it all.
+	Gossip Gossip
 
 	// Topology builds the engine, as singleleader.New does. There is no default.
 	Topology topology.Builder
@@ -112,7 +128,7 @@ func (c *Config) complete() error {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	faults := []error{c.checkNames(), c.completeMembers(), c.completeControl(), c.checkTables(), c.Limits.complete()}
+	faults := []error{c.checkNames(), c.completeMembers(), c.Gossip.Check(c.Join), c.completeControl(), c.checkTables(), c.Limits.complete()}
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
@@ -152,7 +168,11 @@ func (c *Config) completeMembers() error {
 		return nil
 	}
 	c.Members = slices.Clone(c.Members)
-	if err := members.Check(c.ID, c.Members); err != nil {
+	check := members.Check
+	if c.Gossip.On() {
+		check = members.CheckNames
+	}
+	if err := check(c.ID, c.Members); err != nil {
 		return err
 	}
 	i := slices.IndexFunc(c.Members, func(m Member) bool { return m.ID == c.ID })
@@ -165,8 +185,12 @@ func (c *Config) completeMembers() error {
 	case self.Site != c.Site:
 		return fmt.Errorf("members[%d].site: %q, and site is %q", i, self.Site, c.Site)
 	}
+	self.Liveness = topology.LivenessUnknown
 	if c.Listen == "" && c.Listener == nil {
 		c.Listen = self.Addr
+	}
+	if c.Listen == "" && c.Listener == nil && !c.alone() {
+		return fmt.Errorf("listen: none was named, and members[%d] has no address", i)
 	}
 	return nil
 }

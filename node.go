@@ -9,6 +9,7 @@ import (
 	"net"
 	"sync"
 
+	"github.com/triad-kv/triad/internal/gossip"
 	"github.com/triad-kv/triad/internal/home"
 	"github.com/triad-kv/triad/internal/members"
 	"github.com/triad-kv/triad/internal/store"
@@ -25,7 +26,7 @@ type Node struct {
 	logger     *slog.Logger
 	home       *home.Home
 	identity   *identity
-	members    *members.List
+	membership topology.Membership
 	transport  *transport.Transport
 	listener   net.Listener // nil: nobody is listened to
 	log        *wal.Log
@@ -132,25 +133,46 @@ func (n opening) openLog() error {
 
 func (n opening) openTransport() (err error) {
 	c := &n.config
-	if n.members, err = members.New(c.ID, c.Members); err != nil {
-		return err
-	}
 	if n.listener == nil && c.Listen != "" {
 		if n.listener, err = net.Listen("tcp", c.Listen); err != nil {
 			return fmt.Errorf("listen: %w", err)
 		}
 		n.closes = append(n.closes, n.listener)
 	}
+	if err := n.openMembership(); err != nil {
+		return err
+	}
 	n.transport, err = transport.New(transport.Config{
 		Self: c.ID, Role: topology.PeerNode, Life: n.home.Life(), Identity: n.identity,
-		Listener: n.listener, Dial: c.Dial, Membership: n.members, Logger: n.logger,
+		Listener: n.listener, Dial: c.Dial, Membership: n.membership, Logger: n.logger,
 	})
 	return err
 }
 
+func (n opening) openMembership() (err error) {
+	c := &n.config
+	if !c.Gossip.On() {
+		n.membership, err = members.New(c.ID, c.Members)
+		return err
+	}
+	e := gossip.Env{
+		Self: c.ID, Life: n.home.Life(), Members: c.Members, Seeds: c.Join, Identity: n.identity, Known: n.identity.known,
+		ProtocolMin: transport.ProtocolMin, ProtocolMax: transport.ProtocolMax, Logger: n.logger,
+	}
+	if n.listener != nil {
+		e.Peers = n.listener.Addr().String()
+	}
+	g, err := gossip.Open(e, c.Gossip)
+	if err != nil {
+		return err
+	}
+	n.membership, n.closes = g, append(n.closes, g)
+	return nil
+}
+
 func (n opening) openControl() (err error) {
 	n.control, err = n.config.Control(topology.ControlEnv{
-		Self: n.config.ID, Stable: n.home, Transport: n.transport, Membership: n.members, Logger: n.logger,
+		Self: n.config.ID, Stable: n.home, Transport: n.transport, Membership: n.membership, Logger: n.logger,
 	})
 	return err
 }
@@ -158,7 +180,7 @@ func (n opening) openControl() (err error) {
 func (n opening) openEngine() (err error) {
 	n.engine, err = n.config.Topology(topology.Env{
 		Self: n.config.ID, Life: n.home.Life(), Log: n.log, Store: n.store, Stable: n.home, Sidelog: n.home.Sidelog(),
-		Transport: n.transport, Membership: n.members, Control: n.control,
+		Transport: n.transport, Membership: n.membership, Control: n.control,
 		Clock: version.NewClock(nil, 0), Logger: n.logger,
 	})
 	if err != nil {
@@ -213,6 +235,15 @@ func (n *Node) Addr() net.Addr {
 		return nil
 	}
 	return n.listener.Addr()
+}
+
+// GossipAddr returns the address of the gossip port, by which others may join;
+// empty if there is none.
+func (n *Node) GossipAddr() string {
+	if g, ok := n.membership.(*gossip.Gossip); ok {
+		return g.Addr()
+	}
+	return ""
 }
 
 // Engine returns the engine, for abilities that this package does not forward.

@@ -37,7 +37,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	err = runLayers(ctx,
 		[]work{r.runLog, r.watchStore},
-		[]work{n.transport.Run, n.members.Run, n.control.Run},
+		[]work{n.transport.Run, r.runMembership, n.control.Run},
 		[]work{r.runEngine, r.retain, r.declare},
 	)
 	reason := fmt.Errorf("this node has ended: %w", topology.ErrClosed)
@@ -77,6 +77,33 @@ func (n running) runLog(ctx context.Context) error {
 	}
 	return err
 }
+
+// runMembership says goodbye before it ends.
+func (n running) runMembership(ctx context.Context) error {
+	own, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	var wait sync.WaitGroup
+	defer wait.Wait()
+	wait.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-own.Done(): // it has ended by itself
+			return
+		}
+		leave, cancel := context.WithTimeout(own, leaveWait)
+		defer cancel()
+		if err := n.membership.Leave(leave); err != nil {
+			n.logger.Warn("others were not told that this node leaves; they will find out", "error", err)
+		}
+		end()
+	})
+	err := n.membership.Run(own)
+	end()
+	return err
+}
+
+// leaveWait bounds a goodbye.
+const leaveWait = 5 * time.Second
 
 // watchStore ends the node with the store.
 func (n running) watchStore(ctx context.Context) error {

@@ -242,16 +242,43 @@ type Membership interface {
 	Run(ctx context.Context) error
 }
 
-// View is who can be reached, by ID in ascending order, this node included.
+// View is who can be reached, by ID in ascending order, this node included. It
+// is shared: read only.
 type View struct {
-	Members []Member
+	Members   []Member
+	Strangers []Member // heard of, and not of the configuration; they never count
 }
 
-// Member is one node as seen by its peers.
+// Member is one node as seen by its peers. Which members a view has depends on
+// the configuration alone: one that has failed is still among them.
 type Member struct {
-	ID   NodeID
-	Addr string // host:port of its peers port
-	Site string
+	ID       NodeID
+	Addr     string // host:port of its peers port; empty if not known yet
+	Site     string
+	Liveness Liveness // what a view knows of it; a configuration says nothing of it
+}
+
+// Liveness is what a membership has found out about a member. It is a hint for
+// those who look: no decision about who counts may rest on it.
+type Liveness uint8
+
+const (
+	LivenessUnknown Liveness = iota // nobody looks, or it was not heard of
+	LivenessAlive                   // it answers, or somebody says that it does
+	LivenessFailed                  // it fell silent
+	LivenessLeft                    // it said goodbye
+)
+
+func (l Liveness) String() string {
+	switch l {
+	case LivenessAlive:
+		return "alive"
+	case LivenessFailed:
+		return "failed"
+	case LivenessLeft:
+		return "left"
+	}
+	return "unknown"
 }
 
 // Find returns the member with that id.

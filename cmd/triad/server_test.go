@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -131,6 +132,45 @@ func TestThreeServersFromThreeFiles(t *testing.T) {
 		require.NoError(t, s.cmd.Wait(), "%s", &s.logs)
 		require.Contains(t, s.logs.String(), "msg=ended")
 	}
+}
+
+// Nobody is told where the others are, but for one seed.
+func TestServersFindOneAnotherByGossip(t *testing.T) {
+	dir, addrs := t.TempDir(), free(t, 9)
+	key := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "keys"), []byte(key+"\n"), 0o600))
+	var servers []*server
+	for i, id := range []string{"a", "b", "c"} {
+		file := filepath.Join(dir, id+".yaml")
+		text := fmt.Sprintf(`cluster: shop
+node: {id: %[1]s, dir: %[1]s}
+listen: {peers: %[2]s, admin: %[3]s, gossip: %[4]s}
+members: {a: {}, b: {}, c: {}}
+join: [%[5]s]
+gossip: {key_file: %[6]s, probe_every: 50ms}
+control: {kind: static, leader: a}
+topology: {kind: single-leader, sync: "any 1 (b, c)"}
+`, id, addrs[i], addrs[3+i], addrs[6+i], addrs[6], filepath.Join(dir, "keys"))
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		servers = append(servers, startServer(t, file))
+	}
+	for i, s := range servers {
+		until(t, "it is ready", s, func() bool { code, _ := get(addrs[3+i], "/readyz"); return code == 200 })
+	}
+	t.Setenv("TRIAD_ENDPOINTS", addrs[0])
+	t.Setenv("TRIAD_CLUSTER", "shop")
+	succeed(t, "put", "default", "k", "v")
+	for i := range servers {
+		s := servers[len(servers)-1-i]
+		require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
+		require.NoError(t, s.cmd.Wait(), "%s", &s.logs)
+	}
+
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "keys"), []byte("not-a-secret\n"), 0o600))
+	r := command(t, "server", "-c", servers[0].file)
+	require.Equal(t, exitUsage, r.code)
+	require.Contains(t, r.errs, "key 1: a gossip key is 32 bytes in base64")
+	require.NotContains(t, r.errs, "not-a-secret")
 }
 
 // startService runs a node in this process until the test ends. What is sent to

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"time"
 
 	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/internal/admin"
@@ -48,10 +49,23 @@ func secure(_ *triad.Config, n *config.Node, _ *slog.Logger) (func(net.Listener)
 	return func(l net.Listener) net.Listener { return l }, nil
 }
 
-// gather makes the node find its members by gossip.
-func gather(_ *triad.Config, n *config.Node, _ config.Secrets) error {
-	if len(n.Join) > 0 {
-		return usagef("join: this build has no gossip; name the members under members")
+// gather makes the node find its members by gossip, where the configuration opens
+// a port for it.
+func gather(c *triad.Config, n *config.Node, s config.Secrets) error {
+	c.Join = n.Join
+	c.Gossip = triad.Gossip{
+		Listen: n.Listen.Gossip, Advertise: n.Gossip.Advertise, Peers: n.Gossip.Peers,
+	}
+	if n.Listen.Gossip == "" {
+		return nil
+	}
+	c.Gossip.ProbeEvery = time.Duration(n.Gossip.ProbeEvery)
+	for i, text := range s.GossipKeys {
+		k, err := triad.ParseGossipKey(text)
+		if err != nil {
+			return usagef("gossip.key: key %d: %v", i+1, err)
+		}
+		c.Gossip.Keys = append(c.Gossip.Keys, k)
 	}
 	return nil
 }

@@ -88,6 +88,15 @@ func (l *List) viewOf(all []topology.Member) (topology.View, error) {
 // Check returns every fault of a list of members, nil if there is none. An
 // address may be missing where there is nobody to reach: in a list of one.
 func Check(self topology.NodeID, all []topology.Member) error {
+	return check(self, all, len(all) == 1)
+}
+
+// CheckNames is Check where addresses are found out, and may be missing.
+func CheckNames(self topology.NodeID, all []topology.Member) error {
+	return check(self, all, true)
+}
+
+func check(self topology.NodeID, all []topology.Member, mayMiss bool) error {
 	if len(all) > MembersMax {
 		return fmt.Errorf("%d members are more than %d", len(all), MembersMax)
 	}
@@ -106,7 +115,7 @@ func Check(self topology.NodeID, all []topology.Member) error {
 			ids[m.ID] = i
 		}
 		switch at, twice := addrs[m.Addr]; {
-		case m.Addr == "" && len(all) > 1:
+		case m.Addr == "" && !mayMiss:
 			fault(i, "node %q has no address", m.ID)
 		case m.Addr != "" && twice:
 			fault(i, "address %q is that of members[%d] too", m.Addr, at)

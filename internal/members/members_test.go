@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/topology/topologytest"
 )
 
 var (
@@ -129,4 +130,17 @@ func TestEverySetIsSeen(t *testing.T) {
 		<-stale
 	}
 	wait.Wait()
+}
+
+func TestAListKeepsTheContractOfAMembership(t *testing.T) {
+	topologytest.TestMembership(t, func(t *testing.T) topologytest.Membership {
+		l, n := list(t, b, a), 0
+		return topologytest.Membership{
+			Membership: l, Self: "a", Members: []topology.NodeID{"a", "b"},
+			Change: func() {
+				n++
+				require.NoError(t, l.Set([]topology.Member{a, {ID: "b", Addr: fmt.Sprintf("h:%d", n)}}))
+			},
+		}
+	})
 }

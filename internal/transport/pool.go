@@ -84,6 +84,8 @@ func (t *Transport) seek(to target) (*caller, *attempt, error) {
 		return nil, nil, refusef(RefusedSelf, "a node does not call itself")
 	case !known:
 		return nil, nil, fmt.Errorf("%v is not a member: %w", to, topology.ErrUnavailable)
+	case addr == "":
+		return nil, nil, fmt.Errorf("the address of %v is not known yet: %w", to, topology.ErrUnavailable)
 	case h != nil && h.last != nil && time.Now().Before(h.retry):
 		return nil, nil, h.last
 	case h == nil && to.id == "" && !p.roomForAddr(t.limits.AddrsMax):

@@ -1,0 +1,161 @@
+package gossip
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/serf/serf"
+
+	"github.com/triad-kv/triad/topology"
+)
+
+// Gossip is a membership. Its methods may be called from any goroutine.
+type Gossip struct {
+	env     Env
+	options Options
+	pace    pace
+	self    topology.Member // as others are told
+	sockets *sockets
+	judge   *judge
+	journal *journal
+
+	mu      sync.Mutex // guards what follows; a leaf
+	view    topology.View
+	stale   chan struct{} // closed when view has been replaced
+	serf    *serf.Serf    // while Run runs
+	ran     bool
+	leaving sync.WaitGroup
+}
+
+// Open binds the gossip port. Until Run it is silent, and the view is what the
+// configuration says.
+func Open(env Env, o Options) (*Gossip, error) {
+	if err := o.Check(env.Seeds); err != nil {
+		return nil, err
+	}
+	if !o.On() {
+		return nil, errors.New("gossip.listen: none was named")
+	}
+	o.ProbeEvery = cmp.Or(o.ProbeEvery, probeEveryDefault)
+	g := &Gossip{env: env, options: o, pace: paceOf(o.ProbeEvery), stale: make(chan struct{})}
+	g.view.Members = slices.Clone(env.Members)
+	slices.SortFunc(g.view.Members, func(a, b topology.Member) int { return cmp.Compare(a.ID, b.ID) })
+	self, ok := g.view.Find(env.Self)
+	if !ok {
+		return nil, fmt.Errorf("members: this node, %q, is not among them", env.Self)
+	}
+	var err error
+	if g.sockets, err = bind(o.Listen, o.Advertise); err != nil {
+		return nil, err
+	}
+	if self.Addr, err = peersAddr(self.Addr, env.Peers, o.Peers, g.sockets.told.Addr()); err != nil {
+		return nil, errors.Join(err, g.sockets.Shutdown())
+	}
+	self.Liveness = topology.LivenessAlive
+	g.self = self
+	g.judge = newJudge(&env, g.pace.grace)
+	g.journal = &journal{log: env.Logger, now: time.Now}
+	return g, nil
+}
+
+// peersAddr returns where others are told to reach the peers port: what the
+// options say; or what the configuration says, if the port is bound there; or
+// where it is bound, at the address of gossip if it is bound to all.
+func peersAddr(configured, bound, wanted string, at netip.Addr) (string, error) {
+	if wanted != "" {
+		return wanted, nil
+	}
+	host, port, err := net.SplitHostPort(bound)
+	if err != nil {
+		return "", errors.New("gossip.peers: this node has no peers port that others could be told of")
+	}
+	if _, p, err := net.SplitHostPort(configured); err == nil && p == port && checkAddr(configured, false) == nil {
+		return configured, nil
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = at.String()
+	}
+	addr := net.JoinHostPort(host, port)
+	if err := checkAddr(addr, false); err != nil {
+		return "", fmt.Errorf("gossip.peers: %w", err)
+	}
+	return addr, nil
+}
+
+// Addr returns where others are told to reach the gossip port: a seed for them.
+func (g *Gossip) Addr() string { return g.sockets.told.String() }
+
+// View implements topology.Membership.
+func (g *Gossip) View() (topology.View, <-chan struct{}) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.view, g.stale
+}
+
+// Warnings returns what an operator should know: who is not there, who is not
+// known, and who claims the name of another.
+func (g *Gossip) Warnings() []string {
+	v, _ := g.View()
+	out := g.judge.warnings()
+	for _, m := range v.Members {
+		switch m.Liveness {
+		case topology.LivenessFailed, topology.LivenessLeft:
+			out = append(out, fmt.Sprintf("gossip: node %s, last at %s, has %v", m.ID, m.Addr, m.Liveness))
+		}
+	}
+	for _, m := range v.Strangers {
+		if m.Liveness == topology.LivenessAlive {
+			out = append(out, fmt.Sprintf("gossip: node %s at %s is not of this configuration: it is not counted", m.ID, m.Addr))
+		}
+	}
+	if n := g.sockets.refused.Load(); n > 0 {
+		out = append(out, fmt.Sprintf("gossip: %d connections were one more than %d at once, and were closed", n, streamsMax))
+	}
+	return out
+}
+
+// Leave implements topology.Membership. Ending ctx ends the wait, not the
+// goodbye: Run waits for that. Where Run does not run there is nobody to tell.
+func (g *Gossip) Leave(ctx context.Context) error {
+	done := make(chan error, 1)
+	g.mu.Lock()
+	s := g.serf
+	if s != nil {
+		g.leaving.Go(func() { done <- s.Leave() })
+	}
+	g.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Close releases the port. Where Run ran it has done so.
+func (g *Gossip) Close() error { return g.sockets.Shutdown() }
+
+// update replaces the view, if serf knows otherwise.
+func (g *Gossip) update(heard []serf.Member) {
+	g.judge.learn(heard)
+	cluster := g.judge.clusterID()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	v := viewOf(g.view, g.self, cluster, heard)
+	if equal(g.view, v) {
+		return
+	}
+	g.view = v
+	close(g.stale)
+	g.stale = make(chan struct{})
+}
