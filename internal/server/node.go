@@ -1,0 +1,30 @@
+package server
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+)
+
+// Table is what a server must know of a table.
+type Table struct {
+	ID   record.TableID
+	Kind record.Kind
+	TTL  time.Duration // 0: none
+}
+
+// Node is what a server asks of a node.
+type Node interface {
+	// Table returns the table of that name, or topology.ErrNoTable.
+	Table(ctx context.Context, name string) (Table, error)
+	// Update is topology.Updater's.
+	Update(ctx context.Context, us []topology.Update, o topology.WriteOptions)
+	// Read is topology.Engine's.
+	Read(ctx context.Context, table record.TableID, key []byte, o topology.ReadOptions) (topology.Reading, error)
+	// Scan is topology.Scanner's.
+	Scan(ctx context.Context, table record.TableID, from, to []byte, o topology.ReadOptions) iter.Seq2[topology.CellReading, error]
+	Status() topology.Status
+}

@@ -1,0 +1,145 @@
+package server
+
+import (
+	"context"
+	"errors"
+
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+// gathered is a sight of what was read beforehand.
+type gathered struct {
+	cells [][]topology.CellReading
+	bytes int
+}
+
+// Cells implements topology.Sight.
+func (g *gathered) Cells(i int) []topology.CellReading { return g.cells[i] }
+
+func (g *gathered) reset() {
+	clear(g.cells)
+	g.cells, g.bytes = g.cells[:0], 0
+}
+
+// read answers a request that changes nothing from what this node shows.
+func (c *conn) read(ctx context.Context, r *request) {
+	s, err := c.look(ctx, r)
+	if err != nil {
+		r.fail(c.reply(err, false))
+		return
+	}
+	r.before, r.answers = nil, 0
+	_, _ = r.run(s)
+	s.reset()
+}
+
+// look gathers what a request reads. The sight is valid until the next call.
+func (c *conn) look(ctx context.Context, r *request) (*gathered, error) {
+	g := &c.batch.sight
+	g.reset()
+	for i := range r.reads {
+		cells, err := c.readRange(ctx, r, &r.reads[i])
+		if err != nil {
+			return nil, err
+		}
+		g.cells = append(g.cells, cells)
+	}
+	return g, nil
+}
+
+// readRange reads one range as the session wants it. The first read of a batch
+// makes this node show what was acknowledged before; those behind it, which had
+// come by then, need no round of their own.
+func (c *conn) readRange(ctx context.Context, r *request, at *topology.CellRange) ([]topology.CellReading, error) {
+	o := c.session.reads
+	if o.Guarantee == topology.ReadSession {
+		o.After = c.session.token
+	}
+	free := o.Guarantee == topology.ReadDefault && c.batch.confirmed
+	if free {
+		o.Guarantee = topology.ReadAny
+	}
+	cells, err := c.readAs(ctx, at, o)
+	if free && err == nil && due(cells, version.TimestampAt(r.now)) {
+		// What is due may be shown only until the leader has logged that it is gone.
+		cells, err = c.readAs(ctx, at, c.session.reads)
+	}
+	if err == nil && o.Guarantee == topology.ReadDefault {
+		c.batch.confirmed = true
+	}
+	return cells, err
+}
+
+// due reports whether a key should have gone by now.
+func due(cells []topology.CellReading, now version.Timestamp) bool {
+	h := headOf(cells)
+	return h.expires != 0 && h.expires <= now
+}
+
+func (c *conn) readAs(ctx context.Context, at *topology.CellRange, o topology.ReadOptions) ([]topology.CellReading, error) {
+	if at.Whole {
+		return c.readWhole(ctx, at, o)
+	}
+	o.Field = at.Field
+	reading, err := c.server.node.Read(ctx, at.Table, at.Key, o)
+	if errors.Is(err, topology.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.seen(topology.Receipt{Token: reading.Token}, false)
+	return reading.Cells, nil
+}
+
+// readWhole reads all fields of a key, unless they are too much for an answer.
+func (c *conn) readWhole(ctx context.Context, at *topology.CellRange, o topology.ReadOptions) (cells []topology.CellReading, err error) {
+	g := &c.batch.sight
+	for cell, err := range c.server.node.Scan(ctx, at.Table, at.Key, keyAfter(at.Key), o) {
+		if err != nil {
+			return nil, err
+		}
+		if g.bytes += len(cell.Field) + len(cell.Value) + cellBytes; g.bytes > c.server.o.Limits.AnswerBytesMax {
+			return nil, replyErrorf("ERR the key holds more than %d bytes: ask for fewer fields", c.server.o.Limits.AnswerBytesMax)
+		}
+		cells = append(cells, cell)
+	}
+	return cells, nil
+}
+
+// cellBytes is what a cell takes in memory beyond its bytes.
+const cellBytes = 160
+
+// keyAfter is the least key behind another.
+func keyAfter(key []byte) []byte { return append(append(make([]byte, 0, len(key)+1), key...), 0) }
+
+// locate says which table each key of a request belongs to.
+func (s *Server) locate(ctx context.Context, r *request) error {
+	first, last, step := r.cmd.keys.indexes(len(r.args))
+	for i := first; i <= last; i += step {
+		p, err := s.placeOf(ctx, r.args[i])
+		if err != nil {
+			return err
+		}
+		r.places = append(r.places, p)
+	}
+	return nil
+}
+
+// placeOf finds the table of the longest prefix.
+func (s *Server) placeOf(ctx context.Context, key []byte) (place, error) {
+	for i := range s.prefixes {
+		p := &s.prefixes[i]
+		if len(key) >= len(p.text) && string(key[:len(p.text)]) == p.text {
+			t, err := s.node.Table(ctx, p.table)
+			if err != nil {
+				return place{}, err
+			}
+			key = key[len(p.text):]
+			return place{table: t.ID, kind: t.Kind, ttl: t.TTL, key: key}, checkKey(key)
+		}
+	}
+	return place{table: record.TableDefault, key: key}, checkKey(key)
+}
