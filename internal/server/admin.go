@@ -88,7 +88,7 @@ func describeAll(w *resp.Writer, cs []*command) {
 	w.Array(len(cs))
 	for _, cmd := range cs {
 		if cmd == nil {
-			w.NullArray()
+			w.Null()
 			continue
 		}
 		cmd.describe(w)

@@ -175,7 +175,7 @@ func (c *conn) keyed(ctx context.Context, r *request) error {
 		if r.cmd.flags&whole != 0 { // long to read, while others wait for the engine
 			c.settle(ctx)
 		}
-		if len(c.batch.group) == 0 && (len(r.places) == 1 || c.session.reads.Guarantee != topology.ReadDefault) {
+		if len(c.batch.group) == 0 && (len(r.places) == 1 || !c.session.strong()) {
 			c.read(ctx, r)
 			return nil
 		}
@@ -237,17 +237,16 @@ func (c *conn) seen(r topology.Receipt, wrote bool) {
 // by the leader if they are to be forwarded.
 func (c *conn) elsewhere(ctx context.Context, rs []*request) {
 	for i := 0; i < len(rs); {
-		r := rs[i]
-		if !r.writing() && r.tx == nil {
-			c.read(ctx, r)
-			i++
-			continue
-		}
-		n := 1
-		for i+n < len(rs) && (rs[i+n].writing() || rs[i+n].tx != nil) {
+		n := 0
+		for i+n < len(rs) && rs[i+n].writing() {
 			n++
 		}
-		c.forward(ctx, rs[i:i+n])
+		if n > 0 {
+			c.forward(ctx, rs[i:i+n])
+		} else {
+			n = 1
+			c.read(ctx, rs[i])
+		}
 		i += n
 	}
 }

@@ -159,7 +159,7 @@ func answerSelect(_ context.Context, _ *conn, r *request) error {
 	n, ok := parseInt(r.args[1])
 	switch {
 	case !ok:
-		return replyError("ERR invalid DB index")
+		return errNotInteger
 	case n != 0:
 		return replyError("ERR DB index is out of range")
 	}

@@ -16,11 +16,12 @@ import (
 // came, answers come back as they are. It goes one node far: who is reached this
 // way, and does not lead either, refuses.
 type hop struct {
-	addr  string
-	proto int
-	sock  net.Conn
-	in    *bufio.Reader
-	out   resp.Writer
+	addr   string
+	proto  int
+	sock   net.Conn
+	in     *bufio.Reader
+	out    resp.Writer
+	loaded int // requests in what is sent next, or was sent last
 }
 
 // forward has the leader do what only it may do. Without forwarding every
@@ -44,9 +45,20 @@ func (c *conn) forward(ctx context.Context, rs []*request) {
 		}
 		return
 	}
-	if err := h.relay(c, rs); err != nil {
+	for len(rs) > 0 && err == nil {
+		n := h.load(c, rs)
+		if err = h.relay(c, rs[:n]); err == nil {
+			rs = rs[n:]
+		}
+	}
+	if err != nil {
 		h.close()
 		c.hop = nil
+	}
+	for _, r := range rs[min(len(rs), h.loaded):] {
+		if err != nil {
+			r.fail(replyErrorf("TRYAGAIN not applied: the leader at %s is gone: %v", addr, err))
+		}
 	}
 }
 
@@ -131,11 +143,16 @@ func (h *hop) send(until time.Time) error {
 	return err
 }
 
-// relay sends requests and takes their answers. Once something was sent and no
-// answer came, the outcome is not known, and the way is lost.
-func (h *hop) relay(c *conn, rs []*request) error {
-	for _, r := range rs {
-		switch {
+// hopBytesMax bounds what is sent before answers are taken, so that neither side
+// waits for the other to read.
+const hopBytesMax = 32 << 10
+
+// load puts the first of rs, and more as long as they are small, into what is
+// sent next, and returns how many.
+func (h *hop) load(c *conn, rs []*request) int {
+	n := 0
+	for ; n < len(rs) && (n == 0 || h.out.Len() < hopBytesMax); n++ {
+		switch r := rs[n]; {
 		case r.tx == nil:
 			h.raw(r.args)
 		case r.tx.watched != nil:
@@ -148,6 +165,13 @@ func (h *hop) relay(c *conn, rs []*request) error {
 			h.command("EXEC")
 		}
 	}
+	h.loaded = n
+	return n
+}
+
+// relay sends what was loaded and takes its answers. Once something was sent and
+// no answer came, the outcome is not known, and the way is lost.
+func (h *hop) relay(c *conn, rs []*request) error {
 	err := h.send(time.Now().Add(c.server.o.Limits.CallTimeout))
 	for _, r := range rs {
 		if r.tx != nil && r.tx.watched != nil {

@@ -53,23 +53,34 @@ func (c *conn) look(ctx context.Context, r *request) (*gathered, error) {
 // makes this node show what was acknowledged before; those behind it, which had
 // come by then, need no round of their own.
 func (c *conn) readRange(ctx context.Context, r *request, at *topology.CellRange) ([]topology.CellReading, error) {
-	o := c.session.reads
-	if o.Guarantee == topology.ReadSession {
-		o.After = c.session.token
-	}
-	free := o.Guarantee == topology.ReadDefault && c.batch.confirmed
-	if free {
-		o.Guarantee = topology.ReadAny
-	}
+	o, free := c.readOptions()
 	cells, err := c.readAs(ctx, at, o)
 	if free && err == nil && due(cells, version.TimestampAt(r.now)) {
 		// What is due may be shown only until the leader has logged that it is gone.
 		cells, err = c.readAs(ctx, at, c.session.reads)
 	}
-	if err == nil && o.Guarantee == topology.ReadDefault {
-		c.batch.confirmed = true
+	if err == nil {
+		c.batch.confirmed = c.session.strong()
 	}
 	return cells, err
+}
+
+// readOptions are those of the next read; free if it needs no round, because
+// this node has been shown to be up to date since the batch came.
+func (c *conn) readOptions() (o topology.ReadOptions, free bool) {
+	o = c.session.reads
+	if o.Guarantee == topology.ReadSession {
+		o.After = c.session.token
+	}
+	if free = c.session.strong() && c.batch.confirmed; free {
+		o.Guarantee = topology.ReadAny
+	}
+	return o, free
+}
+
+// strong reports whether reads must see all that was acknowledged before.
+func (s *session) strong() bool {
+	return s.reads.Guarantee == topology.ReadDefault || s.reads.Guarantee == topology.ReadLinearizable
 }
 
 // due reports whether a key should have gone by now.

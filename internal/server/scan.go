@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 
@@ -34,6 +35,9 @@ func (c *conn) shelves(ctx context.Context) ([]shelf, error) {
 	all := []shelf{{Table: Table{ID: record.TableDefault}}}
 	for _, p := range c.server.prefixes {
 		t, err := c.server.node.Table(ctx, p.table)
+		if errors.Is(err, topology.ErrNoTable) {
+			continue // it holds nothing
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -76,20 +80,14 @@ type walk struct {
 // stretch goes on until the table ends, f stops it, or so many fields of one key
 // are in the way that going on behind it is better: then it returns true.
 func (w *walk) stretch(ctx context.Context) (more bool, err error) {
-	o := w.session.reads
-	if o.Guarantee == topology.ReadSession {
-		o.After = w.session.token
-	}
-	if o.Guarantee == topology.ReadDefault && w.batch.confirmed {
-		o.Guarantee = topology.ReadAny
-	}
+	o, _ := w.readOptions()
 	var last []byte
 	passed := 0
 	for c, err := range w.server.node.Scan(ctx, w.shelf.ID, w.next, nil, o) {
 		if err != nil {
 			return false, err
 		}
-		w.batch.confirmed = true
+		w.batch.confirmed = w.session.strong()
 		if last != nil && bytes.Equal(last, c.Key) {
 			if passed++; passed > fieldsPassed {
 				return true, nil

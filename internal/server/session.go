@@ -52,7 +52,9 @@ func answerReads(_ context.Context, c *conn, r *request) error {
 	var o topology.ReadOptions
 	word, rest := r.args[2], r.args[3:]
 	switch {
-	case equalFold(word, "DEFAULT") && len(rest) == 0, equalFold(word, "LINEARIZABLE") && len(rest) == 0:
+	case equalFold(word, "DEFAULT") && len(rest) == 0:
+	case equalFold(word, "LINEARIZABLE") && len(rest) == 0:
+		o.Guarantee = topology.ReadLinearizable
 	case equalFold(word, "SESSION") && len(rest) == 0:
 		o.Guarantee = topology.ReadSession
 	case equalFold(word, "ANY") && len(rest) == 0:
