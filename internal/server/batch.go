@@ -242,7 +242,7 @@ func (c *conn) elsewhere(ctx context.Context, rs []*request) {
 			n++
 		}
 		if n > 0 {
-			c.forward(ctx, rs[i:i+n])
+			forwarder{c}.forward(ctx, rs[i:i+n])
 		} else {
 			n = 1
 			c.read(ctx, rs[i])

@@ -32,7 +32,6 @@ type command struct {
 type keySpec struct{ first, last, step int }
 
 var (
-	noKey    keySpec
 	oneKey   = keySpec{1, 1, 1}
 	allKeys  = keySpec{1, -1, 1}
 	keyPairs = keySpec{1, -1, 2}

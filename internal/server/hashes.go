@@ -47,7 +47,7 @@ func planHSet(r *request) error {
 	if len(r.args)%2 != 0 {
 		return replyErrorf("ERR wrong number of arguments for '%s' command", r.cmd.name)
 	}
-	if err := r.place(0).takesFields(record.KindMap); err != nil {
+	if err := r.places[0].takesFields(record.KindMap); err != nil {
 		return err
 	}
 	r.readHead(0)
@@ -162,7 +162,7 @@ func planHIncrBy(r *request) error {
 	if r.opt.n, ok = parseInt(r.args[3]); !ok {
 		return errNotInteger
 	}
-	if err := r.place(0).takesFields(record.KindMap); err != nil {
+	if err := r.places[0].takesFields(record.KindMap); err != nil {
 		return err
 	}
 	r.readHead(0)
@@ -264,17 +264,8 @@ func decideHExists(r *request, s topology.Sight) error {
 	if err := h.hash(); err != nil {
 		return err
 	}
-	r.truth(fieldOf(h, s, 1) != nil)
+	r.out.Flag(fieldOf(h, s, 1) != nil)
 	return nil
-}
-
-// truth answers 1 or 0.
-func (r *request) truth(v bool) {
-	if v {
-		r.out.Int(1)
-	} else {
-		r.out.Int(0)
-	}
 }
 
 func decideHStrlen(r *request, s topology.Sight) error {

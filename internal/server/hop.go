@@ -24,9 +24,12 @@ type hop struct {
 	loaded int // requests in what is sent next, or was sent last
 }
 
+// forwarder is a connection that has the leader do what it may not.
+type forwarder struct{ *conn }
+
 // forward has the leader do what only it may do. Without forwarding every
 // request is refused, each with why.
-func (c *conn) forward(ctx context.Context, rs []*request) {
+func (c forwarder) forward(ctx context.Context, rs []*request) {
 	addr := ""
 	var e *topology.Error
 	if c.server.o.Forward && !c.session.forwarded && errors.As(rs[0].refusal, &e) && e.Leader != "" {
@@ -46,8 +49,8 @@ func (c *conn) forward(ctx context.Context, rs []*request) {
 		return
 	}
 	for len(rs) > 0 && err == nil {
-		n := h.load(c, rs)
-		if err = h.relay(c, rs[:n]); err == nil {
+		n := h.load(c.conn, rs)
+		if err = h.relay(c.conn, rs[:n]); err == nil {
 			rs = rs[n:]
 		}
 	}
@@ -63,7 +66,7 @@ func (c *conn) forward(ctx context.Context, rs []*request) {
 }
 
 // reach returns the way to addr, a new one if there is none yet.
-func (c *conn) reach(ctx context.Context, addr string) (*hop, error) {
+func (c forwarder) reach(ctx context.Context, addr string) (*hop, error) {
 	if h := c.hop; h != nil {
 		if h.addr == addr && h.proto == c.session.proto {
 			return h, nil
@@ -76,7 +79,7 @@ func (c *conn) reach(ctx context.Context, addr string) (*hop, error) {
 		return nil, err
 	}
 	h := &hop{addr: addr, proto: c.session.proto, sock: sock, in: bufio.NewReaderSize(sock, resp.BufferBytesMin)}
-	if err := h.greet(c); err != nil {
+	if err := h.greet(c.conn); err != nil {
 		h.close()
 		return nil, err
 	}

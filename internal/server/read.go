@@ -25,7 +25,7 @@ func (g *gathered) reset() {
 
 // read answers a request that changes nothing from what this node shows.
 func (c *conn) read(ctx context.Context, r *request) {
-	s, err := c.look(ctx, r)
+	s, err := looker{c}.look(ctx, r)
 	if err != nil {
 		r.fail(c.reply(err, false))
 		return
@@ -35,8 +35,11 @@ func (c *conn) read(ctx context.Context, r *request) {
 	s.reset()
 }
 
+// looker is a connection that reads.
+type looker struct{ *conn }
+
 // look gathers what a request reads. The sight is valid until the next call.
-func (c *conn) look(ctx context.Context, r *request) (*gathered, error) {
+func (c looker) look(ctx context.Context, r *request) (*gathered, error) {
 	g := &c.batch.sight
 	g.reset()
 	for i := range r.reads {
@@ -52,7 +55,7 @@ func (c *conn) look(ctx context.Context, r *request) (*gathered, error) {
 // readRange reads one range as the session wants it. The first read of a batch
 // makes this node show what was acknowledged before; those behind it, which had
 // come by then, need no round of their own.
-func (c *conn) readRange(ctx context.Context, r *request, at *topology.CellRange) ([]topology.CellReading, error) {
+func (c looker) readRange(ctx context.Context, r *request, at *topology.CellRange) ([]topology.CellReading, error) {
 	o, free := c.readOptions()
 	cells, err := c.readAs(ctx, at, o)
 	if free && err == nil && due(cells, version.TimestampAt(r.now)) {
@@ -89,7 +92,7 @@ func due(cells []topology.CellReading, now version.Timestamp) bool {
 	return h.expires != 0 && h.expires <= now
 }
 
-func (c *conn) readAs(ctx context.Context, at *topology.CellRange, o topology.ReadOptions) ([]topology.CellReading, error) {
+func (c looker) readAs(ctx context.Context, at *topology.CellRange, o topology.ReadOptions) ([]topology.CellReading, error) {
 	if at.Whole {
 		return c.readWhole(ctx, at, o)
 	}
@@ -106,7 +109,7 @@ func (c *conn) readAs(ctx context.Context, at *topology.CellRange, o topology.Re
 }
 
 // readWhole reads all fields of a key, unless they are too much for an answer.
-func (c *conn) readWhole(ctx context.Context, at *topology.CellRange, o topology.ReadOptions) (cells []topology.CellReading, err error) {
+func (c looker) readWhole(ctx context.Context, at *topology.CellRange, o topology.ReadOptions) (cells []topology.CellReading, err error) {
 	g := &c.batch.sight
 	for cell, err := range c.server.node.Scan(ctx, at.Table, at.Key, keyAfter(at.Key), o) {
 		if err != nil {

@@ -38,18 +38,16 @@ type request struct {
 
 // options are what a command's arguments ask for beyond keys and values.
 type options struct {
-	when          condition
-	get           bool
-	keepTTL       bool
-	expires       version.Timestamp // 0: none was given
-	n             int64
-	text          string
-	count         int
-	durable       topology.Durability
-	extra         []byte
-	remove        bool
-	at            int // an argument's place
-	negate, whole bool
+	when    condition
+	get     bool
+	keepTTL bool
+	expires version.Timestamp // 0: none was given
+	n       int64
+	text    string
+	count   int
+	extra   []byte
+	remove  bool
+	at      int // an argument's place
 }
 
 // condition is when a write is done.

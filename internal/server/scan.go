@@ -31,10 +31,10 @@ type shelf struct {
 }
 
 // shelves returns the tables that keys may belong to.
-func (c *conn) shelves(ctx context.Context) ([]shelf, error) {
+func (s *Server) shelves(ctx context.Context) ([]shelf, error) {
 	all := []shelf{{Table: Table{ID: record.TableDefault}}}
-	for _, p := range c.server.prefixes {
-		t, err := c.server.node.Table(ctx, p.table)
+	for _, p := range s.prefixes {
+		t, err := s.node.Table(ctx, p.table)
 		if errors.Is(err, topology.ErrNoTable) {
 			continue // it holds nothing
 		}
@@ -46,11 +46,11 @@ func (c *conn) shelves(ctx context.Context) ([]shelf, error) {
 	return all, nil
 }
 
-// walk calls f with the name and head of every key from p on, until f returns
+// walkKeys calls f with the name and head of every key from p on, until f returns
 // false, and returns where it stopped; done is true if there are no more. A name
 // is valid until the next call.
-func (c *conn) walk(ctx context.Context, r *request, p position, f func(s *shelf, name []byte, h head) bool) (_ position, done bool, err error) {
-	all, err := c.shelves(ctx)
+func walkKeys(ctx context.Context, c *conn, r *request, p position, f func(s *shelf, name []byte, h head) bool) (_ position, done bool, err error) {
+	all, err := c.server.shelves(ctx)
 	if err != nil {
 		return p, false, err
 	}
@@ -169,7 +169,7 @@ func answerScan(ctx context.Context, c *conn, r *request) error {
 		return replyErrorf("%s: it was not given out here, or has expired; begin again with 0", errCursor)
 	}
 	looked, found, size := 0, [][]byte(nil), 0
-	p, done, err := c.walk(ctx, r, from, func(_ *shelf, name []byte, h head) bool {
+	p, done, err := walkKeys(ctx, c, r, from, func(_ *shelf, name []byte, h head) bool {
 		if looked == r.opt.count || size > c.server.o.Limits.AnswerBytesMax/2 {
 			return false
 		}
@@ -207,7 +207,7 @@ func answerKeys(ctx context.Context, c *conn, r *request) error {
 	r.opt.extra = r.args[1]
 	var found [][]byte
 	size := 0
-	_, done, err := c.walk(ctx, r, position{}, func(_ *shelf, name []byte, h head) bool {
+	_, done, err := walkKeys(ctx, c, r, position{}, func(_ *shelf, name []byte, h head) bool {
 		if r.opt.selects(name, h) {
 			found = append(found, slices.Clone(name))
 			size += len(name) + 16
@@ -229,7 +229,7 @@ func answerKeys(ctx context.Context, c *conn, r *request) error {
 
 func answerDBSize(ctx context.Context, c *conn, r *request) error {
 	n := int64(0)
-	_, _, err := c.walk(ctx, r, position{}, func(*shelf, []byte, head) bool {
+	_, _, err := walkKeys(ctx, c, r, position{}, func(*shelf, []byte, head) bool {
 		n++
 		return true
 	})
@@ -247,7 +247,7 @@ func answerFlush(ctx context.Context, c *conn, r *request) error {
 		var ms []record.Mutation
 		size := 0
 		var err error
-		p, done, err = c.walk(ctx, r, p, func(s *shelf, name []byte, _ head) bool {
+		p, done, err = walkKeys(ctx, c, r, p, func(s *shelf, name []byte, _ head) bool {
 			if len(ms) == record.MutationsMax || size > record.BatchBytesMax/2 {
 				return false
 			}
@@ -256,7 +256,7 @@ func answerFlush(ctx context.Context, c *conn, r *request) error {
 			return true
 		})
 		if err == nil {
-			err = c.removeAll(ctx, ms)
+			err = removeAll(ctx, c, ms)
 		}
 		if err != nil {
 			return replyError(c.server.wording(err, true))
@@ -266,7 +266,7 @@ func answerFlush(ctx context.Context, c *conn, r *request) error {
 	return nil
 }
 
-func (c *conn) removeAll(ctx context.Context, ms []record.Mutation) error {
+func removeAll(ctx context.Context, c *conn, ms []record.Mutation) error {
 	us := []topology.Update{{Decide: func(topology.Sight) ([]record.Mutation, error) { return ms, nil }}}
 	c.server.node.Update(ctx, us, topology.WriteOptions{Durability: c.session.durability})
 	if us[0].Err == nil {

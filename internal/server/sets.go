@@ -15,7 +15,7 @@ var setCommands = []command{
 }
 
 func planSAdd(r *request) error {
-	if err := r.place(0).takesFields(record.KindSet); err != nil {
+	if err := r.places[0].takesFields(record.KindSet); err != nil {
 		return err
 	}
 	return planFields(r)
@@ -60,7 +60,7 @@ func decideSIsMember(r *request, s topology.Sight) error {
 	if err := h.set(); err != nil {
 		return err
 	}
-	r.truth(fieldOf(h, s, 1) != nil)
+	r.out.Flag(fieldOf(h, s, 1) != nil)
 	return nil
 }
 
@@ -71,7 +71,7 @@ func decideSMIsMember(r *request, s topology.Sight) error {
 	}
 	r.out.Array(len(r.args) - 2)
 	for i := range r.args[2:] {
-		r.truth(fieldOf(h, s, i+1) != nil)
+		r.out.Flag(fieldOf(h, s, i+1) != nil)
 	}
 	return nil
 }

@@ -68,10 +68,8 @@ func decideStrlen(r *request, s topology.Sight) error {
 // planValue is the plan of what writes one string.
 func planValue(r *request) error {
 	r.readHead(0)
-	return r.place(0).takesText()
+	return r.places[0].takesText()
 }
-
-func (r *request) place(i int) place { return r.places[i] }
 
 // takesText refuses strings in tables whose kind is none.
 func (p place) takesText() error {
@@ -144,7 +142,7 @@ func planSetEX(r *request) error {
 }
 
 func planGetSet(r *request) error {
-	r.opt.get, r.opt.whole = true, true
+	r.opt.get = true
 	return planValue(r)
 }
 

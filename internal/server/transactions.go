@@ -119,7 +119,7 @@ func answerWatch(ctx context.Context, c *conn, r *request) error {
 	if most := c.server.o.Limits.WatchedKeysMax; len(w.sums)+len(r.reads) > most {
 		return replyErrorf("ERR more than %d keys are watched", most)
 	}
-	s, err := c.look(ctx, r)
+	s, err := looker{c}.look(ctx, r)
 	if err != nil {
 		return err
 	}

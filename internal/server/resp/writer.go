@@ -139,9 +139,16 @@ func (w *Writer) Bool(v bool) {
 		w.b = append(w.b, "#t\r\n"...)
 	case w.Proto == 3:
 		w.b = append(w.b, "#f\r\n"...)
-	case v:
-		w.Int(1)
 	default:
+		w.Flag(v)
+	}
+}
+
+// Flag appends 1 or 0, as commands answer that are older than truth values.
+func (w *Writer) Flag(v bool) {
+	if v {
+		w.Int(1)
+	} else {
 		w.Int(0)
 	}
 }
