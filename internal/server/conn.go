@@ -24,8 +24,7 @@ type conn struct {
 	hop      *hop         // the way to the leader's RESP port, once it was needed
 	failures int          // of AUTH
 
-	batch   *batch    // during a turn
-	began   time.Time // a command's first byte; zero: no part of one is there
+	batch   *batch // during a turn
 	visible visible
 }
 

@@ -185,6 +185,20 @@ func TestATrickleIsTooSlowToo(t *testing.T) {
 	}, "the connection is closed")
 }
 
+// The time is each command's own.
+func TestTheTimeForACommandBeginsAnewWithEach(t *testing.T) {
+	timeout := 50 * time.Millisecond
+	cl := start(t, newFake(), Options{Limits: Limits{CommandTimeout: timeout}}).dial(t)
+	command := array("ECHO", "x")
+	for began := time.Now(); time.Since(began) < 3*timeout; {
+		cl.send(command[:9])
+		cl.send(command[9:] + command[:9])
+		require.Equal(t, `"x"`, cl.answer())
+		cl.send(command[9:])
+		require.Equal(t, `"x"`, cl.answer())
+	}
+}
+
 // Bad input 21: ten thousand commands whose answers nobody reads.
 func TestWhoDoesNotReadIsLeft(t *testing.T) {
 	s := start(t, newFake(), Options{Limits: Limits{WriteTimeout: 100 * time.Millisecond}})
