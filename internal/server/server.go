@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -162,8 +163,10 @@ func (s *Server) admit(sock net.Conn) (*conn, bool) {
 	s.mu.Unlock()
 	if full {
 		s.counts.rejected.Add(1)
-		_ = sock.SetWriteDeadline(time.Now().Add(rejectTimeout))
-		_, _ = sock.Write([]byte("-" + string(errClients) + "\r\n"))
+		if _, ok := sock.(*tls.Conn); !ok { // a handshake would have to come first
+			_ = sock.SetWriteDeadline(time.Now().Add(rejectTimeout))
+			_, _ = sock.Write([]byte("-" + string(errClients) + "\r\n"))
+		}
 		_ = sock.Close()
 	}
 	return c, !full

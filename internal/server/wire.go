@@ -78,7 +78,18 @@ func (w *wire) fill(trusted bool) error {
 		return errEnding
 	}
 	w.reader.Shrink()
-	return w.reader.Fill()
+	err := w.reader.Fill()
+	if err != nil && w.bounds.over() {
+		return errEnding
+	}
+	return err
+}
+
+// over reports whether the connection ends.
+func (b *bounds) over() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ended
 }
 
 // errEnding is why a connection is closed that the server ends.
@@ -168,13 +179,13 @@ func (w *wire) farewell(err error) {
 
 // left notes why no more is read from a client.
 func (w *wire) left(err error) {
-	if isTimeout(err) && !errors.Is(err, errEnding) {
+	if isTimeout(err) {
 		w.server.counts.timeouts.Add(1)
 	}
 	var p *resp.ProtocolError
 	if errors.As(err, &p) {
 		w.farewell(err)
-	} else if !errors.Is(err, io.EOF) {
+	} else if !errors.Is(err, io.EOF) && !errors.Is(err, errEnding) {
 		w.server.logger.Debug("a client is gone", "client", w.id, "from", w.sock.RemoteAddr(), "error", err)
 	}
 }

@@ -1,0 +1,98 @@
+package redistest
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/internal/server"
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/singleleader"
+	"github.com/triad-kv/triad/topology"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is how long a test waits for what must happen.
+const patience = 30 * time.Second
+
+// group is three nodes with a Redis port each; a leads.
+type group struct {
+	nodes map[topology.NodeID]*triad.Node
+	addrs map[topology.NodeID]string
+	stops []func()
+}
+
+var ids = []topology.NodeID{"a", "b", "c"}
+
+const password = "open sesame"
+
+// launch starts a group, until the test ends. Its disks are in memory.
+func launch(t *testing.T, forward bool) *group {
+	t.Helper()
+	g := &group{nodes: map[topology.NodeID]*triad.Node{}, addrs: map[topology.NodeID]string{}}
+	var members []triad.Member
+	peers, ports := map[topology.NodeID]net.Listener{}, map[topology.NodeID]net.Listener{}
+	for _, id := range ids {
+		peers[id], ports[id] = listen(t), listen(t)
+		members = append(members, triad.Member{ID: id, Addr: peers[id].Addr().String()})
+		g.addrs[id] = ports[id].Addr().String()
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	for _, id := range ids {
+		c := triad.Config{
+			ID: id, Dir: "node", FS: vfs.NewMem(), Memory: true, Leader: "a", Members: members, Listener: peers[id],
+			Topology: singleleader.New(singleleader.Options{Sync: quorum.Any(1, "b", "c")}),
+		}
+		if id == "a" {
+			c.Tables = []triad.Table{{Name: "users", Kind: record.KindRow}}
+		}
+		n, err := triad.Open(c)
+		require.NoError(t, err)
+		s, err := server.New(n, server.Options{
+			Prefixes: map[string]string{"user:": "users"}, Password: password, Forward: forward,
+			Addr: func(id topology.NodeID) string { return g.addrs[id] },
+		})
+		require.NoError(t, err)
+		g.nodes[id] = n
+		ran, served := make(chan error, 1), make(chan error, 1)
+		go func() { ran <- n.Run(ctx) }()
+		go func() { served <- s.Serve(ctx, ports[id]) }()
+		g.stops = append(g.stops, func() {
+			require.NoError(t, <-served)
+			require.NoError(t, <-ran)
+			require.NoError(t, n.Close())
+		})
+	}
+	t.Cleanup(func() {
+		cancel()
+		for _, stop := range g.stops {
+			stop()
+		}
+	})
+	return g
+}
+
+func listen(t *testing.T) net.Listener {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	return l
+}
+
+// client returns a client of one node's port.
+func (g *group) client(t *testing.T, id topology.NodeID, protocol int) *redis.Client {
+	c := redis.NewClient(&redis.Options{
+		Addr: g.addrs[id], Password: password, Protocol: protocol, ClientName: "test", MaxRetries: -1,
+		ReadTimeout: patience, DialTimeout: patience,
+	})
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
