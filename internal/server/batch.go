@@ -211,7 +211,7 @@ func (c *conn) settle(ctx context.Context) {
 		u := &b.updates[i]
 		switch {
 		case u.Err == nil:
-			c.seen(u.Receipt, len(r.muts) > 0)
+			c.seen(u.Receipt, r.changes)
 		case errors.Is(u.Err, topology.ErrNotLeader) && topology.OutcomeOf(u.Err) == topology.NotApplied:
 			elsewhere = append(elsewhere, r)
 			r.refusal = u.Err

@@ -21,8 +21,10 @@ type still struct{ cells []topology.CellReading }
 
 func (s still) Cells(int) []topology.CellReading { return s.cells }
 
-func (s still) Table(context.Context, string) (Table, error) { return Table{ID: record.TableDefault}, nil }
-func (s still) Status() topology.Status                      { return topology.Status{Role: topology.RoleLeader} }
+func (s still) Table(context.Context, string) (Table, error) {
+	return Table{ID: record.TableDefault}, nil
+}
+func (s still) Status() topology.Status { return topology.Status{Role: topology.RoleLeader} }
 
 func (s still) Update(_ context.Context, us []topology.Update, _ topology.WriteOptions) {
 	for i := range us {

@@ -4,16 +4,15 @@ import (
 	"context"
 	"slices"
 	"strings"
-
-	"github.com/triad-kv/triad/topology"
 )
 
 // command is one row of the table of commands. It is answered in one of two ways.
 //
-// What works on keys has plan and decide: plan judges the arguments and says
-// what is read; decide, pure, sees it, appends mutations and writes the answer.
-// Where it runs, in a group, in a transaction or over a plain read, it does not
-// know. Everything else has answer, which runs on the connection's goroutine.
+// What works on keys has plan and show: plan judges the arguments and makes of
+// them a decision of package kind, which says what it reads; once it is made, show
+// writes its answer. Where it is made, in a group, in a transaction or over a plain
+// read, neither knows. Everything else has answer, which runs on the connection's
+// goroutine.
 type command struct {
 	name  string // lower case; "client|id" is a subcommand
 	arity int    // arguments with the name: exactly, or if negative at least −arity
@@ -22,8 +21,8 @@ type command struct {
 	group string
 	about string // in one line
 
-	plan   func(*request) error // nil: the heads of its keys are read, no argument needs judging
-	decide func(*request, topology.Sight) error
+	plan   func(*request) error
+	show   func(*request)
 	answer func(context.Context, *conn, *request) error
 }
 
@@ -41,6 +40,7 @@ type flag uint16
 
 const (
 	writes   flag = 1 << iota // changes keys
+	assigns                   // sets keys whole: they then have a table's default time to live
 	reads                     // reads keys and changes nothing
 	stranger                  // may come before AUTH
 	alone                     // not between MULTI and EXEC

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/triad-kv/triad/internal/kind"
 	"github.com/triad-kv/triad/internal/server/resp"
 	"github.com/triad-kv/triad/topology"
 )
@@ -19,10 +20,10 @@ type conn struct {
 	closes bool // after the answers that are there
 
 	session  session
-	tx       *transaction // between MULTI and EXEC
-	watched  *watched     // what WATCH has seen; nil: nothing
-	hop      *hop         // the way to the leader's RESP port, once it was needed
-	failures int          // of AUTH
+	tx       *transaction   // between MULTI and EXEC
+	watched  []kind.Watched // what WATCH has seen
+	hop      *hop           // the way to the leader's RESP port, once it was needed
+	failures int            // of AUTH
 
 	batch   *batch // during a turn
 	visible visible

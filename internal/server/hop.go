@@ -202,7 +202,7 @@ func (h *hop) answer(c *conn, r *request) error {
 			return err
 		}
 	}
-	r.clear()
+	r.out.Truncate(0)
 	b, err := resp.AppendAnswer(r.out.Bytes(), h.in, most)
 	r.out.Reset(b)
 	if err == nil {

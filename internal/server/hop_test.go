@@ -112,7 +112,6 @@ func TestALeaderThatIsLostMeanwhileLeavesTheOutcomeUnknown(t *testing.T) {
 	leader.cutOff()
 	require.Contains(t, cl.answer(), "(error) UNKNOWN the outcome is not known")
 	close(at.hold)
-	at.hold = nil
 	eventually(t, func() bool { return len(leader.present()) == 0 }, "the lost way is gone")
 	require.Equal(t, "OK", cl.do("SET", "k", "w"), "a new way is found")
 }

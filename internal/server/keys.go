@@ -1,49 +1,49 @@
 package server
 
 import (
-	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/internal/kind"
+	"github.com/triad-kv/triad/record"
 )
 
 var keyCommands = []command{
-	{name: "del", arity: -2, flags: writes, keys: allKeys, group: "generic", about: "Removes keys, all in one record.", plan: planDel, decide: decideDel},
-	{name: "unlink", arity: -2, flags: writes | fast, keys: allKeys, group: "generic", about: "Removes keys, all in one record.", plan: planDel, decide: decideDel},
-	{name: "exists", arity: -2, flags: reads | fast, keys: allKeys, group: "generic", about: "Counts which of the keys exist.", decide: decideExists},
-	{name: "touch", arity: -2, flags: reads | fast, keys: allKeys, group: "generic", about: "Counts which of the keys exist.", decide: decideExists},
-	{name: "type", arity: 2, flags: reads | fast, keys: oneKey, group: "generic", about: "Tells what a key holds.", decide: decideType},
+	{name: "del", arity: -2, flags: writes, keys: allKeys, group: "generic", about: "Removes keys, all in one record.", plan: planDel, show: showDel},
+	{name: "unlink", arity: -2, flags: writes | fast, keys: allKeys, group: "generic", about: "Removes keys, all in one record.", plan: planDel, show: showDel},
+	{name: "exists", arity: -2, flags: reads | fast, keys: allKeys, group: "generic", about: "Counts which of the keys exist.", plan: planExists, show: showExists},
+	{name: "touch", arity: -2, flags: reads | fast, keys: allKeys, group: "generic", about: "Counts which of the keys exist.", plan: planExists, show: showExists},
+	{name: "type", arity: 2, flags: reads | fast, keys: oneKey, group: "generic", about: "Tells what a key holds.", plan: planLook, show: showType},
 }
 
 func planDel(r *request) error {
-	for i := range r.places {
-		r.readHead(i)
-	}
-	return checkCount(len(r.places), "keys")
-}
-
-func decideDel(r *request, s topology.Sight) error {
-	var keys seen
-	removed := 0
-	for i := range r.places {
-		if headOf(s.Cells(i)).exists && keys.first(r.args[i+1]) {
-			r.remove(i)
-			removed++
-		}
-	}
-	r.out.Int(int64(removed))
+	r.op = &kind.Delete{Keys: r.keysOf()}
 	return nil
 }
 
-func decideExists(r *request, s topology.Sight) error {
-	n := 0
-	for i := range r.places {
-		if headOf(s.Cells(i)).exists {
-			n++
-		}
-	}
-	r.out.Int(int64(n))
+func showDel(r *request) { r.out.Int(int64(decided(r).(*kind.Delete).Count)) }
+
+func planExists(r *request) error {
+	r.op = &kind.Exists{Keys: r.keysOf()}
 	return nil
 }
 
-func decideType(r *request, s topology.Sight) error {
-	r.out.Simple(headOf(s.Cells(0)).typeName())
+func showExists(r *request) { r.out.Int(int64(r.op.(*kind.Exists).Count)) }
+
+func planLook(r *request) error {
+	r.usual.look = kind.Look{Key: r.places[0].Key}
+	r.op = &r.usual.look
 	return nil
+}
+
+func showType(r *request) { r.out.Simple(typeName(r.usual.look.Kind)) }
+
+// typeName is what Redis calls a kind.
+func typeName(k record.Kind) string {
+	switch k {
+	case record.KindAny:
+		return "none"
+	case record.KindMap, record.KindRow:
+		return "hash"
+	case record.KindSet:
+		return "set"
+	}
+	return "string"
 }

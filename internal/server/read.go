@@ -4,19 +4,17 @@ import (
 	"context"
 	"errors"
 
+	"github.com/triad-kv/triad/internal/kind"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
 )
 
-// gathered is a sight of what was read beforehand.
+// gathered is what was read beforehand, for a decision that changes nothing.
 type gathered struct {
-	cells [][]topology.CellReading
+	cells kind.Seen
 	bytes int
 }
-
-// Cells implements topology.Sight.
-func (g *gathered) Cells(i int) []topology.CellReading { return g.cells[i] }
 
 func (g *gathered) reset() {
 	clear(g.cells)
@@ -31,7 +29,7 @@ func (c *conn) read(ctx context.Context, r *request) {
 		return
 	}
 	r.before, r.answers = nil, 0
-	_, _ = r.run(s)
+	_, _ = r.run(s.cells)
 	s.reset()
 }
 
@@ -88,8 +86,10 @@ func (s *session) strong() bool {
 
 // due reports whether a key should have gone by now.
 func due(cells []topology.CellReading, now version.Timestamp) bool {
-	h := headOf(cells)
-	return h.expires != 0 && h.expires <= now
+	if len(cells) == 0 || len(cells[0].Field) != 0 {
+		return false
+	}
+	return cells[0].Expires != 0 && cells[0].Expires <= now
 }
 
 func (c looker) readAs(ctx context.Context, at *topology.CellRange, o topology.ReadOptions) ([]topology.CellReading, error) {
@@ -152,8 +152,8 @@ func (s *Server) placeOf(ctx context.Context, key []byte) (place, error) {
 				return place{}, err
 			}
 			key = key[len(p.text):]
-			return place{table: t.ID, kind: t.Kind, ttl: t.TTL, key: key}, checkKey(key)
+			return place{kind.Key{Table: t.ID, Kind: t.Kind, Name: key}, t.TTL}, checkKey(key)
 		}
 	}
-	return place{table: record.TableDefault, key: key}, checkKey(key)
+	return place{Key: kind.Key{Table: record.TableDefault, Name: key}}, checkKey(key)
 }

@@ -1,10 +1,11 @@
 package server
 
 import (
-	"bytes"
+	"errors"
 	"runtime/debug"
 	"time"
 
+	"github.com/triad-kv/triad/internal/kind"
 	"github.com/triad-kv/triad/internal/server/resp"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
@@ -17,55 +18,46 @@ type request struct {
 	cmd    *command
 	args   [][]byte // the name first; they alias what was read
 	now    time.Time
-	places []place              // its keys, in order
-	reads  []topology.CellRange // what decide sees
-	opt    options              // what plan found in the arguments
-	tx     *transaction         // of EXEC
-
-	out     resp.Writer
-	muts    []record.Mutation
-	scratch []byte // encoded values that mutations refer to
+	places []place // its keys, in order
+	opt    options // what plan found in the arguments
+	op     kind.Op // what is decided
+	reads  []topology.CellRange
+	out    resp.Writer
+	tx     *transaction // of EXEC
 
 	server   *Server
 	before   *request // in the same group: its answers count towards the limit
 	answers  int      // bytes of the answers before it in the group
 	held     int64    // bytes of the answer that the budget knows of
+	changes  bool     // something was decided to change
 	settled  bool     // within a transaction: answered already
 	silenced bool     // CLIENT REPLY
 	refusal  error    // why this node may not do it
 	deciding func(topology.Sight) ([]record.Mutation, error)
+	usual    usual
+}
+
+// usual are the decisions that most commands come to, kept so that they cost no
+// allocation.
+type usual struct {
+	get  kind.Get
+	put  kind.Put
+	incr kind.Incr
+	look kind.Look
 }
 
 // options are what a command's arguments ask for beyond keys and values.
 type options struct {
-	when    condition
-	get     bool
-	keepTTL bool
 	expires version.Timestamp // 0: none was given
-	n       int64
-	text    string
+	match   []byte            // nil: everything
+	typed   string            // empty: every type
 	count   int
-	extra   []byte
-	remove  bool
-	at      int // an argument's place
 }
-
-// condition is when a write is done.
-type condition uint8
-
-const (
-	ifAbsent condition = 1 << iota
-	ifPresent
-	ifGreater
-	ifLess
-)
 
 // place is a key as the node knows it.
 type place struct {
-	table record.TableID
-	kind  record.Kind   // of the table; any: each key has its own
-	ttl   time.Duration // that a key of the table has if nothing else is said
-	key   []byte
+	kind.Key
+	ttl time.Duration // that a key of the table has if nothing else is said
 }
 
 func newRequest(s *Server) *request {
@@ -79,27 +71,34 @@ func (r *request) writing() bool {
 	return r.cmd.flags&writes != 0 || r.tx != nil && r.tx.writes
 }
 
-// requestBytesKept bounds what a request keeps of its buffers.
-const requestBytesKept = 16 << 10
+// requestBytesKept bounds what a request keeps of its answer, placesKept of its keys.
+const (
+	requestBytesKept = 16 << 10
+	placesKept       = 64
+)
 
 // reset makes the request ready for another command.
 func (r *request) reset() {
 	r.hold(0)
-	*r = request{
-		places: r.places[:0], reads: r.reads[:0], muts: r.muts[:0], scratch: r.scratch[:0],
-		out: r.out, server: r.server, deciding: r.deciding,
-	}
-	if cap(r.places) > 64 || cap(r.reads) > 64 || cap(r.muts) > 64 {
-		r.places, r.reads, r.muts = nil, nil, nil
-	}
-	if cap(r.scratch) > requestBytesKept {
-		r.scratch = nil
+	*r = request{places: r.places[:0], out: r.out, server: r.server, deciding: r.deciding}
+	if cap(r.places) > placesKept {
+		r.places = nil
 	}
 	b := r.out.Bytes()
 	if cap(b) > requestBytesKept {
 		b = nil
 	}
 	r.out.Reset(b[:0])
+}
+
+// prepare judges the arguments and says what is read; its places are known.
+func (r *request) prepare() error {
+	if err := r.cmd.plan(r); err != nil {
+		return err
+	}
+	r.age()
+	r.reads = r.op.Reads()
+	return nil
 }
 
 // run decides, on a goroutine of the engine: perhaps more than once, with the
@@ -113,19 +112,22 @@ func (r *request) run(s topology.Sight) (ms []record.Mutation, err error) {
 			ms = nil
 		}
 	}()
-	r.clear()
+	r.out.Truncate(0)
+	r.changes = false
 	if r.before != nil {
 		r.answers = r.before.answers + r.before.out.Len()
 	}
-	if err := r.cmd.decide(r, s); err != nil {
-		r.fail(err)
+	ms, err = r.op.Decide(s)
+	if err == nil {
+		r.cmd.show(r)
+		err = r.fits()
+	}
+	if err != nil {
+		r.fail(r.refused(err))
 		return nil, nil
 	}
-	if err := r.fits(); err != nil {
-		r.fail(err)
-		return nil, nil
-	}
-	return r.muts, nil
+	r.changes = len(ms) > 0
+	return ms, nil
 }
 
 // fits holds the answer to its limits.
@@ -149,15 +151,25 @@ func (r *request) hold(n int64) bool {
 	return true
 }
 
-func (r *request) clear() {
+// fail makes err the answer.
+func (r *request) fail(err error) {
 	r.out.Truncate(0)
-	r.muts, r.scratch = r.muts[:0], r.scratch[:0]
+	r.out.Error(err.Error())
 }
 
-// fail makes err the answer, and nothing else happen.
-func (r *request) fail(err error) {
-	r.clear()
-	r.out.Error(err.Error())
+// refused is why a decision was refused, in the words of Redis where it has them.
+func (r *request) refused(err error) error {
+	switch {
+	case errors.Is(err, kind.ErrWrongKind):
+		return errWrongType
+	case errors.Is(err, kind.ErrOverflow):
+		return errOverflow
+	case errors.Is(err, kind.ErrNotInteger) && r.cmd.group == "hash":
+		return errHashInteger
+	case errors.Is(err, kind.ErrNotInteger):
+		return errNotInteger
+	}
+	return replyError(r.server.wording(err, false))
 }
 
 // checkKey says what is wrong with a key.
@@ -171,80 +183,11 @@ func checkKey(key []byte) error {
 	return nil
 }
 
-func checkFields(fields [][]byte) error {
-	for _, f := range fields {
-		switch {
-		case len(f) == 0:
-			return replyError("ERR invalid field or member: it is empty")
-		case len(f) > record.FieldBytesMax:
-			return replyErrorf("ERR too large: field or member of %d bytes, at most %d", len(f), record.FieldBytesMax)
-		}
+// keysOf are the keys of all places.
+func (r *request) keysOf() []kind.Key {
+	ks := make([]kind.Key, len(r.places))
+	for i := range ks {
+		ks[i] = r.places[i].Key
 	}
-	return nil
-}
-
-// prepare judges the arguments and says what is read; its places are known.
-func (r *request) prepare() error {
-	r.reads = r.reads[:0]
-	if r.cmd.plan != nil {
-		return r.cmd.plan(r)
-	}
-	for i := range r.places {
-		r.readHead(i)
-	}
-	return nil
-}
-
-func (r *request) cell(i int, field []byte) record.Cell {
-	return record.Cell{Table: r.places[i].table, Key: r.places[i].key, Field: field}
-}
-
-func (r *request) readHead(i int) {
-	r.reads = append(r.reads, topology.CellRange{Cell: r.cell(i, nil)})
-}
-
-func (r *request) readField(i int, field []byte) {
-	r.reads = append(r.reads, topology.CellRange{Cell: r.cell(i, field)})
-}
-
-func (r *request) readWhole(i int) {
-	r.reads = append(r.reads, topology.CellRange{Cell: r.cell(i, nil), Whole: true})
-}
-
-// seen tells what comes for the first time.
-type seen struct {
-	few  [][]byte
-	many map[string]struct{}
-}
-
-// seenFew is how many are compared one by one.
-const seenFew = 16
-
-// first reports whether b has not come before.
-func (s *seen) first(b []byte) bool {
-	if s.many != nil {
-		n := len(s.many)
-		s.many[string(b)] = struct{}{}
-		return len(s.many) > n
-	}
-	for _, f := range s.few {
-		if bytes.Equal(f, b) {
-			return false
-		}
-	}
-	if s.few = append(s.few, b); len(s.few) > seenFew {
-		s.many = make(map[string]struct{}, 4*seenFew)
-		for _, f := range s.few {
-			s.many[string(f)] = struct{}{}
-		}
-	}
-	return true
-}
-
-// checkCount refuses at once what no record could take.
-func checkCount(n int, what string) error {
-	if n > record.MutationsMax {
-		return replyErrorf("ERR too large: %d %s in one command, at most %d", n, what, record.MutationsMax)
-	}
-	return nil
+	return ks
 }

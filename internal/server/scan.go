@@ -46,10 +46,10 @@ func (s *Server) shelves(ctx context.Context) ([]shelf, error) {
 	return all, nil
 }
 
-// walkKeys calls f with the name and head of every key from p on, until f returns
+// walkKeys calls f with the name and kind of every key from p on, until f returns
 // false, and returns where it stopped; done is true if there are no more. A name
 // is valid until the next call.
-func walkKeys(ctx context.Context, c *conn, r *request, p position, f func(s *shelf, name []byte, h head) bool) (_ position, done bool, err error) {
+func walkKeys(ctx context.Context, c *conn, r *request, p position, f func(s *shelf, name []byte, of record.Kind) bool) (_ position, done bool, err error) {
 	all, err := c.server.shelves(ctx)
 	if err != nil {
 		return p, false, err
@@ -70,7 +70,7 @@ func walkKeys(ctx context.Context, c *conn, r *request, p position, f func(s *sh
 type walk struct {
 	*conn
 	shelf   *shelf
-	f       func(s *shelf, name []byte, h head) bool
+	f       func(s *shelf, name []byte, of record.Kind) bool
 	now     version.Timestamp
 	next    []byte // the first key that f has not had
 	name    []byte
@@ -106,15 +106,14 @@ func (w *walk) stretch(ctx context.Context) (more bool, err error) {
 
 // visit calls f with a key, unless it is none to a client.
 func (w *walk) visit(c *topology.CellReading) bool {
-	h := head{exists: true, kind: c.Kind, value: c.Value, expires: c.Expires}
-	if len(c.Field) != 0 || h.expires != 0 && h.expires <= w.now {
+	if len(c.Field) != 0 || c.Expires != 0 && c.Expires <= w.now {
 		return true
 	}
 	w.name = append(append(w.name[:0], w.shelf.prefix...), c.Key...)
 	if w.server.prefixOf(w.name) != w.shelf.prefix { // no command reaches it
 		return true
 	}
-	return w.f(w.shelf, w.name, h)
+	return w.f(w.shelf, w.name, c.Kind)
 }
 
 // prefixOf returns the prefix that decides a key's table, empty if none does.
@@ -140,7 +139,7 @@ func planScan(r *request, countMax int) (cursor uint64, err error) {
 		value := r.args[i+1]
 		switch {
 		case equalFold(r.args[i], "MATCH"):
-			r.opt.extra = value
+			r.opt.match = value
 		case equalFold(r.args[i], "COUNT"):
 			n, ok := parseInt(value)
 			if !ok {
@@ -151,7 +150,7 @@ func planScan(r *request, countMax int) (cursor uint64, err error) {
 			}
 			r.opt.count = int(min(n, int64(countMax)))
 		case equalFold(r.args[i], "TYPE"):
-			r.opt.text = string(bytes.ToLower(value))
+			r.opt.typed = string(bytes.ToLower(value))
 		default:
 			return 0, errSyntax
 		}
@@ -169,12 +168,12 @@ func answerScan(ctx context.Context, c *conn, r *request) error {
 		return replyErrorf("%s: it was not given out here, or has expired; begin again with 0", errCursor)
 	}
 	looked, found, size := 0, [][]byte(nil), 0
-	p, done, err := walkKeys(ctx, c, r, from, func(_ *shelf, name []byte, h head) bool {
+	p, done, err := walkKeys(ctx, c, r, from, func(_ *shelf, name []byte, of record.Kind) bool {
 		if looked == r.opt.count || size > c.server.o.Limits.AnswerBytesMax/2 {
 			return false
 		}
 		looked++
-		if r.opt.selects(name, h) {
+		if r.opt.selects(name, of) {
 			found = append(found, slices.Clone(name))
 			size += len(name) + 16
 		}
@@ -199,16 +198,16 @@ func answerScan(ctx context.Context, c *conn, r *request) error {
 }
 
 // selects reports whether MATCH and TYPE let a key through.
-func (o *options) selects(name []byte, h head) bool {
-	return (o.extra == nil || glob(o.extra, name)) && (o.text == "" || h.typeName() == o.text)
+func (o *options) selects(name []byte, of record.Kind) bool {
+	return (o.match == nil || glob(o.match, name)) && (o.typed == "" || typeName(of) == o.typed)
 }
 
 func answerKeys(ctx context.Context, c *conn, r *request) error {
-	r.opt.extra = r.args[1]
+	r.opt.match = r.args[1]
 	var found [][]byte
 	size := 0
-	_, done, err := walkKeys(ctx, c, r, position{}, func(_ *shelf, name []byte, h head) bool {
-		if r.opt.selects(name, h) {
+	_, done, err := walkKeys(ctx, c, r, position{}, func(_ *shelf, name []byte, of record.Kind) bool {
+		if r.opt.selects(name, of) {
 			found = append(found, slices.Clone(name))
 			size += len(name) + 16
 		}
@@ -229,7 +228,7 @@ func answerKeys(ctx context.Context, c *conn, r *request) error {
 
 func answerDBSize(ctx context.Context, c *conn, r *request) error {
 	n := int64(0)
-	_, _, err := walkKeys(ctx, c, r, position{}, func(*shelf, []byte, head) bool {
+	_, _, err := walkKeys(ctx, c, r, position{}, func(*shelf, []byte, record.Kind) bool {
 		n++
 		return true
 	})
@@ -247,7 +246,7 @@ func answerFlush(ctx context.Context, c *conn, r *request) error {
 		var ms []record.Mutation
 		size := 0
 		var err error
-		p, done, err = walkKeys(ctx, c, r, p, func(s *shelf, name []byte, _ head) bool {
+		p, done, err = walkKeys(ctx, c, r, p, func(s *shelf, name []byte, _ record.Kind) bool {
 			if len(ms) == record.MutationsMax || size > record.BatchBytesMax/2 {
 				return false
 			}

@@ -3,99 +3,89 @@ package server
 import (
 	"time"
 
+	"github.com/triad-kv/triad/internal/kind"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
 )
 
 var stringCommands = []command{
-	{name: "get", arity: 2, flags: reads | fast, keys: oneKey, group: "string", about: "Returns the string value of a key.", decide: decideGet},
-	{name: "set", arity: -3, flags: writes, keys: oneKey, group: "string", about: "Sets the string value of a key, whatever it held.", plan: planSet, decide: decideSet},
-	{name: "setnx", arity: 3, flags: writes | fast, keys: oneKey, group: "string", about: "Sets a key that does not exist.", plan: planValue, decide: decideSetNX},
-	{name: "setex", arity: 4, flags: writes, keys: oneKey, group: "string", about: "Sets a key and its time to live in seconds.", plan: planSetEX, decide: decideSet},
-	{name: "psetex", arity: 4, flags: writes, keys: oneKey, group: "string", about: "Sets a key and its time to live in milliseconds.", plan: planSetEX, decide: decideSet},
-	{name: "getset", arity: 3, flags: writes | fast, keys: oneKey, group: "string", about: "Sets a key and returns what it held.", plan: planGetSet, decide: decideSet},
-	{name: "getdel", arity: 2, flags: writes | fast, keys: oneKey, group: "string", about: "Returns the value of a key and removes it.", decide: decideGetDel},
-	{name: "mget", arity: -2, flags: reads | fast, keys: allKeys, group: "string", about: "Returns the string values of keys.", decide: decideMGet},
-	{name: "mset", arity: -3, flags: writes, keys: keyPairs, group: "string", about: "Sets several keys, all or none.", plan: planMSet, decide: decideMSet},
-	{name: "msetnx", arity: -3, flags: writes, keys: keyPairs, group: "string", about: "Sets several keys if none of them exists.", plan: planMSet, decide: decideMSetNX},
-	{name: "append", arity: 3, flags: writes | fast, keys: oneKey, group: "string", about: "Appends to the value of a key.", plan: planValue, decide: decideAppend},
-	{name: "strlen", arity: 2, flags: reads | fast, keys: oneKey, group: "string", about: "Returns the length of a value.", decide: decideStrlen},
+	{name: "get", arity: 2, flags: reads | fast, keys: oneKey, group: "string", about: "Returns the string value of a key.", plan: planGet, show: showGet},
+	{name: "set", arity: -3, flags: writes | assigns, keys: oneKey, group: "string", about: "Sets the string value of a key, whatever it held.", plan: planSet, show: showSet},
+	{name: "setnx", arity: 3, flags: writes | assigns | fast, keys: oneKey, group: "string", about: "Sets a key that does not exist.", plan: planSetNX, show: showSetNX},
+	{name: "setex", arity: 4, flags: writes | assigns, keys: oneKey, group: "string", about: "Sets a key and its time to live in seconds.", plan: planSetEX, show: showSet},
+	{name: "psetex", arity: 4, flags: writes | assigns, keys: oneKey, group: "string", about: "Sets a key and its time to live in milliseconds.", plan: planSetEX, show: showSet},
+	{name: "getset", arity: 3, flags: writes | assigns | fast, keys: oneKey, group: "string", about: "Sets a key and returns what it held.", plan: planGetSet, show: showSet},
+	{name: "getdel", arity: 2, flags: writes | fast, keys: oneKey, group: "string", about: "Returns the value of a key and removes it.", plan: planGetDel, show: showGet},
+	{name: "mget", arity: -2, flags: reads | fast, keys: allKeys, group: "string", about: "Returns the string values of keys.", plan: planMGet, show: showMGet},
+	{name: "mset", arity: -3, flags: writes | assigns, keys: keyPairs, group: "string", about: "Sets several keys, all or none.", plan: planMSet, show: showOK},
+	{name: "msetnx", arity: -3, flags: writes | assigns, keys: keyPairs, group: "string", about: "Sets several keys if none of them exists.", plan: planMSet, show: showMSetNX},
+	{name: "append", arity: 3, flags: writes | fast, keys: oneKey, group: "string", about: "Appends to the value of a key.", plan: planAppend, show: showAppend},
+	{name: "strlen", arity: 2, flags: reads | fast, keys: oneKey, group: "string", about: "Returns the length of a value.", plan: planGet, show: showStrlen},
 }
 
-func decideGet(r *request, s topology.Sight) error {
-	h := headOf(s.Cells(0))
-	if !h.exists {
-		r.out.Null()
-		return nil
-	}
-	var room [20]byte
-	text, err := h.text(room[:])
-	if err == nil {
-		r.out.Bulk(text)
-	}
-	return err
-}
+func showOK(r *request) { r.out.OK() }
 
-func decideMGet(r *request, s topology.Sight) error {
-	r.out.Array(len(r.places))
-	var room [20]byte
-	for i := range r.places {
-		text, err := headOf(s.Cells(i)).text(room[:])
-		if err != nil || text == nil && len(s.Cells(i)) == 0 {
-			r.out.Null()
-			continue
-		}
-		r.out.Bulk(text)
-	}
+func planGet(r *request) error {
+	r.usual.get = kind.Get{Key: r.places[0].Key}
+	r.op = &r.usual.get
 	return nil
 }
 
-func decideStrlen(r *request, s topology.Sight) error {
-	h := headOf(s.Cells(0))
-	if !h.exists {
-		r.out.Int(0)
-		return nil
+// value answers with a value, or that there is none.
+func (r *request) value(there bool, value []byte) {
+	if there {
+		r.out.Bulk(value)
+	} else {
+		r.out.Null()
 	}
-	var room [20]byte
-	text, err := h.text(room[:])
-	if err == nil {
-		r.out.Int(int64(len(text)))
-	}
-	return err
 }
 
-// planValue is the plan of what writes one string.
-func planValue(r *request) error {
-	r.readHead(0)
-	return r.places[0].takesText()
+func showGet(r *request) { r.value(r.usual.get.There, r.usual.get.Value) }
+
+func showStrlen(r *request) { r.out.Int(int64(len(r.usual.get.Value))) }
+
+// planMGet reads key by key, so that one which holds no string is no value.
+func planMGet(r *request) error {
+	g := &kind.Group{Ops: make([]kind.Op, len(r.places))}
+	for i := range r.places {
+		g.Ops[i] = &kind.Get{Key: r.places[i].Key}
+	}
+	r.op = g
+	return nil
 }
 
-// takesText refuses strings in tables whose kind is none.
-func (p place) takesText() error {
-	switch p.kind {
-	case record.KindAny, record.KindBytes, record.KindCounter:
-		return nil
+func showMGet(r *request) {
+	ops := r.op.(*kind.Group).Ops
+	r.out.Array(len(ops))
+	for _, op := range ops {
+		g := op.(*kind.Get)
+		r.value(g.There, g.Value)
 	}
-	return errWrongType
+}
+
+// planPut sets the key to a value.
+func planPut(r *request, value []byte) {
+	r.usual.put = kind.Put{Key: r.places[0].Key, Value: value, Expires: r.opt.expires}
+	r.op = &r.usual.put
 }
 
 func planSet(r *request) error {
-	if err := planValue(r); err != nil {
-		return err
-	}
+	planPut(r, r.args[2])
+	p := &r.usual.put
 	for i := 3; i < len(r.args); i++ {
 		a := r.args[i]
+		timed := r.opt.expires != 0 || p.KeepExpiry
 		switch {
-		case equalFold(a, "NX") && r.opt.when == 0:
-			r.opt.when = ifAbsent
-		case equalFold(a, "XX") && r.opt.when == 0:
-			r.opt.when = ifPresent
+		case equalFold(a, "NX") && p.When != kind.IfPresent:
+			p.When = kind.IfAbsent
+		case equalFold(a, "XX") && p.When != kind.IfAbsent:
+			p.When = kind.IfPresent
 		case equalFold(a, "GET"):
-			r.opt.get = true
+			p.Return = true
 		case equalFold(a, "KEEPTTL") && r.opt.expires == 0:
-			r.opt.keepTTL = true
-		case i+1 < len(r.args) && r.opt.expires == 0 && !r.opt.keepTTL && expiryUnit(a) != 0:
+			p.KeepExpiry = true
+		case i+1 < len(r.args) && !timed && expiryUnit(a) != 0:
 			i++
 			if err := r.planExpiry(a, r.args[i]); err != nil {
 				return err
@@ -104,6 +94,7 @@ func planSet(r *request) error {
 			return errSyntax
 		}
 	}
+	p.Expires = r.opt.expires
 	return nil
 }
 
@@ -129,144 +120,114 @@ func (r *request) planExpiry(option, value []byte) error {
 	return nil
 }
 
+func showSet(r *request) {
+	switch p := &r.usual.put; {
+	case p.Return:
+		r.value(p.There, p.Old)
+	case p.Done:
+		r.out.OK()
+	default:
+		r.out.Null()
+	}
+}
+
+func planSetNX(r *request) error {
+	planPut(r, r.args[2])
+	r.usual.put.When = kind.IfAbsent
+	return nil
+}
+
+func showSetNX(r *request) { r.out.Flag(r.usual.put.Done) }
+
+var (
+	optionEX = []byte("EX")
+	optionPX = []byte("PX")
+)
+
 func planSetEX(r *request) error {
-	if err := planValue(r); err != nil {
-		return err
-	}
-	option := "EX"
+	option := optionEX
 	if r.cmd.name == "psetex" {
-		option = "PX"
+		option = optionPX
 	}
-	r.opt.at = 1 // the value stands behind the time
-	return r.planExpiry([]byte(option), r.args[2])
+	err := r.planExpiry(option, r.args[2])
+	planPut(r, r.args[3])
+	return err
 }
 
 func planGetSet(r *request) error {
-	r.opt.get = true
-	return planValue(r)
-}
-
-func decideSet(r *request, s topology.Sight) error {
-	h := headOf(s.Cells(0))
-	held := false
-	if r.opt.get {
-		if err := decideGet(r, s); err != nil {
-			return err
-		}
-		held = true
-	}
-	if h.exists && r.opt.when == ifAbsent || !h.exists && r.opt.when == ifPresent {
-		if !held {
-			r.out.Null()
-		}
-		return nil
-	}
-	expires := r.opt.expires
-	switch {
-	case r.opt.keepTTL && h.exists:
-		expires = h.expires
-	case expires == 0:
-		expires = r.born(0)
-	}
-	if err := r.putText(0, h, r.args[2+r.opt.at], expires); err != nil {
-		return err
-	}
-	if !held {
-		r.out.OK()
-	}
+	planPut(r, r.args[2])
+	r.usual.put.Return = true
 	return nil
 }
 
-// putText makes text the value of place i.
-func (r *request) putText(i int, h head, text []byte, expires version.Timestamp) error {
-	if r.places[i].kind != record.KindCounter {
-		r.put(i, h, record.KindBytes, text, expires)
-		return nil
-	}
-	n, ok := parseInt(text)
-	if !ok {
-		return errNotInteger
-	}
-	r.put(i, h, record.KindCounter, r.packed(n), expires)
+// getDelete returns a string and removes its key.
+type getDelete struct {
+	get    *kind.Get
+	remove kind.Delete
+}
+
+func planGetDel(r *request) error {
+	r.usual.get = kind.Get{Key: r.places[0].Key}
+	r.op = &getDelete{get: &r.usual.get, remove: kind.Delete{Keys: r.keysOf()}}
 	return nil
 }
 
-func decideSetNX(r *request, s topology.Sight) error {
-	h := headOf(s.Cells(0))
-	if h.exists {
-		r.out.Int(0)
-		return nil
-	}
-	r.out.Int(1)
-	return r.putText(0, h, r.args[2], r.born(0))
-}
+// Reads implements kind.Op.
+func (o *getDelete) Reads() []topology.CellRange { return o.get.Reads() }
 
-func decideGetDel(r *request, s topology.Sight) error {
-	err := decideGet(r, s)
-	if err == nil && headOf(s.Cells(0)).exists {
-		r.remove(0)
+// Decide implements kind.Op.
+func (o *getDelete) Decide(s topology.Sight) ([]record.Mutation, error) {
+	if _, err := o.get.Decide(s); err != nil {
+		return nil, err
 	}
-	return err
+	return o.remove.Decide(s)
 }
 
 func planMSet(r *request) error {
 	if len(r.args)%2 == 0 {
 		return replyErrorf("ERR wrong number of arguments for '%s' command", r.cmd.name)
 	}
+	o := &kind.PutAll{Pairs: make([]kind.Pair, len(r.places)), IfAbsent: r.cmd.name == "msetnx"}
 	for i := range r.places {
-		r.readHead(i)
-		if err := r.places[i].takesText(); err != nil {
-			return err
-		}
+		o.Pairs[i] = kind.Pair{Key: r.places[i].Key, Value: r.args[2+2*i]}
 	}
-	return checkCount(len(r.places), "keys")
-}
-
-func decideMSet(r *request, s topology.Sight) error {
-	for i := range r.places {
-		if err := r.putText(i, headOf(s.Cells(i)), r.args[2+2*i], r.born(i)); err != nil {
-			return err
-		}
-	}
-	r.out.OK()
+	r.op = o
 	return nil
 }
 
-func decideMSetNX(r *request, s topology.Sight) error {
-	for i := range r.places {
-		if headOf(s.Cells(i)).exists {
-			r.out.Int(0)
-			return nil
-		}
+func showMSetNX(r *request) { r.out.Flag(decided(r).(*kind.PutAll).Done) }
+
+// decided is the decision of a request, whether or not it ages.
+func decided(r *request) kind.Op {
+	if a, ok := r.op.(*aging); ok {
+		return a.Op
 	}
-	err := decideMSet(r, s)
-	r.out.Truncate(0)
-	r.out.Int(1)
-	return err
+	return r.op
 }
 
-func decideAppend(r *request, s topology.Sight) error {
-	h := headOf(s.Cells(0))
-	if r.places[0].kind == record.KindCounter {
-		return errWrongType
-	}
-	expires := r.born(0)
-	var held []byte
-	if h.exists {
-		var room [20]byte
-		text, err := h.text(room[:])
-		if err != nil {
-			return err
-		}
-		held, expires = text, h.expires
-	}
-	from := len(r.scratch)
-	r.scratch = append(append(r.scratch, held...), r.args[2]...)
-	value := r.scratch[from:]
-	if len(value) > record.ValueBytesMax {
-		return replyErrorf("ERR string exceeds maximum allowed size (%d bytes)", record.ValueBytesMax)
-	}
-	r.put(0, h, record.KindBytes, value, expires)
-	r.out.Int(int64(len(value)))
+func planAppend(r *request) error {
+	r.op = &kind.Append{Key: r.places[0].Key, Value: r.args[2]}
 	return nil
 }
+
+func showAppend(r *request) { r.out.Int(int64(decided(r).(*kind.Append).Length)) }
+
+// expiry is when something expires that is given in units of Unix time, or from
+// now on; false if that is no time.
+func expiry(n int64, unit time.Duration, relative bool, now time.Time) (version.Timestamp, bool) {
+	per := int64(unit / time.Millisecond)
+	if n > expiryMax/per || n < -expiryMax/per {
+		return 0, false
+	}
+	ms := n * per
+	if relative {
+		ms += now.UnixMilli()
+	}
+	if ms > expiryMax {
+		return 0, false
+	}
+	return version.TimestampAt(time.UnixMilli(ms)), true
+}
+
+// expiryMax is the last millisecond that a timestamp can hold.
+const expiryMax = 1<<48 - 1

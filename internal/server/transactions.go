@@ -2,16 +2,14 @@ package server
 
 import (
 	"context"
-	"encoding/binary"
-	"hash/maphash"
 	"slices"
 
-	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/internal/kind"
 )
 
 var transactionCommands = []command{
 	{name: "multi", arity: 1, flags: direct | alone | fast, group: "transactions", about: "Begins a transaction: what follows is queued.", answer: answerMulti},
-	{name: "exec", arity: 1, flags: direct | alone, group: "transactions", about: "Does what was queued, as one atomic record.", answer: answerExec, decide: decideExec},
+	{name: "exec", arity: 1, flags: direct | alone, group: "transactions", about: "Does what was queued, as one atomic record.", answer: answerExec, show: showExec},
 	{name: "discard", arity: 1, flags: direct | alone | fast, group: "transactions", about: "Forgets what was queued.", answer: answerDiscard},
 	{name: "watch", arity: -2, flags: direct | alone | cuts | fast, keys: allKeys, group: "transactions", about: "Makes the next EXEC do nothing if one of the keys changes before.", answer: answerWatch},
 	{name: "unwatch", arity: 1, flags: fast, group: "transactions", about: "Forgets what is watched.", answer: answerUnwatch},
@@ -23,32 +21,8 @@ type transaction struct {
 	bytes   int
 	aborted bool // something could not be queued
 	writes  bool // something queued may change keys
-	watched *watched
-}
-
-// watched is what WATCH has seen: for each key, a sum over the versions of its cells.
-type watched struct {
-	reads []topology.CellRange
-	sums  []uint64
-}
-
-var watchSeed = maphash.MakeSeed()
-
-// sumOf tells states of a key apart: every write gives its cells a new dot.
-func sumOf(cells []topology.CellReading) uint64 {
-	var h maphash.Hash
-	h.SetSeed(watchSeed)
-	var b [24]byte
-	for i := range cells {
-		c := &cells[i]
-		binary.LittleEndian.PutUint32(b[0:], c.Dot.Origin.ID)
-		binary.LittleEndian.PutUint32(b[4:], c.Dot.Origin.Incarnation)
-		binary.LittleEndian.PutUint64(b[8:], c.Dot.Seq)
-		binary.LittleEndian.PutUint64(b[16:], uint64(len(c.Field)))
-		_, _ = h.Write(b[:])
-		_, _ = h.Write(c.Field)
-	}
-	return h.Sum64()
+	watched []kind.Watched
+	group   kind.Group
 }
 
 func answerMulti(_ context.Context, c *conn, r *request) error {
@@ -101,6 +75,8 @@ func answerUnwatch(_ context.Context, c *conn, r *request) error {
 	return nil
 }
 
+// answerWatch notes which version each key has: every change of a key gives its
+// head a new one.
 func answerWatch(ctx context.Context, c *conn, r *request) error {
 	if c.tx != nil {
 		return errWatchMulti
@@ -108,26 +84,26 @@ func answerWatch(ctx context.Context, c *conn, r *request) error {
 	if err := c.server.locate(ctx, r); err != nil {
 		return err
 	}
-	for i := range r.places {
-		r.places[i].key = slices.Clone(r.places[i].key)
-		r.readWhole(i)
-	}
-	w := c.watched
-	if w == nil {
-		w = &watched{}
-	}
-	if most := c.server.o.Limits.WatchedKeysMax; len(w.sums)+len(r.reads) > most {
+	if most := c.server.o.Limits.WatchedKeysMax; len(c.watched)+len(r.places) > most {
 		return replyErrorf("ERR more than %d keys are watched", most)
+	}
+	looks := make([]kind.Look, len(r.places))
+	for i := range looks {
+		looks[i].Key = r.places[i].Key
+		looks[i].Key.Name = slices.Clone(looks[i].Key.Name)
+		r.reads = append(r.reads, looks[i].Reads()...)
 	}
 	s, err := looker{c}.look(ctx, r)
 	if err != nil {
 		return err
 	}
-	for i := range r.reads {
-		w.reads = append(w.reads, r.reads[i])
-		w.sums = append(w.sums, sumOf(s.Cells(i)))
+	for i := range looks {
+		l := &looks[i]
+		if _, err := l.Decide(s.cells[i : i+1]); err != nil {
+			return err
+		}
+		c.watched = append(c.watched, kind.Watched{Key: l.Key, Dot: l.Dot})
 	}
-	c.watched = w
 	r.out.OK()
 	return nil
 }
@@ -137,24 +113,26 @@ func answerExec(ctx context.Context, c *conn, r *request) error {
 	if c.tx == nil {
 		return errNoMulti
 	}
-	r.tx = c.tx
-	r.tx.watched = c.watched
+	tx := c.tx
+	tx.watched = c.watched
 	c.tx, c.watched = nil, nil
-	if r.tx.aborted {
+	if tx.aborted {
 		return errExecAbort
 	}
-	for _, q := range r.tx.queued {
+	tx.group.Watched = tx.watched
+	for _, q := range tx.queued {
 		q.now, q.out.Proto = r.now, c.session.proto
-		q.settled = true
 		if err := c.readyQueued(ctx, q); err != nil {
+			q.settled = true
 			q.fail(c.reply(err, false))
 		}
-		r.tx.writes = r.tx.writes || q.cmd.flags&writes != 0
-		r.reads = append(r.reads, q.reads...)
+		if !q.settled {
+			tx.group.Ops = append(tx.group.Ops, q.op)
+		}
+		tx.writes = tx.writes || q.cmd.flags&writes != 0
 	}
-	if w := r.tx.watched; w != nil {
-		r.reads = append(r.reads, w.reads...)
-	}
+	r.tx, r.op = tx, &tx.group
+	r.reads = r.op.Reads()
 	c.join(r)
 	return nil
 }
@@ -162,53 +140,36 @@ func answerExec(ctx context.Context, c *conn, r *request) error {
 // readyQueued prepares a queued command that works on keys, and answers any other.
 func (c *conn) readyQueued(ctx context.Context, q *request) error {
 	if q.cmd.answer != nil {
+		q.settled = true
 		return q.cmd.answer(ctx, c, q)
 	}
-	err := c.server.locate(ctx, q)
-	if err == nil {
-		err = q.prepare()
-	}
-	if err != nil {
-		q.reads = q.reads[:0]
+	if err := c.server.locate(ctx, q); err != nil {
 		return err
 	}
-	q.settled = false
-	return nil
+	return q.prepare()
 }
 
-// decideExec decides what was queued, each over what those before it leave. A
-// command that fails answers so and changes nothing; the others count.
-func decideExec(r *request, s topology.Sight) error {
-	queued := 0
-	for _, q := range r.tx.queued {
-		if !q.settled {
-			queued += len(q.reads)
-		}
+// showExec answers with the answers of what was queued. A command that was
+// refused says so and has changed nothing; the others count.
+func showExec(r *request) {
+	if !r.tx.group.Done {
+		r.out.NullArray()
+		return
 	}
-	if w := r.tx.watched; w != nil {
-		for i, sum := range w.sums {
-			if sumOf(s.Cells(queued+i)) != sum {
-				r.out.NullArray()
-				return nil
-			}
-		}
-	}
-	over := overlay{sight: s, reads: r.reads}
 	r.out.Array(len(r.tx.queued))
+	next := 0
 	for _, q := range r.tx.queued {
 		if !q.settled {
-			q.clear()
-			if err := q.cmd.decide(q, &over); err != nil {
-				q.fail(err)
+			q.out.Truncate(0)
+			if err := r.tx.group.Errs[next]; err != nil {
+				q.fail(q.refused(err))
+			} else {
+				q.cmd.show(q)
 			}
-			over.take(q.muts)
-			over.from += len(q.reads)
-			r.muts = append(r.muts, q.muts...)
+			next++
 		}
-		r.out.Raw(q.out.Bytes())
-		if err := r.fits(); err != nil {
-			return err
+		if r.out.Raw(q.out.Bytes()); r.fits() != nil {
+			return // which run finds, too
 		}
 	}
-	return nil
 }
