@@ -221,4 +221,3 @@ func TestATransactionIsBounded(t *testing.T) {
 	require.Equal(t, "OK", cl.do("WATCH", "a", "b"))
 	require.Contains(t, cl.do("WATCH", "c"), "more than 2 keys are watched")
 }
-
