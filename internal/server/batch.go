@@ -15,6 +15,7 @@ type batch struct {
 	n         int      // of requests that are in use
 	args      [][]byte // of all of them
 	group     []*request
+	reads     int // of the group
 	updates   []topology.Update
 	sight     gathered
 	confirmed bool // a read of this batch has shown that this node is up to date
@@ -49,7 +50,7 @@ func (b *batch) reset() {
 		b.updates = nil
 	}
 	clear(b.args)
-	b.n, b.args, b.group, b.updates, b.confirmed = 0, b.args[:0], b.group[:0], b.updates[:0], false
+	b.n, b.args, b.group, b.reads, b.updates, b.confirmed = 0, b.args[:0], b.group[:0], 0, b.updates[:0], false
 	b.sight.reset()
 }
 
@@ -180,13 +181,21 @@ func (c *conn) keyed(ctx context.Context, r *request) error {
 			return nil
 		}
 	}
-	c.join(r)
+	c.join(ctx, r)
 	return nil
 }
 
+// groupReadsMax bounds what the commands of one group read together; it is what
+// the node takes at once.
+const groupReadsMax = 4096
+
 // join makes a request part of the group.
-func (c *conn) join(r *request) {
+func (c *conn) join(ctx context.Context, r *request) {
 	b := c.batch
+	if b.reads+len(r.reads) > groupReadsMax {
+		c.settle(ctx)
+	}
+	b.reads += len(r.reads)
 	if n := len(b.group); n > 0 {
 		r.before = b.group[n-1]
 	}
@@ -220,7 +229,7 @@ func (c *conn) settle(ctx context.Context) {
 		}
 	}
 	c.elsewhere(ctx, elsewhere)
-	b.group = b.group[:0]
+	b.group, b.reads = b.group[:0], 0
 }
 
 // seen raises what the session has seen.
@@ -234,11 +243,15 @@ func (c *conn) seen(r topology.Receipt, wrote bool) {
 }
 
 // elsewhere answers what only a leader may do, in order: reads from here, writes
-// by the leader if they are to be forwarded.
+// by the leader if they are to be forwarded, and with them reads that came upon
+// what is due.
 func (c *conn) elsewhere(ctx context.Context, rs []*request) {
+	away := func(r *request) bool {
+		return r.writing() || r.due && c.server.o.Forward && !c.session.forwarded
+	}
 	for i := 0; i < len(rs); {
 		n := 0
-		for i+n < len(rs) && rs[i+n].writing() {
+		for i+n < len(rs) && away(rs[i+n]) {
 			n++
 		}
 		if n > 0 {

@@ -27,6 +27,7 @@ type fakeNode struct {
 	tables  map[string]Table
 	updates int   // calls of Update
 	sizes   []int // of each of them
+	ranges  []int // that each of them read
 	reads   []topology.Guarantee
 	wrote   []topology.Durability
 	records [][]record.Mutation
@@ -81,6 +82,11 @@ func (f *fakeNode) Update(ctx context.Context, us []topology.Update, o topology.
 	defer f.mu.Unlock()
 	f.updates++
 	f.sizes, f.wrote = append(f.sizes, len(us)), append(f.wrote, o.Durability)
+	ranges := 0
+	for i := range us {
+		ranges += len(us[i].Reads)
+	}
+	f.ranges = append(f.ranges, ranges)
 	for i := range us {
 		u := &us[i]
 		if u.Err = f.failure("update"); u.Err != nil {

@@ -14,18 +14,29 @@ import (
 type gathered struct {
 	cells kind.Seen
 	bytes int
+	due   bool // a key is among them that should have gone by now
 }
 
 func (g *gathered) reset() {
 	clear(g.cells)
-	g.cells, g.bytes = g.cells[:0], 0
+	g.cells, g.bytes, g.due = g.cells[:0], 0, false
 }
 
-// read answers a request that changes nothing from what this node shows.
+// read answers a request that changes nothing from what this node shows. What is
+// due to expire may be shown only until the leader has logged that it is gone: a
+// strong read that comes upon it becomes an update, which sees to that. Where this
+// node does not lead, what it shows counts.
 func (c *conn) read(ctx context.Context, r *request) {
 	s, err := looker{c}.look(ctx, r)
 	if err != nil {
 		r.fail(c.reply(err, false))
+		return
+	}
+	if s.due && c.session.strong() && r.refusal == nil {
+		s.reset()
+		r.due = true
+		c.join(ctx, r)
+		c.settle(ctx)
 		return
 	}
 	r.before, r.answers = nil, 0
@@ -41,11 +52,12 @@ func (c looker) look(ctx context.Context, r *request) (*gathered, error) {
 	g := &c.batch.sight
 	g.reset()
 	for i := range r.reads {
-		cells, err := c.readRange(ctx, r, &r.reads[i])
+		cells, err := c.readRange(ctx, &r.reads[i])
 		if err != nil {
 			return nil, err
 		}
 		g.cells = append(g.cells, cells)
+		g.due = g.due || due(cells, version.TimestampAt(r.now))
 	}
 	return g, nil
 }
@@ -53,30 +65,35 @@ func (c looker) look(ctx context.Context, r *request) (*gathered, error) {
 // readRange reads one range as the session wants it. The first read of a batch
 // makes this node show what was acknowledged before; those behind it, which had
 // come by then, need no round of their own.
-func (c looker) readRange(ctx context.Context, r *request, at *topology.CellRange) ([]topology.CellReading, error) {
-	o, free := c.readOptions()
-	cells, err := c.readAs(ctx, at, o)
-	if free && err == nil && due(cells, version.TimestampAt(r.now)) {
-		// What is due may be shown only until the leader has logged that it is gone.
-		cells, err = c.readAs(ctx, at, c.session.reads)
+func (c looker) readRange(ctx context.Context, at *topology.CellRange) ([]topology.CellReading, error) {
+	o := c.readOptions()
+	if at.Whole {
+		return c.readWhole(ctx, at, o)
 	}
-	if err == nil {
-		c.batch.confirmed = c.session.strong()
+	o.Field = at.Field
+	reading, err := c.server.node.Read(ctx, at.Table, at.Key, o)
+	if err != nil && !errors.Is(err, topology.ErrNotFound) {
+		return nil, err
 	}
-	return cells, err
+	c.batch.confirmed = c.session.strong()
+	if err != nil {
+		return nil, nil
+	}
+	c.seen(topology.Receipt{Token: reading.Token}, false)
+	return reading.Cells, nil
 }
 
-// readOptions are those of the next read; free if it needs no round, because
-// this node has been shown to be up to date since the batch came.
-func (c *conn) readOptions() (o topology.ReadOptions, free bool) {
-	o = c.session.reads
+// readOptions are those of the next read: one needs no round if this node has
+// been shown to be up to date since the batch came.
+func (c *conn) readOptions() topology.ReadOptions {
+	o := c.session.reads
 	if o.Guarantee == topology.ReadSession {
 		o.After = c.session.token
 	}
-	if free = c.session.strong() && c.batch.confirmed; free {
+	if c.session.strong() && c.batch.confirmed {
 		o.Guarantee = topology.ReadAny
 	}
-	return o, free
+	return o
 }
 
 // strong reports whether reads must see all that was acknowledged before.
@@ -92,22 +109,6 @@ func due(cells []topology.CellReading, now version.Timestamp) bool {
 	return cells[0].Expires != 0 && cells[0].Expires <= now
 }
 
-func (c looker) readAs(ctx context.Context, at *topology.CellRange, o topology.ReadOptions) ([]topology.CellReading, error) {
-	if at.Whole {
-		return c.readWhole(ctx, at, o)
-	}
-	o.Field = at.Field
-	reading, err := c.server.node.Read(ctx, at.Table, at.Key, o)
-	if errors.Is(err, topology.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	c.seen(topology.Receipt{Token: reading.Token}, false)
-	return reading.Cells, nil
-}
-
 // readWhole reads all fields of a key, unless they are too much for an answer.
 func (c looker) readWhole(ctx context.Context, at *topology.CellRange, o topology.ReadOptions) (cells []topology.CellReading, err error) {
 	g := &c.batch.sight
@@ -120,6 +121,7 @@ func (c looker) readWhole(ctx context.Context, at *topology.CellRange, o topolog
 		}
 		cells = append(cells, cell)
 	}
+	c.batch.confirmed = c.session.strong()
 	return cells, nil
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -71,16 +72,40 @@ func TestATokenGoesFromOneSessionToAnother(t *testing.T) {
 	require.Contains(t, b.do("TRIAD", "TOKEN", strings.Repeat("x", 1<<20)), "malformed")
 }
 
-// A local read that shows what is due is asked anew, so that the leader logs it.
+// A read that comes upon what is due becomes an update, so that the leader logs
+// that it is gone; where another node leads, what this one shows counts.
 func TestAReadThatFindsWhatIsDueAsksTheLeader(t *testing.T) {
 	node := newFake()
 	node.now = func() time.Time { return time.Unix(0, 0) } // the node does not see it as due
 	cl := start(t, node, Options{}).dial(t)
-	node.accept([]record.Mutation{{Table: record.TableDefault, Key: []byte("k"), Op: record.OpPut, Kind: record.KindBytes, Expires: 1 << 16}})
+	node.accept([]record.Mutation{{Table: record.TableDefault, Key: []byte("k"), Op: record.OpPut, Kind: record.KindBytes, Expires: 1 << 16, Value: []byte("v")}})
 	cl.send(array("GET", "none") + array("GET", "k"))
 	cl.answer()
 	cl.answer()
-	require.Equal(t, []topology.Guarantee{topology.ReadDefault, topology.ReadAny, topology.ReadDefault}, node.reads)
+	require.Equal(t, []topology.Guarantee{topology.ReadDefault, topology.ReadAny}, node.reads)
+	require.Equal(t, 1, node.updates)
+	cl.do("TRIAD", "READ", "any")
+	require.Equal(t, `"v"`, cl.do("GET", "k"))
+	require.Equal(t, 1, node.updates)
+	cl.do("TRIAD", "READ", "default")
+	node.leader = "b"
+	require.Equal(t, `"v"`, cl.do("GET", "k"))
+}
+
+// What a group reads is bounded: beyond, the next group begins.
+func TestAGroupReadsABoundedNumberOfCells(t *testing.T) {
+	node := newFake()
+	cl := start(t, node, Options{}).dial(t)
+	many := []string{"SADD", "s"}
+	for i := range 2500 {
+		many = append(many, strconv.Itoa(i))
+	}
+	cl.send(array("SET", "k", "v") + array(many...) + array(many...) + array("GET", "k"))
+	require.Equal(t, "OK", cl.answer())
+	require.Equal(t, "(integer) 2500", cl.answer())
+	require.Equal(t, "(integer) 0", cl.answer())
+	require.Equal(t, `"v"`, cl.answer())
+	require.LessOrEqual(t, slices.Max(node.ranges), groupReadsMax)
 }
 
 func TestWaitCountsTheCopiesOfTheLastWrite(t *testing.T) {

@@ -29,6 +29,7 @@ type request struct {
 	before   *request // in the same group: its answers count towards the limit
 	answers  int      // bytes of the answers before it in the group
 	held     int64    // bytes of the answer that the budget knows of
+	due      bool     // a read came upon a key that should have gone by now
 	changes  bool     // something was decided to change
 	settled  bool     // within a transaction: answered already
 	silenced bool     // CLIENT REPLY

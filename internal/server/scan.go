@@ -80,7 +80,7 @@ type walk struct {
 // stretch goes on until the table ends, f stops it, or so many fields of one key
 // are in the way that going on behind it is better: then it returns true.
 func (w *walk) stretch(ctx context.Context) (more bool, err error) {
-	o, _ := w.readOptions()
+	o := w.readOptions()
 	var last []byte
 	passed := 0
 	for c, err := range w.server.node.Scan(ctx, w.shelf.ID, w.next, nil, o) {

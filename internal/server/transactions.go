@@ -133,7 +133,7 @@ func answerExec(ctx context.Context, c *conn, r *request) error {
 	}
 	r.tx, r.op = tx, &tx.group
 	r.reads = r.op.Reads()
-	c.join(r)
+	c.join(ctx, r)
 	return nil
 }
 
