@@ -47,12 +47,14 @@ func appendAnswer(dst []byte, r *bufio.Reader, end, depth int) ([]byte, error) {
 		}
 		return appendBytes(dst, r, n+2, end)
 	case '%':
-		n *= 2
+		if n > 0 && n <= end {
+			n *= 2
+		}
 	case '*', '~', '>':
 	default:
 		return dst, fmt.Errorf("%w: it begins with %q", ErrAnswer, mark)
 	}
-	if !ok || n > end || depth == 0 {
+	if !ok || n < -1 || n > end || depth == 0 {
 		return dst, fmt.Errorf("%w: %d answers, %d deep", ErrAnswer, n, answerDepthMax-depth)
 	}
 	for ; n > 0; n-- {
