@@ -210,7 +210,7 @@ func (c *conn) settle(ctx context.Context) {
 	}
 	b.updates = b.updates[:0]
 	for _, r := range b.group {
-		b.updates = append(b.updates, topology.Update{Reads: r.reads, Decide: r.deciding})
+		b.updates = append(b.updates, topology.Update{Reads: r.reads, Decide: r.deciding, Bytes: r.bytes()})
 	}
 	c.server.counts.groups.Add(1)
 	c.server.node.Update(ctx, b.updates, topology.WriteOptions{Durability: c.session.durability})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/internal/server/resp"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
@@ -21,8 +22,8 @@ type still struct{ cells []topology.CellReading }
 
 func (s still) Cells(int) []topology.CellReading { return s.cells }
 
-func (s still) Table(context.Context, string) (Table, error) {
-	return Table{ID: record.TableDefault}, nil
+func (s still) Table(context.Context, string) (triad.CellTable, error) {
+	return triad.CellTable{ID: record.TableDefault}, nil
 }
 func (s still) Status() topology.Status { return topology.Status{Role: topology.RoleLeader} }
 

@@ -40,7 +40,6 @@ type flag uint16
 
 const (
 	writes   flag = 1 << iota // changes keys
-	assigns                   // sets keys whole: they then have a table's default time to live
 	reads                     // reads keys and changes nothing
 	stranger                  // may come before AUTH
 	alone                     // not between MULTI and EXEC

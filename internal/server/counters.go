@@ -27,7 +27,7 @@ func planIncr(r *request) error {
 		}
 		by = -by
 	}
-	r.usual.incr = kind.Incr{Key: r.places[0].Key, By: by}
+	r.usual.incr = kind.Incr{Key: r.places[0], By: by}
 	r.op = &r.usual.incr
 	return nil
 }

@@ -56,7 +56,7 @@ func planExpire(r *request) error {
 		return replyErrorf("ERR invalid expire time in '%s' command", r.cmd.name)
 	}
 	when, timed, err := expireWhen(r.args[3:])
-	r.op = &expire{Expire: kind.Expire{Key: r.places[0].Key, At: at, When: when}, past: at <= version.TimestampAt(r.now), timed: timed}
+	r.op = &expire{Expire: kind.Expire{Key: r.places[0], At: at, When: when}, past: at <= version.TimestampAt(r.now), timed: timed}
 	return err
 }
 
@@ -95,14 +95,14 @@ func expireWhen(options [][]byte) (_ kind.ExpireWhen, timed bool, _ error) {
 	return kind.ExpireAlways, false, nil
 }
 
-func showExpire(r *request) { r.out.Flag(decided(r).(*expire).Done) }
+func showExpire(r *request) { r.out.Flag(r.op.(*expire).Done) }
 
 func planPersist(r *request) error {
-	r.op = &kind.Persist{Key: r.places[0].Key}
+	r.op = &kind.Persist{Key: r.places[0]}
 	return nil
 }
 
-func showPersist(r *request) { r.out.Flag(decided(r).(*kind.Persist).Done) }
+func showPersist(r *request) { r.out.Flag(r.op.(*kind.Persist).Done) }
 
 func showTTL(r *request) {
 	l := &r.usual.look

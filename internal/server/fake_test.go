@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
@@ -24,7 +25,7 @@ type fakeNode struct {
 	now     func() time.Time
 	leader  topology.NodeID
 	fault   error // of every call
-	tables  map[string]Table
+	tables  map[string]triad.CellTable
 	updates int   // calls of Update
 	sizes   []int // of each of them
 	ranges  []int // that each of them read
@@ -35,7 +36,7 @@ type fakeNode struct {
 }
 
 func newFake() *fakeNode {
-	return &fakeNode{leader: "a", now: time.Now, tables: map[string]Table{DefaultTable: {ID: record.TableDefault}}}
+	return &fakeNode{leader: "a", now: time.Now, tables: map[string]triad.CellTable{triad.DefaultTable: {ID: record.TableDefault}}}
 }
 
 func (f *fakeNode) Status() topology.Status {
@@ -49,7 +50,7 @@ func (f *fakeNode) Status() topology.Status {
 	return st
 }
 
-func (f *fakeNode) Table(_ context.Context, name string) (Table, error) {
+func (f *fakeNode) Table(_ context.Context, name string) (triad.CellTable, error) {
 	t, ok := f.tables[name]
 	if !ok {
 		return t, &topology.Error{Op: "lookup", Table: name, Err: topology.ErrNoTable}

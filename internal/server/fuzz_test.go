@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/record"
 )
 
@@ -43,7 +44,7 @@ func FuzzServer(f *testing.F) {
 	f.Add([]byte(array("MULTI") + array("SET", "k", "v") + array("HGETALL", "k") + array("EXEC")))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		node := newFake()
-		node.tables["rows"] = Table{ID: record.TableFirst, Kind: record.KindRow}
+		node.tables["rows"] = triad.CellTable{ID: record.TableFirst, Kind: record.KindRow}
 		s, err := New(node, Options{Prefixes: map[string]string{"row:": "rows"}, Limits: Limits{CallTimeout: time.Millisecond, AuthDelay: time.Nanosecond}})
 		require.NoError(t, err)
 		l := &pipeListener{conns: make(chan net.Conn, 1)}

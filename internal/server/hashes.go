@@ -24,7 +24,7 @@ func planHSet(r *request) error {
 	if len(r.args)%2 != 0 {
 		return replyErrorf("ERR wrong number of arguments for '%s' command", r.cmd.name)
 	}
-	o := &kind.MapPut{Key: r.places[0].Key, Fields: make([]kind.Field, len(r.args)/2-1), IfAbsent: r.cmd.name == "hsetnx"}
+	o := &kind.MapPut{Key: r.places[0], Fields: make([]kind.Field, len(r.args)/2-1), IfAbsent: r.cmd.name == "hsetnx"}
 	for i := range o.Fields {
 		o.Fields[i] = kind.Field{Name: r.args[2+2*i], Value: r.args[3+2*i]}
 	}
@@ -32,28 +32,28 @@ func planHSet(r *request) error {
 	return nil
 }
 
-func showHSet(r *request) { r.out.Int(int64(decided(r).(*kind.MapPut).New)) }
+func showHSet(r *request) { r.out.Int(int64(r.op.(*kind.MapPut).New)) }
 
 func planHIncrBy(r *request) error {
 	by, ok := parseInt(r.args[3])
 	if !ok {
 		return errNotInteger
 	}
-	r.op = &kind.MapIncr{Key: r.places[0].Key, Name: r.args[2], By: by}
+	r.op = &kind.MapIncr{Key: r.places[0], Name: r.args[2], By: by}
 	return nil
 }
 
-func showHIncrBy(r *request) { r.out.Int(decided(r).(*kind.MapIncr).Value) }
+func showHIncrBy(r *request) { r.out.Int(r.op.(*kind.MapIncr).Value) }
 
 func planHDel(r *request) error {
-	r.op = &kind.MapRemove{Key: r.places[0].Key, Names: r.args[2:]}
+	r.op = &kind.MapRemove{Key: r.places[0], Names: r.args[2:]}
 	return nil
 }
 
-func showHDel(r *request) { r.out.Int(int64(decided(r).(*kind.MapRemove).Count)) }
+func showHDel(r *request) { r.out.Int(int64(r.op.(*kind.MapRemove).Count)) }
 
 func planHGet(r *request) error {
-	r.op = &kind.MapGet{Key: r.places[0].Key, Names: r.args[2:]}
+	r.op = &kind.MapGet{Key: r.places[0], Names: r.args[2:]}
 	return nil
 }
 
@@ -74,7 +74,7 @@ func showHExists(r *request) { r.out.Flag(fieldsOf(r)[0] != nil) }
 func showHStrlen(r *request) { r.out.Int(int64(len(fieldsOf(r)[0]))) }
 
 func planHGetAll(r *request) error {
-	r.op = &kind.MapAll{Key: r.places[0].Key}
+	r.op = &kind.MapAll{Key: r.places[0]}
 	return nil
 }
 
@@ -104,7 +104,7 @@ func showHVals(r *request) {
 }
 
 func planHLen(r *request) error {
-	r.op = &kind.MapLength{Key: r.places[0].Key}
+	r.op = &kind.MapLength{Key: r.places[0]}
 	return nil
 }
 

@@ -3,6 +3,7 @@ package server
 import (
 	"github.com/triad-kv/triad/internal/kind"
 	"github.com/triad-kv/triad/record"
+	"slices"
 )
 
 var keyCommands = []command{
@@ -14,21 +15,21 @@ var keyCommands = []command{
 }
 
 func planDel(r *request) error {
-	r.op = &kind.Delete{Keys: r.keysOf()}
+	r.op = &kind.Delete{Keys: slices.Clone(r.places)}
 	return nil
 }
 
-func showDel(r *request) { r.out.Int(int64(decided(r).(*kind.Delete).Count)) }
+func showDel(r *request) { r.out.Int(int64(r.op.(*kind.Delete).Count)) }
 
 func planExists(r *request) error {
-	r.op = &kind.Exists{Keys: r.keysOf()}
+	r.op = &kind.Exists{Keys: slices.Clone(r.places)}
 	return nil
 }
 
 func showExists(r *request) { r.out.Int(int64(r.op.(*kind.Exists).Count)) }
 
 func planLook(r *request) error {
-	r.usual.look = kind.Look{Key: r.places[0].Key}
+	r.usual.look = kind.Look{Key: r.places[0]}
 	r.op = &r.usual.look
 	return nil
 }

@@ -3,23 +3,16 @@ package server
 import (
 	"context"
 	"iter"
-	"time"
 
+	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
 
-// Table is what a server must know of a table.
-type Table struct {
-	ID   record.TableID
-	Kind record.Kind
-	TTL  time.Duration // 0: none
-}
-
-// Node is what a server asks of a node.
+// Node is what a server asks of a node; [triad.Cells] is one.
 type Node interface {
 	// Table returns the table of that name, or topology.ErrNoTable.
-	Table(ctx context.Context, name string) (Table, error)
+	Table(ctx context.Context, name string) (triad.CellTable, error)
 	// Update is topology.Updater's.
 	Update(ctx context.Context, us []topology.Update, o topology.WriteOptions)
 	// Read is topology.Engine's.

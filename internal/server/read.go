@@ -145,17 +145,17 @@ func (s *Server) locate(ctx context.Context, r *request) error {
 }
 
 // placeOf finds the table of the longest prefix.
-func (s *Server) placeOf(ctx context.Context, key []byte) (place, error) {
+func (s *Server) placeOf(ctx context.Context, key []byte) (kind.Key, error) {
 	for i := range s.prefixes {
 		p := &s.prefixes[i]
 		if len(key) >= len(p.text) && string(key[:len(p.text)]) == p.text {
 			t, err := s.node.Table(ctx, p.table)
 			if err != nil {
-				return place{}, err
+				return kind.Key{}, err
 			}
 			key = key[len(p.text):]
-			return place{kind.Key{Table: t.ID, Kind: t.Kind, Name: key}, t.TTL}, checkKey(key)
+			return kind.Key{Table: t.ID, Kind: t.Kind, Name: key}, checkKey(key)
 		}
 	}
-	return place{Key: kind.Key{Table: record.TableDefault, Name: key}}, checkKey(key)
+	return kind.Key{Table: record.TableDefault, Name: key}, checkKey(key)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/record/pack"
 	"github.com/triad-kv/triad/topology"
@@ -118,26 +119,10 @@ func TestWaitCountsTheCopiesOfTheLastWrite(t *testing.T) {
 	require.Equal(t, "(integer) 1", cl.do("WAIT", "2", "0"), "for ever is as long as a call may take")
 }
 
-func TestDefaultTTLIsOfKeysThatBegin(t *testing.T) {
-	node := newFake()
-	node.tables["short"] = Table{ID: record.TableFirst, TTL: time.Hour}
-	cl := start(t, node, Options{Prefixes: map[string]string{"s:": "short"}}).dial(t)
-	for _, c := range []string{"SET s:a 1", "INCR s:b", "SADD s:c x", "HSET s:d f 1", "MSET s:e 1", "APPEND s:f x", "SETNX s:g 1"} {
-		args := strings.Fields(c)
-		cl.do(args...)
-		require.Equal(t, "(integer) 3600", cl.do("TTL", args[1]), c)
-	}
-	require.Equal(t, "(integer) 1", cl.do("PERSIST", "s:c"))
-	cl.do("SADD", "s:c", "y")
-	require.Equal(t, "(integer) -1", cl.do("TTL", "s:c"), "it had begun before")
-	cl.do("SETEX", "s:a", "10", "1")
-	require.Equal(t, "(integer) 10", cl.do("TTL", "s:a"))
-}
-
 // A row that a program wrote is a hash of text, and what is set keeps its types.
 func TestColumnsAreTextAndKeepTheirTypes(t *testing.T) {
 	node := newFake()
-	node.tables["users"] = Table{ID: record.TableFirst, Kind: record.KindRow}
+	node.tables["users"] = triad.CellTable{ID: record.TableFirst, Kind: record.KindRow}
 	cl := start(t, node, Options{Prefixes: map[string]string{"user:": "users"}}).dial(t)
 	columns := []struct {
 		name, value, text, set, stored string

@@ -18,9 +18,9 @@ type request struct {
 	cmd    *command
 	args   [][]byte // the name first; they alias what was read
 	now    time.Time
-	places []place // its keys, in order
-	opt    options // what plan found in the arguments
-	op     kind.Op // what is decided
+	places []kind.Key // its keys, in order
+	opt    options    // what plan found in the arguments
+	op     kind.Op    // what is decided
 	reads  []topology.CellRange
 	out    resp.Writer
 	tx     *transaction // of EXEC
@@ -55,12 +55,6 @@ type options struct {
 	count   int
 }
 
-// place is a key as the node knows it.
-type place struct {
-	kind.Key
-	ttl time.Duration // that a key of the table has if nothing else is said
-}
-
 func newRequest(s *Server) *request {
 	r := &request{server: s}
 	r.deciding = r.run
@@ -92,12 +86,24 @@ func (r *request) reset() {
 	r.out.Reset(b[:0])
 }
 
+// bytes is about how long what it changes may be: no change is much longer than
+// its command.
+func (r *request) bytes() int {
+	if r.tx != nil {
+		return r.tx.bytes
+	}
+	n := 0
+	for _, a := range r.args {
+		n += len(a)
+	}
+	return n
+}
+
 // prepare judges the arguments and says what is read; its places are known.
 func (r *request) prepare() error {
 	if err := r.cmd.plan(r); err != nil {
 		return err
 	}
-	r.age()
 	r.reads = r.op.Reads()
 	return nil
 }
@@ -182,13 +188,4 @@ func checkKey(key []byte) error {
 		return replyErrorf("ERR too large: key of %d bytes, at most %d", len(key), record.KeyBytesMax)
 	}
 	return nil
-}
-
-// keysOf are the keys of all places.
-func (r *request) keysOf() []kind.Key {
-	ks := make([]kind.Key, len(r.places))
-	for i := range ks {
-		ks[i] = r.places[i].Key
-	}
-	return ks
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
@@ -26,13 +27,13 @@ const fieldsPassed = 32
 
 // shelf is a table in the order that all are scanned in.
 type shelf struct {
-	Table
+	triad.CellTable
 	prefix string
 }
 
 // shelves returns the tables that keys may belong to.
 func (s *Server) shelves(ctx context.Context) ([]shelf, error) {
-	all := []shelf{{Table: Table{ID: record.TableDefault}}}
+	all := []shelf{{CellTable: triad.CellTable{ID: record.TableDefault}}}
 	for _, p := range s.prefixes {
 		t, err := s.node.Table(ctx, p.table)
 		if errors.Is(err, topology.ErrNoTable) {

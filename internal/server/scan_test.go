@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/record"
 )
 
@@ -43,8 +44,8 @@ func scanAll(t require.TestingT, cl *client, args ...string) (keys []string, pag
 // Bad input 87: what is long comes in pages.
 func TestScanReturnsEveryKeyOnceOverAllTables(t *testing.T) {
 	node := newFake()
-	node.tables["users"] = Table{ID: record.TableFirst}
-	node.tables["rows"] = Table{ID: record.TableFirst + 1, Kind: record.KindRow}
+	node.tables["users"] = triad.CellTable{ID: record.TableFirst}
+	node.tables["rows"] = triad.CellTable{ID: record.TableFirst + 1, Kind: record.KindRow}
 	cl := start(t, node, Options{Prefixes: map[string]string{"user:": "users", "row:": "rows", "none:": "none"}}).dial(t)
 	var want []string
 	for i := range 300 {
@@ -77,7 +78,7 @@ func TestScanReturnsEveryKeyOnceOverAllTables(t *testing.T) {
 // A key of the default table that a prefix takes away is none to a client.
 func TestScanShowsOnlyWhatCommandsReach(t *testing.T) {
 	node := newFake()
-	node.tables["users"] = Table{ID: record.TableFirst}
+	node.tables["users"] = triad.CellTable{ID: record.TableFirst}
 	node.accept([]record.Mutation{
 		{Table: record.TableDefault, Key: []byte("user:1"), Op: record.OpPut, Kind: record.KindBytes},
 		{Table: record.TableDefault, Key: []byte("other"), Op: record.OpPut, Kind: record.KindBytes},

@@ -58,9 +58,6 @@ func (b *budget) take(n int64) bool {
 	return true
 }
 
-// DefaultTable is where keys without a prefix belong.
-const DefaultTable = "default"
-
 // New returns a server for a node. It starts nothing.
 func New(node Node, o Options) (*Server, error) {
 	o.complete()

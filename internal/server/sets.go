@@ -14,21 +14,21 @@ var setCommands = []command{
 }
 
 func planSAdd(r *request) error {
-	r.op = &kind.SetAdd{Key: r.places[0].Key, Members: r.args[2:]}
+	r.op = &kind.SetAdd{Key: r.places[0], Members: r.args[2:]}
 	return nil
 }
 
-func showSAdd(r *request) { r.out.Int(int64(decided(r).(*kind.SetAdd).Count)) }
+func showSAdd(r *request) { r.out.Int(int64(r.op.(*kind.SetAdd).Count)) }
 
 func planSRem(r *request) error {
-	r.op = &kind.SetRemove{Key: r.places[0].Key, Members: r.args[2:]}
+	r.op = &kind.SetRemove{Key: r.places[0], Members: r.args[2:]}
 	return nil
 }
 
-func showSRem(r *request) { r.out.Int(int64(decided(r).(*kind.SetRemove).Count)) }
+func showSRem(r *request) { r.out.Int(int64(r.op.(*kind.SetRemove).Count)) }
 
 func planSIsMember(r *request) error {
-	r.op = &kind.SetHas{Key: r.places[0].Key, Members: r.args[2:]}
+	r.op = &kind.SetHas{Key: r.places[0], Members: r.args[2:]}
 	return nil
 }
 
@@ -43,7 +43,7 @@ func showSMIsMember(r *request) {
 }
 
 func planSMembers(r *request) error {
-	r.op = &kind.SetMembers{Key: r.places[0].Key}
+	r.op = &kind.SetMembers{Key: r.places[0]}
 	return nil
 }
 
@@ -56,7 +56,7 @@ func showSMembers(r *request) {
 }
 
 func planSCard(r *request) error {
-	r.op = &kind.SetLength{Key: r.places[0].Key}
+	r.op = &kind.SetLength{Key: r.places[0]}
 	return nil
 }
 

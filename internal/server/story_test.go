@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 
+	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/record"
 )
 
@@ -24,7 +25,7 @@ func TestStories(t *testing.T) {
 		node.now = func() time.Time { return time.Now() }
 		for i, k := range []record.Kind{record.KindBytes, record.KindRow, record.KindCounter, record.KindSet, record.KindMap} {
 			name := []string{"bytes", "rows", "counters", "sets", "maps"}[i]
-			node.tables[name] = Table{ID: record.TableFirst + record.TableID(i), Kind: k}
+			node.tables[name] = triad.CellTable{ID: record.TableFirst + record.TableID(i), Kind: k}
 		}
 		o := Options{Prefixes: map[string]string{"b:": "bytes", "row:": "rows", "n:": "counters", "s:": "sets", "m:": "maps", "row:none:": "missing"}}
 		if strings.Contains(path, "auth") {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"time"
 
 	"github.com/triad-kv/triad/internal/kind"
@@ -11,15 +12,15 @@ import (
 
 var stringCommands = []command{
 	{name: "get", arity: 2, flags: reads | fast, keys: oneKey, group: "string", about: "Returns the string value of a key.", plan: planGet, show: showGet},
-	{name: "set", arity: -3, flags: writes | assigns, keys: oneKey, group: "string", about: "Sets the string value of a key, whatever it held.", plan: planSet, show: showSet},
-	{name: "setnx", arity: 3, flags: writes | assigns | fast, keys: oneKey, group: "string", about: "Sets a key that does not exist.", plan: planSetNX, show: showSetNX},
-	{name: "setex", arity: 4, flags: writes | assigns, keys: oneKey, group: "string", about: "Sets a key and its time to live in seconds.", plan: planSetEX, show: showSet},
-	{name: "psetex", arity: 4, flags: writes | assigns, keys: oneKey, group: "string", about: "Sets a key and its time to live in milliseconds.", plan: planSetEX, show: showSet},
-	{name: "getset", arity: 3, flags: writes | assigns | fast, keys: oneKey, group: "string", about: "Sets a key and returns what it held.", plan: planGetSet, show: showSet},
+	{name: "set", arity: -3, flags: writes, keys: oneKey, group: "string", about: "Sets the string value of a key, whatever it held.", plan: planSet, show: showSet},
+	{name: "setnx", arity: 3, flags: writes | fast, keys: oneKey, group: "string", about: "Sets a key that does not exist.", plan: planSetNX, show: showSetNX},
+	{name: "setex", arity: 4, flags: writes, keys: oneKey, group: "string", about: "Sets a key and its time to live in seconds.", plan: planSetEX, show: showSet},
+	{name: "psetex", arity: 4, flags: writes, keys: oneKey, group: "string", about: "Sets a key and its time to live in milliseconds.", plan: planSetEX, show: showSet},
+	{name: "getset", arity: 3, flags: writes | fast, keys: oneKey, group: "string", about: "Sets a key and returns what it held.", plan: planGetSet, show: showSet},
 	{name: "getdel", arity: 2, flags: writes | fast, keys: oneKey, group: "string", about: "Returns the value of a key and removes it.", plan: planGetDel, show: showGet},
 	{name: "mget", arity: -2, flags: reads | fast, keys: allKeys, group: "string", about: "Returns the string values of keys.", plan: planMGet, show: showMGet},
-	{name: "mset", arity: -3, flags: writes | assigns, keys: keyPairs, group: "string", about: "Sets several keys, all or none.", plan: planMSet, show: showOK},
-	{name: "msetnx", arity: -3, flags: writes | assigns, keys: keyPairs, group: "string", about: "Sets several keys if none of them exists.", plan: planMSet, show: showMSetNX},
+	{name: "mset", arity: -3, flags: writes, keys: keyPairs, group: "string", about: "Sets several keys, all or none.", plan: planMSet, show: showOK},
+	{name: "msetnx", arity: -3, flags: writes, keys: keyPairs, group: "string", about: "Sets several keys if none of them exists.", plan: planMSet, show: showMSetNX},
 	{name: "append", arity: 3, flags: writes | fast, keys: oneKey, group: "string", about: "Appends to the value of a key.", plan: planAppend, show: showAppend},
 	{name: "strlen", arity: 2, flags: reads | fast, keys: oneKey, group: "string", about: "Returns the length of a value.", plan: planGet, show: showStrlen},
 }
@@ -27,7 +28,7 @@ var stringCommands = []command{
 func showOK(r *request) { r.out.OK() }
 
 func planGet(r *request) error {
-	r.usual.get = kind.Get{Key: r.places[0].Key}
+	r.usual.get = kind.Get{Key: r.places[0]}
 	r.op = &r.usual.get
 	return nil
 }
@@ -49,7 +50,7 @@ func showStrlen(r *request) { r.out.Int(int64(len(r.usual.get.Value))) }
 func planMGet(r *request) error {
 	g := &kind.Group{Ops: make([]kind.Op, len(r.places))}
 	for i := range r.places {
-		g.Ops[i] = &kind.Get{Key: r.places[i].Key}
+		g.Ops[i] = &kind.Get{Key: r.places[i]}
 	}
 	r.op = g
 	return nil
@@ -66,7 +67,7 @@ func showMGet(r *request) {
 
 // planPut sets the key to a value.
 func planPut(r *request, value []byte) {
-	r.usual.put = kind.Put{Key: r.places[0].Key, Value: value, Expires: r.opt.expires}
+	r.usual.put = kind.Put{Key: r.places[0], Value: value, Expires: r.opt.expires}
 	r.op = &r.usual.put
 }
 
@@ -167,8 +168,8 @@ type getDelete struct {
 }
 
 func planGetDel(r *request) error {
-	r.usual.get = kind.Get{Key: r.places[0].Key}
-	r.op = &getDelete{get: &r.usual.get, remove: kind.Delete{Keys: r.keysOf()}}
+	r.usual.get = kind.Get{Key: r.places[0]}
+	r.op = &getDelete{get: &r.usual.get, remove: kind.Delete{Keys: slices.Clone(r.places)}}
 	return nil
 }
 
@@ -189,28 +190,20 @@ func planMSet(r *request) error {
 	}
 	o := &kind.PutAll{Pairs: make([]kind.Pair, len(r.places)), IfAbsent: r.cmd.name == "msetnx"}
 	for i := range r.places {
-		o.Pairs[i] = kind.Pair{Key: r.places[i].Key, Value: r.args[2+2*i]}
+		o.Pairs[i] = kind.Pair{Key: r.places[i], Value: r.args[2+2*i]}
 	}
 	r.op = o
 	return nil
 }
 
-func showMSetNX(r *request) { r.out.Flag(decided(r).(*kind.PutAll).Done) }
-
-// decided is the decision of a request, whether or not it ages.
-func decided(r *request) kind.Op {
-	if a, ok := r.op.(*aging); ok {
-		return a.Op
-	}
-	return r.op
-}
+func showMSetNX(r *request) { r.out.Flag(r.op.(*kind.PutAll).Done) }
 
 func planAppend(r *request) error {
-	r.op = &kind.Append{Key: r.places[0].Key, Value: r.args[2]}
+	r.op = &kind.Append{Key: r.places[0], Value: r.args[2]}
 	return nil
 }
 
-func showAppend(r *request) { r.out.Int(int64(decided(r).(*kind.Append).Length)) }
+func showAppend(r *request) { r.out.Int(int64(r.op.(*kind.Append).Length)) }
 
 // expiry is when something expires that is given in units of Unix time, or from
 // now on; false if that is no time.

@@ -89,7 +89,7 @@ func answerWatch(ctx context.Context, c *conn, r *request) error {
 	}
 	looks := make([]kind.Look, len(r.places))
 	for i := range looks {
-		looks[i].Key = r.places[i].Key
+		looks[i].Key = r.places[i]
 		looks[i].Key.Name = slices.Clone(looks[i].Key.Name)
 		r.reads = append(r.reads, looks[i].Reads()...)
 	}

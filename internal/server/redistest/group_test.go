@@ -57,7 +57,7 @@ func launch(t *testing.T, forward bool) *group {
 		}
 		n, err := triad.Open(c)
 		require.NoError(t, err)
-		s, err := server.New(n, server.Options{
+		s, err := server.New(n.Cells(), server.Options{
 			Prefixes: map[string]string{"user:": "users"}, Password: password, Forward: forward,
 			Addr: func(id topology.NodeID) string { return g.addrs[id] },
 		})
