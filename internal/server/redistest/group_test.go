@@ -3,6 +3,7 @@ package redistest
 import (
 	"context"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,17 +29,20 @@ const patience = 30 * time.Second
 type group struct {
 	nodes map[topology.NodeID]*triad.Node
 	addrs map[topology.NodeID]string
-	stops []func()
+	ends  map[topology.NodeID]func() // each may be called again
 }
 
 var ids = []topology.NodeID{"a", "b", "c"}
+
+// callTimeout is short, so that what can not be answered is soon said so.
+const callTimeout = 2 * time.Second
 
 const password = "open sesame"
 
 // launch starts a group, until the test ends. Its disks are in memory.
 func launch(t *testing.T, forward bool) *group {
 	t.Helper()
-	g := &group{nodes: map[topology.NodeID]*triad.Node{}, addrs: map[topology.NodeID]string{}}
+	g := &group{nodes: map[topology.NodeID]*triad.Node{}, addrs: map[topology.NodeID]string{}, ends: map[topology.NodeID]func(){}}
 	var members []triad.Member
 	peers, ports := map[topology.NodeID]net.Listener{}, map[topology.NodeID]net.Listener{}
 	for _, id := range ids {
@@ -46,7 +50,6 @@ func launch(t *testing.T, forward bool) *group {
 		members = append(members, triad.Member{ID: id, Addr: peers[id].Addr().String()})
 		g.addrs[id] = ports[id].Addr().String()
 	}
-	ctx, cancel := context.WithCancel(context.Background())
 	for _, id := range ids {
 		c := triad.Config{
 			ID: id, Dir: "node", FS: vfs.NewMem(), Memory: true, Leader: "a", Members: members, Listener: peers[id],
@@ -59,27 +62,28 @@ func launch(t *testing.T, forward bool) *group {
 		require.NoError(t, err)
 		s, err := server.New(n.Cells(), server.Options{
 			Prefixes: map[string]string{"user:": "users"}, Password: password, Forward: forward,
-			Addr: func(id topology.NodeID) string { return g.addrs[id] },
+			Addr:   func(id topology.NodeID) string { return g.addrs[id] },
+			Limits: server.Limits{CallTimeout: callTimeout},
 		})
 		require.NoError(t, err)
 		g.nodes[id] = n
+		ctx, cancel := context.WithCancel(context.Background())
 		ran, served := make(chan error, 1), make(chan error, 1)
 		go func() { ran <- n.Run(ctx) }()
 		go func() { served <- s.Serve(ctx, ports[id]) }()
-		g.stops = append(g.stops, func() {
+		g.ends[id] = sync.OnceFunc(func() {
+			cancel()
 			require.NoError(t, <-served)
 			require.NoError(t, <-ran)
 			require.NoError(t, n.Close())
 		})
+		t.Cleanup(g.ends[id])
 	}
-	t.Cleanup(func() {
-		cancel()
-		for _, stop := range g.stops {
-			stop()
-		}
-	})
 	return g
 }
+
+// stop ends one node.
+func (g *group) stop(id topology.NodeID) { g.ends[id]() }
 
 func listen(t *testing.T) net.Listener {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
