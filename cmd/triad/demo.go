@@ -14,9 +14,6 @@ import (
 	"github.com/triad-kv/triad/internal/demo"
 )
 
-// respDoor is the door for Redis clients of a demo's nodes; nil: there is none.
-var respDoor demo.RESP
-
 func newDemo() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo [NAME|FILE]",
@@ -55,7 +52,7 @@ policy, tables; examples/clusters holds those of the ready ones.`,
 			return err
 		}
 		o.Scenario, o.Binary, o.Command = scenario.value, binary, spell(binary)
-		o.Layout, o.RESP = layout, respDoor
+		o.Layout, o.RESP = layout, demoRESP
 		o.Failover = failover(layout.ClusterName(o.Cluster))
 		o.Out, o.Err = cmd.OutOrStdout(), cmd.ErrOrStderr()
 		o.Color, o.Terminal = isTerminal(o.Out) && os.Getenv("NO_COLOR") == "", isTerminal(o.Err)

@@ -37,7 +37,7 @@ func newNode() *cobra.Command {
 		if err := parse(&s, *members, *links); err != nil {
 			return &usageError{err}
 		}
-		start := demo.Start{Spec: s, RESP: respDoor, Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)).With("node", string(s.ID))}
+		start := demo.Start{Spec: s, RESP: demoRESP, Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)).With("node", string(s.ID))}
 		if !*inherit {
 			return usagef("--inherit: a node of a demo has its listener from the demo; `triad server` runs one by itself")
 		}

@@ -53,18 +53,18 @@ func (j *journal) String() string {
 	return j.b.String()
 }
 
-// server is `triad server` as a process.
-type server struct {
+// process is `triad server` as a process.
+type process struct {
 	cmd  *exec.Cmd
 	logs journal
 	file string
 }
 
-func startServer(t *testing.T, file string) *server {
+func startServer(t *testing.T, file string) *process {
 	t.Helper()
 	binary, err := os.Executable()
 	require.NoError(t, err)
-	s := &server{file: file, cmd: exec.Command(binary, "server", "-c", file)}
+	s := &process{file: file, cmd: exec.Command(binary, "server", "-c", file)}
 	s.cmd.Env = append(os.Environ(), asTriad+"=1")
 	s.cmd.Stderr = &s.logs
 	s.cmd.Dir = filepath.Dir(file)
@@ -74,7 +74,7 @@ func startServer(t *testing.T, file string) *server {
 }
 
 // until polls for a condition.
-func until(t *testing.T, what string, s *server, holds func() bool) {
+func until(t *testing.T, what string, s *process, holds func() bool) {
 	t.Helper()
 	require.Eventually(t, holds, 20*time.Second, 10*time.Millisecond, "%s\n%s", what, &s.logs)
 }
@@ -96,12 +96,14 @@ func get(addr, path string) (int, string) {
 // TestThreeServersFromThreeFiles follows the README: the files of
 // examples/nodes, with other ports.
 func TestThreeServersFromThreeFiles(t *testing.T) {
-	dir, addrs := t.TempDir(), free(t, 6)
+	dir, addrs := t.TempDir(), free(t, 9)
 	var replace []string
 	for i := range 3 {
-		replace = append(replace, fmt.Sprintf("127.0.0.1:740%d", i), addrs[i], fmt.Sprintf("127.0.0.1:840%d", i), addrs[3+i])
+		for j, port := range []int{7400, 8400, 6400} {
+			replace = append(replace, fmt.Sprintf("127.0.0.1:%d", port+i), addrs[3*j+i])
+		}
 	}
-	var servers []*server
+	var servers []*process
 	for _, id := range []string{"a", "b", "c"} {
 		text, err := os.ReadFile("../../examples/nodes/" + id + ".yaml")
 		require.NoError(t, err)
@@ -119,6 +121,8 @@ func TestThreeServersFromThreeFiles(t *testing.T) {
 	code, body := get(addrs[4], "/status")
 	require.Equal(t, 200, code)
 	require.Contains(t, body, `"leader": "a"`)
+	require.Equal(t, "+OK\r\n$1\r\nv\r\n", redis(t, addrs[6], "SET k v\r\nGET k\r\nQUIT\r\n"))
+	require.Equal(t, "$1\r\nv\r\n-READONLY", redis(t, addrs[7], "GET k\r\nSET k w\r\nQUIT\r\n")[:16])
 
 	a := servers[0]
 	require.NoError(t, os.WriteFile(a.file, []byte("node: {id: a, dri: data/a}\n"), 0o600))
@@ -139,7 +143,7 @@ func TestServersFindOneAnotherByGossip(t *testing.T) {
 	dir, addrs := t.TempDir(), free(t, 9)
 	key := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "keys"), []byte(key+"\n"), 0o600))
-	var servers []*server
+	var servers []*process
 	for i, id := range []string{"a", "b", "c"} {
 		file := filepath.Join(dir, id+".yaml")
 		text := fmt.Sprintf(`cluster: shop
@@ -171,6 +175,22 @@ topology: {kind: single-leader, sync: "any 1 (b, c)"}
 	require.Equal(t, exitUsage, r.code)
 	require.Contains(t, r.errs, "key 1: a gossip key is 32 bytes in base64")
 	require.NotContains(t, r.errs, "not-a-secret")
+}
+
+// redis sends commands to a port for Redis clients, the last of which is QUIT, and
+// returns the answers to those before it.
+func redis(t *testing.T, addr, commands string) string {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	defer c.Close()
+	_, err = io.WriteString(c, commands)
+	require.NoError(t, err)
+	b, err := io.ReadAll(c)
+	require.NoError(t, err)
+	answers, quit := strings.CutSuffix(string(b), "+OK\r\n")
+	require.True(t, quit, answers)
+	return answers
 }
 
 // startService runs a node in this process until the test ends. What is sent to

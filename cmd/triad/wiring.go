@@ -9,6 +9,9 @@ import (
 	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/internal/admin"
 	"github.com/triad-kv/triad/internal/config"
+	"github.com/triad-kv/triad/internal/demo"
+	"github.com/triad-kv/triad/internal/server"
+	"github.com/triad-kv/triad/topology"
 )
 
 // door answers on a port beside the peers port.
@@ -31,8 +34,29 @@ var doorways = []struct {
 const adminKey = "listen.admin"
 
 // openRESP is the door for Redis clients.
-func openRESP(*triad.Node, *config.Node, config.Secrets, *slog.Logger) (door, error) {
-	return nil, usagef("listen.resp: this build has no port for Redis clients; drop the key")
+func openRESP(n *triad.Node, c *config.Node, s config.Secrets, l *slog.Logger) (door, error) {
+	return redisPort(n, c, s.RESPPassword, l)
+}
+
+// demoRESP is that door of a demo's node, which keeps no secret.
+func demoRESP(n *triad.Node, c *config.Node, l *slog.Logger) (demo.Door, error) {
+	return redisPort(n, c, "", l)
+}
+
+func redisPort(n *triad.Node, c *config.Node, password string, l *slog.Logger) (*server.Server, error) {
+	o := server.Options{
+		Prefixes: map[string]string{}, Password: password, Forward: c.RESP.Forward, Version: built().Version, Logger: l,
+		Limits: server.Limits{ConnectionsMax: c.RESP.ConnectionsMax, IdleTimeout: time.Duration(c.RESP.IdleTimeout)},
+	}
+	for _, p := range c.RESP.Prefixes {
+		o.Prefixes[p.Prefix] = p.Table
+	}
+	ports := map[topology.NodeID]string{}
+	for _, m := range c.Members {
+		ports[topology.NodeID(m.ID)] = m.RESP
+	}
+	o.Addr = func(id topology.NodeID) string { return ports[id] }
+	return server.New(n.Cells(), o)
 }
 
 // openAdmin is the door for health and status.
