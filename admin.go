@@ -78,6 +78,29 @@ func (n *Node) CreateTable(ctx context.Context, t Table) error {
 	return nil
 }
 
+// DropTable removes a table and all it holds. Its name is free at once, its number
+// is not given again, and the keys are removed in the background, by the leader.
+// One that is not there is topology.ErrNoTable; one that this node's own
+// configuration names is topology.ErrConflict, as it would be defined again.
+func (n *Node) DropTable(ctx context.Context, name string) error {
+	err := n.gate.enter(ctx)
+	if err != nil {
+		return n.errorOf("drop table", name, nil, notApplied(err))
+	}
+	defer n.gate.leave()
+	for _, t := range n.config.Tables {
+		if t.Name == name {
+			err = fmt.Errorf("the configuration of node %s names table %s: take it out there and restart the node first, "+
+				"or the table is defined again: %w", n.config.ID, name, topology.ErrConflict)
+			return n.errorOf("drop table", name, nil, notApplied(err))
+		}
+	}
+	if err := n.catalogue.drop(ctx, name); err != nil {
+		return n.errorOf("drop table", name, nil, err)
+	}
+	return nil
+}
+
 // Tables returns all tables by name, the default one included. Options: those of
 // [Node.Get].
 func (n *Node) Tables(ctx context.Context, opts ...Option) ([]Table, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/triad-kv/triad/record"
@@ -18,17 +19,22 @@ type Termed interface {
 	Term() uint64
 }
 
-// catalogue knows the tables. What it has read once it keeps as long as the term
-// lasts: within a term a definition is never taken back, but a change of leader
-// may rewind one that had not reached the new leader (S9), and its number may
-// then be another table's.
+// catalogue knows the tables. What it has read it keeps while it must be so: within
+// one term, as a change of leader may rewind a definition that had not reached
+// the new leader (S9), whose number may then be another table's; and until this
+// node applies a change of the system table.
 type catalogue struct {
-	engine topology.Engine
+	engine  topology.Engine
+	changes *atomic.Uint64 // of the system table, as this node has applied them
 
 	mu    sync.RWMutex // guards what follows; a leaf
-	term  uint64       // in which known was read
+	seen  sighting     // in which known was read
 	known map[string]definition
+	term  uint64 // of an engine that is not Termed
 }
+
+// sighting is when a definition was read: it holds as long as neither changes.
+type sighting struct{ term, changes uint64 }
 
 const (
 	createAttemptsMax = 16                    // of one definition, while others are made
@@ -36,8 +42,8 @@ const (
 	createPauseMax    = 50 * time.Millisecond // up to here
 )
 
-func newCatalogue(e topology.Engine) *catalogue {
-	return &catalogue{engine: e, known: map[string]definition{}}
+func newCatalogue(e topology.Engine, changes *atomic.Uint64) *catalogue {
+	return &catalogue{engine: e, changes: changes, known: map[string]definition{}}
 }
 
 // lookup returns the definition of a table. What this node does not have is
@@ -60,36 +66,60 @@ func (c *catalogue) lookup(ctx context.Context, name string, local bool) (defini
 }
 
 func (c *catalogue) cached(name string) (definition, bool) {
-	if t, ok := c.engine.(Termed); ok {
-		c.enterTerm(t.Term())
-	}
+	c.now()
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	d, ok := c.known[name]
 	return d, ok
 }
 
-// enterTerm forgets what was known in another term.
-func (c *catalogue) enterTerm(term uint64) {
+// now returns what a definition that is read from here on is kept with. It forgets
+// what was read in another term, or before a change.
+func (c *catalogue) now() sighting {
+	at := sighting{changes: c.changes.Load()}
+	t, termed := c.engine.(Termed)
+	if termed {
+		at.term = t.Term()
+	}
 	c.mu.RLock()
-	same := c.term == term
+	if !termed {
+		at.term = c.term
+	}
+	same := c.seen == at
 	c.mu.RUnlock()
 	if same {
-		return
+		return at
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.term != term {
-		c.term = term
+	if c.seen != at {
+		c.seen = at
 		clear(c.known)
 	}
+	return at
+}
+
+// enterTerm tells the term of an engine that is not Termed.
+func (c *catalogue) enterTerm(term uint64) {
+	c.mu.Lock()
+	c.term = term
+	c.mu.Unlock()
+	c.now()
+}
+
+// still reports whether d is what its name stands for, after what was read by it:
+// only what this node has applied since can have changed that.
+func (c *catalogue) still(ctx context.Context, d definition, at sighting) bool {
+	if d.id < record.TableFirst || c.now() == at {
+		return true
+	}
+	again, err := c.lookup(ctx, d.Name, true)
+	return err == nil && again.id == d.id
 }
 
 // read reads a definition from the system table and keeps it.
 func (c *catalogue) read(ctx context.Context, name string, g topology.Guarantee) (definition, error) {
-	c.mu.RLock()
-	term := c.term
-	c.mu.RUnlock()
+	at := c.now()
 	v, err := c.value(ctx, tableKey(name), g)
 	if errors.Is(err, topology.ErrNotFound) {
 		return definition{}, fmt.Errorf("table %s: %w", name, topology.ErrNoTable)
@@ -101,15 +131,16 @@ func (c *catalogue) read(ctx context.Context, name string, g topology.Guarantee)
 	if err != nil {
 		return definition{}, err
 	}
-	c.keep(term, d)
+	d.dot = v.Dot
+	c.keep(at, d)
 	return d, nil
 }
 
-// keep remembers a definition that was read in term.
-func (c *catalogue) keep(term uint64, d definition) {
+// keep remembers a definition, if what it was read at still holds.
+func (c *catalogue) keep(at sighting, d definition) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.term == term {
+	if c.seen == at && c.changes.Load() == at.changes {
 		c.known[d.Name] = d
 	}
 }
@@ -200,7 +231,7 @@ type Contradiction struct {
 }
 
 func (e *Contradiction) Error() string {
-	return fmt.Sprintf("table %v was asked for, and is defined as %v: a table's kind never changes", e.Asked, e.Defined)
+	return fmt.Sprintf("table %v was asked for, and is defined as %v: a definition never changes", e.Asked, e.Defined)
 }
 
 func (e *Contradiction) Unwrap() error { return topology.ErrConflict }

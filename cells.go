@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"time"
 
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
@@ -22,6 +23,7 @@ func (n *Node) Cells() Cells { return Cells{n} }
 type CellTable struct {
 	ID   record.TableID
 	Kind record.Kind
+	TTL  time.Duration // of keys that are written without an expiry; 0: none
 }
 
 // Table returns the table of that name, or topology.ErrNoTable.
@@ -34,7 +36,7 @@ func (c Cells) Table(ctx context.Context, name string) (CellTable, error) {
 	if err != nil {
 		return CellTable{}, c.n.errorOf("table", name, nil, notApplied(err))
 	}
-	return CellTable{ID: d.id, Kind: d.Kind}, nil
+	return CellTable{ID: d.id, Kind: d.Kind, TTL: d.TTL}, nil
 }
 
 // Update is [topology.Updater]'s: it decides us in the order of the log, on the

@@ -122,7 +122,7 @@ func ExampleNode_CreateTable() {
 	}
 	// Output:
 	// <nil>
-	// table users (bytes) was asked for, and is defined as users (row): a table's kind never changes
+	// table users (bytes) was asked for, and is defined as users (row): a definition never changes
 }
 
 func ExampleTypedTable_Scan() {

@@ -2,6 +2,7 @@ package triad
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -12,6 +13,10 @@ import (
 // read them, so a change here is a change of the format.
 func TestTheFormsInTheSystemTableStay(t *testing.T) {
 	require.Equal(t, "\x93\x01\x10\x02", string(definition{Table: users, id: record.TableFirst}.encode()))
+	lives := definition{Table: Table{Name: "carts", Kind: record.KindSet, TTL: time.Hour}, id: 300}
+	require.Equal(t, "\x94\x02\xcd\x01\x2c\x04\xce\x00\x36\xee\x80", string(lives.encode()), "format 2: with a TTL")
+	require.Equal(t, "\x92\x01\xa5carts", string(encodeDropped("carts")))
+	require.Equal(t, "dropped/0000012c", string(droppedKey(300)))
 	require.Equal(t, "\x92\x01\xcd\x12\x34", string(encodeNext(0x1234)))
 	require.Equal(t, "table/users", string(tableKey("users")))
 	require.Equal(t, "tables/next", nextTableKey)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/triad-kv/triad/internal/gossip"
 	"github.com/triad-kv/triad/internal/home"
@@ -35,7 +36,8 @@ type Node struct {
 	engine     topology.Engine
 	catalogue  *catalogue
 	gate       *gate
-	storeFault chan error // holds the store's failure, once it has one
+	changes    atomic.Uint64 // of the system table; see observed
+	storeFault chan error    // holds the store's failure, once it has one
 
 	mu     sync.Mutex // guards what follows; a leaf
 	closed bool
@@ -179,14 +181,14 @@ func (n opening) openControl() (err error) {
 
 func (n opening) openEngine() (err error) {
 	n.engine, err = n.config.Topology(topology.Env{
-		Self: n.config.ID, Life: n.home.Life(), Log: n.log, Store: n.store, Stable: n.home, Sidelog: n.home.Sidelog(),
+		Self: n.config.ID, Life: n.home.Life(), Log: n.log, Store: observed{n.store, &n.changes}, Stable: n.home, Sidelog: n.home.Sidelog(),
 		Transport: n.transport, Membership: n.membership, Control: n.control,
 		Clock: version.NewClock(nil, 0), Logger: n.logger,
 	})
 	if err != nil {
 		return err
 	}
-	n.catalogue = newCatalogue(n.engine)
+	n.catalogue = newCatalogue(n.engine, &n.changes)
 	remote(n).handle()
 
 	return nil

@@ -7,6 +7,7 @@ import (
 	"iter"
 
 	"github.com/triad-kv/triad/internal/call"
+	"github.com/triad-kv/triad/internal/kind"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
@@ -42,11 +43,21 @@ func (n inner) get(ctx context.Context, table string, key []byte, opts []Option)
 		return Reading{}, notApplied(err)
 	}
 	defer n.gate.leave()
-	d, err := n.catalogue.lookup(ctx, table, w.Has(call.WishAny))
-	if err != nil {
-		return Reading{}, notApplied(err)
+	for {
+		at := n.catalogue.now()
+		d, err := n.catalogue.lookup(ctx, table, w.Has(call.WishAny))
+		if err != nil {
+			return Reading{}, notApplied(err)
+		}
+		r, err := n.getFrom(ctx, d, key, &w)
+		if n.catalogue.still(ctx, d, at) {
+			return r, err
+		}
 	}
-	o, err := n.readOptions(ctx, &w)
+}
+
+func (n inner) getFrom(ctx context.Context, d definition, key []byte, w *call.Wishes) (Reading, error) {
+	o, err := n.readOptions(ctx, w)
 	if err != nil {
 		return Reading{}, notApplied(err)
 	}
@@ -100,8 +111,9 @@ func newest(cells []topology.CellReading) *topology.CellReading {
 }
 
 // Scan yields the keys from <= key < to of a table in order, from one consistent
-// view; an empty from is the beginning, an empty to the end. An error is the
-// last thing it yields. Options: those of [Node.Get].
+// view; an empty from is the beginning, an empty to the end. Of a map or a set it
+// shows that it is there, and its kind. An error is the last thing it yields.
+// Options: those of [Node.Get].
 //
 //	for item, err := range node.Scan(ctx, "users", nil, nil) {
 func (n *Node) Scan(ctx context.Context, table string, from, to []byte, opts ...Option) iter.Seq2[Item, error] {
@@ -133,28 +145,47 @@ func (n inner) scan(ctx context.Context, table string, from, to []byte, opts []O
 	if !ok {
 		return notApplied(fmt.Errorf("this topology reads no ranges: %w", topology.ErrUnsupported))
 	}
-	d, err := n.catalogue.lookup(ctx, table, w.Has(call.WishAny))
-	if err != nil {
-		return notApplied(err)
-	}
-	if len(to) != 0 && bytes.Compare(from, to) >= 0 {
-		return nil
-	}
-	o, err := n.readOptions(ctx, &w)
-	if err != nil {
-		return notApplied(err)
-	}
-	g := grouping{definition: d, yield: yield}
-	for c, err := range s.Scan(ctx, d.id, from, to, o) {
+	for {
+		at := n.catalogue.now()
+		d, err := n.catalogue.lookup(ctx, table, w.Has(call.WishAny))
 		if err != nil {
+			return notApplied(err)
+		}
+		if len(to) != 0 && bytes.Compare(from, to) >= 0 {
+			return nil
+		}
+		o, err := n.readOptions(ctx, &w)
+		if err != nil {
+			return notApplied(err)
+		}
+		g := grouping{definition: d, yield: yield}
+		again, err := n.scanFrom(ctx, s.Scan(ctx, d.id, from, to, o), &g, at)
+		if !again {
 			return err
+		}
+	}
+}
+
+// scanFrom yields what a scan has found. It reports that the table's name stands
+// for another one by now, before anything was yielded.
+func (n inner) scanFrom(ctx context.Context, cells iter.Seq2[topology.CellReading, error], g *grouping, at sighting) (again bool, err error) {
+	sure := false
+	for c, err := range cells {
+		if err != nil {
+			return false, err
+		}
+		if sure = sure || n.catalogue.still(ctx, g.definition, at); !sure {
+			return true, nil
 		}
 		if more, err := g.take(c); err != nil || !more {
-			return err
+			return false, err
 		}
 	}
+	if !sure && !n.catalogue.still(ctx, g.definition, at) {
+		return true, nil
+	}
 	_, err = g.finish()
-	return err
+	return false, err
 }
 
 // grouping puts the cells of a scan together to keys. A row has at most as many
@@ -172,6 +203,9 @@ const rowBytesMax = 4 * record.BatchBytesMax
 // take adds a cell, and yields the key before it if that is complete. It copies
 // what it keeps.
 func (g *grouping) take(c topology.CellReading) (more bool, err error) {
+	if g.Kind != record.KindRow && len(c.Field) != 0 {
+		return true, nil // a part of a key, whose head says all that is shown of it
+	}
 	if len(g.cells) > 0 && !bytes.Equal(g.cells[0].Key, c.Key) {
 		if more, err := g.finish(); err != nil || !more {
 			return false, err
@@ -190,12 +224,13 @@ func (g *grouping) finish() (more bool, err error) {
 	if len(g.cells) == 0 {
 		return true, nil
 	}
-	value, err := g.value(g.cells)
-	if err != nil {
-		return false, notApplied(fmt.Errorf("key %q: %w", g.cells[0].Key, err))
-	}
 	at := newest(g.cells)
-	item := Item{Key: g.cells[0].Key, Value: value, Dot: at.Dot, Time: at.Time}
+	item := Item{Key: g.cells[0].Key, Dot: at.Dot, Time: at.Time}
+	if g.Kind != record.KindRow && kind.Parted(at.Kind) {
+		item.Kind = at.Kind
+	} else if item.Value, err = g.value(g.cells); err != nil {
+		return false, notApplied(fmt.Errorf("key %q: %w", item.Key, err))
+	}
 	g.cells, g.bytes = g.cells[:0], 0
 	return g.yield(item), nil
 }

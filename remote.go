@@ -24,6 +24,7 @@ func (n remote) handle() {
 		call.MethodStatus:  n.status,
 		call.MethodTables:  n.tables,
 		call.MethodCreate:  n.create,
+		call.MethodDrop:    n.drop,
 		call.MethodPromote: n.promote,
 	} {
 		n.transport.HandleCall(method, topology.PeerClient|topology.PeerNode,
@@ -137,6 +138,17 @@ func (n remote) create(ctx context.Context, req []byte) ([]byte, error) {
 		return nil, n.malformed("create table", err)
 	}
 	if err := n.CreateTable(ctx, Table(tables[0])); err != nil {
+		return nil, err
+	}
+	return call.EncodeNothing(), nil
+}
+
+func (n remote) drop(ctx context.Context, req []byte) ([]byte, error) {
+	name, err := call.DecodeName(req)
+	if err != nil {
+		return nil, n.malformed("drop table", err)
+	}
+	if err := n.DropTable(ctx, name); err != nil {
 		return nil, err
 	}
 	return call.EncodeNothing(), nil

@@ -1,6 +1,7 @@
 package triad
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/triad-kv/triad/internal/kind"
@@ -22,7 +23,8 @@ func (d definition) put(key, value []byte) ([]record.Mutation, error) {
 	if err != nil {
 		return nil, err
 	}
-	return k.Assign(value, 0)
+	ms, err := k.Assign(value, 0)
+	return ms, d.instead(err, d.Kind)
 }
 
 // remove returns the mutation that removes key.
@@ -40,5 +42,15 @@ func (d definition) value(cells []topology.CellReading) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return k.Value(cells)
+	value, err := k.Value(cells)
+	return value, d.instead(err, cells[0].Kind)
+}
+
+// instead adds to the refusal of a key of another kind what is to be called for it.
+func (d definition) instead(err error, is record.Kind) error {
+	name, ok := map[record.Kind]string{record.KindSet: "SetOf", record.KindMap: "MapOf"}[is]
+	if !ok || !errors.Is(err, kind.ErrWrongKind) {
+		return err
+	}
+	return fmt.Errorf("%w; triad.%s is for it", err, name)
 }

@@ -38,7 +38,7 @@ func (n *Node) Run(ctx context.Context) error {
 	err = runLayers(ctx,
 		[]work{r.runLog, r.watchStore},
 		[]work{n.transport.Run, r.runMembership, n.control.Run},
-		[]work{r.runEngine, r.retain, r.declare},
+		[]work{r.runEngine, r.retain, r.declare, r.sweep},
 	)
 	reason := fmt.Errorf("this node has ended: %w", topology.ErrClosed)
 	if err != nil {

@@ -2,17 +2,23 @@ package triad
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/triad-kv/triad/internal/kind"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/record/pack"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
 )
 
-// Table is a table's definition.
+// Table is a table's definition. It never changes: who wants another one drops
+// the table, with all it holds.
 type Table struct {
-	Name string      // [a-z][a-z0-9_.-]{0,63}
-	Kind record.Kind // what its values are; the zero value is any: every key has its own
+	Name string        // [a-z][a-z0-9_.-]{0,63}
+	Kind record.Kind   // what its values are; the zero value is any: every key has its own
+	TTL  time.Duration // what a key lives that is written without an expiry, in whole milliseconds; 0: for ever
 }
 
 // DefaultTable is the table that always exists. Its kind is any.
@@ -21,6 +27,7 @@ const DefaultTable = "default"
 const (
 	tableNameBytesMax = 64
 	tablesMax         = 1 << 16 // tables that may ever be defined in a cluster
+	ttlMax            = 100 * 365 * 24 * time.Hour
 )
 
 // KindName returns what a configuration calls a kind.
@@ -29,7 +36,13 @@ func KindName(k record.Kind) string { return kind.Name(k) }
 // ParseKind reads a kind as a configuration spells it.
 func ParseKind(s string) (record.Kind, error) { return kind.Parse(s) }
 
-func (t Table) String() string { return t.Name + " (" + KindName(t.Kind) + ")" }
+func (t Table) String() string {
+	s := t.Name + " (" + KindName(t.Kind)
+	if t.TTL != 0 {
+		s += ", TTL " + t.TTL.String()
+	}
+	return s + ")"
+}
 
 // check says what is wrong with a definition.
 func (t Table) check() error {
@@ -39,8 +52,11 @@ func (t Table) check() error {
 	if !kind.Known(t.Kind) {
 		return fmt.Errorf("kind of %s: %d is none of %s: %w", t.Name, t.Kind, kind.Names(), topology.ErrUnsupported)
 	}
-	if t.Name == DefaultTable && t.Kind != record.KindAny {
-		return fmt.Errorf("kind of %s: it is any, and stays so: %w", DefaultTable, topology.ErrConflict)
+	if t.TTL < 0 || t.TTL > ttlMax || t.TTL%time.Millisecond != 0 {
+		return fmt.Errorf("TTL of %s: %v is none of whole milliseconds up to %v: %w", t.Name, t.TTL, ttlMax, topology.ErrMalformed)
+	}
+	if t.Name == DefaultTable && t != defaultDefinition.Table {
+		return fmt.Errorf("kind of %s: it is any, without a TTL, and stays so: %w", DefaultTable, topology.ErrConflict)
 	}
 	return nil
 }
@@ -61,60 +77,116 @@ func validTable(name string) bool {
 }
 
 // A definition is a value of the system table. Its key is "table/" and the name;
-// it is a msgpack array of three:
+// it is a msgpack array of three, or of four where the table has a TTL:
 //
-//	0  format  uint, 1
+//	0  format  uint, 1; 2 with a TTL
 //	1  id      uint, the TableID
 //	2  kind    uint
+//	3  ttl     uint, milliseconds, at least 1
 //
-// The value at "tables/next" is a msgpack array of two: the format, and the id
-// that the next table gets. An id is never given twice.
-const tableFormat = 1
+// A version that knows format 1 alone refuses a table with a TTL, and no other.
+//
+// The value at "tables/next" is a msgpack array of two: the format, 1, and the id
+// that the next table gets. An id is never given twice, also after a drop.
+//
+// What a drop has left to remove is the value at "dropped/" and the id, as eight
+// hexadecimal digits: a msgpack array of two, the format, 1, and the name. It goes
+// with the last of the table's keys.
+const (
+	tableFormat    = 1
+	tableFormatTTL = 2
+)
 
 const (
 	tableKeyPrefix = "table/"
 	tableKeyEnd    = "table0" // what follows the keys with the prefix
 	nextTableKey   = "tables/next"
+	droppedPrefix  = "dropped/"
+	droppedEnd     = "dropped0"
 )
 
 func tableKey(name string) []byte { return []byte(tableKeyPrefix + name) }
 
+func droppedKey(id record.TableID) []byte { return fmt.Appendf(nil, "%s%08x", droppedPrefix, id) }
+
 // definition is a table as the catalogue has it.
 type definition struct {
 	Table
-	id record.TableID
+	id  record.TableID
+	dot version.Dot // of the definition itself, where it was read
 }
 
 var defaultDefinition = definition{Table: Table{Name: DefaultTable, Kind: record.KindAny}, id: record.TableDefault}
 
 func (d definition) encode() []byte {
 	w := pack.NewWriter(nil)
-	w.Array(3)
-	w.Uint(tableFormat)
+	if d.TTL == 0 {
+		w.Array(3)
+		w.Uint(tableFormat)
+	} else {
+		w.Array(4)
+		w.Uint(tableFormatTTL)
+	}
 	w.Uint(uint64(d.id))
 	w.Uint(uint64(d.Kind))
+	if d.TTL != 0 {
+		w.Uint(uint64(d.TTL / time.Millisecond))
+	}
 	return w.Bytes()
 }
 
 func decodeDefinition(name string, b []byte) (definition, error) {
 	r := pack.NewReader(b)
 	n := r.Array()
-	if f := r.Uint(); r.Err() == nil && f != tableFormat {
-		return definition{}, fmt.Errorf("definition of table %s has format %d, this version knows %d: %w", name, f, tableFormat, topology.ErrUnsupported)
+	f := r.Uint()
+	if r.Err() == nil && f != tableFormat && f != tableFormatTTL {
+		return definition{}, fmt.Errorf("definition of table %s has format %d, this version knows %d and %d: %w",
+			name, f, tableFormat, tableFormatTTL, topology.ErrUnsupported)
 	}
-	if n != 3 {
-		r.Fail(fmt.Sprintf("3 fields expected, found %d", n))
+	if want := int(f) + 2; n != want {
+		r.Fail(fmt.Sprintf("%d fields expected, found %d", want, n))
 	}
 	d := definition{Table: Table{Name: name}, id: record.TableID(r.UintMax(1<<32 - 1))}
-	kind := r.UintMax(255)
+	d.Kind = record.Kind(r.UintMax(255))
+	if f == tableFormatTTL {
+		d.TTL = time.Duration(r.UintMax(uint64(ttlMax/time.Millisecond))) * time.Millisecond
+		if d.TTL == 0 {
+			r.Fail("a TTL of nothing")
+		}
+	}
 	if err := r.Done(); err != nil {
 		return definition{}, fmt.Errorf("definition of table %s: %w: %w", name, topology.ErrMalformed, err)
 	}
-	d.Kind = record.Kind(kind)
 	if d.id < record.TableFirst {
 		return definition{}, fmt.Errorf("definition of table %s: %d is not a table's number: %w", name, d.id, topology.ErrMalformed)
 	}
 	return d, nil
+}
+
+func encodeDropped(name string) []byte {
+	w := pack.NewWriter(nil)
+	w.Array(2)
+	w.Uint(tableFormat)
+	w.Str(name)
+	return w.Bytes()
+}
+
+// decodeDropped reads what is left of a table that was dropped.
+func decodeDropped(key, b []byte) (dropped, error) {
+	id, err := strconv.ParseUint(strings.TrimPrefix(string(key), droppedPrefix), 16, 32)
+	if err != nil || id < uint64(record.TableFirst) {
+		return dropped{}, fmt.Errorf("%q names no table: %w", key, topology.ErrMalformed)
+	}
+	r := pack.NewReader(b)
+	r.ArrayOf(2)
+	if f := r.Uint(); r.Err() == nil && f != tableFormat {
+		return dropped{}, fmt.Errorf("%s has format %d, this version knows %d: %w", key, f, tableFormat, topology.ErrUnsupported)
+	}
+	name := r.StrMax(tableNameBytesMax)
+	if err := r.Done(); err != nil {
+		return dropped{}, fmt.Errorf("%s: %w: %w", key, topology.ErrMalformed, err)
+	}
+	return dropped{id: record.TableID(id), name: name}, nil
 }
 
 func encodeNext(id record.TableID) []byte {

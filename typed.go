@@ -130,6 +130,11 @@ func (t *TypedTable[T]) Scan(ctx context.Context, from, to string, opts ...Optio
 				return
 			}
 			r := Row[T]{Key: string(item.Key), Item: item}
+			if item.Kind != record.KindAny {
+				err := fmt.Errorf("it holds a %s, not a %T: %w", KindName(item.Kind), r.Value, kind.ErrWrongKind)
+				yield(Row[T]{Key: r.Key}, t.error("scan", r.Key, notApplied(err)))
+				return
+			}
 			if r.Value, err = decode[T](item.Value); err != nil {
 				yield(Row[T]{Key: r.Key}, t.error("scan", r.Key, notApplied(err)))
 				return
@@ -197,7 +202,7 @@ func (t *TypedTable[T]) lookup(ctx context.Context, local bool) error {
 	if d.Kind == record.KindAny {
 		return nil
 	}
-	return Table{Name: t.name, Kind: t.kind}.contradicts(d.Table)
+	return Table{Name: t.name, Kind: t.kind, TTL: d.TTL}.contradicts(d.Table)
 }
 
 func (t *TypedTable[T]) error(op, key string, err error) error {

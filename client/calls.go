@@ -248,3 +248,21 @@ func (c *Client) CreateTable(ctx context.Context, t Table) error {
 	}
 	return nil
 }
+
+// DropTable removes a table and all it holds; what is not there is
+// topology.ErrNoTable. A table that the leader's own configuration names is
+// topology.ErrConflict.
+func (c *Client) DropTable(ctx context.Context, name string) error {
+	if len(name) > call.TableBytesMax {
+		err := fmt.Errorf("a name of %d bytes, at most %d: %w", len(name), call.TableBytesMax, topology.ErrNoTable)
+		return errorOf("drop table", name, nil, call.NotApplied(err))
+	}
+	answer, err := c.ask(ctx, writes, call.MethodDrop, call.EncodeName(name))
+	if err == nil {
+		err = call.DecodeNothing(answer)
+	}
+	if err != nil {
+		return errorOf("drop table", name, nil, err)
+	}
+	return nil
+}

@@ -108,7 +108,7 @@ func advise(err error) error {
 	case errors.Is(err, topology.ErrTimeout):
 		return &hinted{err, "`triad status` shows who answers; --timeout waits longer"}
 	case errors.Is(err, topology.ErrNoTable):
-		return &hinted{err, "`triad tables` lists those there are"}
+		return &hinted{err, "`triad table list` shows those there are, `triad table create` defines one"}
 	case errors.Is(err, topology.ErrNotLeader), errors.Is(err, topology.ErrUnavailable):
 		return &hinted{err, "`triad status` shows who leads; where nobody does, `triad failover --to NODE` makes a leader"}
 	}

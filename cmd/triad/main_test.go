@@ -103,7 +103,7 @@ func serve(t *testing.T) host {
 	t.Cleanup(h.stop)
 	t.Setenv("TRIAD_ENDPOINTS", h.addr)
 	require.Eventually(t, func() bool {
-		r := command(t, "tables")
+		r := command(t, "table", "list")
 		return r.code == exitDone && strings.Contains(r.out, "users") && strings.Contains(r.out, "files")
 	}, 20*time.Second, 10*time.Millisecond)
 	return h

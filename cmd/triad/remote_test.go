@@ -97,7 +97,7 @@ func TestWhatCannotBeWrittenIsRefused(t *testing.T) {
 	require.Contains(t, failing(t, exitUsage, "put", "users", "1", "Alice"), "a row is a JSON object")
 	require.Contains(t, failing(t, exitUsage, "put", "users", "1", "null"), "it is null")
 	require.Contains(t, failing(t, exitUsage, "put", "users", "1", `{"a":1} {}`), "something follows")
-	require.Contains(t, failing(t, exitFailed, "put", "nowhere", "1", "x"), "no such table; `triad tables` lists")
+	require.Contains(t, failing(t, exitFailed, "put", "nowhere", "1", "x"), "no such table; `triad table list` shows")
 	require.Contains(t, failing(t, exitFailed, "put", "files", "", "x"), "an empty key")
 	r := commandWith(t, bytes.NewReader(make([]byte, record.ValueBytesMax+1)), "put", "files", "k", "-")
 	require.Equal(t, exitFailed, r.code)
@@ -116,7 +116,7 @@ func TestStatusShowsWhoLeadsAndWhoIsSilent(t *testing.T) {
 
 func TestNobodyThereIsCode3AndSaysWhatToDo(t *testing.T) {
 	t.Setenv("TRIAD_ENDPOINTS", "127.0.0.1:1")
-	for _, line := range []string{"status", "tables", "get users 1", "put users 1 {}", "del users 1", "scan users", "failover --to a"} {
+	for _, line := range []string{"status", "table list", "table create t --kind set", "table drop t --yes", "get users 1", "put users 1 {}", "del users 1", "scan users", "failover --to a"} {
 		t.Run(line, func(t *testing.T) {
 			require.Contains(t, failing(t, exitNotReady, strings.Fields(line)...), "start a cluster with `triad demo`")
 		})
@@ -136,8 +136,37 @@ func TestAFailoverNeedsANodeThatDoesNotLead(t *testing.T) {
 
 func TestTablesAreListedAndCompleted(t *testing.T) {
 	serve(t)
-	require.Equal(t, "TABLE    KIND\ndefault  any\nfiles    bytes\nusers    row\n", succeed(t, "tables"))
+	require.Equal(t, "TABLE    KIND   TTL\ndefault  any    -\nfiles    bytes  -\nusers    row    -\n", succeed(t, "table", "list"))
 	require.Contains(t, completed(t, "__complete", "get", ""), "users\trow\n")
+	require.Contains(t, failing(t, exitUsage, "tables"), "did you mean table?")
+}
+
+func TestTablesAreDefinedAndDropped(t *testing.T) {
+	serve(t)
+	require.Equal(t, "table carts is defined\n", succeed(t, "table", "create", "carts", "--kind", "counter", "--ttl", "90m"))
+	succeed(t, "table", "create", "carts", "--kind", "counter", "--ttl", "90m")
+	require.Contains(t, succeed(t, "table", "list"), "carts    counter  1h30m0s\n")
+	var shown []tableShown
+	require.NoError(t, json.Unmarshal([]byte(succeed(t, "table", "list", "-o", "json")), &shown))
+	require.Equal(t, tableShown{Name: "carts", Kind: "counter", TTL: "1h30m0s"}, shown[0])
+	require.NoError(t, yaml.Unmarshal([]byte(succeed(t, "table", "list", "-o", "yaml")), &shown))
+	require.Equal(t, "any", shown[1].Kind)
+	require.Contains(t, failing(t, exitFailed, "table", "create", "carts", "--kind", "set"),
+		"table carts (set) was asked for, and is defined as carts (counter, TTL 1h30m0s): a definition never changes")
+	require.Contains(t, failing(t, exitUsage, "table", "create", "x"), "--kind: none was given; one of bytes, row, set, map, counter, any")
+	require.Contains(t, failing(t, exitUsage, "table", "create", "x", "--kind", "hll"), "none of bytes, row")
+	require.Contains(t, failing(t, exitUsage, "table", "create", "x", "--kind", "set", "--ttl", "1us"), "whole milliseconds")
+	require.Contains(t, failing(t, exitFailed, "table", "create", "No", "--kind", "set"), "not a table's name")
+
+	succeed(t, "put", "carts", "k", "41")
+	require.Equal(t, "41", succeed(t, "get", "carts", "k", "--raw"), "a counter is put and read as its number")
+	require.Contains(t, failing(t, exitFailed, "put", "carts", "k", "x"), "not an integer")
+	require.Contains(t, failing(t, exitUsage, "table", "drop", "carts"), "give --yes if that is meant")
+	require.Equal(t, "table carts is dropped\n", succeed(t, "table", "drop", "carts", "--yes"))
+	require.Contains(t, failing(t, exitFailed, "get", "carts", "k"), "no such table")
+	require.Contains(t, failing(t, exitFailed, "table", "drop", "carts", "--yes"), "no such table")
+	require.Contains(t, failing(t, exitFailed, "table", "drop", "users", "--yes"), "the configuration of node a names table users")
+	require.Contains(t, failing(t, exitFailed, "table", "drop", "default", "--yes"), "always exists")
 }
 
 // completed is succeed for the shell's own command, which talks on standard error.

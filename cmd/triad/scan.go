@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/client"
 	"github.com/triad-kv/triad/internal/demo/grid"
 	"github.com/triad-kv/triad/record"
@@ -17,6 +18,7 @@ import (
 type item struct {
 	Key         shown     `json:"key"`
 	Value       *shown    `json:"value,omitempty"`
+	Kind        string    `json:"kind,omitempty"` // of a key whose parts are not shown
 	Transaction string    `json:"transaction"`
 	Time        time.Time `json:"time"`
 }
@@ -113,15 +115,11 @@ func (w *window) read(ctx context.Context, c *client.Client, table string, kind 
 			r.below = fmt.Sprintf("… and more: the first %d; --limit and --from show others", w.limit)
 			break
 		}
-		v, err := showValue(kind, got.Value)
+		i := item{Key: showBytes(got.Key), Transaction: got.Dot.String(), Time: got.Time.Time().UTC()}
+		cell, err := i.fill(kind, got, w.keys)
 		if err != nil {
 			fault = fmt.Errorf("%s/%q: %w", table, got.Key, err)
 			break
-		}
-		i := item{Key: showBytes(got.Key), Value: &v, Transaction: got.Dot.String(), Time: got.Time.Time().UTC()}
-		cell := v.plain
-		if w.keys {
-			i.Value, cell = nil, fmt.Sprint(v.Bytes)
 		}
 		items = append(items, i)
 		r.table.Rows = append(r.table.Rows, []string{i.Key.plain, short(cell), i.Transaction, i.Time.Format("2006-01-02 15:04:05.000")})
@@ -142,4 +140,21 @@ func short(s string) string {
 		n++
 	}
 	return s
+}
+
+// fill notes what a key holds, and returns how a person sees it.
+func (i *item) fill(kind record.Kind, got client.Item, keys bool) (cell string, err error) {
+	if got.Kind != record.KindAny {
+		i.Kind = triad.KindName(got.Kind)
+		return "(a " + i.Kind + ")", nil
+	}
+	v, err := showValue(kind, got.Value)
+	switch {
+	case err != nil:
+		return "", err
+	case keys:
+		return fmt.Sprint(v.Bytes), nil
+	}
+	i.Value = &v
+	return v.plain, nil
 }

@@ -22,6 +22,7 @@ const (
 	MethodStatus  = "client.status"  // nothing → topology.Status
 	MethodTables  = "client.tables"  // nothing → Tables
 	MethodCreate  = "client.create"  // Tables of one → nothing
+	MethodDrop    = "client.drop"    // a table's name → nothing
 	MethodPromote = "client.promote" // whether by force → topology.Promotion
 )
 
@@ -83,12 +84,17 @@ func (m *Write) Check() error {
 	return nil
 }
 
-// Every message is a msgpack array that begins with its format, 1. A reader
-// refuses a format it does not know and anything beyond the fields it knows: an
-// option it would not honour is not one it may skip.
-const format = 1
+// Every message is a msgpack array that begins with its format: 1, or where it says
+// what format 1 cannot, 2. A reader refuses a format it does not know and anything
+// beyond the fields it knows: an option it would not honour is not one it may skip.
+const (
+	format     = 1
+	formatMore = 2 // of tables that have a TTL, of pages with keys that have parts
+)
 
-func begin(fields int) *pack.Writer {
+func begin(fields int) *pack.Writer { return beginAs(format, fields) }
+
+func beginAs(format uint64, fields int) *pack.Writer {
 	w := pack.NewWriter(nil)
 	w.Array(fields + 1)
 	w.Uint(format)
@@ -96,15 +102,21 @@ func begin(fields int) *pack.Writer {
 }
 
 func open(b []byte, fields int) (pack.Reader, error) {
-	r := pack.NewReader(b)
+	r, _, err := openTo(format, b, fields)
+	return r, err
+}
+
+// openTo opens a message of a format up to most, and returns which it is.
+func openTo(most uint64, b []byte, fields int) (r pack.Reader, f uint64, err error) {
+	r = pack.NewReader(b)
 	n := r.Array()
-	if f := r.Uint(); r.Err() == nil && f != format {
-		return r, fmt.Errorf("a message of format %d, this version knows %d: %w", f, format, topology.ErrUnsupported)
+	if f = r.Uint(); r.Err() == nil && (f < format || f > most) {
+		return r, f, fmt.Errorf("a message of format %d, this version knows %d: %w", f, most, topology.ErrUnsupported)
 	}
 	if n != fields+1 {
 		r.Fail(fmt.Sprintf("%d fields expected, found %d", fields+1, n))
 	}
-	return r, nil
+	return r, f, nil
 }
 
 func done(r *pack.Reader) error {

@@ -34,15 +34,18 @@ var messages = map[string]struct {
 		Conditions: []Condition{{Table: "t", Key: []byte("k"), Option: IfValue([]byte("x"))}},
 		Options:    []Option{Request(1, 2), Durability(topology.Received)},
 	}, func(m Write) []byte { return m.Encode() }, DecodeWrite),
-	"read":     form(Read{Table: "t", Key: []byte("k"), Options: every}, func(m Read) []byte { return m.Encode() }, DecodeRead),
-	"reading":  form(Reading{Value: []byte("v"), Dot: dot, Time: 5, Token: token, Served: "a", Stale: -1, Guarantee: topology.ReadSession}, func(m Reading) []byte { return m.Encode() }, DecodeReading),
-	"scan":     form(Scan{Table: "t", From: []byte("a"), To: []byte("b"), Items: 5, Options: []Option{Any()}}, func(m Scan) []byte { return m.Encode() }, DecodeScan),
-	"page":     form(Page{Items: []Item{{Key: []byte("k"), Value: []byte{}, Dot: dot, Time: 4}}, More: true}, func(m Page) []byte { return m.Encode() }, DecodePage),
-	"receipt":  form(topology.Receipt{Token: token, Dot: dot, LSN: 9, Term: 3, Time: 8, Durability: topology.Flushed, Durable: []topology.NodeID{"a", "b"}}, EncodeReceipt, DecodeReceipt),
-	"token":    form(token, EncodeToken, DecodeToken),
-	"force":    form(true, EncodeForce, DecodeForce),
-	"tables":   form([]Table{{"a", record.KindRow}, {"b", 0}}, EncodeTables, DecodeTables),
-	"promoted": form(topology.Promotion{Term: 4, Leader: "a", Start: 9, Reached: []topology.NodeID{"a"}, Missed: []topology.NodeID{"b"}}, EncodePromotion, DecodePromotion),
+	"read":              form(Read{Table: "t", Key: []byte("k"), Options: every}, func(m Read) []byte { return m.Encode() }, DecodeRead),
+	"reading":           form(Reading{Value: []byte("v"), Dot: dot, Time: 5, Token: token, Served: "a", Stale: -1, Guarantee: topology.ReadSession}, func(m Reading) []byte { return m.Encode() }, DecodeReading),
+	"scan":              form(Scan{Table: "t", From: []byte("a"), To: []byte("b"), Items: 5, Options: []Option{Any()}}, func(m Scan) []byte { return m.Encode() }, DecodeScan),
+	"page":              form(Page{Items: []Item{{Key: []byte("k"), Value: []byte{}, Dot: dot, Time: 4}}, More: true}, func(m Page) []byte { return m.Encode() }, DecodePage),
+	"page of parts":     form(Page{Items: []Item{{Key: []byte("k"), Value: []byte("v"), Dot: dot, Time: 4}, {Key: []byte("s"), Value: []byte{}, Dot: dot, Time: 4, Kind: record.KindSet}}}, func(m Page) []byte { return m.Encode() }, DecodePage),
+	"receipt":           form(topology.Receipt{Token: token, Dot: dot, LSN: 9, Term: 3, Time: 8, Durability: topology.Flushed, Durable: []topology.NodeID{"a", "b"}}, EncodeReceipt, DecodeReceipt),
+	"token":             form(token, EncodeToken, DecodeToken),
+	"force":             form(true, EncodeForce, DecodeForce),
+	"tables":            form([]Table{{Name: "a", Kind: record.KindRow}, {Name: "b"}}, EncodeTables, DecodeTables),
+	"tables with a TTL": form([]Table{{Name: "a", Kind: record.KindSet, TTL: time.Hour}, {Name: "b"}}, EncodeTables, DecodeTables),
+	"name":              form("users", EncodeName, DecodeName),
+	"promoted":          form(topology.Promotion{Term: 4, Leader: "a", Start: 9, Reached: []topology.NodeID{"a"}, Missed: []topology.NodeID{"b"}}, EncodePromotion, DecodePromotion),
 	"status": form(topology.Status{
 		Node: "a", Cluster: "c", Kind: "k", Role: topology.RoleLeader, Leader: "a", Term: 1, Policy: "p", Since: time.Unix(1, 2),
 		First: 1, End: 2, Flushed: 3, Commit: 4, Applied: 5, Lag: topology.Lag{Records: 1, Bytes: 2, Time: 3}, Delay: time.Minute,
@@ -107,7 +110,7 @@ func TestAMessageOfAnotherFormatOrWithMoreFieldsIsRefused(t *testing.T) {
 				at = 3
 			}
 			b := append([]byte(nil), m.bytes...)
-			b[at] = format + 1
+			b[at] = formatMore + 1
 			_, err := m.decode(b)
 			require.ErrorIs(t, err, topology.ErrUnsupported)
 			b = append([]byte(nil), m.bytes...)
@@ -117,6 +120,21 @@ func TestAMessageOfAnotherFormatOrWithMoreFieldsIsRefused(t *testing.T) {
 		})
 	}
 }
+
+func TestFormatTwoIsForWhatFormatOneCannotSay(t *testing.T) {
+	plain := EncodeTables([]Table{{Name: "a"}})
+	require.EqualValues(t, format, plain[1])
+	_, err := DecodeTables([]byte("\x92\x02\x93\xa1a\x00\x00"))
+	require.ErrorIs(t, err, topology.ErrMalformed, "no table has a TTL")
+	page := Page{Items: []Item{{Key: []byte("k"), Kind: record.KindMap}}}
+	b := page.Encode()
+	b[len(b)-2] = byte(record.KindAny)
+	_, err = DecodePage(b)
+	require.ErrorIs(t, err, topology.ErrMalformed, "no key has parts")
+	require.ErrorIs(t, second(DecodeName(EncodeName(strings.Repeat("a", TableBytesMax+1)))), topology.ErrMalformed)
+}
+
+func second[T any](_ T, err error) error { return err }
 
 func TestAnyBytesAreReadOrRefused(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

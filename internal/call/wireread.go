@@ -1,6 +1,8 @@
 package call
 
 import (
+	"math"
+	"slices"
 	"time"
 
 	"github.com/triad-kv/triad/record"
@@ -119,9 +121,10 @@ func DecodeScan(b []byte) (Scan, error) {
 // Item is one key of a scan. The slices are the caller's.
 type Item struct {
 	Key   []byte
-	Value []byte
+	Value []byte // empty where Kind is not any
 	Dot   version.Dot
 	Time  version.Timestamp
+	Kind  record.Kind // map or set, of a key whose parts are not shown; else any
 }
 
 // Page is a part of a scan, from one consistent view: fields items, more.
@@ -130,18 +133,30 @@ type Page struct {
 	More  bool // there may be more, from after the last item on
 }
 
-const itemFields = 6
+// An item has one field more in a page in which a key has parts.
+const (
+	itemFields     = 6
+	itemFieldsMore = 7
+)
 
 // Encode returns the page's bytes.
 func (m *Page) Encode() []byte {
+	parted := slices.ContainsFunc(m.Items, func(it Item) bool { return it.Kind != record.KindAny })
 	w := begin(2)
-	w.Array(itemFields * len(m.Items))
+	fields := itemFields
+	if parted {
+		w, fields = beginAs(formatMore, 2), itemFieldsMore
+	}
+	w.Array(fields * len(m.Items))
 	for i := range m.Items {
 		it := &m.Items[i]
 		w.Bin(it.Key)
 		w.Bin(it.Value)
 		putDot(w, it.Dot)
 		w.Uint(uint64(it.Time))
+		if parted {
+			w.Uint(uint64(it.Kind))
+		}
 	}
 	w.Bool(m.More)
 	return w.Bytes()
@@ -149,21 +164,32 @@ func (m *Page) Encode() []byte {
 
 // DecodePage reads a page. Its slices alias b.
 func DecodePage(b []byte) (Page, error) {
-	r, err := open(b, 2)
+	r, f, err := openTo(formatMore, b, 2)
 	if err != nil {
 		return Page{}, err
 	}
-	n := r.ArrayMax(itemFields * PageItemsMax)
-	if n%itemFields != 0 {
+	fields := itemFields
+	if f == formatMore {
+		fields = itemFieldsMore
+	}
+	n := r.ArrayMax(fields * PageItemsMax)
+	if n%fields != 0 {
 		r.Fail("items are not whole")
 	}
-	m := Page{Items: make([]Item, 0, n/itemFields)}
-	for n /= itemFields; n > 0 && r.Err() == nil; n-- {
-		m.Items = append(m.Items, Item{
-			Key: r.BinMax(record.KeyBytesMax), Value: whole(r.Bin()), Dot: getDot(&r), Time: version.Timestamp(r.Uint()),
-		})
+	m := Page{Items: make([]Item, 0, n/fields)}
+	parted := false
+	for n /= fields; n > 0 && r.Err() == nil; n-- {
+		it := Item{Key: r.BinMax(record.KeyBytesMax), Value: whole(r.Bin()), Dot: getDot(&r), Time: version.Timestamp(r.Uint())}
+		if f == formatMore {
+			it.Kind = record.Kind(r.UintMax(math.MaxUint8))
+			parted = parted || it.Kind != record.KindAny
+		}
+		m.Items = append(m.Items, it)
 	}
 	m.More = r.Bool()
+	if f == formatMore && !parted {
+		r.Fail("format 2 without a key that has parts")
+	}
 	return m, done(&r)
 }
 
@@ -241,34 +267,75 @@ func DecodePromotion(b []byte) (topology.Promotion, error) {
 type Table struct {
 	Name string
 	Kind record.Kind
+	TTL  time.Duration // in whole milliseconds; 0: none
 }
 
-// EncodeTables returns the bytes of definitions.
+const ttlMillisecondsMax = uint64(math.MaxInt64 / time.Millisecond)
+
+// EncodeTables returns the bytes of definitions: two fields each, or three where
+// one of them has a TTL.
 func EncodeTables(ts []Table) []byte {
-	w := begin(1)
-	w.Array(2 * len(ts))
+	w, fields := begin(1), 2
+	lives := slices.ContainsFunc(ts, func(t Table) bool { return t.TTL != 0 })
+	if lives {
+		w, fields = beginAs(formatMore, 1), 3
+	}
+	w.Array(fields * len(ts))
 	for _, t := range ts {
 		w.Str(t.Name)
 		w.Uint(uint64(t.Kind))
+		if lives {
+			w.Uint(uint64(t.TTL / time.Millisecond))
+		}
 	}
 	return w.Bytes()
 }
 
 // DecodeTables reads definitions.
 func DecodeTables(b []byte) ([]Table, error) {
-	r, err := open(b, 1)
+	r, f, err := openTo(formatMore, b, 1)
 	if err != nil {
 		return nil, err
 	}
-	n := r.ArrayMax(2 * TablesMax)
-	if n%2 != 0 {
+	fields := 2
+	if f == formatMore {
+		fields = 3
+	}
+	n := r.ArrayMax(fields * TablesMax)
+	if n%fields != 0 {
 		r.Fail("tables are not whole")
 	}
 	var ts []Table
-	for n /= 2; n > 0 && r.Err() == nil; n-- {
-		ts = append(ts, Table{Name: r.StrMax(TableBytesMax), Kind: record.Kind(r.UintMax(255))})
+	lives := false
+	for n /= fields; n > 0 && r.Err() == nil; n-- {
+		t := Table{Name: r.StrMax(TableBytesMax), Kind: record.Kind(r.UintMax(math.MaxUint8))}
+		if f == formatMore {
+			t.TTL = time.Duration(r.UintMax(ttlMillisecondsMax)) * time.Millisecond
+			lives = lives || t.TTL != 0
+		}
+		ts = append(ts, t)
+	}
+	if f == formatMore && !lives {
+		r.Fail("format 2 without a TTL")
 	}
 	return ts, done(&r)
+}
+
+// EncodeName returns the bytes of a table's name.
+func EncodeName(name string) []byte {
+	w := begin(1)
+	w.Str(name)
+	return w.Bytes()
+}
+
+// DecodeName reads a table's name.
+func DecodeName(b []byte) (string, error) {
+	r, err := open(b, 1)
+	if err != nil {
+		return "", err
+	}
+	name := r.StrMax(TableBytesMax)
+	return name, done(&r)
 }
 
 func putTime(w *pack.Writer, t time.Time) {

@@ -112,7 +112,7 @@ func (k *Key) replace(h head, value []byte, expires version.Timestamp) ([]record
 	if err != nil {
 		return nil, err
 	}
-	if h.parted() {
+	if Parted(h.Kind) {
 		return []record.Mutation{k.remove(h.Kind), m}, nil
 	}
 	return []record.Mutation{m}, nil

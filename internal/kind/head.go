@@ -25,9 +25,9 @@ func headOf(cells []topology.CellReading) head {
 // there reports whether the key is: a head's kind is never any.
 func (h *head) there() bool { return h.Kind != record.KindAny }
 
-// parted reports whether the key has cells beside its head.
-func (h *head) parted() bool {
-	return h.Kind == record.KindRow || h.Kind == record.KindMap || h.Kind == record.KindSet
+// Parted reports whether a key of kind k has cells beside its head.
+func Parted(k record.Kind) bool {
+	return k == record.KindRow || k == record.KindMap || k == record.KindSet
 }
 
 func (k *Key) mutation(op record.Op, of record.Kind) record.Mutation {
