@@ -8,6 +8,7 @@ import (
 
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
 )
 
 // Cells is a node seen from below its tables: as cells, by the numbers of
@@ -25,6 +26,10 @@ type CellTable struct {
 	Kind record.Kind
 	TTL  time.Duration // of keys that are written without an expiry; 0: none
 }
+
+// Expiry is that of a key of the table which is written at now without one of its
+// own; 0 is never.
+func (t CellTable) Expiry(now time.Time) version.Timestamp { return Table{TTL: t.TTL}.expiry(now) }
 
 // Table returns the table of that name, or topology.ErrNoTable.
 func (c Cells) Table(ctx context.Context, name string) (CellTable, error) {

@@ -3,10 +3,12 @@ package triad
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/triad-kv/triad/internal/kind"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
 )
 
 // key returns a key of the table, as decisions on its cells take it.
@@ -14,7 +16,15 @@ func (d definition) key(name []byte) (kind.Key, error) {
 	if !kind.Known(d.Kind) {
 		return kind.Key{}, fmt.Errorf("table %v: this version does not know its kind: %w", d.Table, topology.ErrUnsupported)
 	}
-	return kind.Key{Table: d.id, Kind: d.Kind, Name: name}, nil
+	return kind.Key{Table: d.id, Kind: d.Kind, Name: name, Expires: d.expiry(time.Now())}, nil
+}
+
+// expiry is that of a key that is written at now without one of its own.
+func (t Table) expiry(now time.Time) version.Timestamp {
+	if t.TTL == 0 {
+		return 0
+	}
+	return version.TimestampAt(now.Add(t.TTL))
 }
 
 // put returns the mutations that make value the value of key. They alias both.
@@ -23,7 +33,7 @@ func (d definition) put(key, value []byte) ([]record.Mutation, error) {
 	if err != nil {
 		return nil, err
 	}
-	ms, err := k.Assign(value, 0)
+	ms, err := k.Assign(value)
 	return ms, d.instead(err, d.Kind)
 }
 

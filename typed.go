@@ -19,7 +19,11 @@ import (
 
 // TypedTable is a table whose values are of type T, encoded as msgpack. It is safe
 // for concurrent use. Keys are strings of any bytes: string(b) for a []byte.
-type TypedTable[T any] struct {
+type TypedTable[T any] struct{ named }
+
+// named is a table as those see it who give its values types: by the name that it
+// has, and the kind that it must have.
+type named struct {
 	node *Node
 	name string
 	kind record.Kind
@@ -35,7 +39,7 @@ type TypedTable[T any] struct {
 // in `msgpack:"name"`), so that columns are stored, compared and, where several
 // sites write, merged one by one; Put replaces the whole row all the same.
 func TableOf[T any](node *Node, name string) *TypedTable[T] {
-	return &TypedTable[T]{node: node, name: name, kind: kindOf[T]()}
+	return &TypedTable[T]{named{node: node, name: name, kind: kindOf[T]()}}
 }
 
 // kindOf returns what a table of T is defined as.
@@ -65,7 +69,7 @@ func kindOf[T any]() record.Kind {
 }
 
 // Name returns the table's name.
-func (t *TypedTable[T]) Name() string { return t.name }
+func (t *named) Name() string { return t.name }
 
 // Put makes v the value of key. Options: those of [Node.Put].
 func (t *TypedTable[T]) Put(ctx context.Context, key string, v T, opts ...Option) (Receipt, error) {
@@ -77,14 +81,6 @@ func (t *TypedTable[T]) Put(ctx context.Context, key string, v T, opts ...Option
 		return Receipt{}, err
 	}
 	return t.node.Put(ctx, t.name, []byte(key), b, opts...)
-}
-
-// Delete removes key. Options: those of [Node.Delete].
-func (t *TypedTable[T]) Delete(ctx context.Context, key string, opts ...Option) (Receipt, error) {
-	if err := t.declare(ctx, "delete", key); err != nil {
-		return Receipt{}, err
-	}
-	return t.node.Delete(ctx, t.name, []byte(key), opts...)
 }
 
 // Get returns the value of key; one that holds nothing is topology.ErrNotFound,
@@ -162,8 +158,16 @@ func (t *TypedTable[T]) Add(b *Batch, key string, v T) *Batch {
 	return b.Put(t.name, []byte(key), value)
 }
 
+// Delete removes a key and all it holds. Options: those of [Node.Delete].
+func (t *named) Delete(ctx context.Context, key string, opts ...Option) (Receipt, error) {
+	if err := t.declare(ctx, "delete", key); err != nil {
+		return Receipt{}, err
+	}
+	return t.node.Delete(ctx, t.name, []byte(key), opts...)
+}
+
 // declare defines the table if nobody has, and refuses one of another kind.
-func (t *TypedTable[T]) declare(ctx context.Context, op, key string) error {
+func (t *named) declare(ctx context.Context, op, key string) error {
 	err := t.lookup(ctx, false)
 	if errors.Is(err, topology.ErrNoTable) {
 		err = t.node.CreateTable(ctx, Table{Name: t.name, Kind: t.kind})
@@ -176,7 +180,7 @@ func (t *TypedTable[T]) declare(ctx context.Context, op, key string) error {
 
 // check refuses a table of another kind. One that nobody has defined holds
 // nothing.
-func (t *TypedTable[T]) check(ctx context.Context, op, key string, opts []Option) error {
+func (t *named) check(ctx context.Context, op, key string, opts []Option) error {
 	w, err := call.Gather(opts, call.WishRead)
 	if err == nil {
 		err = t.lookup(ctx, w.Has(call.WishAny))
@@ -190,7 +194,7 @@ func (t *TypedTable[T]) check(ctx context.Context, op, key string, opts []Option
 	return nil
 }
 
-func (t *TypedTable[T]) lookup(ctx context.Context, local bool) error {
+func (t *named) lookup(ctx context.Context, local bool) error {
 	if err := t.node.gate.enter(ctx); err != nil {
 		return notApplied(err)
 	}
@@ -205,7 +209,7 @@ func (t *TypedTable[T]) lookup(ctx context.Context, local bool) error {
 	return Table{Name: t.name, Kind: t.kind, TTL: d.TTL}.contradicts(d.Table)
 }
 
-func (t *TypedTable[T]) error(op, key string, err error) error {
+func (t *named) error(op, key string, err error) error {
 	return t.node.errorOf(op, t.name, []byte(key), err)
 }
 

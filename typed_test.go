@@ -239,3 +239,12 @@ func FuzzDecode(f *testing.F) {
 		_, _ = decode[any](b)
 	})
 }
+
+func TestATopologyThatDecidesNothingRefusesToCount(t *testing.T) {
+	n, _ := start(t, Config{})
+	_, _, err := CounterOf(n, "likes").Add(t.Context(), "k", 1)
+	require.ErrorIs(t, err, topology.ErrUnsupported)
+	require.ErrorContains(t, err, "decides no write from what it finds")
+	_, _, err = CounterOf(n, "likes").Add(t.Context(), "k", 1, Request(1, 1))
+	require.ErrorIs(t, err, topology.ErrUnsupported)
+}

@@ -55,7 +55,7 @@ type Put struct {
 	Value      []byte
 	When       When
 	Equal      []byte            // with IfEqual
-	Expires    version.Timestamp // 0: never
+	Expires    version.Timestamp // 0: that of the key's table
 	KeepExpiry bool              // keep the present expiry, and not Expires
 	Return     bool              // answer with what was there: a key of another kind is then ErrWrongKind
 
@@ -78,6 +78,9 @@ func (o *Put) Decide(s topology.Sight) ([]record.Mutation, error) {
 	expires := o.Expires
 	if o.KeepExpiry {
 		expires = h.Expires
+	}
+	if expires == 0 && (!o.KeepExpiry || !h.there()) {
+		expires = o.Key.Expires
 	}
 	ms, err := o.Key.replace(h, o.Value, expires)
 	if err != nil {
@@ -165,7 +168,7 @@ func (o *PutAll) Decide(s topology.Sight) ([]record.Mutation, error) {
 		if o.IfAbsent && h.there() {
 			return nil, nil
 		}
-		puts, err := p.Key.replace(h, p.Value, 0)
+		puts, err := p.Key.replace(h, p.Value, p.Key.Expires)
 		if err != nil {
 			return nil, err
 		}
@@ -203,7 +206,7 @@ func (o *Append) Decide(s topology.Sight) ([]record.Mutation, error) {
 		return nil, fmt.Errorf("value of %d bytes, at most %d: %w", n, record.ValueBytesMax, topology.ErrTooLarge)
 	}
 	value := append(append(make([]byte, 0, len(old)+len(o.Value)), old...), o.Value...)
-	ms, err := bounded([]record.Mutation{o.Key.headPut(record.KindBytes, value, h.Expires)})
+	ms, err := bounded([]record.Mutation{o.Key.headPut(record.KindBytes, value, o.Key.expiry(h))})
 	if err == nil {
 		o.Length = len(value)
 	}
@@ -241,11 +244,30 @@ func (o *Incr) Decide(s topology.Sight) ([]record.Mutation, error) {
 	if of == record.KindBytes {
 		value = strconv.AppendInt(nil, n, 10)
 	}
-	ms, err := bounded([]record.Mutation{o.Key.headPut(of, value, h.Expires)})
+	ms, err := bounded([]record.Mutation{o.Key.headPut(of, value, o.Key.expiry(h))})
 	if err == nil {
 		o.Value = n
 	}
 	return ms, err
+}
+
+// Count reads a counter, or bytes that hold a decimal int64; what is not there is 0.
+type Count struct {
+	Key Key
+
+	There bool
+	Value int64
+}
+
+// Reads implements Op.
+func (o *Count) Reads() []topology.CellRange { return []topology.CellRange{o.Key.headRange()} }
+
+// Decide implements Op.
+func (o *Count) Decide(s topology.Sight) ([]record.Mutation, error) {
+	h := headOf(s.Cells(0))
+	n, _, err := (&Incr{Key: o.Key}).present(&h)
+	o.There, o.Value = err == nil && h.there(), n
+	return nil, err
 }
 
 // present returns the number that is there, and the kind that it has or gets.
@@ -264,4 +286,14 @@ func (o *Incr) present(h *head) (int64, record.Kind, error) {
 		return n, record.KindBytes, err
 	}
 	return 0, 0, o.Key.wrong(h.Kind, "a counter")
+}
+
+func (o *Put) size() int    { return len(o.Key.Name) + len(o.Value) }
+func (o *Append) size() int { return len(o.Key.Name) + len(o.Value) }
+
+func (o *PutAll) size() (n int) {
+	for i := range o.Pairs {
+		n += len(o.Pairs[i].Key.Name) + len(o.Pairs[i].Value)
+	}
+	return n
 }

@@ -307,3 +307,7 @@ func (o *MapIncr) Decide(s topology.Sight) ([]record.Mutation, error) {
 	}
 	return ms, err
 }
+
+func (o *MapPut) size() int {
+	return o.Key.size(len(o.Fields), func(i int) (name, value []byte) { return o.Fields[i].Name, o.Fields[i].Value })
+}

@@ -87,6 +87,15 @@ func (g *Group) Decide(s topology.Sight) ([]record.Mutation, error) {
 	return all, nil
 }
 
+func (g *Group) size() (n int) {
+	for _, op := range g.Ops {
+		if s, ok := op.(sized); ok {
+			n += s.size()
+		}
+	}
+	return n
+}
+
 // overlay is a sight with what a group has decided over it.
 type overlay struct {
 	sight topology.Sight

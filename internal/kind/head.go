@@ -30,6 +30,14 @@ func Parted(k record.Kind) bool {
 	return k == record.KindRow || k == record.KindMap || k == record.KindSet
 }
 
+// expiry is that of k after a change that does not put it whole.
+func (k *Key) expiry(h head) version.Timestamp {
+	if h.there() {
+		return h.Expires
+	}
+	return k.Expires
+}
+
 func (k *Key) mutation(op record.Op, of record.Kind) record.Mutation {
 	return record.Mutation{Table: k.Table, Key: k.Name, Op: op, Kind: of}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
 )
 
 // Why a decision is refused. Each is found by errors.Is, as is the sentinel of
@@ -24,6 +25,9 @@ type Key struct {
 	Table record.TableID
 	Kind  record.Kind // the table's
 	Name  []byte
+	// Expires is the expiry of a key that is made, or put whole, without one of its
+	// own: what the table's TTL comes to at the time of the call. 0: never.
+	Expires version.Timestamp
 }
 
 // Op is one decision. It is not safe for concurrent use; its answer is that of
@@ -38,8 +42,15 @@ type Op interface {
 
 // Update returns op as an Updater takes it.
 func Update(op Op) topology.Update {
-	return topology.Update{Reads: op.Reads(), Decide: op.Decide}
+	u := topology.Update{Reads: op.Reads(), Decide: op.Decide}
+	if s, ok := op.(sized); ok {
+		u.Bytes = s.size()
+	}
+	return u
 }
+
+// sized is a decision whose mutations may be long.
+type sized interface{ size() int }
 
 // Seen is a sight of cells that are there: what each of the reads holds.
 type Seen [][]topology.CellReading

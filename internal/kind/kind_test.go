@@ -144,7 +144,7 @@ func TestWhatWasPutUnseenHidesPartsUntilTheKeyGoes(t *testing.T) {
 	m := newMemory()
 	k := on(record.KindAny, "k")
 	must(t, m, &SetAdd{Key: k, Members: list("a", "b")})
-	ms, err := k.Assign([]byte("v"), 0)
+	ms, err := k.Assign([]byte("v"))
 	require.NoError(t, err)
 	m.apply(t, ms)
 	got := &Get{Key: k}

@@ -158,3 +158,7 @@ func (o *SetLength) Decide(s topology.Sight) ([]record.Mutation, error) {
 	o.Count = int(n)
 	return nil, err
 }
+
+func (o *SetAdd) size() int {
+	return o.Key.size(len(o.Members), func(i int) (name, value []byte) { return o.Members[i], nil })
+}

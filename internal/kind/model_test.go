@@ -42,7 +42,7 @@ func (m model) set(k *Key, v *value) {
 func (m model) of(k *Key, kind record.Kind) (*value, bool) {
 	v := m.at(k)
 	if v == nil {
-		return &value{kind: kind, fields: map[string]string{}}, true
+		return &value{kind: kind, fields: map[string]string{}, expires: k.Expires}, true
 	}
 	return v, v.kind == kind
 }
@@ -75,7 +75,9 @@ var (
 )
 
 func someKey(t *rapid.T) Key {
-	return on(rapid.SampledFrom(someTables).Draw(t, "table"), rapid.SampledFrom([]string{"k", "l"}).Draw(t, "key"))
+	k := on(rapid.SampledFrom(someTables).Draw(t, "table"), rapid.SampledFrom([]string{"k", "l"}).Draw(t, "key"))
+	k.Expires = rapid.SampledFrom([]version.Timestamp{0, 40}).Draw(t, "table's expiry")
+	return k
 }
 
 // step is one operation: what is to be decided, and what the model says it
@@ -206,11 +208,11 @@ func putStep(t *rapid.T) step {
 			return
 		}
 		n := &value{kind: record.KindBytes, text: string(o.Value), expires: o.Expires}
-		if o.KeepExpiry {
-			n.expires = 0
-			if v != nil {
-				n.expires = v.expires
-			}
+		switch {
+		case o.KeepExpiry && v != nil:
+			n.expires = v.expires
+		case o.KeepExpiry || o.Expires == 0:
+			n.expires = o.Key.Expires
 		}
 		m.set(&o.Key, n)
 	}}

@@ -110,6 +110,16 @@ func (e *edit) mutations() ([]record.Mutation, error) {
 	if e.stale {
 		ms = append(ms, e.key.remove(e.kind))
 	}
-	ms = append(ms, e.key.headPut(e.kind, value, e.head.Expires))
+	ms = append(ms, e.key.headPut(e.kind, value, e.key.expiry(e.head)))
 	return bounded(append(ms, e.parts...))
+}
+
+// size is about how long the mutations of parts with those names and values are.
+func (k *Key) size(parts int, part func(int) (name, value []byte)) int {
+	n := len(k.Name)
+	for i := range parts {
+		name, value := part(i)
+		n += len(k.Name) + len(name) + len(value)
+	}
+	return n
 }

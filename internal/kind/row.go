@@ -9,7 +9,6 @@ import (
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/record/pack"
 	"github.com/triad-kv/triad/topology"
-	"github.com/triad-kv/triad/version"
 )
 
 // Column is one column of a row that is taken apart, and its msgpack value.
@@ -99,12 +98,12 @@ func Row(cells []topology.CellReading) ([]byte, error) {
 // decimal int64, bytes in others. They alias both. Sets and maps are not given
 // whole: ErrWrongKind. Parts that the key had in a table of any kind stay in the
 // store below the new head, do not show, and go with the key.
-func (k *Key) Assign(value []byte, expires version.Timestamp) ([]record.Mutation, error) {
+func (k *Key) Assign(value []byte) ([]record.Mutation, error) {
 	switch k.Kind {
 	case record.KindRow:
-		return k.assignRow(value, expires)
+		return k.assignRow(value)
 	case record.KindAny, record.KindBytes, record.KindCounter:
-		m, err := k.stringPut(value, expires)
+		m, err := k.stringPut(value, k.Expires)
 		if err != nil {
 			return nil, err
 		}
@@ -113,13 +112,13 @@ func (k *Key) Assign(value []byte, expires version.Timestamp) ([]record.Mutation
 	return nil, fmt.Errorf("the table holds keys of kind %s, which are not put whole: %w", Name(k.Kind), ErrWrongKind)
 }
 
-func (k *Key) assignRow(value []byte, expires version.Timestamp) ([]record.Mutation, error) {
+func (k *Key) assignRow(value []byte) ([]record.Mutation, error) {
 	columns, err := Columns(value)
 	if err != nil {
 		return nil, err
 	}
 	ms := make([]record.Mutation, 0, len(columns)+2)
-	ms = append(ms, k.remove(record.KindRow), k.headPut(record.KindRow, nil, expires))
+	ms = append(ms, k.remove(record.KindRow), k.headPut(record.KindRow, nil, k.Expires))
 	for _, c := range columns {
 		m := k.headPut(record.KindRow, c.Value, 0)
 		m.Field = c.Name

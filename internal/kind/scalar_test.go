@@ -66,7 +66,7 @@ func TestACountKeepsTheFormOfItsColumn(t *testing.T) {
 	row, err := msgpack.Marshal(map[string]any{"int": 1, "float": 2.0, "text": "3", "bytes": []byte("4"), "bool": true, "nil": nil, "half": 0.5, "list": []int{1}})
 	require.NoError(t, err)
 	m, k := newMemory(), on(record.KindRow, "k")
-	ms, err := k.Assign(row, 0)
+	ms, err := k.Assign(row)
 	require.NoError(t, err)
 	m.apply(t, ms)
 	for _, name := range []string{"int", "float", "text", "bytes", "bool", "nil", "new"} {
@@ -85,7 +85,7 @@ func TestACountKeepsTheFormOfItsColumn(t *testing.T) {
 
 func TestAColumnThatHoldsNilIsNotThere(t *testing.T) {
 	m, k := newMemory(), on(record.KindRow, "k")
-	ms, err := k.Assign([]byte("\x82\xa1a\xc0\xa1b\x01"), 0)
+	ms, err := k.Assign([]byte("\x82\xa1a\xc0\xa1b\x01"))
 	require.NoError(t, err)
 	m.apply(t, ms)
 	get, n, all := &MapGet{Key: k, Names: list("a", "b", "")}, &MapLength{Key: k}, &MapAll{Key: k}
@@ -101,7 +101,7 @@ func TestAColumnThatHoldsNilIsNotThere(t *testing.T) {
 
 func TestARowWithoutColumnsIsThere(t *testing.T) {
 	m, k := newMemory(), on(record.KindRow, "k")
-	ms, err := k.Assign([]byte("\x80"), 0)
+	ms, err := k.Assign([]byte("\x80"))
 	require.NoError(t, err)
 	m.apply(t, ms)
 	look := &Look{Key: k}

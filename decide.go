@@ -1,0 +1,131 @@
+package triad
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/triad-kv/triad/internal/call"
+	"github.com/triad-kv/triad/internal/kind"
+	"github.com/triad-kv/triad/topology"
+)
+
+// decide lets the leader decide a change of one key in the order of the log. What
+// op answers stands in it afterwards.
+func (t *named) decide(ctx context.Context, name, key string, opts []Option, op func(kind.Key) kind.Op) (Receipt, error) {
+	if err := t.declare(ctx, name, key); err != nil {
+		return Receipt{}, err
+	}
+	r, err := t.tryDecide(ctx, key, opts, op)
+	if err != nil {
+		return Receipt{}, t.error(name, key, err)
+	}
+	return r, nil
+}
+
+func (t *named) tryDecide(ctx context.Context, key string, opts []Option, op func(kind.Key) kind.Op) (Receipt, error) {
+	n := inner{t.node}
+	w, err := call.Gather(opts, call.WishWrite)
+	if err == nil {
+		err = call.CheckKey([]byte(key))
+	}
+	if err == nil {
+		err = n.gate.enter(ctx)
+	}
+	if err != nil {
+		return Receipt{}, notApplied(err)
+	}
+	defer n.gate.leave()
+	if w.Has(call.WishRequest) {
+		if _, ok := n.engine.(Idempotent); !ok {
+			return Receipt{}, notApplied(fmt.Errorf("%w: Request: this topology does not know a retry", topology.ErrUnsupported))
+		}
+	}
+	u, ok := n.engine.(topology.Updater)
+	if !ok {
+		return Receipt{}, notApplied(fmt.Errorf("this topology decides no write from what it finds: %w", topology.ErrUnsupported))
+	}
+	d, err := n.catalogue.lookup(ctx, t.name, false)
+	if err != nil {
+		return Receipt{}, notApplied(err)
+	}
+	k, err := d.key([]byte(key))
+	if err != nil {
+		return Receipt{}, notApplied(err)
+	}
+	us := []topology.Update{kind.Update(op(k))}
+	us[0].Request = w.Request()
+	u.Update(ctx, us, w.Write())
+	return us[0].Receipt, us[0].Err
+}
+
+// look lets op, which asks for one part at most or for all of a key, answer from
+// what this node reads. A key, or a table, that is not there is not an error.
+func (t *named) look(ctx context.Context, name, key string, opts []Option, op func(kind.Key) kind.Op) error {
+	err := t.check(ctx, name, key, opts)
+	if errors.Is(err, topology.ErrNoTable) && errors.Is(err, topology.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := t.tryLook(ctx, key, opts, op); err != nil {
+		return t.error(name, key, err)
+	}
+	return nil
+}
+
+func (t *named) tryLook(ctx context.Context, key string, opts []Option, op func(kind.Key) kind.Op) error {
+	n := inner{t.node}
+	w, err := call.Gather(opts, call.WishRead)
+	if err == nil {
+		err = call.CheckKey([]byte(key))
+	}
+	if err == nil {
+		err = n.gate.enter(ctx)
+	}
+	if err != nil {
+		return notApplied(err)
+	}
+	defer n.gate.leave()
+	for {
+		at := n.catalogue.now()
+		d, err := n.catalogue.lookup(ctx, t.name, w.Has(call.WishAny))
+		if err != nil {
+			return notApplied(err)
+		}
+		err = n.lookAt(ctx, d, key, &w, op)
+		if n.catalogue.still(ctx, d, at) {
+			return err
+		}
+	}
+}
+
+func (n inner) lookAt(ctx context.Context, d definition, key string, w *call.Wishes, op func(kind.Key) kind.Op) error {
+	k, err := d.key([]byte(key))
+	if err != nil {
+		return notApplied(err)
+	}
+	o, err := n.readOptions(ctx, w)
+	if err != nil {
+		return notApplied(err)
+	}
+	asked := op(k)
+	reads := asked.Reads()
+	seen := make(kind.Seen, len(reads))
+	for i := range reads {
+		o.Whole, o.Field = reads[i].Whole, reads[i].Field
+		r, err := n.engine.Read(ctx, d.id, k.Name, o)
+		if err != nil && !errors.Is(err, topology.ErrNotFound) {
+			return err
+		}
+		seen[i] = r.Cells
+		if err == nil && r.Served == n.config.ID {
+			o = topology.ReadOptions{Guarantee: topology.ReadAny} // this node does not show less than it just did
+		}
+	}
+	if _, err := asked.Decide(seen); err != nil {
+		return notApplied(err)
+	}
+	return nil
+}
