@@ -155,7 +155,7 @@ func TestATTLIsPartOfTheDefinition(t *testing.T) {
 	require.ErrorContains(t, err, "carts (bytes) was asked for, and is defined as carts (bytes, TTL 1h0m0s)")
 	_, err = TableOf[int](n, "carts").Put(t.Context(), "k", 1)
 	require.NoError(t, err, "a typed table takes the TTL that is defined")
-	for _, ttl := range []time.Duration{-1, time.Microsecond, ttlMax + time.Millisecond} {
+	for _, ttl := range []time.Duration{-1, time.Microsecond, TTLMax + time.Millisecond} {
 		require.ErrorIs(t, n.CreateTable(t.Context(), Table{Name: "x", TTL: ttl}), topology.ErrMalformed)
 	}
 	c, err := n.Cells().Table(t.Context(), "carts")

@@ -24,10 +24,12 @@ type Table struct {
 // DefaultTable is the table that always exists. Its kind is any.
 const DefaultTable = "default"
 
+// TTLMax is the longest TTL that a table may have.
+const TTLMax = 100 * 365 * 24 * time.Hour
+
 const (
 	tableNameBytesMax = 64
 	tablesMax         = 1 << 16 // tables that may ever be defined in a cluster
-	ttlMax            = 100 * 365 * 24 * time.Hour
 )
 
 // KindName returns what a configuration calls a kind.
@@ -52,8 +54,8 @@ func (t Table) check() error {
 	if !kind.Known(t.Kind) {
 		return fmt.Errorf("kind of %s: %d is none of %s: %w", t.Name, t.Kind, kind.Names(), topology.ErrUnsupported)
 	}
-	if t.TTL < 0 || t.TTL > ttlMax || t.TTL%time.Millisecond != 0 {
-		return fmt.Errorf("TTL of %s: %v is none of whole milliseconds up to %v: %w", t.Name, t.TTL, ttlMax, topology.ErrMalformed)
+	if t.TTL < 0 || t.TTL > TTLMax || t.TTL%time.Millisecond != 0 {
+		return fmt.Errorf("TTL of %s: %v is none of whole milliseconds up to %v: %w", t.Name, t.TTL, TTLMax, topology.ErrMalformed)
 	}
 	if t.Name == DefaultTable && t != defaultDefinition.Table {
 		return fmt.Errorf("kind of %s: it is any, without a TTL, and stays so: %w", DefaultTable, topology.ErrConflict)
@@ -149,7 +151,7 @@ func decodeDefinition(name string, b []byte) (definition, error) {
 	d := definition{Table: Table{Name: name}, id: record.TableID(r.UintMax(1<<32 - 1))}
 	d.Kind = record.Kind(r.UintMax(255))
 	if f == tableFormatTTL {
-		d.TTL = time.Duration(r.UintMax(uint64(ttlMax/time.Millisecond))) * time.Millisecond
+		d.TTL = time.Duration(r.UintMax(uint64(TTLMax/time.Millisecond))) * time.Millisecond
 		if d.TTL == 0 {
 			r.Fail("a TTL of nothing")
 		}

@@ -116,6 +116,7 @@ func TestThreeServersFromThreeFiles(t *testing.T) {
 	}
 	t.Setenv("TRIAD_ENDPOINTS", strings.Join(addrs[:3], ","))
 	t.Setenv("TRIAD_CLUSTER", "shop")
+	until(t, "its tables are defined", servers[0], func() bool { return strings.Contains(command(t, "table", "list").out, "users") })
 	succeed(t, "put", "users", "1001", `{"name": "Alice"}`)
 	require.Contains(t, succeed(t, "get", "users", "1001"), "Alice")
 	code, body := get(addrs[4], "/status")

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/internal/config/strict"
@@ -202,8 +203,11 @@ func (c checker) tables(ts []Table, r RESP) {
 		if !c.Faulty(path + ".kind") {
 			c.tableKind(path+".kind", t)
 		}
-		if t.TTL > 0 {
-			c.Fault(path+".ttl", "a table has no TTL of its own in this version: keys live for ever unless a write says otherwise; drop it")
+		switch ttl := time.Duration(t.TTL); {
+		case ttl < 0 || ttl > triad.TTLMax || ttl%time.Millisecond != 0:
+			c.Fault(path+".ttl", "%v is none of whole milliseconds up to %v", ttl, triad.TTLMax)
+		case ttl > 0 && t.Name == triad.DefaultTable:
+			c.Fault(path+".ttl", "table %s always exists, and has no TTL; name another table", t.Name)
 		}
 		if t.Resolver != "" {
 			c.Fault(path+".resolver", "one leader orders all writes, so there is nothing to resolve; drop it (resolvers come with multi-leader)")

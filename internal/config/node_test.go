@@ -7,12 +7,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/internal/config/strict"
 	"github.com/triad-kv/triad/internal/members"
 	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record"
 )
 
 func TestALibraryNodesWorthOfFileIsEnough(t *testing.T) {
@@ -225,4 +228,12 @@ func TestDescribeSaysWhatAWriteSurvives(t *testing.T) {
 		}
 		require.Equal(t, want, [2]string{says["a write survives"], says["writes stop"]}, policy)
 	}
+}
+
+func TestATableKeepsItsTTL(t *testing.T) {
+	n, err := ReadNode("f", []byte("node: {dir: d}\ntables: {carts: {kind: set, ttl: 24h}}"))
+	require.NoError(t, err)
+	c, err := n.Open()
+	require.NoError(t, err)
+	require.Equal(t, []triad.Table{{Name: "carts", Kind: record.KindSet, TTL: 24 * time.Hour}}, c.Tables)
 }

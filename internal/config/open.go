@@ -26,7 +26,7 @@ func (n *Node) Open() (triad.Config, error) {
 		if err != nil {
 			return c, err
 		}
-		c.Tables = append(c.Tables, triad.Table{Name: t.Name, Kind: kind})
+		c.Tables = append(c.Tables, triad.Table{Name: t.Name, Kind: kind, TTL: time.Duration(t.TTL)})
 	}
 	return c, nil
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/triad-kv/triad/internal/kind"
 	"github.com/triad-kv/triad/record"
@@ -154,7 +155,7 @@ func (s *Server) placeOf(ctx context.Context, key []byte) (kind.Key, error) {
 				return kind.Key{}, err
 			}
 			key = key[len(p.text):]
-			return kind.Key{Table: t.ID, Kind: t.Kind, Name: key}, checkKey(key)
+			return kind.Key{Table: t.ID, Kind: t.Kind, Name: key, Expires: t.Expiry(time.Now())}, checkKey(key)
 		}
 	}
 	return kind.Key{Table: record.TableDefault, Name: key}, checkKey(key)

@@ -157,3 +157,16 @@ func TestColumnsAreTextAndKeepTheirTypes(t *testing.T) {
 		require.Equal(t, c.stored, string(node.records[0][1].Value), c.name)
 	}
 }
+
+func TestKeysOfATableWithATTLGetIt(t *testing.T) {
+	node := newFake()
+	node.tables["carts"] = triad.CellTable{ID: record.TableFirst, TTL: time.Hour}
+	cl := start(t, node, Options{Prefixes: map[string]string{"cart:": "carts"}}).dial(t)
+	require.Equal(t, "(integer) -2", cl.do("TTL", "cart:1"))
+	require.Equal(t, "(integer) 1", cl.do("SADD", "cart:1", "apple"))
+	require.NotEqual(t, "(integer) -1", cl.do("TTL", "cart:1"))
+	cl.do("SET", "cart:2", "v")
+	require.NotEqual(t, "(integer) -1", cl.do("TTL", "cart:2"))
+	cl.do("SET", "other", "v")
+	require.Equal(t, "(integer) -1", cl.do("TTL", "other"))
+}
