@@ -58,8 +58,8 @@ func newCluster(t testing.TB, o Options, ids ...topology.NodeID) *testCluster {
 	c.wal, c.memTable = wal.Options{SegmentBytes: 256 << 10}, 1<<20
 	c.opts.RetryEvery, c.opts.CallTimeout = 10*time.Millisecond, time.Second
 	c.opts.Stream.HeartbeatEvery = 10 * time.Millisecond
-	for _, id := range ids {
-		c.list = append(c.list, topology.Member{ID: id, Addr: freeAddr(t)})
+	for i, addr := range freeAddrs(t, len(ids)) {
+		c.list = append(c.list, topology.Member{ID: ids[i], Addr: addr})
 	}
 	for _, id := range ids {
 		c.nodes[id] = &testNode{c: c, id: id, fs: vfs.NewCrashableMem(), dir: "/" + string(id)}
@@ -72,11 +72,16 @@ func newCluster(t testing.TB, o Options, ids ...topology.NodeID) *testCluster {
 	return c
 }
 
-func freeAddr(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
+// freeAddrs returns addresses that nobody listens on: all are held until there
+// are enough, so that none comes twice.
+func freeAddrs(t testing.TB, n int) (addrs []string) {
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer func() { require.NoError(t, l.Close()) }()
+		addrs = append(addrs, l.Addr().String())
+	}
+	return addrs
 }
 
 func (c *testCluster) start(ids ...topology.NodeID) {
