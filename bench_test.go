@@ -69,6 +69,6 @@ func BenchmarkRowPut(b *testing.B) {
 	require.NoError(b, err)
 	b.ReportAllocs()
 	for b.Loop() {
-		_, _ = d.put(key, row)
+		_, _ = d.put(key, row, 0)
 	}
 }

@@ -50,3 +50,8 @@ func IfValue(value []byte) Option { return call.IfValue(value) }
 // answer and happens once (rule S17): client is random and not 0, seq grows with
 // every write of that client.
 func Request(client, seq uint64) Option { return call.Request(client, seq) }
+
+// TTL lets what is put live that long, in milliseconds, instead of what its table
+// says: the leader then removes it, and does not show it any more (see
+// docs/guarantees.md for whose clock counts). In a batch it holds for every put.
+func TTL(d time.Duration) Option { return call.TTL(d) }

@@ -27,11 +27,15 @@ func (t Table) expiry(now time.Time) version.Timestamp {
 	return version.TimestampAt(now.Add(t.TTL))
 }
 
-// put returns the mutations that make value the value of key. They alias both.
-func (d definition) put(key, value []byte) ([]record.Mutation, error) {
+// put returns the mutations that make value the value of key, to live as long as
+// ttl says, or where that is 0 the table. They alias both.
+func (d definition) put(key, value []byte, ttl time.Duration) ([]record.Mutation, error) {
 	k, err := d.key(key)
 	if err != nil {
 		return nil, err
+	}
+	if ttl > 0 {
+		k.Expires = version.TimestampAt(time.Now().Add(ttl))
 	}
 	ms, err := k.Assign(value)
 	return ms, d.instead(err, d.Kind)

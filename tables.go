@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/triad-kv/triad/internal/call"
 	"github.com/triad-kv/triad/internal/kind"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/record/pack"
@@ -25,7 +26,7 @@ type Table struct {
 const DefaultTable = "default"
 
 // TTLMax is the longest TTL that a table may have.
-const TTLMax = 100 * 365 * 24 * time.Hour
+const TTLMax = call.TTLMax
 
 const (
 	tableNameBytesMax = 64

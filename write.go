@@ -3,6 +3,7 @@ package triad
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/triad-kv/triad/internal/call"
 	"github.com/triad-kv/triad/record"
@@ -14,19 +15,19 @@ type Receipt = topology.Receipt
 
 // Put makes value the value of key. In a table of rows the value is a msgpack map
 // of columns, and replaces the whole row. It keeps neither slice. Options:
-// [Durability], [IfAbsent], [IfVersion], [IfValue], [Request].
+// [Durability], [TTL], [IfAbsent], [IfVersion], [IfValue], [Request].
 func (n *Node) Put(ctx context.Context, table string, key, value []byte, opts ...Option) (Receipt, error) {
 	return n.writeOne(ctx, "put", call.One{Table: table, Key: key, Value: value}, opts)
 }
 
 // Delete removes key. That it was not there is no error: the removal is a write
-// like any other. Options: those of [Node.Put].
+// like any other. Options: those of [Node.Put] but TTL.
 func (n *Node) Delete(ctx context.Context, table string, key []byte, opts ...Option) (Receipt, error) {
 	return n.writeOne(ctx, "delete", call.One{Table: table, Key: key, Remove: true}, opts)
 }
 
 // Batch does all of b or nothing of it, as one record. Options: [Durability],
-// [Request].
+// [TTL], [Request].
 func (n *Node) Batch(ctx context.Context, b *Batch, opts ...Option) (Receipt, error) {
 	r, err := inner{n}.writeBatch(ctx, b, opts)
 	if err != nil {
@@ -86,7 +87,11 @@ func (n *Node) writeOne(ctx context.Context, op string, one call.One, opts []Opt
 }
 
 func (n inner) tryWriteOne(ctx context.Context, one *call.One, opts []Option) (Receipt, error) {
-	w, err := call.Gather(opts, call.WishWrite|call.WishIf)
+	allowed := call.WishWrite | call.WishIf
+	if one.Remove {
+		allowed &^= call.WishTTL
+	}
+	w, err := call.Gather(opts, allowed)
 	if err == nil {
 		err = n.gate.enter(ctx)
 	}
@@ -112,6 +117,7 @@ type plan struct {
 	record.Batch
 	node  *Node
 	bytes int
+	ttl   time.Duration // of what is put; 0: as its table says
 }
 
 // plan begins the plan of a write with those wishes.
@@ -121,7 +127,7 @@ func (n inner) plan(w *call.Wishes) (plan, error) {
 			return plan{}, fmt.Errorf("%w: Request: this topology does not know a retry", topology.ErrUnsupported)
 		}
 	}
-	return plan{Batch: record.Batch{Request: w.Request()}, node: n.Node}, nil
+	return plan{Batch: record.Batch{Request: w.Request()}, node: n.Node, ttl: w.TTL()}, nil
 }
 
 // write adds one write.
@@ -144,7 +150,7 @@ func (p *plan) write(ctx context.Context, w *call.One) error {
 		p.Mutations = append(p.Mutations, m)
 		return err
 	}
-	ms, err := d.put(w.Key, w.Value)
+	ms, err := d.put(w.Key, w.Value, p.ttl)
 	if err != nil {
 		return err
 	}

@@ -48,3 +48,7 @@ func IfValue(value []byte) Option { return call.IfValue(value) }
 // answer and happens once (rule S17): client is random and not 0, seq grows with
 // every write of that client.
 func Request(client, seq uint64) Option { return call.Request(client, seq) }
+
+// TTL lets what is put live that long, in milliseconds, instead of what its table
+// says: the leader then removes it.
+func TTL(d time.Duration) Option { return call.TTL(d) }

@@ -87,11 +87,15 @@ object with a column for each name; - reads it from standard input.`,
 	}
 	r := remoteFlags(c)
 	w := wishFlags(c)
+	ttl := c.Flags().Duration("ttl", 0, "how long it lives; what the table says if not given")
 	c.ValidArgsFunction = r.completeTables
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		opts, err := w.options(cmd)
 		if err != nil {
 			return err
+		}
+		if cmd.Flags().Changed("ttl") {
+			opts = append(opts, client.TTL(*ttl))
 		}
 		value := []byte(args[2])
 		if args[2] == "-" {

@@ -22,7 +22,11 @@ type Option struct {
 	dot        version.Dot
 	value      []byte
 	request    record.RequestID
+	ttl        time.Duration
 }
+
+// TTLMax is the longest time that a key may have to live.
+const TTLMax = 100 * 365 * 24 * time.Hour
 
 // Wish is a set of kinds of options.
 type Wish uint16
@@ -39,16 +43,17 @@ const (
 	WishIfVersion
 	WishIfValue
 	WishRequest
+	WishTTL
 
 	WishIf    = WishIfAbsent | WishIfVersion | WishIfValue
-	WishWrite = WishDurability | WishRequest
+	WishWrite = WishDurability | WishRequest | WishTTL
 	WishRead  = WishAfter | WishMaxStale | WishMaxLag | WishLinearizable | WishAny
 )
 
 // String names the first of a set.
 func (w Wish) String() string {
 	names := [...]string{
-		"Durability", "After", "MaxStale", "MaxLag", "Linearizable", "Any", "IfAbsent", "IfVersion", "IfValue", "Request",
+		"Durability", "After", "MaxStale", "MaxLag", "Linearizable", "Any", "IfAbsent", "IfVersion", "IfValue", "Request", "TTL",
 	}
 	if i := bits.TrailingZeros16(uint16(w)); i < len(names) {
 		return names[i]
@@ -67,6 +72,7 @@ func Any() Option                             { return Option{wish: WishAny} }
 func IfAbsent() Option                        { return Option{wish: WishIfAbsent} }
 func IfVersion(d version.Dot) Option          { return Option{wish: WishIfVersion, dot: d} }
 func IfValue(value []byte) Option             { return Option{wish: WishIfValue, value: value} }
+func TTL(d time.Duration) Option              { return Option{wish: WishTTL, ttl: d} }
 
 // Request names a write of a client.
 func Request(client, seq uint64) Option {
@@ -132,12 +138,20 @@ func (w *Wishes) take(o *Option) error {
 			return fmt.Errorf("%w: Request of client 0 names no client", topology.ErrUnsupported)
 		}
 		w.all.request = o.request
+	case WishTTL:
+		if o.ttl < time.Millisecond || o.ttl > TTLMax {
+			return fmt.Errorf("%w: TTL(%v) is none of 1ms to %v", topology.ErrUnsupported, o.ttl, TTLMax)
+		}
+		w.all.ttl = o.ttl
 	}
 	return nil
 }
 
 // Has reports whether any of those was wished.
 func (w *Wishes) Has(any Wish) bool { return w.all.wish&any != 0 }
+
+// TTL returns how long what is written is to live, 0 for what its table says.
+func (w *Wishes) TTL() time.Duration { return w.all.ttl }
 
 // Request returns the name of the write, if it has one.
 func (w *Wishes) Request() record.RequestID { return w.all.request }

@@ -222,6 +222,8 @@ func putOption(w *pack.Writer, o *Option) {
 		w.Array(2)
 		w.Uint(o.request.Client)
 		w.Uint(o.request.Seq)
+	case WishTTL:
+		w.Uint(uint64(o.ttl / time.Millisecond))
 	default:
 		w.Nil()
 	}
@@ -247,6 +249,8 @@ func getOption(r *pack.Reader) Option {
 	case WishRequest:
 		r.ArrayOf(2)
 		o.request = record.RequestID{Client: r.Uint(), Seq: r.Uint()}
+	case WishTTL:
+		o.ttl = time.Duration(r.UintMax(uint64(TTLMax/time.Millisecond))) * time.Millisecond
 	case WishLinearizable, WishAny, WishIfAbsent:
 		if !r.Nil() {
 			r.Fail("an option without a value has one")

@@ -34,6 +34,9 @@ var messages = map[string]struct {
 		Conditions: []Condition{{Table: "t", Key: []byte("k"), Option: IfValue([]byte("x"))}},
 		Options:    []Option{Request(1, 2), Durability(topology.Received)},
 	}, func(m Write) []byte { return m.Encode() }, DecodeWrite),
+	"write that expires": form(Write{
+		Writes: []One{{Table: "t", Key: []byte("k"), Value: []byte("v")}}, Options: []Option{TTL(time.Minute)},
+	}, func(m Write) []byte { return m.Encode() }, DecodeWrite),
 	"read":              form(Read{Table: "t", Key: []byte("k"), Options: every}, func(m Read) []byte { return m.Encode() }, DecodeRead),
 	"reading":           form(Reading{Value: []byte("v"), Dot: dot, Time: 5, Token: token, Served: "a", Stale: -1, Guarantee: topology.ReadSession}, func(m Reading) []byte { return m.Encode() }, DecodeReading),
 	"scan":              form(Scan{Table: "t", From: []byte("a"), To: []byte("b"), Items: 5, Options: []Option{Any()}}, func(m Scan) []byte { return m.Encode() }, DecodeScan),
