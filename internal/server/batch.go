@@ -181,6 +181,10 @@ func (c *conn) keyed(ctx context.Context, r *request) error {
 			return nil
 		}
 	}
+	c.batch.sight.reset()
+	if err := (looker{c}).affordable(ctx, r.reads); err != nil {
+		return err
+	}
 	c.join(ctx, r)
 	return nil
 }

@@ -123,6 +123,13 @@ func TestAnswersAreBounded(t *testing.T) {
 	require.Equal(t, "(integer) 2", cl.do("SADD", "s", strings.Repeat("a", 600), strings.Repeat("b", 600)))
 	require.Contains(t, cl.do("SMEMBERS", "s"), "more than 1000 bytes")
 	require.Contains(t, cl.do("MGET", "k", "k"), "longer than 1000 bytes")
+	// Within a transaction, too, where the engine would gather them; together.
+	require.Equal(t, "(integer) 1", cl.do("SADD", "t", strings.Repeat("a", 300)))
+	cl.send(array("MULTI") + array("SMEMBERS", "s") + array("SMEMBERS", "t") + array("SMEMBERS", "t") + array("EXEC"))
+	for range 4 {
+		cl.answer()
+	}
+	require.Regexp(t, `^\[\(error\) ERR the key holds more than 1000 bytes.*, \["a+"\], .*\]$`, cl.answer())
 	// All answers of one group count together, and what does not fit changes nothing.
 	cl.send(array("SET", "a", "1") + array("GET", "k") + array("GETDEL", "k") + array("SET", "b", "2"))
 	require.Equal(t, "OK", cl.answer())

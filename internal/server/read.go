@@ -69,7 +69,9 @@ func (c looker) look(ctx context.Context, r *request) (*gathered, error) {
 func (c looker) readRange(ctx context.Context, at *topology.CellRange) ([]topology.CellReading, error) {
 	o := c.readOptions()
 	if at.Whole {
-		return c.readWhole(ctx, at, o)
+		cells, err := c.readWhole(ctx, at, o)
+		c.batch.confirmed = err == nil && c.session.strong()
+		return cells, err
 	}
 	o.Field = at.Field
 	reading, err := c.server.node.Read(ctx, at.Table, at.Key, o)
@@ -113,17 +115,32 @@ func due(cells []topology.CellReading, now version.Timestamp) bool {
 // readWhole reads all fields of a key, unless they are too much for an answer.
 func (c looker) readWhole(ctx context.Context, at *topology.CellRange, o topology.ReadOptions) (cells []topology.CellReading, err error) {
 	g := &c.batch.sight
+	before := g.bytes
 	for cell, err := range c.server.node.Scan(ctx, at.Table, at.Key, keyAfter(at.Key), o) {
 		if err != nil {
 			return nil, err
 		}
 		if g.bytes += len(cell.Field) + len(cell.Value) + cellBytes; g.bytes > c.server.o.Limits.AnswerBytesMax {
+			g.bytes = before
 			return nil, replyErrorf("ERR the key holds more than %d bytes: ask for fewer fields", c.server.o.Limits.AnswerBytesMax)
 		}
 		cells = append(cells, cell)
 	}
-	c.batch.confirmed = c.session.strong()
 	return cells, nil
+}
+
+// affordable refuses reads of whole keys that would have the engine gather more
+// than an answer may be, all of them together since the sight was reset.
+func (c looker) affordable(ctx context.Context, reads []topology.CellRange) error {
+	for i := range reads {
+		if !reads[i].Whole {
+			continue
+		}
+		if _, err := c.readWhole(ctx, &reads[i], topology.ReadOptions{Guarantee: topology.ReadAny}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // cellBytes is what a cell takes in memory beyond its bytes.

@@ -120,6 +120,7 @@ func answerExec(ctx context.Context, c *conn, r *request) error {
 		return errExecAbort
 	}
 	tx.group.Watched = tx.watched
+	c.batch.sight.reset()
 	for _, q := range tx.queued {
 		q.now, q.out.Proto = r.now, c.session.proto
 		if err := c.readyQueued(ctx, q); err != nil {
@@ -143,10 +144,14 @@ func (c *conn) readyQueued(ctx context.Context, q *request) error {
 		q.settled = true
 		return q.cmd.answer(ctx, c, q)
 	}
-	if err := c.server.locate(ctx, q); err != nil {
-		return err
+	err := c.server.locate(ctx, q)
+	if err == nil {
+		err = q.prepare()
 	}
-	return q.prepare()
+	if err == nil {
+		err = looker{c}.affordable(ctx, q.reads)
+	}
+	return err
 }
 
 // showExec answers with the answers of what was queued. A command that was
