@@ -153,7 +153,7 @@ func keyAfter(key []byte) []byte { return append(append(make([]byte, 0, len(key)
 func (s *Server) locate(ctx context.Context, r *request) error {
 	first, last, step := r.cmd.keys.indexes(len(r.args))
 	for i := first; i <= last; i += step {
-		p, err := s.placeOf(ctx, r.args[i])
+		p, err := s.placeOf(ctx, r.args[i], r.now)
 		if err != nil {
 			return err
 		}
@@ -163,7 +163,7 @@ func (s *Server) locate(ctx context.Context, r *request) error {
 }
 
 // placeOf finds the table of the longest prefix.
-func (s *Server) placeOf(ctx context.Context, key []byte) (kind.Key, error) {
+func (s *Server) placeOf(ctx context.Context, key []byte, now time.Time) (kind.Key, error) {
 	for i := range s.prefixes {
 		p := &s.prefixes[i]
 		if len(key) >= len(p.text) && string(key[:len(p.text)]) == p.text {
@@ -172,7 +172,7 @@ func (s *Server) placeOf(ctx context.Context, key []byte) (kind.Key, error) {
 				return kind.Key{}, err
 			}
 			key = key[len(p.text):]
-			return kind.Key{Table: t.ID, Kind: t.Kind, Name: key, Expires: t.Expiry(time.Now())}, checkKey(key)
+			return kind.Key{Table: t.ID, Kind: t.Kind, Name: key, Expires: t.Expiry(now)}, checkKey(key)
 		}
 	}
 	return kind.Key{Table: record.TableDefault, Name: key}, checkKey(key)
