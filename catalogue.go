@@ -25,7 +25,7 @@ type Termed interface {
 // node applies a change of the system table.
 type catalogue struct {
 	engine  topology.Engine
-	changes *atomic.Uint64 // of the system table, as this node has applied them
+	changes atomic.Uint64 // of the system table, as this node has applied them
 
 	mu    sync.RWMutex // guards what follows; a leaf
 	seen  sighting     // in which known was read
@@ -41,10 +41,6 @@ const (
 	createPauseMin    = time.Millisecond      // after the first of them, doubled from there
 	createPauseMax    = 50 * time.Millisecond // up to here
 )
-
-func newCatalogue(e topology.Engine, changes *atomic.Uint64) *catalogue {
-	return &catalogue{engine: e, changes: changes, known: map[string]definition{}}
-}
 
 // lookup returns the definition of a table. What this node does not have is
 // asked of the leader, unless local, and then is ErrNoTable.

@@ -52,9 +52,16 @@ type Config struct {
 	// Listener is a peers port that is bound already; it replaces Listen. The
 	// node closes it.
 	Listener net.Listener
-	// Dial connects to another node; default TCP. TLS goes here and around
-	// Listener.
+	// Dial connects to another node; default TCP. Where TLS is set, it goes through
+	// what Dial and Listener return.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// TLS proves who is at the other end of the peers port, in both directions,
+	// and keeps others from reading; default none, and then the port must be on
+	// loopback.
+	TLS TLS
+	// Insecure lets a node without TLS listen beyond loopback: whoever reaches the
+	// port reads and writes everything.
+	Insecure bool
 	// Members are all nodes of the cluster, this one included; default this one
 	// alone. With Gossip an address may be missing, and one that is wrong is set
 	// right once the node has been heard of.
@@ -101,6 +108,8 @@ type Limits struct {
 	StoreCacheBytes      int64         // of the store's block cache: 32 MiB
 	BootstrapWait        time.Duration // for peers that may know the cluster already, before the first leader founds it: 2 s
 	StartWait            time.Duration // that the first calls wait for a leader to be known: 2 s
+	CompressAbove        int           // bytes of a message of replication above which it is compressed, where the other side reads that: 0, never
+	ConnAgeMax           time.Duration // of a connection with TLS, until it is made anew: 6 h
 	RetainEvery          time.Duration // between two trims of the log: 10 s
 }
 
@@ -128,7 +137,10 @@ func (c *Config) complete() error {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	faults := []error{c.checkNames(), c.completeMembers(), c.Gossip.Check(c.Join), c.completeControl(), c.checkTables(), c.Limits.complete()}
+	faults := []error{
+		c.checkNames(), c.completeMembers(), c.Gossip.Check(c.Join), c.completeControl(), c.checkExposure(), c.checkTLS(),
+		c.checkTables(), c.Limits.complete(),
+	}
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
@@ -248,6 +260,8 @@ func (l *Limits) complete() error {
 	notNegative("store_cache_bytes", l.StoreCacheBytes)
 	notNegative("bootstrap_wait", int64(l.BootstrapWait))
 	notNegative("start_wait", int64(l.StartWait))
+	notNegative("compress_above", int64(l.CompressAbove))
+	notNegative("conn_age_max", int64(l.ConnAgeMax))
 	notNegative("retain_every", int64(l.RetainEvery))
 	if l.ValueBytesMax > record.ValueBytesMax {
 		faults = append(faults, fmt.Errorf("limits.value_bytes_max: %d is more than %d", l.ValueBytesMax, record.ValueBytesMax))

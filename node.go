@@ -8,11 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
 
 	"github.com/triad-kv/triad/internal/gossip"
 	"github.com/triad-kv/triad/internal/home"
 	"github.com/triad-kv/triad/internal/members"
+	"github.com/triad-kv/triad/internal/secure"
 	"github.com/triad-kv/triad/internal/store"
 	"github.com/triad-kv/triad/internal/transport"
 	"github.com/triad-kv/triad/internal/wal"
@@ -23,21 +23,21 @@ import (
 // Node is an open node. Its methods may be called from any goroutine. Calls wait
 // until Run runs.
 type Node struct {
-	config     Config
-	logger     *slog.Logger
-	home       *home.Home
-	identity   *identity
-	membership topology.Membership
-	transport  *transport.Transport
-	listener   net.Listener // nil: nobody is listened to
-	log        *wal.Log
-	store      topology.Store
-	control    topology.Control
-	engine     topology.Engine
-	catalogue  *catalogue
-	gate       *gate
-	changes    atomic.Uint64 // of the system table; see observed
-	storeFault chan error    // holds the store's failure, once it has one
+	config      Config
+	logger      *slog.Logger
+	home        *home.Home
+	identity    *identity
+	credentials *secure.Credentials // nil: without TLS
+	membership  topology.Membership
+	transport   *transport.Transport
+	listener    net.Listener // nil: nobody is listened to
+	log         *wal.Log
+	store       topology.Store
+	control     topology.Control
+	engine      topology.Engine
+	catalogue   *catalogue
+	gate        *gate
+	storeFault  chan error // holds the store's failure, once it has one
 
 	mu     sync.Mutex // guards what follows; a leaf
 	closed bool
@@ -69,7 +69,7 @@ func (n opening) open() error {
 		n.closes = append(n.closes, n.listener)
 	}
 	steps := []func() error{
-		n.openHome, n.openStore, n.openLog, n.openTransport, n.openControl, n.openEngine, n.checkDeclared,
+		n.openTLS, n.openHome, n.openStore, n.openLog, n.openTransport, n.openControl, n.openEngine, n.checkDeclared,
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -144,10 +144,15 @@ func (n opening) openTransport() (err error) {
 	if err := n.openMembership(); err != nil {
 		return err
 	}
-	n.transport, err = transport.New(transport.Config{
+	t := transport.Config{
 		Self: c.ID, Role: topology.PeerNode, Life: n.home.Life(), Identity: n.identity,
 		Listener: n.listener, Dial: c.Dial, Membership: n.membership, Logger: n.logger,
-	})
+		Limits: transport.Limits{CompressAbove: c.Limits.CompressAbove, ConnAgeMax: c.Limits.ConnAgeMax},
+	}
+	if n.credentials != nil {
+		t.Guard = n.credentials
+	}
+	n.transport, err = transport.New(t)
 	return err
 }
 
@@ -180,15 +185,16 @@ func (n opening) openControl() (err error) {
 }
 
 func (n opening) openEngine() (err error) {
+	n.catalogue = &catalogue{known: map[string]definition{}}
 	n.engine, err = n.config.Topology(topology.Env{
-		Self: n.config.ID, Life: n.home.Life(), Log: n.log, Store: observed{n.store, &n.changes}, Stable: n.home, Sidelog: n.home.Sidelog(),
+		Self: n.config.ID, Life: n.home.Life(), Log: n.log, Store: observed{n.store, &n.catalogue.changes}, Stable: n.home, Sidelog: n.home.Sidelog(),
 		Transport: n.transport, Membership: n.membership, Control: n.control,
 		Clock: version.NewClock(nil, 0), Logger: n.logger,
 	})
 	if err != nil {
 		return err
 	}
-	n.catalogue = newCatalogue(n.engine, &n.changes)
+	n.catalogue.engine = n.engine
 	remote(n).handle()
 
 	return nil

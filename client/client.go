@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/triad-kv/triad/internal/call"
+	"github.com/triad-kv/triad/internal/secure"
 	"github.com/triad-kv/triad/internal/transport"
 	"github.com/triad-kv/triad/topology"
 )
@@ -22,8 +23,13 @@ type Options struct {
 	Cluster string
 	// Name names this client to the nodes, for their logs; default none.
 	Name topology.NodeID
-	// Dial connects to a node; default TCP. TLS goes here.
+	// Dial connects to a node; default TCP. Where TLS is set, it goes through what
+	// Dial returns.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// TLS shows the nodes who this client is, and proves who they are; default
+	// none. Its certificate names it by the URI triad://CLUSTER/client/NAME, and
+	// Name, if it is set, is that NAME.
+	TLS TLS
 	// RedirectsMax is how often one call follows the name of a leader; default 4.
 	RedirectsMax int
 	// AttemptsMax is how often one call is sent, or tried to be sent, to nodes
@@ -35,6 +41,11 @@ type Options struct {
 	// Logger hears what an operator should; default nobody.
 	Logger *slog.Logger
 }
+
+// TLS says where a client's certificate comes from: CA, Cert and Key name files in
+// PEM, which are read again as they change, or Server and Client are a pair of
+// configurations, of which only Client is used.
+type TLS = secure.Source
 
 // AddressesMax is how many addresses one client may be given.
 const AddressesMax = 32
@@ -93,9 +104,16 @@ func Dial(addrs []string, o Options) (*Client, error) {
 	case slices.Contains(addrs, ""):
 		return nil, errors.New("client: an empty address")
 	}
-	t, err := transport.New(transport.Config{
+	config := transport.Config{
 		Self: o.Name, Role: topology.PeerClient, Identity: transport.Ephemeral(o.Cluster), Dial: o.Dial, Logger: o.Logger,
-	})
+	}
+	if o.TLS.Given() {
+		self := secure.Name{Cluster: o.Cluster, Role: topology.PeerClient, ID: o.Name}
+		if config.Guard, err = secure.Open(secure.Options{Source: o.TLS, Self: self, Logger: o.Logger}); err != nil {
+			return nil, fmt.Errorf("client: %w", err)
+		}
+	}
+	t, err := transport.New(config)
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}

@@ -36,6 +36,7 @@ type remote struct {
 	cluster   string
 	timeout   time.Duration
 	form      *oneOf
+	tls       client.TLS
 	attempts  int // to reach a node that cannot be; 0 is twice as many as there are endpoints
 }
 
@@ -44,6 +45,9 @@ func remoteFlags(c *cobra.Command) *remote {
 	r := &remote{form: outputFlag(c)}
 	c.Flags().StringSliceVarP(&r.endpoints, "endpoints", "e", endpointsDefault(), "addresses of nodes; one that answers is enough")
 	c.Flags().StringVar(&r.cluster, "cluster", "triad", "name of the cluster")
+	c.Flags().StringVar(&r.tls.CA, "ca", "", "with --cert and --key: a file with the authorities that nodes are known by; then TLS is spoken")
+	c.Flags().StringVar(&r.tls.Cert, "cert", "", "a file with this client's certificate")
+	c.Flags().StringVar(&r.tls.Key, "key", "", "a file with its key")
 	c.Flags().DurationVar(&r.timeout, "timeout", timeoutDefault, "how long to wait, in all")
 	return r
 }
@@ -63,6 +67,8 @@ func (r *remote) check() error {
 		return usagef("--timeout: %v is no time", r.timeout)
 	case r.cluster == "":
 		return usagef("--cluster: the name is empty")
+	case r.tls.Given() && (r.tls.CA == "" || r.tls.Cert == "" || r.tls.Key == ""):
+		return usagef("--ca, --cert, --key: they go together")
 	}
 	return nil
 }
@@ -77,7 +83,7 @@ func (r *remote) with(cmd *cobra.Command, f func(context.Context, *client.Client
 	if attempts == 0 {
 		attempts = max(attemptsLeast, 2*len(r.endpoints))
 	}
-	c, err := client.Dial(r.endpoints, client.Options{Cluster: r.cluster, AttemptsMax: attempts})
+	c, err := client.Dial(r.endpoints, client.Options{Cluster: r.cluster, AttemptsMax: attempts, TLS: r.tls})
 	if err != nil {
 		return err
 	}

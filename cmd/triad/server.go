@@ -22,8 +22,8 @@ func newServer() *cobra.Command {
 a flag and a variable too: listen.peers is --listen-peers and TRIAD_LISTEN_PEERS.
 
 SIGTERM or Ctrl-C ends the node in order, within ten seconds; a second one at once.
-SIGHUP reads the file again: what can change while the node runs is taken, the rest is
-named; a file that is refused changes nothing.`,
+SIGHUP reads the file and the certificates again: what can change while the node runs
+is taken, the rest is named; what is refused changes nothing.`,
 		Example: "  triad server -c examples/nodes/a.yaml\n  triad server --node-dir data/a --listen-peers 127.0.0.1:7400",
 		Args:    exactly(),
 	}
@@ -80,6 +80,11 @@ func (v *service) reload() {
 			taken = append(taken, key)
 		} else {
 			later = append(later, key)
+		}
+	}
+	if c := v.node.TLS(); c != nil {
+		if err := c.Reload(); err != nil {
+			v.log.Error("the certificates were read again and are refused; the old ones stay in force", "err", err)
 		}
 	}
 	level := slog.LevelInfo

@@ -102,11 +102,10 @@ func (v *service) open() (err error) {
 	if v.secrets, err = v.config.Secrets(); err != nil {
 		return err
 	}
-	wrap, err := secure(&c, v.config, v.log)
-	if err == nil {
-		err = gather(&c, v.config, v.secrets)
+	if err := secure(&c, v.config, v.log); err != nil {
+		return err
 	}
-	if err != nil {
+	if err := gather(&c, v.config, v.secrets); err != nil {
 		return err
 	}
 	for _, d := range doorways {
@@ -115,7 +114,7 @@ func (v *service) open() (err error) {
 			return err
 		}
 		if l != nil {
-			v.ports = append(v.ports, port{key: d.key, l: wrap(l), open: d.open})
+			v.ports = append(v.ports, port{key: d.key, l: l, open: d.open})
 		}
 	}
 	if c.Listener, err = bind("listen.peers", c.Listen); err != nil {
@@ -126,6 +125,7 @@ func (v *service) open() (err error) {
 	}
 	for i := range v.ports {
 		p := &v.ports[i]
+		p.l = behind(v.node, p.l)
 		if p.door, err = p.open(v.node, v.config, v.secrets, v.log); err != nil {
 			return err
 		}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/triad-kv/triad/internal/admin"
 	"github.com/triad-kv/triad/internal/config"
 	"github.com/triad-kv/triad/internal/demo"
+	certificates "github.com/triad-kv/triad/internal/secure"
 	"github.com/triad-kv/triad/internal/server"
 	"github.com/triad-kv/triad/topology"
 )
@@ -56,6 +59,7 @@ func redisPort(n *triad.Node, c *config.Node, password string, l *slog.Logger) (
 		ports[topology.NodeID(m.ID)] = m.RESP
 	}
 	o.Addr = func(id topology.NodeID) string { return ports[id] }
+	o.Dial = dialer(n)
 	return server.New(n.Cells(), o)
 }
 
@@ -64,13 +68,49 @@ func openAdmin(n *triad.Node, _ *config.Node, s config.Secrets, l *slog.Logger) 
 	return admin.New(admin.Options{Status: n.Status, Token: s.AdminToken, Logger: l}), nil
 }
 
-// secure puts certificates around the peers port and the dialer of the node. What
-// it returns puts them around the listener of another port.
-func secure(_ *triad.Config, n *config.Node, _ *slog.Logger) (func(net.Listener) net.Listener, error) {
-	if n.TLS.Secured() {
-		return nil, usagef("tls: this build has no TLS; drop the section, or say insecure: true")
+// secure gives the node its certificates, and refuses those that would not do
+// before anything is touched.
+func secure(c *triad.Config, n *config.Node, l *slog.Logger) error {
+	c.Insecure = n.TLS.Insecure
+	if !n.TLS.Secured() {
+		return nil
 	}
-	return func(l net.Listener) net.Listener { return l }, nil
+	c.TLS = triad.TLS{CA: n.TLS.CA, Cert: n.TLS.Cert, Key: n.TLS.Key}
+	_, err := certificates.Open(certificates.Options{
+		Source: c.TLS, Self: certificates.Name{Cluster: c.Cluster, Role: topology.PeerNode, ID: c.ID}, Logger: l,
+	})
+	if err != nil {
+		return &usageError{err}
+	}
+	return nil
+}
+
+// behind puts a node's certificates around the listener of another port.
+func behind(n *triad.Node, l net.Listener) net.Listener {
+	if n.TLS() == nil {
+		return l
+	}
+	return tls.NewListener(l, n.TLS().Public())
+}
+
+// dialer reaches such a port of another node.
+func dialer(n *triad.Node) func(context.Context, string) (net.Conn, error) {
+	if n.TLS() == nil {
+		return nil
+	}
+	return func(ctx context.Context, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+		if err != nil {
+			return nil, err
+		}
+		stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+		defer stop()
+		proven, _, err := n.TLS().Visit(conn)
+		if err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+		return proven, nil
+	}
 }
 
 // gather makes the node find its members by gossip, where the configuration opens

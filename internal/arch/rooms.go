@@ -70,6 +70,7 @@ var rooms = []room{
 	{at: "internal/wal", own: []string{"version", "record", "topology"}, third: system(home{path: vfs})},
 	{at: "internal/store", own: []string{"version", "record", "topology"}, third: system(home{path: pebble}, home{path: "github.com/tidwall/btree"})},
 	{at: "internal/transport", own: []string{"version", "record", "topology"}, third: system(msgpack, home{path: "github.com/klauspost/compress"})},
+	{at: "internal/secure", own: []string{"topology"}, third: system()},
 	{at: "internal/gossip", own: []string{"version", "record", "topology"}, third: system(home{path: "github.com/hashicorp/serf"}, home{path: "github.com/hashicorp/memberlist"})},
 	{at: "internal/home", own: []string{"record", "topology"}, third: system(home{path: vfs})},
 	{at: "internal/link"},
@@ -80,8 +81,8 @@ var rooms = []room{
 
 	// The front door and the remote client. The root names no engine.
 	{at: "internal/call", own: []string{"version", "record", "topology"}},
-	{at: ".", own: append([]string{"topology", "internal/call", "internal/kind", "internal/wal", "internal/store", "internal/transport", "internal/home", "internal/members", "internal/gossip", "control/static"}, vocabulary...), third: []home{msgpack, errgroup}},
-	{at: "client", own: append([]string{"topology", "internal/call", "internal/transport"}, vocabulary...), third: []home{msgpack, errgroup}},
+	{at: ".", own: append([]string{"topology", "internal/call", "internal/kind", "internal/wal", "internal/store", "internal/transport", "internal/secure", "internal/home", "internal/members", "internal/gossip", "control/static"}, vocabulary...), third: []home{msgpack, errgroup}},
+	{at: "client", own: append([]string{"topology", "internal/call", "internal/transport", "internal/secure"}, vocabulary...), third: []home{msgpack, errgroup}},
 
 	// What stands around the house.
 	{at: "internal/admin", own: []string{"record", "topology"}, third: system()},

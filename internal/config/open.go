@@ -65,5 +65,6 @@ func (l Limits) options() triad.Limits {
 		LogUnflushedBytesMax: int64(l.LogUnflushedBytesMax), LogTailBytes: int64(l.LogTailBytes), LogRetainBytes: uint64(l.LogRetainBytes),
 		StoreCacheBytes: int64(l.StoreCacheBytes), BootstrapWait: time.Duration(l.BootstrapWait),
 		StartWait: time.Duration(l.StartWait), RetainEvery: time.Duration(l.RetainEvery),
+		CompressAbove: int(l.CompressAbove), ConnAgeMax: time.Duration(l.ConnAgeMax),
 	}
 }

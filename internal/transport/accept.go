@@ -91,6 +91,8 @@ func (t *Transport) serve(ctx context.Context, conn net.Conn, p *pass) {
 		t.rejected(conn.RemoteAddr().String(), err)
 		return
 	}
+	young := t.after(t.limits.ConnAgeMax, func() { l.end(aged()) })
+	defer young()
 	if l.peer.Role == topology.PeerNode {
 		t.pool.encourage(l.peer.ID)
 	}

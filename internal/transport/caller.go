@@ -20,6 +20,7 @@ type caller struct {
 	waiting map[uint64]*question // what has no answer yet
 	idle    []*question          // for use again, at most idleQuestionsMax
 	begun   uint64               // once the line has ended: up to where bytes may have left
+	retired bool                 // nothing more is asked, and it ends with the last answer
 }
 
 const idleQuestionsMax = 64
@@ -102,15 +103,33 @@ func (c *caller) keep(payload, body []byte) []byte {
 // withdraw takes a question back; nil if it has been answered, or never was.
 func (c *caller) withdraw(id uint64) *question {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	q := c.waiting[id]
 	delete(c.waiting, id)
+	over := c.retired && len(c.waiting) == 0
+	c.mu.Unlock()
+	if over {
+		c.end(aged())
+	}
 	return q
+}
+
+// retire ends the line once what was asked has been answered.
+func (c *caller) retire() {
+	c.mu.Lock()
+	c.retired = true
+	over := len(c.waiting) == 0
+	c.mu.Unlock()
+	if over {
+		c.end(aged())
+	}
 }
 
 // call asks and waits for the answer.
 func (c *caller) call(ctx context.Context, method string, req []byte) ([]byte, error) {
 	id, q, err := c.ask(ctx, method, req)
+	if err == errRetired {
+		return nil, err
+	}
 	if err != nil {
 		return nil, c.t.failed(opCall(method), topology.NotApplied, err)
 	}
@@ -138,6 +157,9 @@ func (c *caller) ask(ctx context.Context, method string, req []byte) (uint64, *q
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.retired {
+		return 0, nil, errRetired
+	}
 	if c.waiting == nil {
 		return 0, nil, c.lost()
 	}

@@ -33,6 +33,7 @@ type Config struct {
 	Identity   Identity
 	Listener   net.Listener                                             // bound by the caller, closed by Run; nil: dial only
 	Dial       func(ctx context.Context, addr string) (net.Conn, error) // nil: TCP
+	Guard      Guard                                                    // nil: connections are plain
 	Membership topology.Membership                                      // nil for a client that knows addresses only
 	Limits     Limits
 	Logger     *slog.Logger // nil: nothing is logged
@@ -52,12 +53,14 @@ type Limits struct {
 	ClientsMax        int // of which of clients, so that nodes find room: 3072
 	HandshakesMax     int // accepted connections that have not said who they are: 256
 	AddrsMax          int // connections dialled by address alone: 64
+	CompressAbove     int // bytes of a stream's message above which it is compressed, if that makes it shorter: 0, never
 
 	HandshakeTimeout time.Duration // to dial and to be let in: 5 s
 	ReadTimeout      time.Duration // of silence, until a connection is given up: 6 s
 	WriteTimeout     time.Duration // for the next 256 KiB of what is sent: 6 s
 	ProbeTimeout     time.Duration // for the answer of a connection that is asked whether it lives: 1 s
 	LingerTimeout    time.Duration // for the other side to read what was sent before Close: 2 s
+	ConnAgeMax       time.Duration // of a connection with a Guard, whose certificates are looked at once: 6 h
 	BackoffMin       time.Duration // after a first failed dial: 20 ms, doubled from there
 	BackoffMax       time.Duration // to 500 ms
 }
@@ -98,6 +101,7 @@ func (l Limits) withDefaults() Limits {
 	setTime(&l.WriteTimeout, 6*time.Second)
 	setTime(&l.ProbeTimeout, time.Second)
 	setTime(&l.LingerTimeout, 2*time.Second)
+	setTime(&l.ConnAgeMax, 6*time.Hour)
 	setTime(&l.BackoffMin, 20*time.Millisecond)
 	setTime(&l.BackoffMax, 500*time.Millisecond)
 	return l
@@ -106,14 +110,14 @@ func (l Limits) withDefaults() Limits {
 func (l Limits) check() error {
 	for _, n := range []int{
 		l.FrameBytesMax, l.InFlightMax, l.QueueBytesMax, l.HandlersMax, l.RequestBytesMax, l.StreamsPerPeerMax,
-		l.ConnsMax, l.ConnsPerIPMax, l.ClientsMax, l.HandshakesMax, l.AddrsMax,
+		l.ConnsMax, l.ConnsPerIPMax, l.ClientsMax, l.HandshakesMax, l.AddrsMax, l.CompressAbove,
 	} {
 		if n < 0 {
 			return errors.New("a limit is negative")
 		}
 	}
 	for _, d := range []time.Duration{
-		l.HandshakeTimeout, l.ReadTimeout, l.WriteTimeout, l.ProbeTimeout, l.LingerTimeout, l.BackoffMin, l.BackoffMax,
+		l.HandshakeTimeout, l.ReadTimeout, l.WriteTimeout, l.ProbeTimeout, l.LingerTimeout, l.ConnAgeMax, l.BackoffMin, l.BackoffMax,
 	} {
 		if d < 0 {
 			return errors.New("a time-out is negative")

@@ -20,7 +20,9 @@
 //	T1  Nothing is read from or sent to anybody who has not shown the cluster's
 //	    name and id, a protocol version in common and, as a node, a name that
 //	    the membership knows (C1, C7). A node that does not know the id yet
-//	    learns it, durably, from the first node of a cluster of its name.
+//	    learns it, durably, from the first node of a cluster of its name. With a
+//	    [Guard], nothing is said to anybody who has not proven who he is, and a
+//	    hello that claims another role or name than was proven is refused.
 //	T2  One process at a time speaks for a node id. Who comes second is refused
 //	    as long as the first answers (C1, B35); a restarted process is let in
 //	    once the old one's connections are closed or found dead.
@@ -28,7 +30,8 @@
 //	T4  Bad bytes end the connection they came on, are counted by their kind,
 //	    and touch nobody else. Nothing is allocated for what is only claimed:
 //	    4 KiB before the hello is through, then no more than twice what
-//	    arrived, and a window of 64 KiB.
+//	    arrived, and a window of 64 KiB; for a compressed message of a stream,
+//	    what it says it holds, at most 2 MiB.
 //	T5  Every error says its outcome (C9): NotApplied if the request never left
 //	    this process, Unknown otherwise.
 //	T6  Silence is found out: each side sends a beat after a third of the read
@@ -40,7 +43,7 @@
 // # What is assumed
 //
 // Bytes arrive in order or not at all; frames carry a CRC-32C against accidents,
-// not against attackers, who are kept out by what wraps the connections. Handlers
+// not against attackers, whom a [Guard] keeps out, or the network. Handlers
 // return soon after their context ends.
 //
 // # Goroutines

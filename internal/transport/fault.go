@@ -14,35 +14,39 @@ import (
 type Fault uint8
 
 const (
-	FaultMagic      Fault = iota // begins with something else than the preamble
-	FaultHTTP                    // begins like a request of HTTP
-	FaultTLS                     // begins like TLS
-	FaultRESP                    // begins like a command of Redis
-	FaultPreamble                // a preamble of a version or with a flag that is not known
-	FaultHello                   // a hello that cannot be read
-	FaultHandshake               // did not say who it is in time
-	FaultLength                  // a frame that is too short or too long
-	FaultSum                     // a frame whose sum is wrong
-	FaultKind                    // a frame of a kind that is unknown, or has no business here
-	FaultFlags                   // a frame with flags that are not known
-	FaultCompressed              // a compressed frame, which this version cannot read
-	FaultPayload                 // a payload that cannot be read
-	FaultDuplicate               // a request id that was used before
-	FaultTruncated               // ended within a frame
-	FaultSilence                 // nothing came within the read time-out
-	FaultStuck                   // nothing could be written within the write time-out
-	FaultMemory                  // no room for its request within the read time-out
-	FaultConns                   // more connections than ConnsMax
-	FaultConnsPerIP              // more connections than ConnsPerIPMax
-	FaultHandshakes              // more connections than HandshakesMax that have not said who they are
-	FaultAccept                  // the listener could not take a connection
+	FaultMagic       Fault = iota // begins with something else than the preamble
+	FaultHTTP                     // begins like a request of HTTP
+	FaultTLS                      // TLS where none is spoken, or of another version or protocol
+	FaultRESP                     // begins like a command of Redis
+	FaultPreamble                 // a preamble of a version or with a flag that is not known
+	FaultHello                    // a hello that cannot be read
+	FaultHandshake                // did not say who it is in time
+	FaultLength                   // a frame that is too short or too long
+	FaultSum                      // a frame whose sum is wrong
+	FaultKind                     // a frame of a kind that is unknown, or has no business here
+	FaultFlags                    // a frame with flags that are not known
+	FaultCompressed               // a compressed frame where none may be, or one that cannot be read
+	FaultPayload                  // a payload that cannot be read
+	FaultDuplicate                // a request id that was used before
+	FaultTruncated                // ended within a frame
+	FaultSilence                  // nothing came within the read time-out
+	FaultStuck                    // nothing could be written within the write time-out
+	FaultMemory                   // no room for its request within the read time-out
+	FaultConns                    // more connections than ConnsMax
+	FaultConnsPerIP               // more connections than ConnsPerIPMax
+	FaultHandshakes               // more connections than HandshakesMax that have not said who they are
+	FaultAccept                   // the listener could not take a connection
+	FaultPlain                    // a hello without TLS where TLS is spoken
+	FaultCertificate              // a certificate was refused, by either side
+	FaultAge                      // the connection has reached its greatest age; no fault of anybody
 	faultEnd
 )
 
 func (f Fault) String() string {
 	return [...]string{
 		"magic", "http", "tls", "resp", "preamble", "hello", "handshake", "length", "sum", "kind", "flags", "compressed",
-		"payload", "duplicate", "truncated", "silence", "stuck", "memory", "conns", "conns-per-ip", "handshakes", "accept", "unknown",
+		"payload", "duplicate", "truncated", "silence", "stuck", "memory", "conns", "conns-per-ip", "handshakes", "accept",
+		"plain", "certificate", "age", "unknown",
 	}[min(f, faultEnd)]
 }
 
@@ -53,9 +57,11 @@ func (f Fault) sentinel() error {
 		return topology.ErrTimeout
 	case FaultMemory, FaultConns, FaultConnsPerIP, FaultHandshakes:
 		return topology.ErrOverloaded
-	case FaultTruncated, FaultAccept:
+	case FaultTruncated, FaultAccept, FaultAge:
 		return topology.ErrUnavailable
-	case FaultCompressed, FaultPreamble:
+	case FaultCertificate:
+		return topology.ErrDenied
+	case FaultCompressed, FaultPreamble, FaultPlain:
 		return topology.ErrUnsupported
 	}
 	return topology.ErrMalformed

@@ -15,7 +15,10 @@ import (
 //
 //	length  u32, bytes that follow it: 8 and the payload
 //	kind    what the payload is
-//	flags   flagOptional, flagCompressed; others are refused
+//	flags   flagOptional, flagCompressed; others are refused. A compressed frame is
+//	        a message on a stream whose reader has said that it reads such (hello.go):
+//	        its payload is a block of s2, shorter than what it holds, which is at most
+//	        compressedBytesMax. Readers before that feature refuse the flag.
 //	0       two bytes of zero, refused if they are not
 //	sum     u32, CRC-32C of the eight bytes before it and the payload
 //
@@ -48,7 +51,7 @@ const (
 
 const (
 	flagOptional   = 1 << 0 // who does not know the kind answers kindIgnored and goes on
-	flagCompressed = 1 << 1 // the payload is compressed (s2): kept free, refused
+	flagCompressed = 1 << 1 // the payload is compressed (compress.go)
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -60,7 +63,12 @@ func appendFrame(dst []byte) []byte { return append(dst, make([]byte, headerByte
 // seal fills in the header of f, which is a whole frame.
 func seal(f []byte, k kind) {
 	putHeader(f, k, len(f)-headerBytes)
-	putSum(f, crc32.Update(crc32.Checksum(f[:8], castagnoli), castagnoli, f[headerBytes:]))
+	putSum(f, sumOf(f))
+}
+
+// sumOf is the sum of f, which is a whole frame.
+func sumOf(f []byte) uint32 {
+	return crc32.Update(crc32.Checksum(f[:8], castagnoli), castagnoli, f[headerBytes:])
 }
 
 func putHeader(h []byte, k kind, payload int) {
@@ -111,9 +119,10 @@ type frameReader struct {
 	windowMax int
 	frameMax  int // bytes of payload
 	bulk      []byte
-	inBulk    bool    // the last payload lies in bulk
-	room      *budget // what bulk is taken from; nil: no one's
-	reserved  int     // bytes of room that bulk holds
+	inBulk    bool      // the last payload lies in bulk
+	room      *budget   // what bulk is taken from; nil: no one's
+	reserved  int       // bytes of room that bulk holds
+	inflater  *inflater // nil: compressed frames are refused
 }
 
 func newFrameReader(src io.Reader) *frameReader {
@@ -139,7 +148,7 @@ func (f *frameReader) next() (frame, error) {
 	if err != nil {
 		return frame{}, err
 	}
-	k, optional := kind(h[4]), h[5]&flagOptional != 0
+	k, optional, compressed := kind(h[4]), h[5]&flagOptional != 0, h[5]&flagCompressed != 0
 	sum, want := crc32.Checksum(h[:8], castagnoli), binary.LittleEndian.Uint32(h[8:])
 	var payload []byte
 	if headerBytes+n <= f.windowMax {
@@ -157,7 +166,10 @@ func (f *frameReader) next() (frame, error) {
 	if crc32.Update(sum, castagnoli, payload) != want {
 		return frame{}, faultf(FaultSum, "the sum of a frame of kind %d and %d bytes is wrong", k, n)
 	}
-	return frame{kind: k, optional: optional, payload: payload}, nil
+	if compressed {
+		payload, err = f.inflater.inflate(payload)
+	}
+	return frame{kind: k, optional: optional, payload: payload}, err
 }
 
 // check returns the length of the payload that a header claims.
@@ -169,8 +181,8 @@ func (f *frameReader) check(h []byte) (int, error) {
 		return 0, faultf(FaultLength, "a frame of length %d, less than its header", length)
 	case uint64(length) > uint64(lengthLeast+f.frameMax):
 		return 0, faultf(FaultLength, "a frame of %d bytes, at most %d are taken", length-lengthLeast, f.frameMax)
-	case flags&flagCompressed != 0:
-		return 0, faultf(FaultCompressed, "a compressed frame, which this version does not read")
+	case flags&flagCompressed != 0 && (f.inflater == nil || k != kindMessage):
+		return 0, faultf(FaultCompressed, "a compressed frame of kind %d, where none may be", k)
 	case flags&^(flagOptional|flagCompressed) != 0 || h[6] != 0 || h[7] != 0:
 		return 0, faultf(FaultFlags, "a frame with unknown flags %02x%02x%02x", flags, h[6], h[7])
 	case (k == 0 || k >= kindLimit) && flags&flagOptional == 0:

@@ -22,6 +22,7 @@ type greeter struct {
 	role     topology.PeerRole
 	life     uint64
 	instance uint64 // of this process: tells two on one directory apart
+	guard    Guard
 	id       Identity
 	members  topology.Membership
 	limits   Limits
@@ -34,7 +35,7 @@ type greeter struct {
 func (g *greeter) hello(c class, protocol string) hello {
 	h := hello{
 		min: ProtocolMin, max: ProtocolMax, name: g.id.ClusterName(), node: g.self, life: g.life, instance: g.instance,
-		role: g.role, class: c, protocol: protocol,
+		role: g.role, class: c, protocol: protocol, features: featureS2,
 	}
 	h.cluster, h.known = g.id.Cluster()
 	return h
@@ -44,14 +45,21 @@ func (g *greeter) hello(c class, protocol string) hello {
 // expected there, empty for anybody. On an error the connection is closed.
 func (g *greeter) greet(conn net.Conn, addr string, want topology.NodeID, mine hello) (*link, error) {
 	l := newLink(conn)
-	h, err := g.exchange(l, &mine)
+	err := g.connect(l, addr, want)
+	var h hello
+	if err == nil {
+		h, err = g.exchange(l, &mine)
+	}
 	if err != nil {
 		l.end(err)
 		return nil, err
 	}
+	refusal := l.prove(&h)
 	l.take(&h, addr)
 	l.class, l.protocol = mine.class, mine.protocol
-	refusal := g.judge(&h)
+	if refusal == nil {
+		refusal = g.judge(&h)
+	}
 	switch {
 	case refusal != nil:
 	case want != "" && h.node != want:
@@ -73,9 +81,6 @@ func (g *greeter) greet(conn net.Conn, addr string, want topology.NodeID, mine h
 
 // exchange says hello first and returns the answer.
 func (g *greeter) exchange(l *link, mine *hello) (hello, error) {
-	if err := l.conn.SetDeadline(time.Now().Add(g.limits.HandshakeTimeout)); err != nil {
-		return hello{}, err
-	}
 	_, failed := l.conn.Write(mine.append(nil))
 	h, err := l.hear() // who closed at once may have said why
 	var refusal *Refusal
@@ -132,6 +137,8 @@ func handshakeFault(err error) error {
 	switch {
 	case errors.As(err, &f) && f.Fault == FaultSilence, errors.Is(err, os.ErrDeadlineExceeded):
 		return faultf(FaultHandshake, "the other side did not say who it is in time")
+	case isAlert(err):
+		return alerted(err)
 	case errors.Is(err, io.EOF):
 		return fmt.Errorf("the other side closed the connection before its hello: %w", topology.ErrUnavailable)
 	}
@@ -143,28 +150,31 @@ func handshakeFault(err error) error {
 func (g *greeter) welcome(conn net.Conn, p *pass) (*link, *line, error) {
 	l := newLink(conn)
 	l.accepted = true
-	if err := conn.SetDeadline(time.Now().Add(g.limits.HandshakeTimeout)); err != nil {
-		l.end(err)
-		return nil, nil, err
+	err := g.accept(l)
+	var h hello
+	if err == nil {
+		h, err = l.hear()
 	}
-	h, err := l.hear()
 	if err != nil {
 		l.end(err)
 		return nil, nil, err
 	}
+	refusal := l.prove(&h)
 	l.take(&h, conn.RemoteAddr().String())
 	l.class, l.protocol = h.class, h.protocol
 	var ln *line
 	if l.class == classControl {
 		ln = newLine(l, &g.limits, g.notes)
 	}
-	refusal := g.judge(&h)
+	if refusal == nil {
+		refusal = g.judge(&h)
+	}
 	if refusal == nil {
 		refusal = g.receive(l, ln, &h, p)
 	}
 	if refusal == nil {
 		mine := g.hello(h.class, h.protocol)
-		if _, err := conn.Write(mine.append(nil)); err != nil {
+		if _, err := l.conn.Write(mine.append(nil)); err != nil {
 			g.claims.remove(l)
 			l.end(handshakeFault(err))
 			return nil, nil, l.cause
@@ -172,7 +182,7 @@ func (g *greeter) welcome(conn net.Conn, p *pass) (*link, *line, error) {
 		g.settle(l)
 		return l, ln, nil
 	}
-	_, _ = conn.Write(refusal.append(nil)) // the refusal stands, heard or not
+	_, _ = l.conn.Write(refusal.append(nil)) // the refusal stands, heard or not
 	l.end(refusal)
 	return nil, nil, refusal
 }
@@ -247,7 +257,7 @@ func (g *greeter) adopt(h *hello) *Refusal {
 // take notes who is at the other end.
 func (l *link) take(h *hello, addr string) {
 	l.peer = topology.Peer{ID: h.node, Role: h.role, Life: h.life, Addr: addr}
-	l.instance = h.instance
+	l.instance, l.features = h.instance, h.features
 }
 
 // refuse breaks off a connection whose other side thinks that it was let in.
@@ -263,6 +273,7 @@ func (g *greeter) settle(l *link) {
 	_ = l.conn.SetDeadline(time.Time{}) // if it fails, so does the next read
 	l.from.timeout = g.limits.ReadTimeout
 	if l.class == classStream {
+		l.in.inflater = &inflater{counts: &g.notes.counts}
 		l.in.settle(windowStream, windowMost, g.limits.FrameBytesMax)
 	} else {
 		l.in.settle(windowLeast, windowControl, g.limits.FrameBytesMax)

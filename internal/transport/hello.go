@@ -22,7 +22,7 @@ import (
 // A frame of kindHello or kindRefuse follows, of at most helloBytesMax.
 //
 // A hello is a msgpack array of ten or more, of which a reader steps over those
-// it does not know:
+// it does not know and takes those that are missing for 0:
 //
 //	0  protocol min  uint
 //	1  protocol max  uint
@@ -34,6 +34,7 @@ import (
 //	7  role          uint, topology.PeerRole: exactly one
 //	8  class         uint: 1 control, 2 stream
 //	9  protocol      str, of a stream; else empty
+//	10 features      uint, of bits: what this side reads; left out if it is 0
 //
 // A refusal is a msgpack array of two or more:
 //
@@ -42,7 +43,7 @@ import (
 const (
 	preambleBytes   = 8
 	preambleVersion = 1
-	helloFields     = 10
+	helloFields     = 10 // that every hello has
 	refusalFields   = 2
 	nameBytesMax    = 255 // cluster name, method, protocol: each
 	textBytesMax    = 512 // text of a refusal
@@ -57,6 +58,9 @@ const (
 var preamble = [preambleBytes]byte{0x89, 'T', 'R', 'D', preambleVersion}
 
 const magicBytes = 4
+
+// Features. What a bit that is not known promises is not made use of.
+const featureS2 = 1 << 0 // messages of a stream may be compressed
 
 // class is what a connection is for.
 type class uint8
@@ -77,6 +81,7 @@ type hello struct {
 	role     topology.PeerRole
 	class    class
 	protocol string
+	features uint64
 }
 
 // append appends the preamble and the frame of h to dst.
@@ -84,7 +89,11 @@ func (h *hello) append(dst []byte) []byte {
 	dst = append(dst, preamble[:]...)
 	at := len(dst)
 	w := pack.NewWriter(appendFrame(dst))
-	w.Array(helloFields)
+	if h.features == 0 {
+		w.Array(helloFields)
+	} else {
+		w.Array(helloFields + 1)
+	}
 	w.Uint(h.min)
 	w.Uint(h.max)
 	w.Str(h.name)
@@ -99,6 +108,9 @@ func (h *hello) append(dst []byte) []byte {
 	w.Uint(uint64(h.role))
 	w.Uint(uint64(h.class))
 	w.Str(h.protocol)
+	if h.features != 0 {
+		w.Uint(h.features)
+	}
 	dst = w.Bytes()
 	seal(dst[at:], kindHello)
 	return dst
@@ -133,6 +145,10 @@ func readHello(b []byte) (hello, error) {
 	h.role = topology.PeerRole(r.UintMax(255))
 	h.class = class(r.UintMax(255))
 	h.protocol = r.StrMax(nameBytesMax)
+	if n > helloFields {
+		h.features = r.Uint()
+		n--
+	}
 	for ; n > helloFields && r.Err() == nil; n-- {
 		r.Skip()
 	}
@@ -208,7 +224,7 @@ func foreign(b []byte) error {
 	}
 	switch {
 	case len(b) >= 2 && b[0] == 0x16 && b[1] == 0x03:
-		return faultf(FaultTLS, "TLS on a peers port that does not speak it")
+		return faultf(FaultTLS, "TLS on a peers port that is not set up for it: give this node certificates, or the other side none")
 	case b[0] == '*', b[0] == '$', bytes.HasPrefix(b, []byte("PING")), bytes.HasPrefix(b, []byte("INFO")):
 		return faultf(FaultRESP, "RESP on the peers port")
 	case !bytes.HasPrefix(b, preamble[:min(len(b), magicBytes)]):

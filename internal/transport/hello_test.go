@@ -48,8 +48,11 @@ func helloOf(fields int, change map[int]func(w *pack.Writer)) []byte {
 	w.Array(fields)
 	for i := range fields {
 		field := []byte{0xc0}
-		if i < helloFields {
+		switch {
+		case i < helloFields:
 			field = r.Skip()
+		case i == helloFields:
+			field = []byte{0x05} // features
 		}
 		if c := change[i]; c != nil {
 			c(w)
@@ -150,12 +153,15 @@ func TestABrokenRefusalIsAFault(t *testing.T) {
 // writes. A change of the file is a change of the protocol.
 func TestTheWireIsWhatItWas(t *testing.T) {
 	h := someHello()
+	featured := h
+	featured.features = featureS2
 	w := pack.NewWriter(nil)
 	lines := []struct {
 		name string
 		wire []byte
 	}{
 		{"hello", h.append(nil)},
+		{"hello with features", featured.append(nil)},
 		{"refusal", refusef(RefusedStranger, "who?").append(nil)},
 		{"call", (&letter{kind: kindCall, id: 300, method: "get", wait: 1500, body: []byte("key")}).append(nil, w)},
 		{"cancel", (&letter{kind: kindCancel, id: 300}).append(nil, w)},

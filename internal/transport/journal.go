@@ -21,6 +21,10 @@ type journal struct {
 // fault counts a fault and logs it, in one line.
 func (j *journal) fault(f *FaultError, addr string, peer topology.NodeID) {
 	j.counts.faults[f.Fault].Add(1)
+	if f.Fault == FaultAge {
+		j.log.Debug("a connection was closed", "reason", f.Fault.String(), "text", f.Text, "addr", addr, "peer", string(peer))
+		return
+	}
 	j.warn("a connection was closed", f.Fault.String(), f.Text, addr, peer)
 }
 
@@ -31,7 +35,7 @@ func (j *journal) refused(r *Refusal, addr string, peer topology.NodeID) {
 		return
 	}
 	j.counts.refusals[r.Code].Add(1)
-	j.warn("a connection was refused", r.Code.String(), r.Text, addr, peer)
+	j.warn("a connection was refused", r.Code.String(), r.reason(), addr, peer)
 }
 
 func (j *journal) warn(what, kind, why, addr string, peer topology.NodeID) {

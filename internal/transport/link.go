@@ -22,8 +22,10 @@ type link struct {
 	peer     topology.Peer
 	instance uint64 // names the other side's process
 	class    class
-	accepted bool   // the other side dialled
-	protocol string // of a stream
+	accepted bool          // the other side dialled
+	protocol string        // of a stream
+	proven   topology.Peer // what the certificate says: role and id; nothing without a Guard
+	features uint64        // of the other side
 
 	done  chan struct{} // closed by end
 	once  sync.Once

@@ -157,7 +157,12 @@ func (t *Transport) reach(to target, addr string, h *path, a *attempt) {
 	if err != nil {
 		return
 	}
+	young := t.after(t.retireAge(), func() {
+		t.pool.lost(h, a.line, t.limits)
+		a.line.retire()
+	})
 	a.line.serve()
+	young()
 	t.claims.remove(l)
 	t.pool.lost(h, a.line, t.limits)
 	t.report(l)

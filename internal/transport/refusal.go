@@ -24,13 +24,15 @@ const (
 	RefusedOverloaded                         // a limit is reached
 	RefusedWrongNode                          // another node than was asked for
 	RefusedAdoption                           // the cluster's id could not be kept
+	RefusedPlain                              // a hello without TLS where TLS is spoken
+	RefusedCertificate                        // the certificate is not for who the hello says
 	refusalEnd
 )
 
 func (c RefusalCode) String() string {
 	names := [...]string{
 		"unknown", "protocol", "cluster-name", "cluster-id", "fresh", "stranger", "duplicate", "self", "role", "stream",
-		"overloaded", "wrong-node", "adoption",
+		"overloaded", "wrong-node", "adoption", "plain", "certificate",
 	}
 	if int(c) >= len(names) {
 		return fmt.Sprintf("code-%d", uint8(c))
@@ -43,19 +45,28 @@ func (c RefusalCode) String() string {
 type Refusal struct {
 	Code   RefusalCode
 	Text   string
-	ByPeer bool // the other side refused; else this one did
+	Detail string // for this side alone; the other is not told
+	ByPeer bool   // the other side refused; else this one did
 }
 
 func (e *Refusal) Error() string {
 	if e.ByPeer {
 		return fmt.Sprintf("refused by the other side (%v): %q", e.Code, e.Text)
 	}
-	return fmt.Sprintf("refused (%v): %s", e.Code, e.Text)
+	return fmt.Sprintf("refused (%v): %s", e.Code, e.reason())
+}
+
+// reason is what this side knows of why.
+func (e *Refusal) reason() string {
+	if e.Detail == "" {
+		return e.Text
+	}
+	return e.Text + ": " + e.Detail
 }
 
 func (e *Refusal) Unwrap() error {
 	switch e.Code {
-	case RefusedProtocol, RefusedStream:
+	case RefusedProtocol, RefusedStream, RefusedPlain:
 		return topology.ErrUnsupported
 	case RefusedFresh, RefusedWrongNode:
 		return topology.ErrUnavailable

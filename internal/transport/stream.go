@@ -31,13 +31,14 @@ type stream struct {
 	turn chan struct{} // holds one token while nobody writes
 
 	// Of whoever has the turn:
-	buf     []byte
-	vec     [][]byte    // a message that is not copied
-	step    [][]byte    // what of it is written next
-	bufs    net.Buffers // what of that is not written yet
-	header  [headerBytes]byte
-	writeBy time.Time // when the write deadline was last set to
-	broken  error     // a write failed, and nothing more is written
+	buf      []byte
+	vec      [][]byte    // a message that is not copied
+	step     [][]byte    // what of it is written next
+	bufs     net.Buffers // what of that is not written yet
+	header   [headerBytes]byte
+	writeBy  time.Time // when the write deadline was last set to
+	broken   error     // a write failed, and nothing more is written
+	deflater *deflater // nil: nothing is compressed
 
 	sent     atomic.Uint64 // frames, so that the beat knows whether one is needed
 	sending  atomic.Int32  // Sends in progress
@@ -53,6 +54,9 @@ type stream struct {
 func newStream(t *Transport, l *link) *stream {
 	s := &stream{link: l, t: t, turn: make(chan struct{}, 1), left: make(chan struct{}), shut: make(chan struct{})}
 	s.turn <- struct{}{}
+	if above := t.limits.CompressAbove; above > 0 && l.features&featureS2 != 0 {
+		s.deflater = &deflater{above: above, counts: &t.counts}
+	}
 	return s
 }
 
@@ -131,7 +135,12 @@ func (s *stream) await() error {
 
 // write writes one message of n bytes.
 func (s *stream) write(n int, parts [][]byte) error {
-	if !gathered(n, len(parts)) {
+	if s.deflater != nil {
+		if f := s.deflater.frame(n, parts); f != nil {
+			return s.writeFrame(f)
+		}
+	}
+	if !s.gathered(n, len(parts)) {
 		return s.writeParts(n, parts)
 	}
 	b := appendFrame(s.buf[:0])
@@ -147,9 +156,25 @@ func (s *stream) write(n int, parts [][]byte) error {
 	return err
 }
 
-// gathered reports whether a message of n bytes in parts is copied.
-func gathered(n, parts int) bool {
-	return n <= gatherBytes || n <= gatherBytesMost && n/parts <= gatherPartBytes
+// gathered reports whether a message of n bytes in parts is copied. TLS copies
+// in any case, and writes each part for itself.
+func (s *stream) gathered(n, parts int) bool {
+	return n <= gatherBytes || n <= gatherBytesMost && (n/parts <= gatherPartBytes || s.proven.Role != 0)
+}
+
+// writeFrame writes a whole frame, in steps as writeParts does.
+func (s *stream) writeFrame(f []byte) error {
+	for len(f) > 0 {
+		step := f[:min(len(f), writeStepBytes)]
+		if err := s.arm(); err != nil {
+			return err
+		}
+		if _, err := s.conn.Write(step); err != nil {
+			return err
+		}
+		f = f[len(step):]
+	}
+	return nil
 }
 
 // writeParts writes a message as it lies, in steps that each have the write

@@ -36,7 +36,7 @@ func New(c Config) (*Transport, error) {
 	j := &journal{log: c.Logger}
 	t := &Transport{
 		greeter: greeter{
-			self: c.Self, role: c.Role, life: c.Life, instance: newInstance(), id: c.Identity, members: c.Membership, limits: c.Limits,
+			self: c.Self, role: c.Role, life: c.Life, guard: c.Guard, instance: newInstance(), id: c.Identity, members: c.Membership, limits: c.Limits,
 			routes: routes{calls: map[string]callRoute{}, streams: map[string]topology.StreamHandler{}},
 			notes:  j,
 		},
@@ -101,11 +101,17 @@ func (t *Transport) callTarget(ctx context.Context, to target, method string, re
 		return nil, t.failed(opCall(method), topology.NotApplied,
 			fmt.Errorf("a request of %d bytes, a method of %d: %w: at most %d and %d", len(req), len(method), topology.ErrTooLarge, most, nameBytesMax))
 	}
-	c, err := t.callerTo(ctx, to)
-	if err != nil {
-		return nil, t.failed(opCall(method), topology.NotApplied, err)
+	for {
+		c, err := t.callerTo(ctx, to)
+		if err != nil {
+			return nil, t.failed(opCall(method), topology.NotApplied, err)
+		}
+		answer, err := c.call(ctx, method, req)
+		if err == errRetired { // its place in the pool is free already
+			continue
+		}
+		return answer, err
 	}
-	return c.call(ctx, method, req)
 }
 
 // Open opens a stream to node to.
@@ -140,7 +146,9 @@ func (t *Transport) open(ctx context.Context, to topology.NodeID, protocol strin
 		return nil, refusal
 	}
 	s := newStream(t, l)
-	if !t.group.spawn(func() { defer free(); s.attend() }) {
+	young := t.after(t.retireAge(), func() { l.end(aged()) })
+	if !t.group.spawn(func() { defer free(); s.attend(); young() }) {
+		young()
 		t.claims.remove(l)
 		l.end(topology.ErrClosed)
 		return nil, errClosed()
@@ -175,6 +183,7 @@ func (t *Transport) connect(ctx context.Context, addr string, want topology.Node
 		err = net.ErrClosed
 	}
 	if err != nil {
+		t.disproved(addr, err)
 		return nil, nil, t.dialFault(ctx, addr, err)
 	}
 	free, ok = t.group.hold(func() { l.end(topology.ErrClosed) })
