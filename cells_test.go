@@ -1,34 +1,21 @@
 package triad_test
 
 import (
-	"context"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/record"
-	"github.com/triad-kv/triad/singleleader"
 	"github.com/triad-kv/triad/topology"
 )
 
 func TestANodeAsCells(t *testing.T) {
-	n, err := triad.Open(triad.Config{Dir: t.TempDir(), Topology: singleleader.New(singleleader.Options{}), Tables: []triad.Table{{Name: "users", Kind: record.KindRow}}})
+	ctx, n := t.Context(), alone(t)
+	require.NoError(t, n.CreateTable(ctx, triad.Table{Name: "users", Kind: record.KindRow}))
+	_, err := n.Put(ctx, "users", []byte("1"), []byte{0x81, 0xa1, 'a', 1})
 	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- n.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		require.NoError(t, <-done)
-		require.NoError(t, n.Close())
-	})
-	require.Eventually(t, func() bool { // the leader defines the table first
-		_, err = n.Put(ctx, "users", []byte("1"), []byte{0x81, 0xa1, 'a', 1})
-		return err == nil
-	}, 10*time.Second, time.Millisecond)
 	c := n.Cells()
 	users, err := c.Table(ctx, "users")
 	require.NoError(t, err)

@@ -1,7 +1,6 @@
 package triad_test
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -9,21 +8,11 @@ import (
 
 	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/record"
-	"github.com/triad-kv/triad/singleleader"
 	"github.com/triad-kv/triad/topology"
 )
 
 func TestWhatHasATTLGoes(t *testing.T) {
-	n, err := triad.Open(triad.Config{Dir: t.TempDir(), Topology: singleleader.New(singleleader.Options{})})
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- n.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		require.NoError(t, <-done)
-		require.NoError(t, n.Close())
-	})
+	ctx, n := t.Context(), alone(t)
 	require.NoError(t, n.CreateTable(ctx, triad.Table{Name: "rows", Kind: record.KindRow}))
 	row := []byte{0x81, 0xa1, 'a', 1}
 	for table, value := range map[string][]byte{triad.DefaultTable: []byte("v"), "rows": row} {
@@ -45,6 +34,6 @@ func TestWhatHasATTLGoes(t *testing.T) {
 		_, err := n.Put(ctx, triad.DefaultTable, []byte("k"), nil, triad.TTL(ttl))
 		require.ErrorIs(t, err, topology.ErrUnsupported, ttl)
 	}
-	_, err = n.Delete(ctx, triad.DefaultTable, []byte("k"), triad.TTL(time.Hour))
+	_, err := n.Delete(ctx, triad.DefaultTable, []byte("k"), triad.TTL(time.Hour))
 	require.ErrorIs(t, err, topology.ErrUnsupported)
 }

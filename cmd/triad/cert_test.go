@@ -98,7 +98,9 @@ topology: {kind: single-leader, sync: "any 1 (b, c)"}
 	// A broken certificate on disk changes nothing.
 	require.NoError(t, os.WriteFile(dir+"/a.pem", []byte("nothing"), 0o600))
 	require.NoError(t, servers[0].cmd.Process.Signal(syscall.SIGHUP))
-	until(t, "it is refused", servers[0], func() bool { return strings.Contains(servers[0].logs.String(), "certificates were read again and are refused") })
+	until(t, "it is refused", servers[0], func() bool {
+		return strings.Contains(servers[0].logs.String(), "certificates were read again and are refused")
+	})
 	succeed(t, append([]string{"put", "default", "k", "x"}, with(dir)...)...)
 
 	r := command(t, "server", "-c", servers[0].file)
