@@ -239,3 +239,14 @@ func TestADialEndsWithThePort(t *testing.T) {
 	_, err = a.sockets.DialTimeout(a.Addr(), time.Minute)
 	require.Error(t, err)
 }
+
+func TestGossipWithoutAKeyStaysOnLoopback(t *testing.T) {
+	env := Env{Self: "a", Members: three, Peers: "127.0.0.1:1", Identity: shop(), Logger: discard()}
+	o := Options{Listen: "0.0.0.0:0", Advertise: "127.0.0.1:1"}
+	_, err := Open(env, o)
+	require.ErrorContains(t, err, "gossip.keys: there is none, and gossip listens beyond loopback")
+	o.Keys = []Key{key(1)}
+	g, err := Open(env, o)
+	require.NoError(t, err)
+	require.NoError(t, g.Close())
+}

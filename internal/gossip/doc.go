@@ -18,7 +18,8 @@
 //
 // It assumes that who has a key may be believed: a member that lies can send
 // others to a wrong address, where the transport refuses whoever answers. Without
-// a key that holds for everybody who reaches the port.
+// a key that would hold for everybody who reaches the port, so gossip without
+// one listens on loopback alone.
 //
 // What travels in a member's tags is in tags.go; docs/format.md lists it.
 package gossip

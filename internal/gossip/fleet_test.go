@@ -111,6 +111,11 @@ func (n *node) leave() {
 func (n *node) sees(id topology.NodeID, l topology.Liveness) topology.Member {
 	n.t.Helper()
 	var m topology.Member
+	defer func() {
+		if n.t.Failed() {
+			n.t.Log(n.log.String())
+		}
+	}()
 	require.Eventually(n.t, func() bool {
 		v, _ := n.View()
 		m, _ = v.Find(id)

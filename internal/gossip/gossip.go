@@ -25,6 +25,7 @@ type Gossip struct {
 	sockets *sockets
 	judge   *judge
 	journal *journal
+	turn    chan struct{} // full while this node joins or says goodbye
 
 	mu      sync.Mutex // guards what follows; a leaf
 	view    topology.View
@@ -44,7 +45,7 @@ func Open(env Env, o Options) (*Gossip, error) {
 		return nil, errors.New("gossip.listen: none was named")
 	}
 	o.ProbeEvery = cmp.Or(o.ProbeEvery, probeEveryDefault)
-	g := &Gossip{env: env, options: o, pace: paceOf(o.ProbeEvery), stale: make(chan struct{})}
+	g := &Gossip{env: env, options: o, pace: paceOf(o.ProbeEvery), stale: make(chan struct{}), turn: make(chan struct{}, 1)}
 	g.view.Members = slices.Clone(env.Members)
 	slices.SortFunc(g.view.Members, func(a, b topology.Member) int { return cmp.Compare(a.ID, b.ID) })
 	self, ok := g.view.Find(env.Self)
@@ -55,6 +56,10 @@ func Open(env Env, o Options) (*Gossip, error) {
 	if g.sockets, err = bind(o.Listen, o.Advertise); err != nil {
 		return nil, err
 	}
+	if len(o.Keys) == 0 && !g.sockets.local() {
+		return nil, errors.Join(errNoKey, g.sockets.Shutdown())
+	}
+	g.sockets.plain, g.sockets.head = len(o.Keys) == 0, labelHeadBytes+len(g.label())
 	if self.Addr, err = peersAddr(self.Addr, env.Peers, o.Peers, g.sockets.told.Addr()); err != nil {
 		return nil, errors.Join(err, g.sockets.Shutdown())
 	}
@@ -64,6 +69,10 @@ func Open(env Env, o Options) (*Gossip, error) {
 	g.journal = &journal{log: env.Logger, now: time.Now}
 	return g, nil
 }
+
+// errNoKey: memberlist 0.6 panics on states that are made for it, so not even a
+// network that is trusted is the place for gossip that takes them from anybody.
+var errNoKey = errors.New("gossip.keys: there is none, and gossip listens beyond loopback, where whoever reaches it could stop this node; `openssl rand -base64 32` makes one")
 
 // peersAddr returns where others are told to reach the peers port: what the
 // options say; or what the configuration says, if the port is bound there; or
@@ -118,8 +127,14 @@ func (g *Gossip) Warnings() []string {
 	if n := g.sockets.refused.Load(); n > 0 {
 		out = append(out, fmt.Sprintf("gossip: %d connections were one more than %d at once, and were closed", n, streamsMax))
 	}
+	if n := g.sockets.dropped.Load(); n > 0 {
+		out = append(out, fmt.Sprintf("gossip: %d messages were of a kind that no node sends, and were dropped", n))
+	}
 	return out
 }
+
+// label tells the packets of this cluster from those of others.
+func (g *Gossip) label() string { return labelPrefix + g.env.Identity.ClusterName() }
 
 // Leave implements topology.Membership. Ending ctx ends the wait, not the
 // goodbye: Run waits for that. Where Run does not run there is nobody to tell.
@@ -128,7 +143,7 @@ func (g *Gossip) Leave(ctx context.Context) error {
 	g.mu.Lock()
 	s := g.serf
 	if s != nil {
-		g.leaving.Go(func() { done <- s.Leave() })
+		g.leaving.Go(func() { done <- g.sayGoodbye(s) })
 	}
 	g.mu.Unlock()
 	if s == nil {
@@ -140,6 +155,14 @@ func (g *Gossip) Leave(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// sayGoodbye leaves while nobody joins: the others would take a join that is
+// under way for newer than the goodbye, and find that this node has failed.
+func (g *Gossip) sayGoodbye(s *serf.Serf) error {
+	g.turn <- struct{}{}
+	defer func() { <-g.turn }()
+	return s.Leave()
 }
 
 // Close releases the port. Where Run ran it has done so.

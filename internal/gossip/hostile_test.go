@@ -7,6 +7,7 @@ import (
 	"io"
 	"log"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -245,7 +246,7 @@ func TestAFloodOfStrangersIsTurnedAway(t *testing.T) {
 func TestTheStandardLoggerIsNotWrittenTo(t *testing.T) {
 	var out lines
 	log.SetOutput(&out)
-	defer log.SetOutput(log.Default().Writer())
+	defer log.SetOutput(os.Stderr)
 	a, b, c := trio(t, Options{})
 	for _, n := range []*node{c, b, a} {
 		n.kill()

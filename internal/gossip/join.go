@@ -80,7 +80,7 @@ func (g *Gossip) joinAll(ctx context.Context, s *serf.Serf) (last error) {
 			if at == g.sockets.told {
 				continue
 			}
-			if _, err = s.Join([]string{at.String()}, true); err == nil {
+			if err = g.joinOne(s, at); err == nil {
 				break
 			}
 		}
@@ -90,6 +90,14 @@ func (g *Gossip) joinAll(ctx context.Context, s *serf.Serf) (last error) {
 		}
 	}
 	return last
+}
+
+// joinOne asks one seed. It fails once this node has said goodbye.
+func (g *Gossip) joinOne(s *serf.Serf, at netip.AddrPort) error {
+	g.turn <- struct{}{}
+	defer func() { <-g.turn }()
+	_, err := s.Join([]string{at.String()}, true)
+	return err
 }
 
 // resolve returns the addresses of a seed.

@@ -17,6 +17,7 @@ const (
 	queueMax          = 1024        // broadcasts of one kind that wait to be passed on
 	eventBytesMax     = 512         // of a user event or query; this node sends none
 	eventSlotsMax     = 16          // of those of others that are remembered, to know them again
+	eventsMax         = 2048        // that wait to be drained; twice what serf may still hold when it ends, and sends to nobody
 	conflictsMax      = 32          // conflicts that are shown
 	lineBytesMax      = 1024        // of one line of serf or memberlist
 	linesPerSecondMax = 20          // of both together; what is above is counted
@@ -28,7 +29,8 @@ const (
 	probeEveryMin     = 10 * time.Millisecond
 
 	resolveTimeout = 3 * time.Second  // for a seed's name
-	streamTimeout  = 5 * time.Second  // for one exchange over a connection
+	broadcastMin   = time.Second      // for a goodbye to be passed on
+	streamTimeout  = 3 * time.Second  // for one exchange over a connection
 	conflictShown  = 10 * time.Minute // after it was last heard of
 	conflictGrace  = 30               // probe intervals, in which an own earlier start may still be heard of
 
@@ -55,7 +57,7 @@ func paceOf(probe time.Duration) pace {
 		probe: probe, probeTimeout: probe / 2,
 		gossip: probe / 5, pushPull: 10 * probe,
 		reconnect: 10 * probe, reap: 10 * probe,
-		broadcast: 2 * probe, propagate: probe / 2,
+		broadcast: max(2*probe, broadcastMin), propagate: probe / 2,
 		joinMin: probe / 4, joinMax: 15 * probe,
 		grace: conflictGrace * probe,
 	}

@@ -24,7 +24,7 @@ type Options struct {
 	// Keys encrypt gossip: the first what is sent, all of them what comes. So a
 	// key is changed in three steps: append the new one everywhere, put it first
 	// everywhere, drop the old one. Without a key gossip is neither secret nor
-	// authenticated.
+	// authenticated, and listens on loopback alone.
 	Keys []Key
 	// ProbeEvery is how often a member is probed, from which all other times
 	// follow; default 1 s. A member of a small cluster that fell silent has

@@ -15,13 +15,16 @@ import (
 // labelPrefix makes gossip of Triad a world of its own.
 const labelPrefix = "triad/"
 
+// labelHeadBytes stand before a label: its mark and its length.
+const labelHeadBytes = 2
+
 // serfProtocol is spoken; memberlist's follows from it.
 const serfProtocol = 4
 
 // Run implements topology.Membership: it joins, and stays, until ctx ends. It
 // may run once.
 func (g *Gossip) Run(ctx context.Context) error {
-	events := make(chan serf.Event)
+	events := make(chan serf.Event, eventsMax)
 	s, err := g.begin(events)
 	if err != nil {
 		return err
@@ -58,9 +61,6 @@ func (g *Gossip) begin(events chan<- serf.Event) (*serf.Serf, error) {
 	}
 	g.ran = true
 	g.learnCluster()
-	if len(g.options.Keys) == 0 && !g.sockets.told.Addr().IsLoopback() {
-		g.env.Logger.Warn("gossip is neither secret nor authenticated: it has no key", "listen", g.Addr())
-	}
 	c, err := g.config(events)
 	if err != nil {
 		return nil, err
@@ -80,9 +80,10 @@ func (g *Gossip) begin(events chan<- serf.Event) (*serf.Serf, error) {
 func (g *Gossip) config(events chan<- serf.Event) (*serf.Config, error) {
 	p, lines := g.pace, g.journal.logger()
 	m := memberlist.DefaultLANConfig()
-	m.Name, m.Label = string(g.env.Self), labelPrefix+g.env.Identity.ClusterName()
+	m.Name, m.Label = string(g.env.Self), g.label()
 	m.Transport, m.Logger, m.LogOutput = g.sockets, lines, nil
 	m.BindPort, m.AdvertisePort = int(g.sockets.told.Port()), int(g.sockets.told.Port())
+	m.EnableCompression = false // see filter.go
 	m.TCPTimeout, m.DNSConfigPath = streamTimeout, ""
 	m.ProbeInterval, m.ProbeTimeout = p.probe, p.probeTimeout
 	m.GossipInterval, m.PushPullInterval = p.gossip, p.pushPull

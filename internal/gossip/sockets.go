@@ -27,7 +27,11 @@ type sockets struct {
 	done chan struct{} // closed by Shutdown
 	wait sync.WaitGroup
 
+	plain bool // what comes is not encrypted
+	head  int  // bytes of the label that begins an accepted connection
+
 	accepted atomic.Int64 // connections that are open
+	dropped  atomic.Int64 // packets and connections that brought what nobody here sends, ever
 	refused  atomic.Int64 // connections that were one too many, ever
 
 	mu     sync.Mutex // guards what follows; a leaf
@@ -90,6 +94,12 @@ func tell(bound net.Addr, advertise string) (netip.AddrPort, error) {
 	return at, nil
 }
 
+// local reports whether the port is bound to loopback alone.
+func (s *sockets) local() bool {
+	at, err := netip.ParseAddrPort(s.tcp.Addr().String())
+	return err == nil && at.Addr().IsLoopback()
+}
+
 // serve starts to accept and to read. Shutdown waits for it.
 func (s *sockets) serve() {
 	s.wait.Go(s.accept)
@@ -111,7 +121,7 @@ func (s *sockets) accept() {
 			_ = c.Close()
 			continue
 		}
-		held, ok := s.hold(c, func() { s.accepted.Add(-1) })
+		held, ok := s.hold(c, s.head, func() { s.accepted.Add(-1) })
 		if !ok {
 			return
 		}
@@ -135,6 +145,10 @@ func (s *sockets) read() {
 			return
 		}
 		if n == 0 {
+			continue
+		}
+		if s.plain && isCompressed(buf[:n]) {
+			s.dropped.Add(1)
 			continue
 		}
 		p := &memberlist.Packet{Buf: append([]byte(nil), buf[:n]...), From: from, Timestamp: time.Now()}
@@ -167,6 +181,8 @@ func (s *sockets) pause(err error) bool {
 type held struct {
 	net.Conn
 	heard   int
+	kind    int // where the type of its message stands, if that is looked at; else -1
+	dropped *atomic.Int64
 	once    sync.Once
 	forget  func()
 	outcome error
@@ -178,6 +194,10 @@ func (h *held) Read(b []byte) (int, error) {
 		return 0, fmt.Errorf("more than %d bytes over one connection", streamBytesMax)
 	}
 	n, err := h.Conn.Read(b[:min(len(b), streamBytesMax-h.heard)])
+	if at := h.kind - h.heard; 0 <= at && at < n && unwelcome(b[at]) {
+		h.dropped.Add(1)
+		return 0, errUnwelcome
+	}
 	h.heard += n
 	return n, err
 }
@@ -191,10 +211,13 @@ func (h *held) Close() error {
 	return h.outcome
 }
 
-// hold makes Shutdown close c; freed runs once it is closed. If the port is
-// closed already, so is c.
-func (s *sockets) hold(c net.Conn, freed func()) (net.Conn, bool) {
-	h := &held{Conn: c}
+// hold makes Shutdown close c, whose message comes after head bytes; freed runs
+// once it is closed. If the port is closed already, so is c.
+func (s *sockets) hold(c net.Conn, head int, freed func()) (net.Conn, bool) {
+	h := &held{Conn: c, kind: -1, dropped: &s.dropped}
+	if s.plain {
+		h.kind = head
+	}
 	e := &end{stop: func() { _ = h.Close() }}
 	h.forget = func() { s.forget(e); freed() }
 	if !s.keep(e) {
@@ -249,7 +272,7 @@ func (s *sockets) DialTimeout(addr string, timeout time.Duration) (net.Conn, err
 	if err != nil {
 		return nil, err
 	}
-	h, ok := s.hold(c, func() {})
+	h, ok := s.hold(c, 0, func() {})
 	if !ok {
 		return nil, net.ErrClosed
 	}
