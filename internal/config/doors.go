@@ -80,8 +80,11 @@ func (n *Node) checkTLS(c checker) {
 func (t TLS) Secured() bool { return t.CA != "" && t.Cert != "" && t.Key != "" }
 
 // checkBeyond refuses ports that whoever is in the network could use, unless the
-// node is told so.
+// node is told so; without a key the gossip port, in any case.
 func (n *Node) checkBeyond(c checker) {
+	if a := n.Listen.Gossip; a != "" && n.withoutKey() != "" && !c.Faulty("listen.gossip") && !onLoopback(a) {
+		c.Fault("listen.gossip", "%s is reached from other machines, and %s, or listen on loopback", a, n.withoutKey())
+	}
 	if n.TLS.Insecure {
 		return
 	}
@@ -89,7 +92,6 @@ func (n *Node) checkBeyond(c checker) {
 		{"listen.peers", n.Listen.Peers, n.without()},
 		{"listen.resp", n.Listen.RESP, n.without()},
 		{"listen.admin", n.Listen.Admin, n.without()},
-		{"listen.gossip", n.Listen.Gossip, n.withoutKey()},
 	} {
 		if door.addr != "" && door.without != "" && !c.Faulty(door.path) && !onLoopback(door.addr) {
 			c.Fault(door.path, "%s is reached from other machines, and %s, listen on loopback, or say tls: {insecure: true}", door.addr, door.without)
