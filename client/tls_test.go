@@ -1,8 +1,10 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -44,17 +46,29 @@ func TestAClusterWithTLSServesWhoCanProveWhoHeIs(t *testing.T) {
 		require.NoError(t, err)
 		listeners, members = append(listeners, l), append(members, triad.Member{ID: id, Addr: l.Addr().String()})
 	}
-	for i, id := range ids {
-		n, err := triad.Open(triad.Config{
-			ID: id, Dir: "data", FS: vfs.NewMem(), Members: members, Leader: "a", Listener: listeners[i],
-			TLS: certify(t, a, ca.Cert, topology.PeerNode, id), Limits: triad.Limits{CompressAbove: 1 << 10},
-			Topology: singleleader.New(singleleader.Options{Sync: quorum.All()}),
-		})
+	start := func(i int) *triad.Node {
+		c := triad.Config{
+			ID: ids[i], Dir: "data", FS: vfs.NewMem(), Members: members, Leader: "a",
+			TLS: certify(t, a, ca.Cert, topology.PeerNode, ids[i]),
+			Limits: triad.Limits{
+				CompressAbove: 1 << 10, LogSegmentBytes: 32 << 10, LogFirstSegmentBytes: 32 << 10, RetainEvery: time.Millisecond,
+			},
+			Topology: singleleader.New(singleleader.Options{Sync: quorum.Any(1, "b", "c"), RetainBytesMax: 1}),
+		}
+		if l := listeners[i]; l != nil {
+			c.Listener = l
+		}
+		n, err := triad.Open(c)
 		require.NoError(t, err)
 		done := make(chan error, 1)
 		go func() { done <- n.Run(context.Background()) }()
 		t.Cleanup(func() { require.NoError(t, errors.Join(n.Close(), <-done)) })
+		return n
 	}
+	require.NoError(t, listeners[2].Close()) // it comes later, and binds it again: nobody is to wait for it
+	listeners[2] = nil
+	leader := start(0)
+	start(1)
 	dialled := func(o client.Options) *client.Client {
 		c, err := client.Dial([]string{members[1].Addr}, o)
 		require.NoError(t, err)
@@ -68,6 +82,18 @@ func TestAClusterWithTLSServesWhoCanProveWhoHeIs(t *testing.T) {
 	require.NoError(t, err)
 	_, err = shop.Get(ctx, "default", []byte("k"))
 	require.NoError(t, err)
+
+	// A node that comes when the log no longer begins at its beginning needs a snapshot.
+	for i := 0; leader.Status().First == 1; i++ {
+		_, err = shop.Put(ctx, "default", fmt.Append(nil, i), bytes.Repeat([]byte{byte(i)}, 16<<10))
+		require.NoError(t, err)
+	}
+	late := start(2)
+	require.Eventually(t, func() bool {
+		r, err := late.Get(ctx, "default", []byte("k"), triad.Any())
+		return err == nil && len(r.Value) == 64<<10
+	}, patience, time.Millisecond)
+	require.Greater(t, late.Status().First, leader.Status().First-1, "its log begins behind the snapshot")
 
 	b, strange, err := secure.NewAuthority("triad", secure.For(time.Hour))
 	require.NoError(t, err)

@@ -1,8 +1,13 @@
 package secure
 
 import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"net"
 	"os"
 	"path/filepath"
@@ -108,6 +113,8 @@ func TestWhoCannotProveWhoHeIsIsRefusedInBothDirections(t *testing.T) {
 		"not yet valid":               {issue(t, ours, node("b"), Validity{now.Add(time.Minute), now.Add(time.Hour)}), "not yet valid"},
 		"another cluster":             {issue(t, ours, Name{"mine", topology.PeerNode, "b"}, For(time.Hour)), "another cluster"},
 		"self-signed, with a CN only": {self, "unknown authority"},
+		"self-signed, with our CN":    {unnamed(t, nil, "b"), "unknown authority"},
+		"our authority, a CN only":    {unnamed(t, ours, "b"), "it has no name triad://"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bad := forged(t, place(t, ca, c.pair))
@@ -131,6 +138,65 @@ func TestWhoCannotProveWhoHeIsIsRefusedInBothDirections(t *testing.T) {
 	client := Name{"shop", topology.PeerClient, "b"}
 	_, there, _ = handshake(t, good, forged(t, place(t, ca, issue(t, ours, client, For(time.Hour)))))
 	require.ErrorIs(t, there, topology.ErrDenied, "a client's certificate serves nobody")
+}
+
+// unnamed is a certificate with a common name and no URI, signed by a, or by
+// itself.
+func unnamed(t *testing.T, a *Authority, cn string) Pair {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	v := For(time.Hour)
+	c := &x509.Certificate{
+		Subject: pkix.Name{CommonName: cn}, NotBefore: v.From, NotAfter: v.Until, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}, BasicConstraintsValid: true,
+	}
+	parent, by := c, crypto.Signer(key)
+	if a != nil {
+		parent, by = a.cert, a.key
+	}
+	_, p, err := sign(c, parent, key, by)
+	require.NoError(t, err)
+	return p
+}
+
+// Who shows nothing, and who speaks an older TLS, is not let in (bad input 107, 111).
+func TestWhoShowsNothingOrSpeaksAnOlderTLSIsRefused(t *testing.T) {
+	a, ca := authority(t)
+	good, err := Open(Options{Source: place(t, ca, issue(t, a, node("a"), For(time.Hour))), Self: node("a")})
+	require.NoError(t, err)
+	m := good.current()
+	for name, c := range map[string]struct {
+		conf *tls.Config
+		want string
+	}{
+		"no certificate": {&tls.Config{NextProtos: []string{protocol}}, "client didn't provide a certificate"},
+		"TLS 1.2":        {&tls.Config{Certificates: []tls.Certificate{m.cert}, MaxVersion: tls.VersionTLS12, NextProtos: []string{protocol}}, "client offered only unsupported versions"},
+		"TLS 1.0":        {&tls.Config{Certificates: []tls.Certificate{m.cert}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10}, "client offered only unsupported versions"},
+		"no protocol":    {&tls.Config{Certificates: []tls.Certificate{m.cert}}, `does not ask for the protocol "triad-peers"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			here, there := net.Pipe()
+			defer here.Close()
+			defer there.Close()
+			require.NoError(t, here.SetDeadline(time.Now().Add(patience)))
+			require.NoError(t, there.SetDeadline(time.Now().Add(patience)))
+			c.conf.InsecureSkipVerify = true
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				conn := tls.Client(there, c.conf)
+				_ = conn.Handshake()
+				_, _ = conn.Read(make([]byte, 1)) // what it is told
+				_ = there.Close()
+			}()
+			_, peer, err := good.Accept(here)
+			require.ErrorContains(t, err, c.want)
+			require.Zero(t, peer)
+			_ = here.Close()
+			<-done
+		})
+	}
 }
 
 func TestABrokenNewPairLeavesTheOldInForce(t *testing.T) {
