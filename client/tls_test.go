@@ -52,6 +52,7 @@ func TestAClusterWithTLSServesWhoCanProveWhoHeIs(t *testing.T) {
 			TLS: certify(t, a, ca.Cert, topology.PeerNode, ids[i]),
 			Limits: triad.Limits{
 				CompressAbove: 1 << 10, LogSegmentBytes: 32 << 10, LogFirstSegmentBytes: 32 << 10, RetainEvery: time.Millisecond,
+				BootstrapWait: 100 * time.Millisecond,
 			},
 			Topology: singleleader.New(singleleader.Options{Sync: quorum.Any(1, "b", "c"), RetainBytesMax: 1}),
 		}
