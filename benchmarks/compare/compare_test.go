@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,7 +36,7 @@ var errBroken = errors.New("broken on purpose")
 
 func (e echo) Name() string { return e.name }
 
-func (e echo) Run(ctx context.Context, dir string, spawn Spawn, ready func(func() (Put, error))) error {
+func (e echo) Run(ctx context.Context, dir string, spawn Spawn, ready func(func() (Client, error))) error {
 	word, err := spawn("a word")
 	if err != nil {
 		return err
@@ -42,13 +44,29 @@ func (e echo) Run(ctx context.Context, dir string, spawn Spawn, ready func(func(
 	if err := os.WriteFile(filepath.Join(dir, "word"), []byte(word), 0o600); err != nil {
 		return err
 	}
-	ready(func() (Put, error) {
-		return func(key, value []byte) error {
+	var mu sync.Mutex
+	here := map[string]bool{}
+	ready(func() (Client, error) {
+		c := Client{Put: func(key, value []byte) error {
 			if e.fails {
 				return errBroken
 			}
+			mu.Lock()
+			defer mu.Unlock()
+			here[string(key)] = true
 			return nil
-		}, nil
+		}}
+		if e.name == "quick" {
+			c.Get = func(key []byte) error {
+				mu.Lock()
+				defer mu.Unlock()
+				if !here[string(key)] {
+					return fmt.Errorf("%s is not there", key)
+				}
+				return nil
+			}
+		}
+		return c, nil
 	})
 	<-ctx.Done()
 	return nil
@@ -92,7 +110,7 @@ func TestEveryCellHasAProfileWhereOneIsAskedFor(t *testing.T) {
 	o := options(t, "-subjects", "quick", "-writers", "1,2", "-rounds", "1")
 	o.Profile = filepath.Join(o.Dir, "profiles")
 	require.NoError(t, run(t.Context(), o, io.Discard, io.Discard))
-	for _, name := range []string{"quick-1-1.pprof", "quick-2-1.pprof"} {
+	for _, name := range []string{"quick-1-1.pprof", "quick-1-1-child1.pprof", "quick-2-1.pprof", "quick-2-1-child1.pprof"} {
 		st, err := os.Stat(filepath.Join(o.Profile, name))
 		require.NoError(t, err)
 		require.NotZero(t, st.Size())
@@ -102,6 +120,24 @@ func TestEveryCellHasAProfileWhereOneIsAskedFor(t *testing.T) {
 func TestAnErrorOfAWriteEndsTheRun(t *testing.T) {
 	err := run(t.Context(), options(t, "-subjects", "broken", "-writers", "2"), io.Discard, io.Discard)
 	require.ErrorContains(t, err, errBroken.Error())
+}
+
+func TestKeysThatAreReadWerePutBefore(t *testing.T) {
+	o := options(t, "-op", "get", "-subjects", "quick", "-writers", "3", "-rounds", "2", "-keys", "100")
+	o.JSON = filepath.Join(o.Dir, "out.json")
+	var out bytes.Buffer
+	require.NoError(t, run(t.Context(), o, &out, io.Discard))
+	require.Contains(t, out.String(), "reads/s")
+	b, err := os.ReadFile(o.JSON)
+	require.NoError(t, err)
+	var r Report
+	require.NoError(t, json.Unmarshal(b, &r))
+	require.Equal(t, OpGet, r.Op)
+}
+
+func TestASubjectThatReadsNothingSaysSo(t *testing.T) {
+	err := run(t.Context(), options(t, "-op", "get", "-subjects", "other", "-writers", "1"), io.Discard, io.Discard)
+	require.ErrorContains(t, err, errReads.Error())
 }
 
 func TestARunThatIsInterruptedEndsWithItsReason(t *testing.T) {
@@ -114,7 +150,7 @@ func TestACellCountsWritesOfItsMeasuredTimeOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		put := func(key, value []byte) error { time.Sleep(time.Millisecond); return nil }
 		o := order{Writers: 2, Keys: 10, Value: 4, Warm: 3500 * time.Microsecond, Time: time.Second}
-		c, err := measureOnce(o, []Put{put, put}, func() reading { return reading{} })
+		c, err := measureOnce(o, []Client{{Put: put}, {Put: put}}, instruments{meter: func() reading { return reading{} }})
 		require.NoError(t, err)
 		require.InDelta(t, 2000, c.Writes, 4)
 		require.InDelta(t, 1000, c.P50, 1)
@@ -131,7 +167,7 @@ func TestAWriterSendsKeysOfTheirSizeAndRange(t *testing.T) {
 			time.Sleep(time.Millisecond)
 			return nil
 		}
-		_, err := measureOnce(order{Writers: 1, Keys: 10, Value: 128, Time: 50 * time.Millisecond}, []Put{put}, func() reading { return reading{} })
+		_, err := measureOnce(order{Writers: 1, Keys: 10, Value: 128, Time: 50 * time.Millisecond}, []Client{{Put: put}}, instruments{meter: func() reading { return reading{} }})
 		require.NoError(t, err)
 	})
 }
@@ -164,7 +200,7 @@ func TestADisturbedCellIsMeasuredAgainAndTheCalmestKept(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				put := func(key, value []byte) error { time.Sleep(time.Millisecond); return nil }
-				cell, err := measure(order{Writers: 1, Keys: 1, Time: time.Second, Quiet: 0.4}, []Put{put}, disturbed(c.cores...))
+				cell, err := measure(order{Writers: 1, Keys: 1, Time: time.Second, Quiet: 0.4}, []Client{{Put: put}}, instruments{meter: disturbed(c.cores...)})
 				require.NoError(t, err)
 				require.InDelta(t, c.kept, cell.Foreign, 1e-9)
 				require.Equal(t, c.took, cell.Measurements)
@@ -213,7 +249,7 @@ func TestAFigureThatIsNotCountedIsADash(t *testing.T) {
 func TestWhatCannotBeMeasuredIsRefused(t *testing.T) {
 	for _, args := range []string{
 		"-writers 0", "-writers x", "-writers 5000", "-subjects nobody", "-subjects quick,quick",
-		"-keys 0", "-value -1", "-value 1048577", "-time 0s", "-rounds 0", "-quiet -1", "stray",
+		"-keys 0", "-value -1", "-value 1048577", "-time 0s", "-rounds 0", "-quiet -1", "-op scan", "stray",
 	} {
 		_, err := parse(strings.Fields(args), []string{"quick"}, io.Discard)
 		require.Error(t, err, args)

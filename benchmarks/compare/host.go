@@ -26,10 +26,10 @@ func serveHost(ctx context.Context, s Subject, dir string, in io.Reader, out io.
 	f := &family{subject: s.Name()}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return s.Run(ctx, dir, f.spawn, func(open func() (Put, error)) {
+		return s.Run(ctx, dir, f.spawn, func(open func() (Client, error)) {
 			g.Go(func() error {
 				defer cancel()
-				return obey(open, newMeter(dir, f.pids), in, out)
+				return obey(open, instruments{newMeter(dir, f.pids), f.profile}, in, out)
 			})
 		})
 	})
@@ -37,13 +37,15 @@ func serveHost(ctx context.Context, s Subject, dir string, in io.Reader, out io.
 	return errors.Join(err, f.close())
 }
 
-// obey carries out orders. Its writers are opened once and kept.
-func obey(open func() (Put, error), m meter, in io.Reader, out io.Writer) error {
+// obey carries out orders. Its clients are opened once and kept, and keys that
+// are to be read are put once.
+func obey(open func() (Client, error), with instruments, in io.Reader, out io.Writer) error {
 	orders, answers := json.NewDecoder(in), json.NewEncoder(out)
 	if err := answers.Encode(answer{}); err != nil {
 		return err
 	}
-	var puts []Put
+	var clients []Client
+	loaded := false
 	for {
 		var o order
 		switch err := orders.Decode(&o); {
@@ -52,16 +54,23 @@ func obey(open func() (Put, error), m meter, in io.Reader, out io.Writer) error 
 		case err != nil:
 			return err
 		}
-		for len(puts) < o.Writers {
-			put, err := open()
+		for len(clients) < o.Writers {
+			c, err := open()
 			if err != nil {
 				return err
 			}
-			puts = append(puts, put)
+			clients = append(clients, c)
 		}
 		var a answer
-		c, err := measure(o, puts[:o.Writers], m)
-		if a.Cell = c; err != nil {
+		var err error
+		if o.Op == OpGet && !loaded {
+			err = load(o, clients[:o.Writers])
+			loaded = err == nil
+		}
+		if err == nil {
+			a.Cell, err = measure(o, clients[:o.Writers], with)
+		}
+		if err != nil {
 			a.Error = err.Error()
 		}
 		if err := answers.Encode(a); err != nil {

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Cell is one measurement: a subject, so many writers, one stretch of time.
@@ -32,13 +34,20 @@ type Cell struct {
 	Measurements int     `json:"measurements"` // how many it took
 }
 
+// What a client does again and again.
+const (
+	OpPut = "put"
+	OpGet = "get"
+)
+
 // order is what a host is told to measure.
 type order struct {
+	Op                          string // OpPut if empty
 	Round, Writers, Keys, Value int
 	Warm, Time                  time.Duration
 	Quiet                       float64
 	Seed                        uint64
-	Profile                     string // a file for a CPU profile of the measured time; none if empty
+	Profile                     string // a file for a CPU profile of the measured time, beside which those of children stand; none if empty
 }
 
 // phases of a cell, for its writers.
@@ -64,15 +73,50 @@ func newKeyspace(n int) keyspace {
 }
 
 func (ks keyspace) draw(r *rand.Rand) []byte {
-	i := r.IntN(len(ks)/keyBytes) * keyBytes
+	return ks.at(r.IntN(len(ks) / keyBytes))
+}
+
+// at is key number i.
+func (ks keyspace) at(i int) []byte {
+	i *= keyBytes
 	return ks[i : i+keyBytes : i+keyBytes]
 }
 
+// errReads is the answer of a subject that is asked for what it has not.
+var errReads = errors.New("this subject reads nothing: leave it out of -subjects")
+
+// load puts every key, with what each client does of it.
+func load(o order, clients []Client) error {
+	keys := newKeyspace(o.Keys)
+	value := newValue(o, 0)
+	var g errgroup.Group
+	for i, c := range clients {
+		g.Go(func() error {
+			if c.Get == nil {
+				return errReads
+			}
+			for k := i; k < o.Keys; k += len(clients) {
+				if err := c.Put(keys.at(k), value); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// instruments are what a cell is measured with beyond its clients.
+type instruments struct {
+	meter   meter
+	profile func(path string) (end func() error, err error) // of the children; nil: there are none
+}
+
 // measure carries out an order, again while others disturb it.
-func measure(o order, puts []Put, m meter) (Cell, error) {
+func measure(o order, clients []Client, with instruments) (Cell, error) {
 	var best Cell
 	for try := 1; try <= 1+RetriesMax; try++ {
-		c, err := measureOnce(o, puts, m)
+		c, err := measureOnce(o, clients, with)
 		if err != nil {
 			return c, err
 		}
@@ -88,22 +132,22 @@ func measure(o order, puts []Put, m meter) (Cell, error) {
 }
 
 // measureOnce runs one closed loop a writer, warms up and measures.
-func measureOnce(o order, puts []Put, m meter) (Cell, error) {
+func measureOnce(o order, clients []Client, with instruments) (Cell, error) {
 	var phase atomic.Int32
 	var wg sync.WaitGroup
-	samples := make([][]uint32, len(puts))
-	errs := make([]error, len(puts))
+	samples := make([][]uint32, len(clients))
+	errs := make([]error, len(clients))
 	keys := newKeyspace(o.Keys)
-	for i, put := range puts {
-		wg.Go(func() { samples[i], errs[i] = write(o, uint64(i), keys, put, &phase) })
+	for i, c := range clients {
+		wg.Go(func() { samples[i], errs[i] = drive(o, uint64(i), keys, c, &phase) })
 	}
 	time.Sleep(o.Warm)
-	profiled, profileErr := profile(o.Profile)
-	before, started := m(), time.Now()
+	profiled, profileErr := with.profiles(o.Profile)
+	before, started := with.meter(), time.Now()
 	phase.Store(measuring)
 	time.Sleep(o.Time)
 	phase.Store(over)
-	took, after := time.Since(started), m()
+	took, after := time.Since(started), with.meter()
 	wg.Wait()
 	if err := errors.Join(append(errs, profileErr, profiled())...); err != nil {
 		return Cell{}, err
@@ -113,6 +157,19 @@ func measureOnce(o order, puts []Put, m meter) (Cell, error) {
 	c.costs(after.minus(before))
 	return c, nil
 }
+
+// profiles begins the CPU profiles of this process and its children.
+func (with instruments) profiles(path string) (end func() error, err error) {
+	here, err := profile(path)
+	if err != nil || with.profile == nil {
+		return here, err
+	}
+	there, err := with.profile(path)
+	return func() error { return errors.Join(here(), there()) }, err
+}
+
+// profileExt is how the name of a profile ends.
+const profileExt = ".pprof"
 
 // profile begins a CPU profile and returns what ends it.
 func profile(path string) (end func() error, err error) {
@@ -133,13 +190,24 @@ func profile(path string) (end func() error, err error) {
 	}, nil
 }
 
-// write is one writer's loop. It returns the time of each write that began and
-// ended while it was measured, in nanoseconds.
-func write(o order, writer uint64, keys keyspace, put Put, phase *atomic.Int32) ([]uint32, error) {
-	draw := rand.New(rand.NewPCG(o.Seed+uint64(o.Round), writer))
+// newValue draws a value.
+func newValue(o order, client uint64) []byte {
+	draw := rand.New(rand.NewPCG(o.Seed, client))
 	value := make([]byte, o.Value)
 	for i := range value {
 		value[i] = 'a' + byte(draw.IntN(26))
+	}
+	return value
+}
+
+// drive is one client's loop. It returns the time of each operation that began
+// and ended while it was measured, in nanoseconds.
+func drive(o order, client uint64, keys keyspace, c Client, phase *atomic.Int32) ([]uint32, error) {
+	draw := rand.New(rand.NewPCG(o.Seed+uint64(o.Round), client))
+	value := newValue(o, client)
+	do := func(key []byte) error { return c.Put(key, value) }
+	if o.Op == OpGet {
+		do = c.Get
 	}
 	samples := make([]uint32, 0, 1<<14)
 	for {
@@ -148,7 +216,7 @@ func write(o order, writer uint64, keys keyspace, put Put, phase *atomic.Int32) 
 			return samples, nil
 		}
 		began := time.Now()
-		if err := put(keys.draw(draw), value); err != nil {
+		if err := do(keys.draw(draw)); err != nil {
 			phase.Store(over)
 			return nil, err
 		}

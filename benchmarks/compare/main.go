@@ -132,15 +132,15 @@ func turns(ctx context.Context, o Options, hosts []*host, progress io.Writer) ([
 				}
 				h := hosts[(i+round)%len(hosts)]
 				c, err := h.measure(order{
-					Round: round + 1, Writers: writers, Keys: o.KeyCount, Value: o.Value,
+					Op: o.Op, Round: round + 1, Writers: writers, Keys: o.KeyCount, Value: o.Value,
 					Warm: o.Warm, Time: o.Time, Quiet: o.Quiet, Seed: o.Seed, Profile: o.profileOf(h.name, writers, round+1),
 				})
 				if err != nil {
 					return nil, err
 				}
 				cells = append(cells, c)
-				fmt.Fprintf(progress, "round %d, %3d writers, %-8s %9.0f writes/s, p50 %6.0f µs, p99 %6.0f µs, others %.2f cores\n",
-					c.Round, c.Writers, c.Subject, c.PerSecond, c.P50, c.P99, c.Foreign)
+				fmt.Fprintf(progress, "round %d, %3d %s, %-10s %9.0f %s/s, p50 %6.0f µs, p99 %6.0f µs, others %.2f cores\n",
+					c.Round, c.Writers, o.clients(), c.Subject, c.PerSecond, o.many(), c.P50, c.P99, c.Foreign)
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -13,13 +14,16 @@ import (
 // architecture that Go runs on.
 const ticks = 100
 
-// newMeter returns a meter over this process, the children that pids names, and
-// the disk that holds dir.
+// newMeter returns a meter over this process, the children that pids names with
+// what they have started, and the disk that holds dir.
 func newMeter(dir string, pids func() []int) meter {
 	return func() reading {
 		r := reading{own: ownCPU(), machine: machineCPU()}
 		for _, pid := range pids() {
 			r.own += processCPU(pid)
+			for _, started := range startedBy(pid) {
+				r.own += processCPU(started)
+			}
 		}
 		r.flushes, r.writtenKiB = disk(dir)
 		return r
@@ -48,6 +52,20 @@ func processCPU(pid int) float64 {
 		return 0
 	}
 	return (number(f[11]) + number(f[12])) / ticks
+}
+
+// startedBy returns the children of a process, each of which belongs to the
+// thread that has started it.
+func startedBy(pid int) []int {
+	var pids []int
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, list := range lists {
+		b, _ := os.ReadFile(list)
+		for f := range strings.FieldsSeq(string(b)) {
+			pids = append(pids, int(number(f)))
+		}
+	}
+	return pids
 }
 
 // machineCPU is what all cores have spent but idle, waiting for the disk, and

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"os"
+	"os/exec"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -35,4 +36,13 @@ func TestAProcessThatIsGoneHasUsedNothing(t *testing.T) {
 
 func TestTheMachineHasAName(t *testing.T) {
 	require.Contains(t, machineName(), "Linux")
+}
+
+func TestTheMeterKnowsWhatAChildHasStarted(t *testing.T) {
+	cmd := exec.Command("sleep", "60")
+	require.NoError(t, cmd.Start())
+	require.Contains(t, startedBy(os.Getpid()), cmd.Process.Pid)
+	require.NoError(t, cmd.Process.Kill())
+	require.Error(t, cmd.Wait())
+	require.NotContains(t, startedBy(os.Getpid()), cmd.Process.Pid)
 }

@@ -22,6 +22,7 @@ const (
 
 // Options say what to measure.
 type Options struct {
+	Op       string // OpPut or OpGet
 	Subjects []string
 	Writers  []int
 	KeyCount int           // keys are drawn uniformly from so many, 16 B each
@@ -31,7 +32,7 @@ type Options struct {
 	Rounds   int
 	Dir      string  // for all files; a folder of the system's for temporary ones if empty
 	JSON     string  // a file for all figures, if any
-	Profile  string  // a folder for a CPU profile of every cell's writers and leader, if any
+	Profile  string  // a folder for CPU profiles of every cell's processes, if any
 	Quiet    float64 // cores that other programs may use before a cell counts as disturbed; 0: any
 	Seed     uint64  // of the order of keys
 }
@@ -43,6 +44,7 @@ func parse(args []string, known []string, out io.Writer) (Options, error) {
 	fs := flag.NewFlagSet("", flag.ContinueOnError)
 	fs.SetOutput(out)
 	fs.StringVar(&subjects, "subjects", strings.Join(known, ","), "what to measure, in order; ratios are to the first")
+	fs.StringVar(&o.Op, "op", OpPut, "what clients do: put, or get of keys that were put before")
 	fs.StringVar(&writers, "writers", "1,16,64,256", "numbers of writers")
 	fs.IntVar(&o.KeyCount, "keys", 100_000, "number of keys, of 16 B, drawn uniformly")
 	fs.IntVar(&o.Value, "value", 128, "bytes of a value")
@@ -51,7 +53,7 @@ func parse(args []string, known []string, out io.Writer) (Options, error) {
 	fs.IntVar(&o.Rounds, "rounds", 3, "rounds")
 	fs.StringVar(&o.Dir, "dir", "", "where files go; emptied subfolders are made in it (default: a temporary folder)")
 	fs.StringVar(&o.JSON, "json", "", "write every figure to this file")
-	fs.StringVar(&o.Profile, "profile", "", "write a CPU profile of every cell's first process to this folder")
+	fs.StringVar(&o.Profile, "profile", "", "write a CPU profile of every cell's processes to this folder, a file each, but of other people's programs")
 	fs.Float64Var(&o.Quiet, "quiet", 0.4, "measure a cell again while other programs use more cores than this (0: never)")
 	fs.Uint64Var(&o.Seed, "seed", 1, "of the order of keys")
 	if err := fs.Parse(args); err != nil {
@@ -78,6 +80,7 @@ func (o Options) check(known []string) error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
+	require(o.Op == OpPut || o.Op == OpGet, "-op %q: want %s or %s", o.Op, OpPut, OpGet)
 	seen := map[string]bool{}
 	for _, s := range o.Subjects {
 		found := false
@@ -101,5 +104,22 @@ func (o Options) profileOf(subject string, writers, round int) string {
 	if o.Profile == "" {
 		return ""
 	}
-	return filepath.Join(o.Profile, fmt.Sprintf("%s-%d-%d.pprof", subject, writers, round))
+	return filepath.Join(o.Profile, fmt.Sprintf("%s-%d-%d%s", subject, writers, round, profileExt))
+}
+
+// one, many and clients are what operations and those who do them are called.
+func (o Options) one() string {
+	if o.Op == OpGet {
+		return "read"
+	}
+	return "write"
+}
+
+func (o Options) many() string { return o.one() + "s" }
+
+func (o Options) clients() string {
+	if o.Op == OpGet {
+		return "readers"
+	}
+	return "writers"
 }

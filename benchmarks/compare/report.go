@@ -36,6 +36,7 @@ type Row struct {
 // Report is everything a run has to say.
 type Report struct {
 	Command string    `json:"command"`
+	Op      string    `json:"op"` // which the writes in the names of figures are
 	Machine string    `json:"machine"`
 	Cores   int       `json:"cores"`
 	Go      string    `json:"go"`
@@ -47,14 +48,14 @@ type Report struct {
 // report prints the table and writes the JSON that was asked for.
 func report(o Options, cells []Cell, out io.Writer) error {
 	r := Report{
-		Command: strings.Join(os.Args[1:], " "), Machine: machineName(), Cores: runtime.NumCPU(),
+		Command: strings.Join(os.Args[1:], " "), Op: o.Op, Machine: machineName(), Cores: runtime.NumCPU(),
 		Go: runtime.Version(), Date: time.Now().UTC().Truncate(time.Second),
 		Rows: rows(o, cells), Cells: cells,
 	}
 	fmt.Fprintf(out, "\n%s, %d cores, %s, %s\n", r.Machine, r.Cores, r.Go, r.Date.Format(time.DateOnly))
-	fmt.Fprintf(out, "three nodes, ANY 1 of two followers, durable; 16 B keys, %d B values; medians of %d rounds in turns, ratios to %s in the same round\n",
-		o.Value, o.Rounds, o.Subjects[0])
-	fmt.Fprintln(out, render(r.Rows))
+	fmt.Fprintf(out, "three nodes, ANY 1 of two followers, durable; %s of 16 B keys, %d B values; medians of %d rounds in turns, ratios to %s in the same round\n",
+		o.many(), o.Value, o.Rounds, o.Subjects[0])
+	fmt.Fprintln(out, render(r.Rows, o))
 	if o.JSON == "" {
 		return nil
 	}
@@ -131,11 +132,11 @@ func median(vs []float64) float64 {
 	return m
 }
 
-func render(rows []Row) string {
+func render(rows []Row, o Options) string {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
 	t.Style().Format.Header = text.FormatDefault
-	t.AppendHeader(table.Row{"writers", "subject", "writes/s", "least–most", "ratio", "p50 µs", "p99 µs", "CPU µs/write", "CPU ratio", "flushes/write", "KiB/write", "others' cores"})
+	t.AppendHeader(table.Row{o.clients(), "subject", o.many() + "/s", "least–most", "ratio", "p50 µs", "p99 µs", "CPU µs/" + o.one(), "CPU ratio", "flushes/" + o.one(), "KiB/" + o.one(), "others' cores"})
 	var numbers []table.ColumnConfig
 	for n := 3; n <= 12; n++ {
 		numbers = append(numbers, table.ColumnConfig{Number: n, Align: text.AlignRight})

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
@@ -15,13 +16,23 @@ import (
 // subject's promise needs. One writer calls it, one at a time.
 type Put func(key, value []byte) error
 
+// Get reads one key, which must be there, and returns once its value is known
+// to be no older than the last answered write. One client calls it, one at a time.
+type Get func(key []byte) error
+
+// Client is what one writer or reader uses of a subject.
+type Client struct {
+	Put Put
+	Get Get // nil: this subject reads nothing
+}
+
 // Subject is a store of three nodes under measurement.
 type Subject interface {
 	// Name is what tables call it.
 	Name() string
 	// Run brings three nodes up with their files under dir, calls ready with
-	// the way to open writers, and works until ctx ends.
-	Run(ctx context.Context, dir string, spawn Spawn, ready func(open func() (Put, error))) error
+	// the way to open clients, and works until ctx ends.
+	Run(ctx context.Context, dir string, spawn Spawn, ready func(open func() (Client, error))) error
 	// Child is Run's other end: what a process does that spawn has started.
 	// It calls up with what Run is to know, and works until ctx ends.
 	Child(ctx context.Context, args []string, up func(word string)) error
@@ -37,10 +48,11 @@ type family struct {
 	all     []*child
 }
 
-// child is one process, which lives as long as its standard input is open.
+// child is one process, which lives as long as its standard input is open, and
+// reads there where it is to write a CPU profile.
 type child struct {
 	cmd *exec.Cmd
-	in  io.Closer
+	in  io.WriteCloser
 }
 
 // start runs this program with args and returns the first line it prints.
@@ -87,10 +99,30 @@ func (f *family) pids() []int {
 	return ps
 }
 
-// close ends every child and waits for it.
+// profile makes every child write a CPU profile beside the file at path, until
+// the function that it returns is called.
+func (f *family) profile(path string) (end func() error, err error) {
+	tell := func(file func(child int) string) error {
+		var errs []error
+		for i, c := range f.all {
+			_, err := fmt.Fprintln(c.in, file(i+1))
+			errs = append(errs, err)
+		}
+		return errors.Join(errs...)
+	}
+	if path == "" {
+		return func() error { return nil }, nil
+	}
+	base := strings.TrimSuffix(path, profileExt)
+	err = tell(func(child int) string { return fmt.Sprintf("%s-child%d%s", base, child, profileExt) })
+	return func() error { return tell(func(int) string { return "" }) }, err
+}
+
+// close ends every child and waits for it, the last that was started first: it
+// may need those before it to the end.
 func (f *family) close() error {
 	var errs []error
-	for _, c := range f.all {
+	for _, c := range slices.Backward(f.all) {
 		errs = append(errs, c.close())
 	}
 	f.all = nil
@@ -105,8 +137,26 @@ func serveChild(ctx context.Context, s Subject, args []string, in io.Reader, out
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() { // ends with the process, whose life standard input is
-		_, _ = io.Copy(io.Discard, in)
-		cancel()
+		defer cancel()
+		profiles(in)
 	}()
 	return s.Child(ctx, args, func(word string) { fmt.Fprintln(out, word) })
+}
+
+// profiles writes a CPU profile to every file that a line of in names, each until
+// the next line, until in ends.
+func profiles(in io.Reader) {
+	end := func() error { return nil }
+	for lines := bufio.NewScanner(in); lines.Scan(); {
+		err := end()
+		if err == nil {
+			end, err = profile(lines.Text())
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "no profile:", err)
+		}
+	}
+	if err := end(); err != nil {
+		fmt.Fprintln(os.Stderr, "no profile:", err)
+	}
 }

@@ -38,7 +38,7 @@ func (hraft) Child(context.Context, []string, func(string)) error {
 }
 
 // Run implements compare.Subject.
-func (hraft) Run(ctx context.Context, dir string, _ compare.Spawn, ready func(func() (compare.Put, error))) (err error) {
+func (hraft) Run(ctx context.Context, dir string, _ compare.Spawn, ready func(func() (compare.Client, error))) (err error) {
 	var all []*node
 	defer func() {
 		for _, n := range all {
@@ -62,7 +62,10 @@ func (hraft) Run(ctx context.Context, dir string, _ compare.Spawn, ready func(fu
 	if _, err := elected(ctx, all); err != nil {
 		return err
 	}
-	ready(func() (compare.Put, error) { return writer(ctx, all) })
+	ready(func() (compare.Client, error) {
+		put, err := writer(ctx, all)
+		return compare.Client{Put: put}, err
+	})
 	<-ctx.Done()
 	return nil
 }

@@ -61,9 +61,9 @@ func TestAWriteIsAnsweredOnceAMajorityHasIt(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	wrote := make(chan error, 1)
-	err := hraft{}.Run(ctx, t.TempDir(), nil, func(open func() (compare.Put, error)) {
-		put, err := open()
-		wrote <- errors.Join(err, put([]byte("key"), []byte("value")))
+	err := hraft{}.Run(ctx, t.TempDir(), nil, func(open func() (compare.Client, error)) {
+		c, err := open()
+		wrote <- errors.Join(err, c.Put([]byte("key"), []byte("value")))
 		cancel()
 	})
 	require.NoError(t, err)

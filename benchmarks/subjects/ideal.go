@@ -1,9 +1,10 @@
 // Package subjects holds what the benchmarks compare and can be built from this
 // module alone; the peers have a module of their own.
 //
-// Promises. Every subject is three nodes with three data directories, two of
-// them in child processes, and answers a write once the leader and one follower
-// of two have flushed it (ANY 1 of two). The writers are in the leader's process.
+// Promises. Every subject is three nodes with three data directories, and answers
+// a write once the leader and one follower of two have flushed it (ANY 1 of two).
+// The followers are child processes. The leader is in the process of the clients,
+// or, where they come over the network (a connection each), a child process too.
 //
 // Invariant: subjects share nothing but the machine.
 package subjects
@@ -30,31 +31,54 @@ type Ideal struct {
 func (Ideal) Name() string { return "ideal" }
 
 // Run implements [compare.Subject].
-func (s Ideal) Run(ctx context.Context, dir string, spawn compare.Spawn, ready func(func() (compare.Put, error))) error {
-	size := s.FileBytes
-	if size == 0 {
-		size = ideal.FileBytesDefault
-	}
-	var conns [2]net.Conn
-	for i := range conns {
-		addr, err := spawn(filepath.Join(dir, fmt.Sprintf("follower%d", i+1)), strconv.FormatInt(size, 10))
+func (s Ideal) Run(ctx context.Context, dir string, spawn compare.Spawn, ready func(func() (compare.Client, error))) error {
+	var addrs []string
+	for i := range followers {
+		addr, err := spawn(s.follower(dir, i)...)
 		if err != nil {
 			return err
 		}
-		if conns[i], err = net.Dial("tcp", addr); err != nil {
-			return err
-		}
+		addrs = append(addrs, addr)
 	}
-	file, err := ideal.Create(filepath.Join(dir, "leader"), size)
+	leader, end, err := lead(filepath.Join(dir, "leader"), s.fileBytes(), addrs)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = file.Close() }()
-	leader := ideal.NewLeader(file, conns)
+	defer end()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return leader.Run(ctx) })
-	ready(func() (compare.Put, error) { return leader.Writer().Put, nil })
+	ready(func() (compare.Client, error) { return compare.Client{Put: leader.Writer().Put}, nil })
 	return g.Wait()
+}
+
+const followers = 2
+
+func (s Ideal) fileBytes() int64 {
+	if s.FileBytes == 0 {
+		return ideal.FileBytesDefault
+	}
+	return s.FileBytes
+}
+
+// follower is what a child is told that is to be follower number i.
+func (s Ideal) follower(dir string, i int) []string {
+	return []string{filepath.Join(dir, fmt.Sprintf("follower%d", i+1)), strconv.FormatInt(s.fileBytes(), 10)}
+}
+
+// lead makes a leader of a file and the followers at addrs. The connections are
+// the leader's once it runs; end closes the file.
+func lead(path string, size int64, addrs []string) (leader *ideal.Leader, end func(), err error) {
+	var conns [followers]net.Conn
+	for i := range conns {
+		if conns[i], err = net.Dial("tcp", addrs[i]); err != nil {
+			return nil, nil, err
+		}
+	}
+	file, err := ideal.Create(path, size)
+	if err != nil {
+		return nil, nil, err
+	}
+	return ideal.NewLeader(file, conns), func() { _ = file.Close() }, nil
 }
 
 // Child implements [compare.Subject]: a follower.

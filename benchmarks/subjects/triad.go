@@ -38,7 +38,7 @@ type Triad struct{}
 func (Triad) Name() string { return "triad" }
 
 // Run implements [compare.Subject].
-func (Triad) Run(ctx context.Context, dir string, spawn compare.Spawn, ready func(func() (compare.Put, error))) (err error) {
+func (Triad) Run(ctx context.Context, dir string, spawn compare.Spawn, ready func(func() (compare.Client, error))) (err error) {
 	addrs, err := freeAddrs(nodesHere)
 	if err != nil {
 		return err
@@ -58,17 +58,21 @@ func (Triad) Run(ctx context.Context, dir string, spawn compare.Spawn, ready fun
 	g.Go(func() error {
 		first, cancel := context.WithTimeout(ctx, upTimeout)
 		defer cancel()
-		if err := answers(first, node); err != nil {
+		err := repeated(first, func() error {
+			_, err := node.Put(first, triad.DefaultTable, []byte("first"), nil)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 		if err := preallocated(first, dir); err != nil {
 			return err
 		}
-		ready(func() (compare.Put, error) {
-			return func(key, value []byte) error {
+		ready(func() (compare.Client, error) {
+			return compare.Client{Put: func(key, value []byte) error {
 				_, err := node.Put(ctx, triad.DefaultTable, key, value)
 				return err
-			}, nil
+			}}, nil
 		})
 		return nil
 	})
@@ -77,16 +81,21 @@ func (Triad) Run(ctx context.Context, dir string, spawn compare.Spawn, ready fun
 
 // Child implements [compare.Subject]: a follower.
 func (Triad) Child(ctx context.Context, args []string, up func(string)) (err error) {
-	if len(args) != 3 {
-		return fmt.Errorf("a node needs a name, a directory and the addresses of all, not %q", args)
-	}
-	node, err := open(args[0], args[1], strings.Split(args[2], ","))
+	node, err := openArgs(args)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, node.Close()) }()
 	up(args[0])
 	return node.Run(ctx)
+}
+
+// openArgs opens the node that a child was told to be.
+func openArgs(args []string) (*triad.Node, error) {
+	if len(args) != 3 {
+		return nil, fmt.Errorf("a node needs a name, a directory and the addresses of all, not %q", args)
+	}
+	return open(args[0], args[1], strings.Split(args[2], ","))
 }
 
 // open opens one of three nodes under the policy that all subjects have: ANY 1
@@ -103,12 +112,12 @@ func open(id, dir string, addrs []string) (*triad.Node, error) {
 	return triad.Open(c)
 }
 
-// answers returns once the cluster has taken a write.
-func answers(ctx context.Context, node *triad.Node) error {
+// repeated returns once try succeeds: the first write that three nodes take.
+func repeated(ctx context.Context, try func() error) error {
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
 	for {
-		_, err := node.Put(ctx, triad.DefaultTable, []byte("first"), nil)
+		err := try()
 		if err == nil {
 			return nil
 		}
