@@ -217,6 +217,7 @@ func (e *engine) run(r *round) {
 		f()
 	}
 	e.accept(r.writes)
+	e.askReads()
 }
 
 // perform carries out effects in order.

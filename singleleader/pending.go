@@ -25,9 +25,10 @@ type pending struct {
 	queues  [topology.Applied + 1]queue // by durability
 	looks   []*write                    // of this turn: updates that change nothing
 	recent  *recent                     // nil while nobody needs it
-	reads   []*index
-	seen    []*index    // confirmed, with looks that wait for what they saw
-	eager   atomic.Bool // somebody waits for less than flushed
+	next    atomic.Pointer[index]       // gathers reads while asked is under way; not only turns add to it
+	asked   *index                      // whose round is under way
+	seen    []*index                    // confirmed, with looks that wait for what they saw
+	eager   atomic.Bool                 // somebody waits for less than flushed
 }
 
 // queue is writes in the order of their LSNs.
@@ -40,12 +41,14 @@ type queue struct {
 func (q *queue) waits() bool { return q.head < len(q.ws) }
 
 // index is a group of reads, or of updates that change nothing, that share one
-// round.
+// round. One round is under way at a time, and the reads that come meanwhile are
+// the next one's: a round costs every member a message each way, whether one read
+// waits for it or a thousand.
 type index struct {
 	round uint64
-	lsn   record.LSN
+	lsn   record.LSN // what its reads must see
 	err   error
-	done  chan struct{}
+	done  chan struct{} // closed once lsn and err are there
 
 	looks []*write
 	seen  record.LSN // is to be committed before looks are answered,
@@ -138,38 +141,74 @@ func (p *pending) stop(e *engine, why error) {
 	}
 	p.answerAll(p.held, e.errorOf("write", nil, topology.NotApplied, why))
 	p.held = nil
-	for _, r := range p.reads {
-		r.err = why
-		close(r.done)
-	}
-	for _, r := range append(p.reads, p.seen...) {
-		p.answerAll(r.looks, e.errorOf("update", nil, topology.NotApplied, why))
-	}
-	p.reads, p.seen, p.recent = nil, nil, nil
-}
-
-// join adds a read to the newest round that was not asked yet, or opens one.
-// It is called within a turn.
-func (e *engine) joinRound() (*index, []effect) {
-	effects := e.core.step(event{kind: evRead})
-	r := &index{round: e.core.lead.round, lsn: e.core.commit, done: make(chan struct{})}
-	e.pending.reads = append(e.pending.reads, r)
-	return r, effects
-}
-
-// answerReads releases the reads of rounds up to round. What was committed when
-// they arrived is what they must see at least; before the term's start was
-// committed that is the start itself.
-func (p *pending) answerReads(e *engine, round uint64) {
-	n := 0
-	for ; n < len(p.reads) && p.reads[n].round <= round; n++ {
-		p.reads[n].lsn = max(p.reads[n].lsn, e.core.lead.start)
-		close(p.reads[n].done)
-		if len(p.reads[n].looks) > 0 {
-			p.seen = append(p.seen, p.reads[n])
+	for _, r := range []*index{p.asked, p.next.Swap(nil)} {
+		if r != nil {
+			p.refuse(e, r, why)
 		}
 	}
-	p.reads = append(p.reads[:0], p.reads[n:]...)
+	for _, r := range p.seen {
+		p.answerAll(r.looks, e.errorOf("update", nil, topology.NotApplied, why))
+	}
+	p.asked, p.seen, p.recent = nil, nil, nil
+}
+
+// refuse answers a group of reads that was not confirmed.
+func (p *pending) refuse(e *engine, r *index, why error) {
+	r.err = why
+	close(r.done)
+	p.answerAll(r.looks, e.errorOf("update", nil, topology.NotApplied, why))
+}
+
+// join adds a read to the group whose round was not asked yet, or opens one, and
+// then reports that a turn has to be seen to: it ends with asking the round. Any
+// goroutine may call it.
+func (p *pending) join() (r *index, opened bool) {
+	var own *index
+	for {
+		if r = p.next.Load(); r != nil {
+			return r, false
+		}
+		if own == nil {
+			own = &index{done: make(chan struct{})}
+		}
+		if p.next.CompareAndSwap(nil, own) {
+			return own, true
+		}
+	}
+}
+
+// askReads asks the round of the reads that have gathered, unless one is under
+// way. It is called within a turn, with no effects outstanding. Whoever found the
+// group did so before it is taken from its place here, so that what is committed
+// now is no less than when he came.
+func (e *engine) askReads() {
+	p := e.pending
+	if p.asked != nil || p.next.Load() == nil {
+		return
+	}
+	r := p.next.Swap(nil)
+	if e.core.role != leader {
+		p.refuse(e, r, topology.ErrNotLeader)
+		return
+	}
+	effects := e.core.step(event{kind: evRead})
+	r.round, r.lsn = e.core.lead.round, e.core.commit
+	p.asked = r
+	e.perform(&ask{}, effects)
+}
+
+// answerReads releases the reads whose round has been answered up to round. What
+// was committed when it was asked is what they must see at least; before the
+// term's start was committed that is the start itself.
+func (p *pending) answerReads(e *engine, round uint64) {
+	if r := p.asked; r != nil && r.round <= round {
+		p.asked = nil
+		r.lsn = max(r.lsn, e.core.lead.start)
+		close(r.done)
+		if len(r.looks) > 0 {
+			p.seen = append(p.seen, r)
+		}
+	}
 	p.answerSeen(e)
 }
 

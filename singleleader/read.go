@@ -110,17 +110,9 @@ func (rd *reader) linearizable(ctx context.Context) error {
 
 // index is what a linearizable read at the leader must see, confirmed.
 func (rd *reader) index(ctx context.Context) (record.LSN, error) {
-	var r *index
-	rd.e.turn.call(func() {
-		if rd.e.core.role != leader {
-			return
-		}
-		var effects []effect
-		r, effects = rd.e.joinRound()
-		rd.e.perform(&ask{}, effects)
-	})
-	if r == nil {
-		return 0, topology.ErrNotLeader
+	r, opened := rd.e.pending.join()
+	if opened {
+		rd.e.turn.call(rd.e.askReads)
 	}
 	select {
 	case <-r.done:

@@ -148,7 +148,7 @@ func (wr *writer) answered(ctx context.Context, w *write) (topology.Receipt, err
 // durable as they ask for and this node is known to have led then.
 func (wr *writer) confirm() {
 	p := wr.e.pending
-	r, effects := wr.e.joinRound()
+	r, _ := p.join()
 	r.looks = append(r.looks, p.looks...)
 	p.looks = p.looks[:0]
 	for _, w := range r.looks {
@@ -158,7 +158,6 @@ func (wr *writer) confirm() {
 		}
 		w.state.Store(writeAppended)
 	}
-	wr.e.perform(&ask{}, effects)
 }
 
 // decide lets an update decide over what it sees, within a turn.
