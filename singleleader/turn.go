@@ -2,6 +2,7 @@ package singleleader
 
 import (
 	"context"
+	"runtime"
 	"sync"
 
 	"github.com/triad-kv/triad/internal/stream"
@@ -17,11 +18,12 @@ type turn struct {
 	run  func(*round)
 	kick chan struct{} // asks the engine's own goroutine to take over
 
-	mu    sync.Mutex
-	busy  bool
-	owned bool // the engine's own goroutine is there
-	next  *round
-	spare *round
+	mu      sync.Mutex
+	busy    bool
+	gathers bool // a writer lets others go first, and takes a turn then
+	owned   bool // the engine's own goroutine is there
+	next    *round
+	spare   *round
 }
 
 // round is what was posted since the last one.
@@ -72,10 +74,23 @@ func (t *turn) ask(ev event, a *answer) {
 }
 
 // write adds writes, each to be answered on its own channel, with nothing of
-// others between them.
+// others between them. Before it takes a turn it lets those go first who are about
+// to write too: they are released in groups and come back in groups, and a turn
+// wakes the log and every sender, for one write as for fifty. That is no delay where
+// nobody else is ready to run, and an event that is posted meanwhile takes the
+// turn, and the writes along.
 func (t *turn) write(ws ...*write) {
 	t.mu.Lock()
 	t.next.writes = append(t.next.writes, ws...)
+	if t.busy || t.gathers {
+		t.mu.Unlock()
+		return
+	}
+	t.gathers = true
+	t.mu.Unlock()
+	runtime.Gosched()
+	t.mu.Lock()
+	t.gathers = false
 	t.take()
 }
 
