@@ -40,3 +40,19 @@ func TestATurnThatIsHandedToAnOwnerWhoLeavesIsWorkedOff(t *testing.T) {
 		require.Equal(t, 160, done)
 	}
 }
+
+// A writer that lets others go first is taken along by whoever takes a turn
+// meanwhile, with those who came after him, and holds nobody up.
+func TestWritersThatGatherAreOneGroup(t *testing.T) {
+	var groups []int
+	tr := newTurn(func(r *round) { groups = append(groups, len(r.writes)) })
+	tr.gathers = true
+	tr.write(&write{})
+	tr.write(&write{}, &write{})
+	require.Empty(t, groups)
+	tr.post(event{})
+	require.Equal(t, []int{3}, groups)
+	tr.gathers = false
+	tr.write(&write{})
+	require.Equal(t, []int{3, 1}, groups)
+}

@@ -1,0 +1,76 @@
+package singleleader
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/topology"
+)
+
+// gathered has reads come while the round of another is under way, which nobody
+// answers, and returns both groups and the number of the newest round.
+func gathered(t *testing.T, a *testNode) (asked, next *index, round uint64) {
+	t.Helper()
+	a.turn.call(func() {
+		asked, _ = a.pending.join()
+		a.askReads()
+		var opened bool
+		next, opened = a.pending.join()
+		require.True(t, opened)
+		again, opened := a.pending.join()
+		require.False(t, opened)
+		require.Same(t, next, again)
+		a.askReads()
+		require.Same(t, asked, a.pending.asked, "one round at a time")
+		round = a.core.lead.round
+	})
+	require.NotSame(t, asked, next, "a read is confirmed by a round that began after it")
+	return asked, next, round
+}
+
+func TestReadsThatComeDuringARoundShareTheNext(t *testing.T) {
+	c := newCluster(t, Options{Sync: quorum.Any(1, "b", "c")}, "a", "b", "c")
+	c.startAll()
+	c.leads("a")
+	a := c.nodes["a"]
+	written, err := a.put("k", "v")
+	require.NoError(t, err)
+	c.nodes["b"].stop()
+	c.nodes["c"].stop()
+	asked, next, round := gathered(t, a)
+	c.start("b")
+	<-asked.done
+	<-next.done
+	for _, r := range []*index{asked, next} {
+		require.NoError(t, r.err)
+		require.GreaterOrEqual(t, r.lsn, written.LSN)
+	}
+	require.Equal(t, round+1, next.round)
+}
+
+func TestReadsThatWaitForARoundHearThatTheLeaderStops(t *testing.T) {
+	c := newCluster(t, Options{Sync: quorum.Any(1, "b", "c")}, "a", "b", "c")
+	c.startAll()
+	c.leads("a")
+	a := c.nodes["a"]
+	c.nodes["b"].stop()
+	c.nodes["c"].stop()
+	asked, next, _ := gathered(t, a)
+	a.turn.call(func() { a.pending.stop(a.engine, topology.ErrNotLeader) })
+	<-asked.done
+	<-next.done
+	require.ErrorIs(t, asked.err, topology.ErrNotLeader)
+	require.ErrorIs(t, next.err, topology.ErrNotLeader)
+	late, opened := a.pending.join()
+	require.True(t, opened)
+	a.turn.call(func() {
+		role := a.core.role
+		defer func() { a.core.role = role }()
+		a.core.role = follower
+		a.askReads()
+	})
+	<-late.done
+	require.ErrorIs(t, late.err, topology.ErrNotLeader)
+}
