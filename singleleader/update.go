@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
@@ -99,11 +100,12 @@ type calls struct {
 
 // prepare reads what an update is to see.
 func (wr *writer) prepare(u *topology.Update, c *calls, o topology.WriteOptions) (*write, error) {
-	w := &write{update: u, call: c, durability: o.Durability, done: make(chan struct{}, 1), bytes: int64(max(u.Bytes, updateBytes))}
+	w := writes.Get().(*write)
+	w.update, w.call, w.durability, w.bytes = u, c, o.Durability, int64(max(u.Bytes, updateBytes))
 	if w.durability == topology.DurabilityDefault {
 		w.durability = wr.e.o.Durability
 	}
-	w.known = make([]known, len(u.Reads))
+	w.known = slices.Grow(w.known, len(u.Reads))[:len(u.Reads)]
 	for i := range u.Reads {
 		r, k := &u.Reads[i], &w.known[i]
 		k.applied = wr.e.applier.applied()
@@ -130,7 +132,9 @@ func (wr *writer) answered(ctx context.Context, w *write) (topology.Receipt, err
 		if w.looked || w.idle {
 			w.receipt.Dot = version.Dot{}
 		}
-		return w.receipt, w.err
+		receipt, err := w.receipt, w.err
+		w.reuse()
+		return receipt, err
 	case <-ctx.Done():
 	}
 	err := wr.e.errorOf("update", nil, topology.NotApplied, fmt.Errorf("%w: %w", topology.ErrTimeout, ctx.Err()))

@@ -74,8 +74,7 @@ func (wr *writer) Write(ctx context.Context, b record.Batch, o topology.WriteOpt
 // post gives a batch to a turn and waits for its fate.
 func (wr *writer) post(ctx context.Context, b record.Batch, o topology.WriteOptions) (topology.Receipt, error) {
 	w := writes.Get().(*write)
-	w.batch, w.durability, w.bytes, w.err = b, o.Durability, batchBytes(&b), nil
-	w.state.Store(writeQueued)
+	w.batch, w.durability, w.bytes = b, o.Durability, batchBytes(&b)
 	if w.durability == topology.DurabilityDefault {
 		w.durability = wr.e.o.Durability
 	}
@@ -98,9 +97,21 @@ func (wr *writer) post(ctx context.Context, b record.Batch, o topology.WriteOpti
 		return topology.Receipt{}, wr.e.errorOf("write", &b, topology.NotApplied, fmt.Errorf("%w: %w", topology.ErrTimeout, ctx.Err()))
 	}
 	receipt, err := w.receipt, w.err
-	w.batch, w.known, w.receipt = record.Batch{}, nil, topology.Receipt{}
-	writes.Put(w)
+	w.reuse()
 	return receipt, err
+}
+
+// knownKept bounds what a write keeps of its list of reads for the next one.
+const knownKept = 16
+
+// reuse gives back a write that was answered: nobody else knows it any more.
+func (w *write) reuse() {
+	clear(w.known)
+	*w = write{known: w.known[:0], done: w.done}
+	if cap(w.known) > knownKept {
+		w.known = nil
+	}
+	writes.Put(w)
 }
 
 // abandon takes a write back that no turn has taken yet.
