@@ -17,7 +17,8 @@ import (
 // all are the subjects, with files small enough for a test.
 func all() []compare.Subject {
 	small := Ideal{FileBytes: 1 << 20}
-	return []compare.Subject{small, Triad{}, IdealNet{small}, TriadRESP{}, Redis{}}
+	nodes := Triad{SegmentBytes: 16 << 20}
+	return []compare.Subject{small, nodes, IdealNet{small}, TriadRESP{nodes}, Redis{}}
 }
 
 // here are the names of those that can run on this machine.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,23 +33,25 @@ const upTimeout = 30 * time.Second
 
 // Triad is this module's single-leader topology, through its front door: the
 // leader in the writers' process, two followers as child processes.
-type Triad struct{}
+type Triad struct {
+	SegmentBytes int64 // of the logs; default segmentBytes
+}
 
 // Name implements [compare.Subject].
 func (Triad) Name() string { return "triad" }
 
 // Run implements [compare.Subject].
-func (Triad) Run(ctx context.Context, dir string, spawn compare.Spawn, ready func(func() (compare.Client, error))) (err error) {
+func (s Triad) Run(ctx context.Context, dir string, spawn compare.Spawn, ready func(func() (compare.Client, error))) (err error) {
 	addrs, err := freeAddrs(nodesHere)
 	if err != nil {
 		return err
 	}
 	for i := 1; i < nodesHere; i++ {
-		if _, err := spawn(nodeID(i), filepath.Join(dir, nodeID(i)), strings.Join(addrs, ",")); err != nil {
+		if _, err := spawn(s.args(i, dir, addrs)...); err != nil {
 			return err
 		}
 	}
-	node, err := open(leaderID, filepath.Join(dir, leaderID), addrs)
+	node, err := openArgs(s.args(0, dir, addrs))
 	if err != nil {
 		return err
 	}
@@ -90,21 +93,34 @@ func (Triad) Child(ctx context.Context, args []string, up func(string)) (err err
 	return node.Run(ctx)
 }
 
-// openArgs opens the node that a child was told to be.
-func openArgs(args []string) (*triad.Node, error) {
-	if len(args) != 3 {
-		return nil, fmt.Errorf("a node needs a name, a directory and the addresses of all, not %q", args)
+// args are what makes a child node number i.
+func (s Triad) args(i int, dir string, addrs []string) []string {
+	segment := s.SegmentBytes
+	if segment == 0 {
+		segment = segmentBytes
 	}
-	return open(args[0], args[1], strings.Split(args[2], ","))
+	return []string{nodeID(i), filepath.Join(dir, nodeID(i)), strings.Join(addrs, ","), strconv.FormatInt(segment, 10)}
+}
+
+// openArgs opens the node that args are for.
+func openArgs(args []string) (*triad.Node, error) {
+	if len(args) != 4 {
+		return nil, fmt.Errorf("a node needs a name, a directory, the addresses of all and the length of a log's segments, not %q", args)
+	}
+	segment, err := strconv.ParseInt(args[3], 10, 64)
+	if err != nil {
+		return nil, err
+	}
+	return open(args[0], args[1], strings.Split(args[2], ","), segment)
 }
 
 // open opens one of three nodes under the policy that all subjects have: ANY 1
 // of the two followers, answered once flushed.
-func open(id, dir string, addrs []string) (*triad.Node, error) {
+func open(id, dir string, addrs []string, segment int64) (*triad.Node, error) {
 	c := triad.Config{
 		ID: topology.NodeID(id), Cluster: "bench", Dir: dir, Leader: leaderID,
 		Topology: singleleader.New(singleleader.Options{Sync: quorum.Any(1)}),
-		Limits:   triad.Limits{LogSegmentBytes: segmentBytes, LogFirstSegmentBytes: segmentBytes},
+		Limits:   triad.Limits{LogSegmentBytes: segment, LogFirstSegmentBytes: segment},
 	}
 	for i, addr := range addrs {
 		c.Members = append(c.Members, triad.Member{ID: topology.NodeID(nodeID(i)), Addr: addr})

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"path/filepath"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -17,20 +15,20 @@ import (
 // TriadRESP is the single-leader topology behind its port for Redis clients: three
 // processes, and a connection to the leader a client. Reads are linearizable, as
 // that port's are by default.
-type TriadRESP struct{}
+type TriadRESP struct{ Triad }
 
 // Name implements [compare.Subject].
 func (TriadRESP) Name() string { return "triad-resp" }
 
 // Run implements [compare.Subject].
-func (TriadRESP) Run(ctx context.Context, dir string, spawn compare.Spawn, ready func(func() (compare.Client, error))) error {
+func (s TriadRESP) Run(ctx context.Context, dir string, spawn compare.Spawn, ready func(func() (compare.Client, error))) error {
 	addrs, err := freeAddrs(nodesHere)
 	if err != nil {
 		return err
 	}
 	var leader string
 	for i := nodesHere - 1; i >= 0; i-- {
-		if leader, err = spawn(nodeID(i), filepath.Join(dir, nodeID(i)), strings.Join(addrs, ",")); err != nil {
+		if leader, err = spawn(s.args(i, dir, addrs)...); err != nil {
 			return err
 		}
 	}
