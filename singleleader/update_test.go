@@ -212,6 +212,7 @@ func TestWhatIsDueDoesNotShowAndGoesWithWhoComesUponIt(t *testing.T) {
 	require.Zero(t, us[1].Receipt.Dot, "the update changed nothing")
 	_, err := a.get("k", topology.ReadOptions{Whole: true})
 	require.ErrorIs(t, err, topology.ErrNotFound, "its removal is in the log")
+	eventually(t, "the leader's own look for what is due", func() bool { return len(a.held(record.TableExpiry)) == 1 })
 	b := a.Status()
 	us = a.update(look("k", "", false, &seen))
 	require.NoError(t, us[0].Err)
