@@ -23,22 +23,49 @@ type recent struct {
 	buf   []byte
 }
 
-// recentKey is what happened to one key.
+// recentKey is what happened to one key. Most have no cell but their head.
 type recentKey struct {
+	name  string
 	gone  record.LSN // when all its cells were removed at once, 0 for never
+	head  recentCell // the cell without a field
 	cells map[string]recentCell
 }
 
+// recentCell is what happened to a cell; lsn is 0 for nothing.
 type recentCell struct {
 	lsn record.LSN
 	record.Version
 }
 
+// at returns what happened to a cell; valid until the key changes.
+func (k *recentKey) at(field []byte) *recentCell {
+	if len(field) == 0 {
+		return &k.head
+	}
+	c := k.cells[string(field)]
+	return &c
+}
+
+func (k *recentKey) set(field []byte, c recentCell) {
+	switch {
+	case len(field) == 0:
+		k.head = c
+	case k.cells == nil:
+		k.cells = map[string]recentCell{string(field): c}
+	default:
+		k.cells[string(field)] = c
+	}
+}
+
+// empty reports whether nothing is known of the key.
+func (k *recentKey) empty() bool { return k.gone == 0 && k.head.lsn == 0 && len(k.cells) == 0 }
+
 // touch is one mutation that was added, to be taken out again.
 type touch struct {
-	lsn        record.LSN
-	key, field string
-	whole      bool
+	lsn   record.LSN
+	key   *recentKey
+	field string
+	whole bool
 }
 
 const (
@@ -65,23 +92,21 @@ func (r *recent) add(lsn record.LSN, rec *record.Record) {
 		name := r.key(m.Table, m.Key)
 		k := r.keys[string(name)]
 		if k == nil {
-			k = &recentKey{cells: map[string]recentCell{}}
-			r.keys[string(name)] = k
+			k = &recentKey{name: string(name)}
+			r.keys[k.name] = k
 		}
-		t := touch{lsn: lsn, key: string(name), field: string(m.Field)}
+		whole := m.Op == record.OpDelete && len(m.Field) == 0
 		switch {
+		case whole:
+			*k = recentKey{name: k.name, gone: lsn}
 		case m.Op == record.OpPut:
-			k.cells[t.field] = recentCell{lsn, record.Version{
+			k.set(m.Field, recentCell{lsn, record.Version{
 				Dot: rec.Dot, Time: rec.Time, Expires: m.Expires, Kind: m.Kind, Value: bytes.Clone(m.Value),
-			}}
-		case len(m.Field) == 0:
-			t.whole = true
-			k.gone = lsn
-			clear(k.cells)
+			}})
 		default:
-			k.cells[t.field] = recentCell{lsn, record.Version{Dot: rec.Dot, Time: rec.Time, Absent: true}}
+			k.set(m.Field, recentCell{lsn, record.Version{Dot: rec.Dot, Time: rec.Time, Absent: true}})
 		}
-		r.trail = append(r.trail, t)
+		r.trail = append(r.trail, touch{lsn: lsn, key: k, field: string(m.Field), whole: whole})
 	}
 }
 
@@ -101,21 +126,21 @@ func (r *recent) forget(applied record.LSN) {
 }
 
 func (r *recent) drop(t *touch) {
-	k := r.keys[t.key]
+	k := t.key
 	switch {
-	case k == nil:
-		return
 	case t.whole && k.gone == t.lsn:
 		k.gone = 0
-	case !t.whole && k.cells[t.field].lsn == t.lsn:
+	case !t.whole && t.field == "" && k.head.lsn == t.lsn:
+		k.head = recentCell{}
+	case !t.whole && t.field != "" && k.cells[t.field].lsn == t.lsn:
 		delete(k.cells, t.field)
 	}
-	if k.gone == 0 && len(k.cells) == 0 {
-		delete(r.keys, t.key)
+	if k.empty() && r.keys[k.name] == k {
+		delete(r.keys, k.name)
 	}
 }
 
-// cell returns what c holds, nil for nothing, for who has seen v in the store
+// cell returns what c holds, nil for nothing, valid until something is added, for who has seen v in the store
 // when that showed applied, which is not below the floor; and the entry that
 // says so, 0 for the store.
 func (r *recent) cell(c record.Cell, applied record.LSN, v *record.Version) (*record.Version, record.LSN) {
@@ -123,7 +148,7 @@ func (r *recent) cell(c record.Cell, applied record.LSN, v *record.Version) (*re
 	if k == nil {
 		return v, 0
 	}
-	if at, ok := k.cells[string(c.Field)]; ok && at.lsn > applied {
+	if at := k.at(c.Field); at.lsn > applied {
 		if at.Absent {
 			return nil, at.lsn
 		}
@@ -146,18 +171,19 @@ func (r *recent) whole(table record.TableID, key []byte, applied record.LSN, cel
 	if k.gone > applied {
 		cells, seen = nil, k.gone
 	}
-	cells = slices.DeleteFunc(cells, func(c topology.CellReading) bool {
-		at, ok := k.cells[string(c.Field)]
-		return ok && at.lsn > applied
-	})
-	for field, at := range k.cells {
+	cells = slices.DeleteFunc(cells, func(c topology.CellReading) bool { return k.at(c.Field).lsn > applied })
+	add := func(field []byte, at recentCell) {
 		if at.lsn <= applied {
-			continue
+			return
 		}
 		seen = max(seen, at.lsn)
 		if !at.Absent {
-			cells = append(cells, topology.CellReading{Key: key, Field: []byte(field), Version: at.Version})
+			cells = append(cells, topology.CellReading{Key: key, Field: field, Version: at.Version})
 		}
+	}
+	add(nil, k.head)
+	for field, at := range k.cells {
+		add([]byte(field), at)
 	}
 	slices.SortFunc(cells, func(a, b topology.CellReading) int { return bytes.Compare(a.Field, b.Field) })
 	return cells, seen
