@@ -138,14 +138,19 @@ func measureOnce(o order, clients []Client, with instruments) (Cell, error) {
 	samples := make([][]uint32, len(clients))
 	errs := make([]error, len(clients))
 	keys := newKeyspace(o.Keys)
+	first := make(chan struct{}, 1)
 	for i, c := range clients {
-		wg.Go(func() { samples[i], errs[i] = drive(o, uint64(i), keys, c, &phase) })
+		wg.Go(func() { samples[i], errs[i] = drive(o, uint64(i), keys, c, &phase, first) })
 	}
 	time.Sleep(o.Warm)
 	profiled, profileErr := with.profiles(o.Profile)
 	before, started := with.meter(), time.Now()
 	phase.Store(measuring)
 	time.Sleep(o.Time)
+	select { // a cell without an operation says nothing
+	case <-first:
+	case <-time.After(emptyMax):
+	}
 	phase.Store(over)
 	took, after := time.Since(started), with.meter()
 	wg.Wait()
@@ -200,9 +205,20 @@ func newValue(o order, client uint64) []byte {
 	return value
 }
 
+// emptyMax is how much longer a cell is measured if nothing has been answered by
+// then.
+const emptyMax = 30 * time.Second
+
 // drive is one client's loop. It returns the time of each operation that began
-// and ended while it was measured, in nanoseconds.
-func drive(o order, client uint64, keys keyspace, c Client, phase *atomic.Int32) ([]uint32, error) {
+// and ended while it was measured, in nanoseconds, and tells of its first or its
+// failure.
+func drive(o order, client uint64, keys keyspace, c Client, phase *atomic.Int32, first chan<- struct{}) ([]uint32, error) {
+	tell := func() {
+		select {
+		case first <- struct{}{}:
+		default:
+		}
+	}
 	draw := rand.New(rand.NewPCG(o.Seed+uint64(o.Round), client))
 	value := newValue(o, client)
 	do := func(key []byte) error { return c.Put(key, value) }
@@ -218,10 +234,14 @@ func drive(o order, client uint64, keys keyspace, c Client, phase *atomic.Int32)
 		began := time.Now()
 		if err := do(keys.draw(draw)); err != nil {
 			phase.Store(over)
+			tell()
 			return nil, err
 		}
 		if p == measuring && phase.Load() == measuring {
 			samples = append(samples, uint32(min(time.Since(began), time.Duration(1<<32-1))))
+			if len(samples) == 1 {
+				tell()
+			}
 		}
 	}
 }
