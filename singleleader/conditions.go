@@ -5,14 +5,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
 
-// unappliedMax is how far the store may be behind the log for what is to be
-// judged over both: its caller waits for the store to come closer.
-const unappliedMax = 4096
+// How far the store may be behind the log for what is to be judged over both:
+// its caller waits for the store to come closer.
+const (
+	unappliedMax      = 4096 // entries
+	unappliedBytesMax = 64 << 20
+)
 
 // errAgain says that what a write has seen of the store is too old to be judged
 // over what is recent. It has to look again.
@@ -27,18 +31,24 @@ type known struct {
 
 // closeEnough waits until the store is not too far behind the log.
 func (wr *writer) closeEnough(ctx context.Context) error {
-	if end := wr.e.env.Log.Bounds().End; end > wr.e.applier.applied()+unappliedMax {
-		return wr.e.applier.wait(ctx, end-unappliedMax)
+	log, at := wr.e.env.Log, wr.e.applier
+	end := log.Bounds().End
+	if end > at.applied()+unappliedMax {
+		if err := at.wait(ctx, end-unappliedMax); err != nil {
+			return err
+		}
+	}
+	for have := at.applied(); have < end && log.Offset(end)-log.Offset(have) > unappliedBytesMax; have = at.applied() {
+		if err := at.wait(ctx, have+(end-have+1)/2); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
 // read looks at the cells of conditions, off the turn. What was accepted and is
 // not applied yet is looked through when the write is taken (S16).
-func (wr *writer) read(ctx context.Context, cs []record.Condition) ([]known, error) {
-	if err := wr.closeEnough(ctx); err != nil {
-		return nil, err
-	}
+func (wr *writer) read(cs []record.Condition) ([]known, error) {
 	ks := make([]known, len(cs))
 	for i := range cs {
 		ks[i].applied = wr.e.applier.applied()
@@ -57,9 +67,13 @@ func (wr *writer) read(ctx context.Context, cs []record.Condition) ([]known, err
 func (wr *writer) judge() {
 	p := wr.e.pending
 	if err := wr.remember(); err != nil {
-		p.answerAll(p.group, wr.e.errorOf("write", nil, topology.NotApplied, err))
-		p.group = p.group[:0]
-		return
+		p.group = slices.DeleteFunc(p.group, func(w *write) bool {
+			judged := w.judged()
+			if judged {
+				p.answer(w, wr.e.errorOf("write", nil, topology.NotApplied, err))
+			}
+			return judged
+		})
 	}
 	if p.recent == nil {
 		return
@@ -83,38 +97,49 @@ func (wr *writer) judge() {
 	p.group = keep
 }
 
+// judged reports whether a write depends on the present state.
+func (w *write) judged() bool { return w.update != nil || len(w.known) > 0 }
+
 // remember sees to it that what is recent is known, if this group needs it, and
-// else that it goes when nobody has needed it for long.
+// else that it goes when nobody has needed it for long or it is large.
 func (wr *writer) remember() error {
-	p, end := wr.e.pending, wr.e.core.end
-	needed, from := false, end
+	p, end, applied := wr.e.pending, wr.e.core.end, wr.e.applier.applied()
+	needed, from := false, applied
 	for _, w := range p.group {
+		needed = needed || w.judged()
 		for i := range w.known {
-			needed, from = true, min(from, w.known[i].applied)
+			from = min(from, w.known[i].applied)
 		}
-		needed = needed || w.update != nil
 	}
-	switch r := p.recent; {
-	case r != nil && !needed && end-r.used > recentIdle:
-		p.recent = nil
-	case r != nil:
-		r.forget(wr.e.applier.applied())
-	case needed:
-		p.recent = newRecent(from)
-		var rec record.Record
-		for ent, err := range wr.e.env.Log.Read(context.Background(), from+1) {
-			if err == nil {
-				err = record.Decode(ent.Bytes, &rec)
-			}
-			if err != nil {
-				p.recent = nil
-				return err
-			}
-			p.recent.add(ent.LSN, &rec)
+	if r := p.recent; r != nil {
+		r.forget(applied)
+		if !needed && (end-r.used > recentIdle || r.bytes > recentBytesMax) {
+			p.recent = nil
 		}
+	} else if needed {
+		r := newRecent(max(from, applied-min(applied, recentKept)))
+		if err := wr.readInto(r); err != nil {
+			return err
+		}
+		p.recent = r
 	}
 	if needed {
 		p.recent.used = end
+	}
+	return nil
+}
+
+// readInto adds everything in the log after r's floor.
+func (wr *writer) readInto(r *recent) error {
+	var rec record.Record
+	for ent, err := range wr.e.env.Log.Read(context.Background(), r.floor+1) {
+		if err == nil {
+			err = record.Decode(ent.Bytes, &rec)
+		}
+		if err != nil {
+			return fmt.Errorf("what was accepted after entry %d: %w", r.floor, err)
+		}
+		r.add(ent.LSN, &rec)
 	}
 	return nil
 }

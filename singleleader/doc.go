@@ -43,7 +43,7 @@
 //	S9  asynchronous groups restore by snapshot what must be taken back
 //	S12 log while it is there, else snapshot, to a side place, then log
 //	S14 followers refuse writes, naming the leader
-//	S16 conditions.go: judged in log order over everything accepted
+//	S16 conditions.go, update.go: judged in log order over everything accepted (recent.go)
 //	S18 lag is 0 at the end of the log, in every unit
 //	K2  ballot.go: failover by hand
 //

@@ -11,6 +11,7 @@ import (
 
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
 )
 
 // pending is what waits for the core: writes for their durability, reads for
@@ -68,6 +69,9 @@ func (p *pending) reserve(ctx context.Context, n int64) error {
 	return nil
 }
 
+// free gives back what reserve took for n bytes.
+func (p *pending) free(n int64) { p.budget.Release(min(n, p.most)) }
+
 // wait queues an appended write for its durability.
 func (p *pending) wait(w *write) {
 	q := &p.queues[w.durability]
@@ -89,7 +93,7 @@ func (p *pending) release(e *engine, d topology.Durability, lsn record.LSN) {
 			durable = e.durableAt(lsn)
 		}
 		w.receipt.Durability, w.receipt.Durable = d, durable
-		p.answer(w, nil)
+		p.answer(w, w.ground)
 	}
 	if q.head == len(q.ws) {
 		q.ws, q.head = q.ws[:0], 0
@@ -115,10 +119,10 @@ func (e *engine) durableAt(lsn record.LSN) []topology.NodeID {
 }
 
 func (p *pending) answer(w *write, err error) {
-	n := min(w.bytes, p.most)
+	n := w.bytes
 	w.err = err
 	w.done <- struct{}{}
-	p.budget.Release(n)
+	p.free(n)
 }
 
 func (p *pending) answerAll(ws []*write, err error) {
@@ -134,7 +138,9 @@ func (p *pending) stop(e *engine, why error) {
 		q := &p.queues[d]
 		for _, w := range q.ws[q.head:] {
 			err := e.errorOf("write", nil, topology.Unknown, fmt.Errorf("%w before the write was committed", why))
-			err.Dot = w.receipt.Dot
+			if err.Dot = w.receipt.Dot; w.idle {
+				err.Outcome, err.Dot = topology.NotApplied, version.Dot{}
+			}
 			p.answer(w, err)
 		}
 		q.ws, q.head = nil, 0

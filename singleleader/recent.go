@@ -20,6 +20,7 @@ type recent struct {
 	keys  map[string]*recentKey
 	trail []touch // what was added, in the order of the log
 	head  int
+	bytes int // that the trail stands for, at most
 	buf   []byte
 }
 
@@ -66,11 +67,14 @@ type touch struct {
 	key   *recentKey
 	field string
 	whole bool
+	bytes int
 }
 
 const (
-	recentKept = 1024 // applied mutations that are kept for who looked at the store a while ago
-	recentIdle = 4096 // entries without anybody who needs it, until it is dropped
+	recentKept     = 1024    // applied mutations that are kept for who looked at the store a while ago
+	recentBytesMax = 8 << 20 // and their bytes; beyond it, only what is not applied
+	recentIdle     = 4096    // entries without anybody who needs it, until it is dropped
+	touchBytes     = 256     // what one mutation takes in memory beside its bytes
 )
 
 func newRecent(floor record.LSN) *recent {
@@ -106,13 +110,15 @@ func (r *recent) add(lsn record.LSN, rec *record.Record) {
 		default:
 			k.set(m.Field, recentCell{lsn, record.Version{Dot: rec.Dot, Time: rec.Time, Absent: true}})
 		}
-		r.trail = append(r.trail, touch{lsn: lsn, key: k, field: string(m.Field), whole: whole})
+		size := touchBytes + len(k.name) + len(m.Field) + len(m.Value)
+		r.bytes += size
+		r.trail = append(r.trail, touch{lsn: lsn, key: k, field: string(m.Field), whole: whole, bytes: size})
 	}
 }
 
 // forget takes out what is applied, but for the last few.
 func (r *recent) forget(applied record.LSN) {
-	for len(r.trail)-r.head > recentKept && r.trail[r.head].lsn <= applied {
+	for r.head < len(r.trail) && r.trail[r.head].lsn <= applied && (len(r.trail)-r.head > recentKept || r.bytes > recentBytesMax) {
 		lsn := r.trail[r.head].lsn
 		for ; r.head < len(r.trail) && r.trail[r.head].lsn == lsn; r.head++ {
 			r.drop(&r.trail[r.head])
@@ -126,6 +132,7 @@ func (r *recent) forget(applied record.LSN) {
 }
 
 func (r *recent) drop(t *touch) {
+	r.bytes -= t.bytes
 	k := t.key
 	switch {
 	case t.whole && k.gone == t.lsn:
@@ -140,9 +147,9 @@ func (r *recent) drop(t *touch) {
 	}
 }
 
-// cell returns what c holds, nil for nothing, valid until something is added, for who has seen v in the store
-// when that showed applied, which is not below the floor; and the entry that
-// says so, 0 for the store.
+// cell returns what c holds, nil for nothing, for who has seen v in the store
+// when that showed applied, which is not below the floor; and the entry that says
+// so, 0 for the store. It is valid until something is added.
 func (r *recent) cell(c record.Cell, applied record.LSN, v *record.Version) (*record.Version, record.LSN) {
 	k := r.keys[string(r.key(c.Table, c.Key))]
 	if k == nil {

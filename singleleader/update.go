@@ -13,9 +13,10 @@ import (
 
 // Limits of one call of Update.
 const (
-	updatesMax     = 4096
-	updateReadsMax = 4096    // ranges of all updates together
-	updateBytes    = 1 << 10 // what an update is taken to hold where it does not say
+	updatesMax      = 4096
+	updateReadsMax  = 4096     // ranges of all updates together
+	updatesBytesMax = 32 << 20 // what all updates together may write
+	updateBytes     = 1 << 10  // what an update is taken to write where it does not say
 )
 
 // Update implements topology.Updater.
@@ -69,19 +70,20 @@ func (wr *writer) attempt(ctx context.Context, us []topology.Update, o topology.
 	}
 	c := &calls{oldest: ^record.LSN(0)}
 	ws := make([]*write, len(us))
-	for i := range us {
-		if ws[i], err = wr.prepare(&us[i], c, o); err != nil {
-			return false, err
-		}
-	}
-	most := max(1, wr.e.pending.most/int64(max(1, len(ws))))
 	total := int64(0)
-	for _, w := range ws {
-		w.bytes = min(w.bytes, most)
-		total += w.bytes
+	for i := range us {
+		ws[i] = wr.writeOf(&us[i], c, o)
+		ws[i].bytes = min(ws[i].bytes, wr.e.pending.most/int64(len(us)))
+		total += ws[i].bytes
 	}
 	if err := wr.e.pending.reserve(ctx, total); err != nil {
 		return false, err
+	}
+	for _, w := range ws {
+		if err := wr.see(w); err != nil {
+			wr.e.pending.free(total)
+			return false, err
+		}
 	}
 	wr.e.turn.write(ws...)
 	for i, w := range ws {
@@ -96,20 +98,27 @@ func (wr *writer) attempt(ctx context.Context, us []topology.Update, o topology.
 // calls is what the updates of one call have in common.
 type calls struct {
 	oldest record.LSN // the oldest state of the store that one of them has seen
+	bytes  int64      // what those that were decided write
 }
 
-// prepare reads what an update is to see.
-func (wr *writer) prepare(u *topology.Update, c *calls, o topology.WriteOptions) (*write, error) {
+// writeOf is an update on its way.
+func (wr *writer) writeOf(u *topology.Update, c *calls, o topology.WriteOptions) *write {
 	w := writes.Get().(*write)
 	w.update, w.call, w.durability, w.bytes = u, c, o.Durability, int64(max(u.Bytes, updateBytes))
 	if w.durability == topology.DurabilityDefault {
 		w.durability = wr.e.o.Durability
 	}
-	w.known = slices.Grow(w.known, len(u.Reads))[:len(u.Reads)]
-	for i := range u.Reads {
-		r, k := &u.Reads[i], &w.known[i]
+	return w
+}
+
+// see reads what the store has of what an update is to see.
+func (wr *writer) see(w *write) error {
+	reads := w.update.Reads
+	w.known = slices.Grow(w.known, len(reads))[:len(reads)]
+	for i := range reads {
+		r, k := &reads[i], &w.known[i]
 		k.applied = wr.e.applier.applied()
-		c.oldest = min(c.oldest, k.applied)
+		w.call.oldest = min(w.call.oldest, k.applied)
 		var err error
 		if r.Whole {
 			var all topology.Reading
@@ -119,33 +128,21 @@ func (wr *writer) prepare(u *topology.Update, c *calls, o topology.WriteOptions)
 			k.state, err = wr.e.env.Store.Get(r.Cell)
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return w, nil
+	return nil
 }
 
 // answered waits for the fate of one update.
 func (wr *writer) answered(ctx context.Context, w *write) (topology.Receipt, error) {
-	select {
-	case <-w.done:
-		if w.looked || w.idle {
-			w.receipt.Dot = version.Dot{}
-		}
-		receipt, err := w.receipt, w.err
-		w.reuse()
-		return receipt, err
-	case <-ctx.Done():
-	}
-	err := wr.e.errorOf("update", nil, topology.NotApplied, fmt.Errorf("%w: %w", topology.ErrTimeout, ctx.Err()))
-	if w.abandon() {
+	if err := wr.await(ctx, w, "update"); err != nil {
 		return topology.Receipt{}, err
 	}
-	err = wr.unanswered(ctx, w)
-	if w.looked || w.idle {
-		err.Outcome = topology.NotApplied
+	if w.idle {
+		w.receipt.Dot = version.Dot{}
 	}
-	return topology.Receipt{}, err
+	return w.reuse()
 }
 
 // confirm answers updates that changed nothing, once what they have seen is as
@@ -174,14 +171,14 @@ func (wr *writer) decide(w *write) error {
 	if s.err != nil {
 		return wr.e.errorOf("update", nil, topology.NotApplied, s.err)
 	}
+	if err != nil {
+		ms, w.ground = nil, wr.e.errorOf("update", nil, topology.NotApplied, err)
+	}
 	w.idle = len(ms) == 0
 	if len(s.expired) > 0 {
 		ms = append(s.expired, ms...)
 	}
-	if err != nil {
-		w.ground = wr.e.errorOf("update", nil, topology.NotApplied, err)
-	}
-	if len(ms) == 0 || err != nil {
+	if len(ms) == 0 {
 		w.looked = true
 		g := wr.e.group.Load()
 		w.receipt.Token = topology.Token{Origin: g.Origin, Term: wr.e.core.term, LSN: s.seen}
@@ -189,7 +186,15 @@ func (wr *writer) decide(w *write) error {
 		return nil
 	}
 	w.batch = record.Batch{Mutations: ms, Request: w.update.Request}
-	if err := wr.check(&w.batch); err != nil {
+	err = wr.check(&w.batch)
+	if n := batchBytes(&w.batch); err == nil {
+		if w.call.bytes+n > updatesBytesMax {
+			err = fmt.Errorf("%w: the updates of one call write more than %d bytes", topology.ErrOverloaded, updatesBytesMax)
+		} else {
+			w.call.bytes += n
+		}
+	}
+	if err != nil {
 		return wr.e.errorOf("update", &w.batch, topology.NotApplied, err)
 	}
 	return nil
@@ -209,6 +214,7 @@ type sight struct {
 // Cells implements topology.Sight.
 func (s *sight) Cells(i int) []topology.CellReading {
 	r, k := &s.w.update.Reads[i], &s.w.known[i]
+	s.seen = max(s.seen, k.applied)
 	if s.due(r.Table, r.Key) {
 		return nil
 	}

@@ -27,9 +27,9 @@ type write struct {
 	known      []known // of its conditions, or reads, as before it was posted
 	update     *topology.Update
 	call       *calls
-	looked     bool  // an update that changes nothing, what has expired included
+	idle       bool  // an update that decided to change nothing
+	looked     bool  // and has come upon nothing that is due: it is not appended
 	ground     error // why it would not
-	idle       bool  // one that decided to change nothing
 	durability topology.Durability
 	bytes      int64
 	state      atomic.Int32
@@ -78,40 +78,32 @@ func (wr *writer) post(ctx context.Context, b record.Batch, o topology.WriteOpti
 	if w.durability == topology.DurabilityDefault {
 		w.durability = wr.e.o.Durability
 	}
-	if len(b.Conditions) > 0 {
-		var err error
-		if w.known, err = wr.read(ctx, b.Conditions); err != nil {
-			return topology.Receipt{}, wr.e.errorOf("write", &b, topology.NotApplied, err)
-		}
-	}
-	if err := wr.e.pending.reserve(ctx, w.bytes); err != nil {
+	if err := wr.prepareWrite(ctx, w); err != nil {
 		return topology.Receipt{}, wr.e.errorOf("write", &b, topology.NotApplied, err)
 	}
 	wr.e.turn.write(w)
-	select {
-	case <-w.done:
-	case <-ctx.Done():
-		if !w.abandon() {
-			return topology.Receipt{}, wr.unanswered(ctx, w)
-		}
-		return topology.Receipt{}, wr.e.errorOf("write", &b, topology.NotApplied, fmt.Errorf("%w: %w", topology.ErrTimeout, ctx.Err()))
+	if err := wr.await(ctx, w, "write"); err != nil {
+		return topology.Receipt{}, err
 	}
-	receipt, err := w.receipt, w.err
-	w.reuse()
-	return receipt, err
+	return w.reuse()
 }
 
 // knownKept bounds what a write keeps of its list of reads for the next one.
 const knownKept = 16
 
-// reuse gives back a write that was answered: nobody else knows it any more.
-func (w *write) reuse() {
+// reuse returns the answer of a write, and gives it back: nobody else knows it
+// any more.
+func (w *write) reuse() (receipt topology.Receipt, err error) {
+	if err = w.err; err == nil {
+		receipt = w.receipt
+	}
 	clear(w.known)
 	*w = write{known: w.known[:0], done: w.done}
 	if cap(w.known) > knownKept {
 		w.known = nil
 	}
 	writes.Put(w)
+	return receipt, err
 }
 
 // abandon takes a write back that no turn has taken yet.
@@ -119,15 +111,56 @@ func (w *write) abandon() bool {
 	return w.state.CompareAndSwap(writeQueued, writeCancelled)
 }
 
-// unanswered is the fate of a caller whose context ended after a turn took the
-// write: it may be committed any moment. The turn still reads the caller's
-// bytes until it has appended them, which takes it microseconds.
-func (wr *writer) unanswered(ctx context.Context, w *write) *topology.Error {
-	for w.state.Load() == writeTaken {
-		runtime.Gosched()
+// prepareWrite takes what a write needs of the budget, and then looks at the
+// cells of its conditions, so that little time passes until it is judged.
+func (wr *writer) prepareWrite(ctx context.Context, w *write) error {
+	cs := w.batch.Conditions
+	if len(cs) > 0 {
+		if err := wr.closeEnough(ctx); err != nil {
+			return err
+		}
 	}
-	err := wr.e.errorOf("write", nil, topology.Unknown, fmt.Errorf("%w: %w", topology.ErrTimeout, ctx.Err()))
-	err.Dot = w.receipt.Dot
+	if err := wr.e.pending.reserve(ctx, w.bytes); err != nil {
+		return err
+	}
+	if len(cs) == 0 {
+		return nil
+	}
+	var err error
+	if w.known, err = wr.read(cs); err != nil {
+		wr.e.pending.free(w.bytes)
+	}
+	return err
+}
+
+// await returns nil once a write is answered, or the error of a caller whose
+// context has ended before. If a turn has taken the write, it may then be
+// committed any moment: the turn still reads the caller's bytes until it has
+// appended or refused them, which takes it microseconds.
+func (wr *writer) await(ctx context.Context, w *write, op string) error {
+	select {
+	case <-w.done:
+		return nil
+	case <-ctx.Done():
+	}
+	outcome := topology.NotApplied
+	if !w.abandon() {
+		for w.state.Load() == writeTaken && len(w.done) == 0 {
+			runtime.Gosched()
+		}
+		select {
+		case <-w.done:
+			return nil
+		default:
+		}
+		if !w.idle {
+			outcome = topology.Unknown
+		}
+	}
+	err := wr.e.errorOf(op, &w.batch, outcome, fmt.Errorf("%w: %w", topology.ErrTimeout, ctx.Err()))
+	if outcome == topology.Unknown {
+		err.Dot = w.receipt.Dot
+	}
 	return err
 }
 
@@ -172,7 +205,7 @@ func (wr *writer) accept(ws []*write) {
 	p.group = p.group[:0]
 	for _, w := range ws {
 		if !w.state.CompareAndSwap(writeQueued, writeTaken) {
-			wr.e.pending.budget.Release(w.bytes)
+			p.free(w.bytes)
 			continue
 		}
 		p.group = append(p.group, w)

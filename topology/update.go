@@ -20,6 +20,9 @@ type Updater interface {
 	// seen is as durable as o asks for and this node is known to have led
 	// then: no answer shows what may yet be taken back.
 	//
+	// An engine bounds what one call may read and write: beyond that an update
+	// fails with ErrTooLarge, or with ErrOverloaded where a call of its own would do.
+	//
 	// Only the leader decides; elsewhere every one fails with ErrNotLeader.
 	Update(ctx context.Context, us []Update, o WriteOptions)
 }
@@ -38,8 +41,8 @@ type Update struct {
 	// them to its budget; 0 says that they are short.
 	Bytes int
 
-	// Receipt and Err are the answer. Of an update that changed nothing the
-	// receipt holds the token of what it saw, and the zero dot.
+	// Receipt and Err are the answer: one of them is zero. Of an update that
+	// changed nothing the receipt holds the token of what it saw, and the zero dot.
 	Receipt Receipt
 	Err     error
 }
