@@ -14,7 +14,7 @@ import (
 	"github.com/triad-kv/triad/topology"
 )
 
-// Each file of testdata is a story: cores of one group, the events that reach
+// Each file of testdata/core is a story: cores of one group, the events that reach
 // them in the order written, and what each does about it.
 //
 //	node NAME [end=N term=T flushed=N applied=N accepted=T leader=NAME async]
@@ -24,7 +24,7 @@ import (
 //	NAME cut session=S term=T asked=LSN@T to=LSN@T [history=(START@T, …)]
 //	NAME append session=S term=T prev=LSN@T [entries=N@T …] [commit=N end=N round=R]
 func TestStories(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/core", func(t *testing.T, path string) {
 		cores := map[string]*core{}
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			if d.Cmd == "node" {
