@@ -15,6 +15,7 @@ import (
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/topology/topologytest"
 	"github.com/triad-kv/triad/version"
 )
 
@@ -265,4 +266,13 @@ func TestTheIndexOfRecentEntriesIsBoundedAndGoes(t *testing.T) {
 	require.NoError(t, g.Wait())
 	require.Zero(t, size())
 	require.NoError(t, a.update(increment("0"))[0].Err)
+}
+
+func TestTheEngineIsAnUpdater(t *testing.T) {
+	topologytest.TestUpdater(t, func(t *testing.T) topologytest.Updater {
+		c := newCluster(t, Options{}, "a")
+		c.startAll()
+		c.leads("a")
+		return c.nodes["a"]
+	})
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -89,32 +90,54 @@ func (f *fakeNode) Update(ctx context.Context, us []topology.Update, o topology.
 	}
 	f.ranges = append(f.ranges, ranges)
 	for i := range us {
-		u := &us[i]
-		if u.Err = f.failure("update"); u.Err != nil {
-			continue
-		}
-		// An engine may decide more than once; the last time counts.
-		_, _ = u.Decide(fakeSight{f, u.Reads})
-		ms, err := u.Decide(fakeSight{f, u.Reads})
-		if u.Err = err; err != nil {
-			continue
-		}
-		if len(ms) > record.MutationsMax {
-			u.Err = &topology.Error{Op: "update", Err: topology.ErrTooLarge}
-			continue
-		}
-		if len(ms) > 0 {
-			f.accept(ms)
-		}
-		u.Receipt = topology.Receipt{
-			Token: topology.Token{Origin: version.Origin{ID: 1}, Term: 1, LSN: record.LSN(f.seq)}, LSN: record.LSN(f.seq), Durable: []topology.NodeID{"a", "b"},
+		us[i].Receipt = topology.Receipt{}
+		if us[i].Err = f.failure("update"); us[i].Err == nil {
+			us[i].Receipt, us[i].Err = f.decide(ctx, &us[i])
 		}
 	}
 }
 
+// decide does one update, in the order of the log.
+func (f *fakeNode) decide(ctx context.Context, u *topology.Update) (topology.Receipt, error) {
+	fail := func(err error) (topology.Receipt, error) {
+		return topology.Receipt{}, &topology.Error{Op: "update", Node: "a", Err: err}
+	}
+	if err := ctx.Err(); err != nil {
+		return fail(fmt.Errorf("%w: %w", topology.ErrTimeout, err))
+	}
+	// An engine may decide more than once; the last time counts.
+	_, _ = u.Decide(&fakeSight{f: f, reads: u.Reads})
+	s := &fakeSight{f: f, reads: u.Reads}
+	ms, refusal := u.Decide(s)
+	if refusal != nil {
+		ms = nil
+	}
+	b := record.Batch{Mutations: append(s.expired, ms...)}
+	if len(b.Mutations) > 0 {
+		if err := b.Check(0); errors.Is(err, record.ErrTooLarge) {
+			return fail(err)
+		} else if err != nil {
+			return fail(fmt.Errorf("%w: %w", topology.ErrMalformed, err))
+		}
+		f.accept(b.Mutations)
+	}
+	if refusal != nil {
+		return fail(refusal)
+	}
+	r := topology.Receipt{
+		Token: topology.Token{Origin: fakeOrigin, Term: 1, LSN: record.LSN(f.seq)}, LSN: record.LSN(f.seq), Durable: []topology.NodeID{"a", "b"},
+	}
+	if len(ms) > 0 {
+		r.Dot = version.Dot{Origin: fakeOrigin, Seq: f.seq}
+	}
+	return r, nil
+}
+
+var fakeOrigin = version.Origin{ID: 1}
+
 func (f *fakeNode) accept(ms []record.Mutation) {
 	f.seq++
-	dot := version.Dot{Origin: version.Origin{ID: 1}, Seq: f.seq}
+	dot := version.Dot{Origin: fakeOrigin, Seq: f.seq}
 	var kept []record.Mutation
 	for _, m := range ms {
 		m.Key, m.Field, m.Value = bytes.Clone(m.Key), bytes.Clone(m.Field), bytes.Clone(m.Value)
@@ -162,27 +185,42 @@ func (f *fakeNode) span(table record.TableID, from, to []byte) (int, int) {
 	return i, j
 }
 
+// due reports whether a key is to expire by now.
+func (f *fakeNode) due(table record.TableID, key []byte) bool {
+	i, found := slices.BinarySearchFunc(f.cells, record.Cell{Table: table, Key: key}, compareCells)
+	return found && f.values[i].Expires != 0 && f.values[i].Expires <= version.TimestampAt(f.now())
+}
+
 // lookup returns the cells of a range, unless its key is due.
 func (f *fakeNode) lookup(at topology.CellRange) (found []topology.CellReading) {
+	if f.due(at.Table, at.Key) {
+		return nil
+	}
 	from, to := f.span(at.Table, at.Key, keyAfter(at.Key))
 	for i := from; i < to; i++ {
-		v := f.values[i]
-		if len(f.cells[i].Field) == 0 && v.Expires != 0 && v.Expires <= version.TimestampAt(f.now()) {
-			return nil
-		}
 		if at.Whole || bytes.Equal(f.cells[i].Field, at.Field) {
-			found = append(found, topology.CellReading{Key: f.cells[i].Key, Field: f.cells[i].Field, Version: v})
+			found = append(found, topology.CellReading{Key: f.cells[i].Key, Field: f.cells[i].Field, Version: f.values[i]})
 		}
 	}
 	return found
 }
 
+// fakeSight shows what a fakeNode holds, and notes what is due instead.
 type fakeSight struct {
-	f     *fakeNode
-	reads []topology.CellRange
+	f       *fakeNode
+	reads   []topology.CellRange
+	expired []record.Mutation
 }
 
-func (s fakeSight) Cells(i int) []topology.CellReading { return s.f.lookup(s.reads[i]) }
+func (s *fakeSight) Cells(i int) []topology.CellReading {
+	at := s.reads[i]
+	if s.f.due(at.Table, at.Key) && !slices.ContainsFunc(s.expired, func(m record.Mutation) bool {
+		return m.Table == at.Table && bytes.Equal(m.Key, at.Key)
+	}) {
+		s.expired = append(s.expired, record.Mutation{Table: at.Table, Key: at.Key, Op: record.OpDelete})
+	}
+	return s.f.lookup(at)
+}
 
 func (f *fakeNode) Read(_ context.Context, table record.TableID, key []byte, o topology.ReadOptions) (topology.Reading, error) {
 	f.mu.Lock()
@@ -195,7 +233,7 @@ func (f *fakeNode) Read(_ context.Context, table record.TableID, key []byte, o t
 	if len(cells) == 0 {
 		return topology.Reading{}, &topology.Error{Op: "read", Err: topology.ErrNotFound}
 	}
-	return topology.Reading{Cells: cells, Token: topology.Token{Origin: version.Origin{ID: 1}, Term: 1, LSN: record.LSN(f.seq)}}, nil
+	return topology.Reading{Cells: cells, Token: topology.Token{Origin: fakeOrigin, Term: 1, LSN: record.LSN(f.seq)}}, nil
 }
 
 func (f *fakeNode) Scan(_ context.Context, table record.TableID, from, to []byte, o topology.ReadOptions) iter.Seq2[topology.CellReading, error] {
