@@ -3,9 +3,11 @@ package singleleader
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -180,4 +182,77 @@ func (c *testCluster) contents(id topology.NodeID) map[string]string {
 		out[string(e.Key)] = string(e.State)
 	}
 	return out
+}
+
+// tally is what came of increments.
+type tally struct {
+	ledger
+	done, open int // acknowledged; and of unknown outcome
+}
+
+// count increments a key at whoever leads until it is told to stop.
+func (l *tally) count(c *testCluster, guard *sync.RWMutex) {
+	for {
+		to, stop := l.leader()
+		if stop {
+			return
+		}
+		guard.RLock()
+		node := c.nodes[to].engine
+		guard.RUnlock()
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		us := []topology.Update{increment("n"), increment("n")}
+		node.Update(ctx, us, topology.WriteOptions{})
+		cancel()
+		l.mu.Lock()
+		for _, u := range us {
+			switch {
+			case u.Err == nil:
+				l.done++
+				l.acked[fmt.Sprint(u.Receipt.Term, "/", u.Receipt.LSN)] = u.Receipt
+			case topology.OutcomeOf(u.Err) == topology.Unknown:
+				l.open++
+			}
+		}
+		l.mu.Unlock()
+	}
+}
+
+// What is acknowledged is counted once, what is said not to be applied is not,
+// and nothing is counted twice, whoever led when.
+func TestIncrementsAreCountedOnceOverFailovers(t *testing.T) {
+	c := newCluster(t, Options{Sync: quorum.Any(1, "b", "c")}, "a", "b", "c")
+	c.startAll()
+	c.leads("a")
+	l := &tally{ledger: ledger{acked: map[string]topology.Receipt{}, leads: "a"}}
+	var guard sync.RWMutex
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() { l.count(c, &guard) })
+	}
+	wg.Go(func() { l.client(c, 0, &guard) }) // plain writes, between them
+	for range 3 {
+		progress(t, c, &l.ledger)
+		down, _ := l.leader()
+		guard.Lock()
+		c.nodes[down].crash()
+		c.promoteBest(&l.ledger, down)
+		c.start(down)
+		guard.Unlock()
+	}
+	progress(t, c, &l.ledger)
+	l.mu.Lock()
+	l.stop = true
+	l.mu.Unlock()
+	wg.Wait()
+	c.leads(l.leads)
+	v, err := c.nodes[l.leads].get("n")
+	require.NoError(t, err)
+	n, err := strconv.Atoi(v)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, n, l.done)
+	require.LessOrEqual(t, n, l.done+l.open)
+	maps.DeleteFunc(l.acked, func(key string, _ topology.Receipt) bool { return strings.HasPrefix(key, "c0-") })
+	require.Len(t, l.acked, l.done, "each is a record of its own")
+	t.Logf("%d acknowledged, %d unknown, %d counted", l.done, l.open, n)
 }
