@@ -185,13 +185,12 @@ func (w *writer) group(ctx context.Context) (bool, error) {
 // next one is written, as long as they do. Without it the clients of a log fall
 // into two halves that take turns: one waits for the disk while the other is
 // being written, and every sync serves half of them. There is no delay in it:
-// where nobody else is ready to run it is over at once. Nor does it cost more
-// than it can bring: it takes a quarter of what a sync takes at most, and none
-// where the halves fill the time of a sync as they are, a record for every
-// gatherEach of it. (16 clients in one process put 50,000 records a second
-// without it, 95,000 with it, where fdatasync takes 140 µs, and 111,000 and
-// 150,000 where it takes 50; 64 put 137,000 and 160,000 in the first case, and
-// are left alone in the second. Two cores, November 2026.)
+// where nobody else is ready to run it is over at once. What it costs is bounded:
+// it takes a quarter of what a sync takes at most, and none where the halves
+// fill the time of a sync as they are, a record for every gatherEach of it.
+// (16 clients in one process put 50,000 records a second without it, 95,000 with
+// it, where fdatasync takes 140 µs, and 111,000 to 142,000, and 138,000 to
+// 155,000, where it takes 50. Two cores, November 2026.)
 func (w *writer) gather() {
 	enough := min(gatherRecords, record.LSN(w.took/gatherEach))
 	began := time.Now()
