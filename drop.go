@@ -50,8 +50,13 @@ const (
 // sweeper removes what dropped tables have left, where this node leads.
 type sweeper struct {
 	*Node
+	cells topology.Store
 	pause time.Duration
 	clean map[record.TableID]time.Time // since when nothing was found
+
+	found []dropped // what the marks said when the system table had changed so often
+	at    uint64
+	read  bool
 }
 
 func (n running) sweep(ctx context.Context) error {
@@ -60,7 +65,7 @@ func (n running) sweep(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	}
-	s := sweeper{Node: n.Node, pause: sweepPause, clean: map[record.TableID]time.Time{}}
+	s := sweeper{Node: n.Node, cells: n.store, pause: sweepPause, clean: map[record.TableID]time.Time{}}
 	var told string // the last failure that was told
 	t := time.NewTicker(sweepEvery)
 	defer t.Stop()
@@ -85,11 +90,10 @@ func (s *sweeper) pass(ctx context.Context) error {
 		clear(s.clean)
 		return nil
 	}
-	marks, err := s.marks()
-	if err != nil {
+	if err := s.look(); err != nil {
 		return err
 	}
-	for _, m := range marks {
+	for _, m := range s.found {
 		removed, err := s.empty(ctx, m.id)
 		if err != nil {
 			return fmt.Errorf("table %s (number %d): %w", m.name, m.id, err)
@@ -108,6 +112,22 @@ func (s *sweeper) pass(ctx context.Context) error {
 		delete(s.clean, m.id)
 		s.logger.Info("a dropped table is gone", "table", m.name, "number", m.id)
 	}
+	return nil
+}
+
+// look reads the marks if the system table was changed since. A view of the store
+// brings all that is new in it to disk, which a pass that finds nothing shall not
+// cost.
+func (s *sweeper) look() error {
+	at := s.catalogue.changes.Load()
+	if s.read && s.at == at {
+		return nil
+	}
+	marks, err := s.marks()
+	if err != nil {
+		return err
+	}
+	s.found, s.at, s.read = marks, at, true
 	return nil
 }
 
@@ -144,7 +164,7 @@ func (s *sweeper) marks() (marks []dropped, err error) {
 
 // scan calls f with cells of the store until it says that it has enough.
 func (s *sweeper) scan(from, to record.Cell, f func(topology.Edit) (more bool, err error)) error {
-	view, err := s.store.Snapshot()
+	view, err := s.cells.Snapshot()
 	if err != nil {
 		return err
 	}

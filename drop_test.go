@@ -64,7 +64,7 @@ func TestWhatADroppedTableHeldIsRemovedInBoundedBatches(t *testing.T) {
 	f.mu.Lock()
 	writes := len(f.writes)
 	f.mu.Unlock()
-	s := sweeper{Node: n, clean: map[record.TableID]time.Time{}}
+	s := sweeper{Node: n, cells: n.store, clean: map[record.TableID]time.Time{}}
 	removed, err := s.empty(t.Context(), number)
 	require.NoError(t, err)
 	require.LessOrEqual(t, removed, keys, "the node's own sweeper may have removed some")
@@ -85,7 +85,7 @@ func TestAMarkStaysForThePauseSoThatLateWritesAreRemovedToo(t *testing.T) {
 	require.NoError(t, n.CreateTable(t.Context(), carts))
 	number := id(t, n, "carts")
 	require.NoError(t, n.DropTable(t.Context(), "carts"))
-	s := sweeper{Node: n, pause: time.Hour, clean: map[record.TableID]time.Time{}}
+	s := sweeper{Node: n, cells: n.store, pause: time.Hour, clean: map[record.TableID]time.Time{}}
 	require.NoError(t, s.pass(t.Context()))
 	// A write that had found the table before it was dropped.
 	_, err := f.Write(t.Context(), record.Batch{Mutations: []record.Mutation{{Table: number, Key: key, Op: record.OpPut, Kind: record.KindBytes}}}, topology.WriteOptions{})
@@ -166,7 +166,7 @@ func TestATTLIsPartOfTheDefinition(t *testing.T) {
 func TestWhatIsNoMarkIsAnError(t *testing.T) {
 	n, f := start(t, Config{})
 	f.watches.Store(true)
-	s := sweeper{Node: n, clean: map[record.TableID]time.Time{}}
+	s := sweeper{Node: n, cells: n.store, clean: map[record.TableID]time.Time{}}
 	for k, v := range map[string]string{
 		"dropped/xyz": "\x92\x01\xa1a", "dropped/00000001": "\x92\x01\xa1a", "dropped/00000020": "\x92\x02\xa1a", "dropped/00000021": "\x92\x01",
 	} {
@@ -176,4 +176,30 @@ func TestWhatIsNoMarkIsAnError(t *testing.T) {
 		_, err = f.Write(t.Context(), record.Batch{Mutations: []record.Mutation{removal(record.TableSystem, []byte(k))}}, topology.WriteOptions{})
 		require.NoError(t, err)
 	}
+}
+
+// views counts the views that were taken of a store.
+type views struct {
+	topology.Store
+	taken int
+}
+
+func (v *views) Snapshot() (topology.Snapshot, error) {
+	v.taken++
+	return v.Store.Snapshot()
+}
+
+func TestAPassOverNothingNewLeavesTheStoreAlone(t *testing.T) {
+	n, _ := start(t, Config{})
+	v := &views{Store: n.store}
+	s := sweeper{Node: n, cells: v, pause: time.Hour, clean: map[record.TableID]time.Time{}}
+	for range 3 {
+		require.NoError(t, s.pass(t.Context()))
+	}
+	require.Equal(t, 1, v.taken, "writes to other tables than the system's need no look")
+	require.NoError(t, n.CreateTable(t.Context(), carts))
+	require.NoError(t, n.DropTable(t.Context(), "carts"))
+	require.NoError(t, s.pass(t.Context()))
+	require.Greater(t, v.taken, 1)
+	require.Len(t, s.found, 1)
 }
