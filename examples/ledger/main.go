@@ -1,17 +1,16 @@
-// Command ledger moves money between accounts over HTTP. A transfer is one batch
-// under conditions: both balances are what they were read as, and its id is new.
+// Command ledger moves money between accounts, which HTTP asks for. A transfer is one batch under
+// conditions; who reads after its token sees it, at any node. Only the mint may owe.
 package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"log"
 	"net/http"
+	"os"
 	"os/signal"
-	"syscall"
-	"time"
 
 	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/record"
@@ -19,23 +18,17 @@ import (
 	"github.com/triad-kv/triad/topology"
 )
 
-// Account is a row: a name's balance, in cents.
-type Account struct {
-	Cents int64 `msgpack:"cents" json:"cents"`
-}
+const mint = "mint"
 
-// Transfer moves money once, however often it is sent.
+type Account struct{ Cents int64 }
 type Transfer struct {
-	ID    string `msgpack:"-" json:"id"`
-	From  string `msgpack:"from" json:"from"`
-	To    string `msgpack:"to" json:"to"`
-	Cents int64  `msgpack:"cents" json:"cents"`
-}
-
+	ID, From, To string
+	Cents        int64
+} // done once, however often it is sent
 var tables = []triad.Table{{Name: "accounts", Kind: record.KindRow}, {Name: "transfers", Kind: record.KindRow}}
 
 type ledger struct {
-	node      *triad.Node
+	*triad.Node
 	accounts  *triad.TypedTable[Account]
 	transfers *triad.TypedTable[Transfer]
 }
@@ -44,47 +37,64 @@ func newLedger(n *triad.Node) ledger {
 	return ledger{n, triad.TableOf[Account](n, "accounts"), triad.TableOf[Transfer](n, "transfers")}
 }
 
-// transfer does t. Who reads After its token sees it, at any node.
-func (l ledger) transfer(ctx context.Context, t Transfer) (triad.Receipt, error) {
+func (l ledger) transfer(ctx context.Context, t Transfer) (topology.Token, error) {
 	for ctx.Err() == nil {
-		from, was, err := l.accounts.Read(ctx, t.From)
-		to, had, err2 := l.accounts.Read(ctx, t.To)
-		if err := errors.Join(err, err2); err != nil {
-			return triad.Receipt{}, err
+		if _, done, err := l.transfers.Read(ctx, t.ID); !errors.Is(err, topology.ErrNotFound) {
+			return done.Token, err
 		}
-		if _, done, err := l.transfers.Read(ctx, t.ID); err == nil {
-			return triad.Receipt{Token: done.Token, Dot: done.Dot}, nil // sent before
-		} else if !errors.Is(err, topology.ErrNotFound) {
-			return triad.Receipt{}, err
+		b := triad.NewBatch().IfAbsent("transfers", []byte(t.ID))
+		from, err := l.add(ctx, b, t.From, -t.Cents)
+		if _, err2 := l.add(ctx, b, t.To, t.Cents); errors.Join(err, err2) != nil {
+			return topology.Token{}, errors.Join(err, err2)
 		}
-		if t.Cents <= 0 || t.From == t.To || from.Cents < t.Cents {
-			return triad.Receipt{}, fmt.Errorf("%d cents from %q, which holds %d, to %q: %w", t.Cents, t.From, from.Cents, t.To, topology.ErrConflict)
+		if t.Cents <= 0 || t.From == t.To || from.Cents < 0 && t.From != mint {
+			return topology.Token{}, fmt.Errorf("%d cents from %q to %q: %w", t.Cents, t.From, t.To, topology.ErrConflict)
 		}
-		b := triad.NewBatch().IfAbsent("transfers", []byte(t.ID)).
-			IfVersion("accounts", []byte(t.From), was.Dot).IfVersion("accounts", []byte(t.To), had.Dot)
-		l.accounts.Add(b, t.From, Account{from.Cents - t.Cents})
-		l.accounts.Add(b, t.To, Account{to.Cents + t.Cents})
 		l.transfers.Add(b, t.ID, t)
-		if r, err := l.node.Batch(ctx, b); !errors.Is(err, topology.ErrConditionFailed) {
-			return r, err
+		if r, err := l.Batch(ctx, b); !errors.Is(err, topology.ErrConditionFailed) {
+			return r.Token, err
 		} // another transfer was faster: look again
 	}
-	return triad.Receipt{}, ctx.Err()
+	return topology.Token{}, ctx.Err()
+}
+
+// add changes an account in b, if it is still as it was read.
+func (l ledger) add(ctx context.Context, b *triad.Batch, name string, cents int64) (Account, error) {
+	a, was, err := l.accounts.Read(ctx, name)
+	if a.Cents += cents; errors.Is(err, topology.ErrNotFound) {
+		b.IfAbsent("accounts", []byte(name))
+	} else if b.IfVersion("accounts", []byte(name), was.Dot); err != nil {
+		return a, err
+	}
+	l.accounts.Add(b, name, a)
+	return a, nil
+}
+
+// ServeHTTP does the transfer in the body and answers with what its sender has left.
+func (l ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var t Transfer
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(&t); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	token, err := l.transfer(r.Context(), t)
+	left, err2 := l.accounts.Get(r.Context(), t.From, triad.After(token))
+	if err = errors.Join(err, err2); err != nil { // it says the outcome; the same id may be sent again
+		http.Error(w, err.Error(), http.StatusConflict)
+		return
+	}
+	_, _ = fmt.Fprintln(w, left.Cents) // nobody is left to hear of it
 }
 
 func main() {
-	dir, addr := flag.String("dir", "data/ledger", "data directory"), flag.String("http", "127.0.0.1:8080", "address")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	node, err := triad.Open(triad.Config{Dir: *dir, Tables: tables, Topology: singleleader.New(singleleader.Options{})})
+	node, err := triad.Open(triad.Config{Dir: "data/ledger", Tables: tables, Topology: singleleader.New(singleleader.Options{})})
 	if err != nil {
 		log.Fatal(err)
 	}
-	server := &http.Server{Addr: *addr, Handler: newLedger(node).handler(), ReadHeaderTimeout: 5 * time.Second}
-	go func() { log.Println(server.ListenAndServe()); stop() }()
-	err = node.Run(ctx)
-	if err = errors.Join(err, server.Close(), node.Close()); err != nil {
+	go func() { log.Println(http.ListenAndServe("127.0.0.1:8080", newLedger(node))); stop() }()
+	if err := errors.Join(node.Run(ctx), node.Close()); err != nil {
 		log.Fatal(err)
 	}
 }
