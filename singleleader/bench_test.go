@@ -2,14 +2,21 @@ package singleleader
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/stretchr/testify/require"
 
 	"github.com/triad-kv/triad/internal/wal"
@@ -31,31 +38,85 @@ func (c *testCluster) onDisk(dir string) {
 func BenchmarkCommit(b *testing.B) {
 	for _, writers := range []int{1, 16, 64, 256} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
-			c := newCluster(b, Options{Sync: quorum.Any(1, "b", "c")}, "a", "b", "c")
-			c.onDisk(b.TempDir())
-			c.startAll()
-			c.leads("a")
-			value := make([]byte, 128)
-			var next atomic.Int64
-			var wg sync.WaitGroup
-			b.ResetTimer()
-			for range writers {
-				wg.Go(func() {
-					key := make([]byte, 16)
-					for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
-						copy(key, fmt.Sprintf("k%015d", i%100000))
-						_, err := c.nodes["a"].Write(context.Background(), record.Batch{Mutations: []record.Mutation{{
-							Table: record.TableDefault, Key: key, Op: record.OpPut, Kind: record.KindBytes, Value: value,
-						}}}, topology.WriteOptions{})
-						require.NoError(b, err)
-					}
-				})
-			}
-			wg.Wait()
-			b.StopTimer()
+			commit(b, trio(b, vfs.Default), writers)
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commits/s")
 		})
 	}
+}
+
+// BenchmarkCommitCost counts what a commit of [BenchmarkCommit] asks of the
+// allocator and the kernel, on all three nodes together: fsyncs, and reads and
+// writes of files and sockets (Linux).
+func BenchmarkCommitCost(b *testing.B) {
+	for _, writers := range []int{1, 16, 64, 256} {
+		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
+			var syncs atomic.Int64
+			count := errorfs.InjectorFunc(func(op errorfs.Op) error {
+				if op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData || op.Kind == errorfs.OpFileSyncTo {
+					syncs.Add(1)
+				}
+				return nil
+			})
+			c := trio(b, errorfs.Wrap(vfs.Default, count))
+			b.ReportAllocs()
+			syncs.Store(0)
+			calls := readsAndWrites(b)
+			commit(b, c, writers)
+			b.ReportMetric(float64(readsAndWrites(b)-calls)/float64(b.N), "reads+writes/op")
+			b.ReportMetric(float64(syncs.Load())/float64(b.N), "fsyncs/op")
+		})
+	}
+}
+
+// trio starts three nodes on directories of fs, which a leads.
+func trio(b *testing.B, fs vfs.FS) *testCluster {
+	c := newCluster(b, Options{Sync: quorum.Any(1, "b", "c")}, "a", "b", "c")
+	c.onDisk(b.TempDir())
+	for _, n := range c.nodes {
+		n.fs = fs
+	}
+	c.startAll()
+	c.leads("a")
+	return c
+}
+
+// commit makes b.N commits at the leader.
+func commit(b *testing.B, c *testCluster, writers int) {
+	value := make([]byte, 128)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	b.ResetTimer()
+	for range writers {
+		wg.Go(func() {
+			key := make([]byte, 16)
+			m := record.Mutation{Table: record.TableDefault, Key: key, Op: record.OpPut, Kind: record.KindBytes, Value: value}
+			batch := record.Batch{Mutations: []record.Mutation{m}}
+			for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
+				binary.BigEndian.PutUint64(key, uint64(i%100000))
+				_, err := c.nodes["a"].Write(context.Background(), batch, topology.WriteOptions{})
+				require.NoError(b, err)
+			}
+		})
+	}
+	wg.Wait()
+	b.StopTimer()
+}
+
+// readsAndWrites is how often this process has called the kernel to read or write.
+func readsAndWrites(b *testing.B) (calls int64) {
+	text, err := os.ReadFile("/proc/self/io")
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0
+	}
+	require.NoError(b, err)
+	for line := range strings.Lines(string(text)) {
+		if n, ok := strings.CutPrefix(strings.TrimSpace(line), "sysc"); ok {
+			c, err := strconv.ParseInt(n[len("r: "):], 10, 64)
+			require.NoError(b, err)
+			calls += c
+		}
+	}
+	return calls
 }
 
 // BenchmarkCatchUp is a follower that was away while the leader took 1,000,000

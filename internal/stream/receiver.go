@@ -184,12 +184,12 @@ func (r *Receiver) replicate(ctx context.Context) error {
 // is eager, and what was applied rides along or is looked for a little later.
 func (r *Receiver) acknowledge(ctx context.Context) error {
 	w := pack.NewWriter(nil)
-	var told Ack
+	var now, told Ack
 	pause := r.c.AppliedDelay
 	late := time.NewTimer(time.Hour)
 	defer late.Stop()
 	for {
-		now := r.c.Sink.Ack()
+		now = r.c.Sink.Ack()
 		if r.due.Swap(false) || now != told {
 			if err := r.send(w, &now); err != nil {
 				return err

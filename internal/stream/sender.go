@@ -121,6 +121,7 @@ type conversation struct {
 	*Sender
 	st  topology.Stream
 	w   *pack.Writer
+	out Append // the batch being made; its entries are in buf
 	buf []byte
 
 	mu   sync.Mutex
@@ -219,8 +220,9 @@ func decodeAs(b []byte, kind byte, m interface{ decode(*pack.Reader) }) error {
 
 // receive takes acks until the stream ends.
 func (v *conversation) receive() error {
+	var a Ack // outside of the loop, for it escapes
 	for {
-		var a Ack
+		a = Ack{}
 		if err := v.expect(kindAck, &a); err != nil {
 			return err
 		}
@@ -303,27 +305,20 @@ func (v *conversation) batch(ctx context.Context, beat bool) (sent bool, err err
 	v.mu.Lock()
 	next, open := v.p.Next, v.p.Open()
 	v.mu.Unlock()
-	a := Append{Term: v.c.Begin.Term, Prev: Place{LSN: next - 1}}
-	a.Prev.Term, _ = v.c.Log.History().TermAt(next - 1)
-	v.buf = v.buf[:0]
-	last := next - 1
 	b := v.gather(next)
+	a := &v.out
+	*a = Append{Term: v.c.Begin.Term, Prev: Place{LSN: next - 1}}
+	v.buf = v.buf[:0]
 	if open && b.End >= next {
-		for e, err := range v.c.Log.Read(ctx, next) {
-			if err != nil {
-				return false, err
-			}
-			if a.Count > 0 && len(v.buf)+record.EntryHeaderBytes+len(e.Bytes) > v.c.Limits.BatchBytesMax {
-				break
-			}
-			v.buf = record.AppendEntry(v.buf, e)
-			last = e.LSN
-			a.Count++
+		if err := v.fill(ctx, next); err != nil {
+			return false, err
 		}
 	}
 	if a.Count == 0 && !beat {
 		return false, nil
 	}
+	a.Prev.Term, _ = v.c.Log.History().TermAt(next - 1)
+	last := next - 1 + record.LSN(a.Count)
 	ride := v.c.Riding()
 	a.Commit, a.Round, a.Eager, a.Time = ride.Commit, ride.Round, ride.Eager, ride.Time
 	a.End = max(b.End, last)
@@ -336,4 +331,19 @@ func (v *conversation) batch(ctx context.Context, beat bool) (sent bool, err err
 	a.encode(v.w)
 	v.told = ride
 	return true, v.st.Send(v.w.Bytes(), v.buf)
+}
+
+// fill gathers entries from next on, which are contiguous.
+func (v *conversation) fill(ctx context.Context, next record.LSN) error {
+	for e, err := range v.c.Log.Read(ctx, next) {
+		if err != nil {
+			return err
+		}
+		if v.out.Count > 0 && len(v.buf)+record.EntryHeaderBytes+len(e.Bytes) > v.c.Limits.BatchBytesMax {
+			break
+		}
+		v.buf = record.AppendEntry(v.buf, e)
+		v.out.Count++
+	}
+	return nil
 }
