@@ -70,10 +70,11 @@ func (b *book) sessionRead(op history.Op, f func(op history.Op, key string, valu
 }
 
 // MonotonicReads judges every read that asked for its session, or more: it shows
-// nothing older than what the session has read of that key before.
+// nothing older than what the session has read of that key before, and what it
+// has seen go does not come back.
 func (c *Case) MonotonicReads() (r Report) {
 	for _, s := range c.sessions() {
-		m := monotonic{c: c, r: &r, last: map[string]seen{}, left: map[valueOf]seen{}}
+		m := monotonic{book: c.book, r: &r, seen: map[string][]pair{}, gone: map[valueOf]history.Op{}}
 		for _, op := range s {
 			if op.Outcome == history.Applied {
 				c.readsOf(op, m.read)
@@ -83,48 +84,46 @@ func (c *Case) MonotonicReads() (r Report) {
 	return r
 }
 
-// seen is what one read of a key showed.
-type seen struct {
-	op     history.Op
-	values []string
-}
+// pair is a write, and the operation that showed it.
+type pair struct{ write, by history.Op }
 
 // monotonic follows one session.
 type monotonic struct {
-	c    *Case
+	*book
 	r    *Report
-	last map[string]seen  // by key
-	left map[valueOf]seen // values that were seen and then no more: the read that no longer showed them
+	seen map[string][]pair      // by key: what was read, without what is known to be older than another
+	gone map[valueOf]history.Op // what was seen, and the first read that was promised to show no less and did not
 }
 
 func (m *monotonic) read(op history.Op, key string, values []string) {
-	before, some := m.last[key]
-	m.last[key] = seen{op, values}
-	if !some || before.op.Return > op.Invoke {
-		return
-	}
 	if g := op.Guarantee(); g == history.Session || g == history.Linearizable {
 		m.r.Judged++
-		m.judge(before, op, key, values)
+		m.judge(op, key, values)
+		for _, p := range m.seen[key] {
+			at := valueOf{key, p.write.Value}
+			if _, already := m.gone[at]; !already && p.by.Return <= op.Invoke && !slices.Contains(values, p.write.Value) {
+				m.gone[at] = op
+			}
+		}
 	}
-	for _, v := range before.values {
-		if !slices.Contains(values, v) {
-			m.left[valueOf{key, v}] = seen{op, values}
+	for _, v := range values {
+		if w, known := m.writer[valueOf{key, v}]; known {
+			m.seen[key] = slices.DeleteFunc(m.seen[key], func(p pair) bool { return p.write.ID == w.ID || m.before(p.write, w) })
+			m.seen[key] = append(m.seen[key], pair{w, op})
 		}
 	}
 }
 
-func (m *monotonic) judge(before seen, op history.Op, key string, values []string) {
-	for _, v := range before.values {
-		w, known := m.c.writer[valueOf{key, v}]
-		if known && m.c.misses(key, values, op.Return, w) {
-			m.r.broke(PromiseMonotonic, key, []history.Op{before.op, op}, "session %d read %s and then %s, which is older", op.Session, shown(before.values), shown(values))
+func (m *monotonic) judge(op history.Op, key string, values []string) {
+	for _, p := range m.seen[key] {
+		if p.by.Return <= op.Invoke && m.misses(key, values, op.Return, p.write) {
+			m.r.broke(PromiseMonotonic, key, []history.Op{p.write, p.by, op}, "session %d read %s and then %s, which is older", op.Session, p.write.Value, shown(values))
 			return
 		}
 	}
 	for _, v := range values {
-		if gone, was := m.left[valueOf{key, v}]; was {
-			m.r.broke(PromiseMonotonic, key, []history.Op{gone.op, op}, "session %d saw %s go, and come back", op.Session, v)
+		if left, was := m.gone[valueOf{key, v}]; was && left.Return <= op.Invoke {
+			m.r.broke(PromiseMonotonic, key, []history.Op{left, op}, "session %d saw %s go, and come back", op.Session, v)
 			return
 		}
 	}
@@ -164,9 +163,6 @@ type floor struct {
 	placed map[uint64]pair // by origin
 	asked  pair
 }
-
-// pair is a write, and the operation that showed it.
-type pair struct{ write, by history.Op }
 
 func (f *floor) raise(c *book, op history.Op, key string, values []string) {
 	for _, v := range values {

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -125,8 +126,8 @@ func (c *Case) Bank(prefix string, accounts int, opening int64) (r Report) {
 			}
 		}
 		b.sum(f.Node, nil, rows)
-		for key, values := range rows {
-			b.balance(f.Node, key, values, opening)
+		for _, key := range slices.Sorted(maps.Keys(rows)) {
+			b.balance(f.Node, key, rows[key], opening)
 		}
 	}
 	return r
@@ -143,11 +144,11 @@ type bank struct {
 func (b *bank) sum(who string, by []history.Op, rows map[string][]string) {
 	b.r.Judged++
 	var sum int64
-	for key, values := range rows {
-		n, err := number(values)
+	for _, key := range slices.Sorted(maps.Keys(rows)) {
+		n, err := number(rows[key])
 		switch {
 		case err != nil:
-			b.r.broke(PromiseBank, key, by, "%s shows %s, which is no balance", who, shown(values))
+			b.r.broke(PromiseBank, key, by, "%s shows %s, which is no balance", who, shown(rows[key]))
 		case n < 0:
 			b.r.broke(PromiseBank, key, by, "%s shows it overdrawn: %d", who, n)
 		}
