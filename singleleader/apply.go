@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
 )
@@ -197,9 +198,9 @@ func (a *applier) applySome(ctx context.Context) (wait time.Duration, err error)
 		if wait = a.early(a.rec.Time.Time()); wait > 0 {
 			break
 		}
-		a.edits, a.arena = appendEdits(a.edits, a.arena, a.enc, &a.rec)
+		a.edits, a.arena = core.AppendEdits(a.edits, a.arena, a.enc, &a.rec)
 		for i := range a.rec.Mutations {
-			if m := &a.rec.Mutations[i]; expires(m) {
+			if m := &a.rec.Mutations[i]; core.Expires(m) {
 				soonest = min(soonest, m.Expires)
 			}
 		}
@@ -236,33 +237,5 @@ func (a *applier) early(t time.Time) time.Duration {
 
 // appliedTo tells the core, and who waits for Applied.
 func (e *engine) appliedTo(lsn record.LSN) {
-	e.turn.post(event{kind: evApplied, lsn: lsn})
-}
-
-// appendEdits turns a record into edits, in the order of its mutations. It is
-// pure. The states it encodes stand in arena.
-func appendEdits(edits []topology.Edit, arena []byte, enc *record.Encoder, r *record.Record) ([]topology.Edit, []byte) {
-	for i := range r.Mutations {
-		m := &r.Mutations[i]
-		ed := topology.Edit{Cell: record.Cell{Table: m.Table, Key: m.Key, Field: m.Field}}
-		switch m.Op {
-		case record.OpPut:
-			s := record.State{Siblings: []record.Version{{Dot: r.Dot, Time: r.Time, Expires: m.Expires, Kind: m.Kind, Value: m.Value}}}
-			at := len(arena)
-			arena = enc.AppendState(arena, &s)
-			ed.State = arena[at:len(arena):len(arena)]
-			if expires(m) {
-				at := len(arena)
-				s.Siblings[0].Expires, s.Siblings[0].Kind, s.Siblings[0].Value = 0, record.KindBytes, nil
-				arena = enc.AppendState(arena, &s)
-				edits = append(edits, topology.Edit{Cell: expiryCell(m.Expires, m.Table, m.Key), State: arena[at:len(arena):len(arena)]})
-			}
-		case record.OpDelete:
-			ed.Whole = len(m.Field) == 0
-		default:
-			continue
-		}
-		edits = append(edits, ed)
-	}
-	return edits, arena
+	e.turn.post(core.Event{Kind: core.EvApplied, LSN: lsn})
 }

@@ -1,6 +1,7 @@
 package singleleader
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,10 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/triad-kv/triad/quorum"
-	"github.com/triad-kv/triad/record/pack"
+	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
-	"github.com/triad-kv/triad/version"
 )
 
 const (
@@ -20,11 +19,6 @@ const (
 	methodFence    = "group.fence"
 	methodStand    = "group.stand"
 )
-
-// forcedStep is how far a forced promotion moves the term. An old leader that
-// comes back where it can ask nobody takes the next term; the step keeps it
-// from meeting the forced one's.
-const forcedStep = 1 << 10
 
 // ballot makes terms: it keeps what was accepted, asks and tells the others,
 // and starts a term here.
@@ -35,10 +29,8 @@ type ballot struct {
 
 // standing is what a node finds at its start.
 type standing struct {
-	group
-	accepted       uint64
-	acceptedLeader topology.NodeID
-	acceptedLife   uint64
+	core.Group
+	accepted core.Accepted
 }
 
 // load reads the document and the accepted term; the first start of a group
@@ -55,20 +47,15 @@ func (b *ballot) load() (standing, error) {
 			return s, err
 		}
 	}
-	if s.group, err = decodeGroup(d.Body); err != nil {
+	if s.Group, err = core.DecodeGroup(d.Body); err != nil {
 		return s, err
 	}
 	body, err := b.e.env.Stable.Load(stableAccepted)
-	if err != nil || body == nil {
+	if err != nil {
 		return s, err
 	}
-	r := pack.NewReader(body)
-	r.ArrayOf(3)
-	s.accepted, s.acceptedLeader, s.acceptedLife = r.Uint(), topology.NodeID(r.StrMax(nameBytesMax)), r.Uint()
-	if err := r.Done(); err != nil {
-		return s, fmt.Errorf("accepted term: %w", err)
-	}
-	return s, nil
+	s.accepted, err = core.DecodeAccepted(body)
+	return s, err
 }
 
 func (b *ballot) seed(ctx context.Context, d topology.Document) (topology.Document, error) {
@@ -76,86 +63,49 @@ func (b *ballot) seed(ctx context.Context, d topology.Document) (topology.Docume
 	if !ok {
 		return d, errors.New("single-leader: the control backend names no first leader, and elections are not there to find one")
 	}
-	first := seeder.FirstLeader()
-	view, _ := b.e.env.Membership.View()
-	if _, ok := view.Find(first); !ok {
-		return d, fmt.Errorf("single-leader: the first leader %q is not among the members", first)
-	}
-	if slices.Contains(b.e.o.ReadReplicas, first) {
-		return d, fmt.Errorf("single-leader: the first leader %q is a read replica", first)
-	}
-	g := group{reignOf: reignOf{Term: 1, Leader: first}, Origin: version.Origin{ID: 1, Incarnation: 1}}
-	if err := b.counted(&g, nil); err != nil {
+	g, err := b.voting().First(seeder.FirstLeader())
+	if err != nil {
 		return d, err
 	}
-	d.Name, d.Body = topology.DocumentGroup, g.encode()
+	d.Name, d.Body = topology.DocumentGroup, g.Encode()
 	return b.e.env.Control.Swap(ctx, d)
 }
 
-// counted sets whom g counts: by this node's policy, its list completed by the
-// leader and by who was a voter before, so that who is counted in one term is
-// counted in the next.
-func (b *ballot) counted(g *group, before []topology.NodeID) error {
-	p := b.e.o.Sync
-	if p.Kind == quorum.KindAsync {
-		g.Policy, g.Voters = p.String(), []topology.NodeID{g.Leader}
-		return nil
-	}
+// voting is what the configuration of this node says of who is counted.
+func (b *ballot) voting() core.Voting {
+	v := core.Voting{Sync: b.e.o.Sync, ReadReplicas: b.e.o.ReadReplicas}
 	view, _ := b.e.env.Membership.View()
-	of := slices.Clone(p.Of)
-	if len(of) == 0 {
-		for _, m := range view.Members {
-			if !slices.Contains(b.e.o.ReadReplicas, m.ID) {
-				of = append(of, string(m.ID))
-			}
-		}
+	for _, m := range view.Members {
+		v.Members = append(v.Members, m.ID)
 	}
-	for _, n := range append(slices.Clone(before), g.Leader) {
-		if !slices.Contains(of, string(n)) {
-			of = append(of, string(n))
-		}
-	}
-	p.Of, g.Voters = of, nil
-	for _, n := range of {
-		if _, ok := view.Find(topology.NodeID(n)); !ok {
-			return fmt.Errorf("single-leader: sync %v names %q, which is not a member", b.e.o.Sync, n)
-		}
-		g.Voters = append(g.Voters, topology.NodeID(n))
-	}
-	g.Policy = p.String()
-	_, _, err := g.rule(g.Voters)
-	return err
+	return v
 }
 
 // accept makes a newer term and its document durable here and steps the core
 // to it. The caller holds the gate.
-func (b *ballot) accept(ctx context.Context, g group) error {
+func (b *ballot) accept(ctx context.Context, g core.Group) error {
 	e := b.e
 	var now uint64
-	e.turn.call(func() { now = e.core.term })
+	e.turn.call(func() { now = e.core.Term })
 	if g.Term <= now {
 		return nil
 	}
-	w := pack.NewWriter(nil)
-	w.Array(3)
-	w.Uint(g.Term)
-	w.Str(string(g.Leader))
-	w.Uint(g.Life)
-	if err := e.env.Stable.Save(stableAccepted, w.Bytes()); err != nil {
+	a := core.Accepted{Term: g.Term, Leader: g.Leader, Life: g.Life}
+	if err := e.env.Stable.Save(stableAccepted, a.Encode()); err != nil {
 		return err
 	}
 	d, err := e.env.Control.Load(ctx, topology.DocumentGroup)
 	if err != nil {
 		return err
 	}
-	if old, err := decodeGroup(d.Body); err == nil && old.Term <= g.Term {
-		d.Body = g.encode()
+	if old, err := core.DecodeGroup(d.Body); err == nil && old.Term <= g.Term {
+		d.Body = g.Encode()
 		if _, err := e.env.Control.Swap(ctx, d); err != nil {
 			return err
 		}
 	}
 	e.group.Store(&g)
-	e.turn.post(event{kind: evAccepted, term: g.Term, node: g.Leader, life: g.Life})
+	e.turn.post(core.Event{Kind: core.EvAccepted, Term: g.Term, Node: g.Leader, Life: g.Life})
 	e.reign.changed()
 	e.log.Info("term", "term", g.Term, "leader", g.Leader, "sync", g.Policy)
 	return nil
@@ -191,11 +141,11 @@ func (b *ballot) resume(ctx context.Context) error {
 	}
 	defer b.one.leave()
 	var leads bool
-	b.e.turn.call(func() { leads = b.e.core.role == leader })
+	b.e.turn.call(func() { leads = b.e.core.Role == core.Leader })
 	if leads || b.e.group.Load().Leader != b.e.env.Self {
 		return nil
 	}
-	_, err := b.promote(ctx, restart)
+	_, err := b.promote(ctx, core.Restart)
 	return err
 }
 
@@ -206,11 +156,11 @@ func (e *engine) Promote(ctx context.Context, force bool) (topology.Promotion, e
 	if err == nil {
 		switch {
 		case force:
-			p, err = e.ballot.promote(ctx, forced)
+			p, err = e.ballot.promote(ctx, core.Forced)
 		case e.readReplica():
 			err = fmt.Errorf("%w: %s is a read replica, which is not made leader; with force it leads nevertheless, and what it lacks is lost", topology.ErrUnavailable, e.env.Self)
 		default:
-			p, err = e.ballot.promote(ctx, chosen)
+			p, err = e.ballot.promote(ctx, core.Chosen)
 		}
 		e.ballot.one.leave()
 	}
@@ -223,67 +173,26 @@ func (e *engine) Promote(ctx context.Context, force bool) (topology.Promotion, e
 	return p, err
 }
 
-// why a term is started.
-type why uint8
-
-const (
-	restart why = iota // this node led the last term, as far as it knows
-	chosen             // an operator named it
-	forced             // and takes the loss
-)
-
 // promote polls, tells, checks and starts a new term here (K2). The caller has
 // entered one.
-func (b *ballot) promote(ctx context.Context, why why) (topology.Promotion, error) {
-	e, force := b.e, why == forced
-	if e.resync.Load() && !force {
-		return topology.Promotion{}, fmt.Errorf("%w: this node waits for a snapshot: its own log and store do not fit together", topology.ErrUnavailable)
+func (b *ballot) promote(ctx context.Context, why core.Why) (topology.Promotion, error) {
+	e := b.e
+	bid := core.Bid{
+		Voting: b.voting(), Self: e.env.Self, Life: e.env.Life, Why: why, Resync: e.resync.Load(),
+		Waited: time.Since(e.since) >= e.o.CallTimeout,
 	}
-	view, _ := e.env.Membership.View()
 	polled := b.askAll(ctx, methodPoll, nil)
-	latest, top := newest(polled, *e.group.Load())
-	if why == restart && latest.Leader != e.env.Self {
-		return topology.Promotion{}, fmt.Errorf("%w: %s was made leader of term %d meanwhile; this node follows once it hears from it", topology.ErrNotLeader, latest.Leader, latest.Term)
-	}
-	next := succeed(latest, polled)
-	next.Leader, next.Life, next.Term = e.env.Self, e.env.Life, top+1
-	first := !force && top == 0 && latest.Term == 1 && latest.Leader == e.env.Self
-	if force {
-		next.Term = top + forcedStep
-	}
-	if err := b.counted(&next, latest.Voters); err != nil {
+	bid.Own = *e.group.Load()
+	next, err := bid.Propose(polled)
+	if err != nil {
 		return topology.Promotion{}, err
 	}
-	if force {
-		next.Before = nil // what is missing is given up
-	}
-	if len(next.Before) > beforeMax {
-		return topology.Promotion{}, fmt.Errorf("%w: %d terms were begun and never started", topology.ErrUnavailable, len(next.Before))
-	}
-	next.Lives = nil
-	for _, v := range next.Voters {
-		life := latest.life(latest.Voters, v) // one that is away is known by the directory it had
-		if r := find(polled, v); r != nil {
-			life = r.Life
-		}
-		next.Lives = append(next.Lives, life)
-	}
-	if first && len(polled) < len(view.Members) && time.Since(e.since) < e.o.CallTimeout {
-		return topology.Promotion{}, fmt.Errorf("%w: waiting for the other members before the first term, %v at most", topology.ErrUnavailable, e.o.CallTimeout)
-	}
-	if !force && !first {
-		if err := electable(latest, e.env.Self, polled); err != nil {
-			return topology.Promotion{}, err
-		}
-	}
 	told := b.tellAll(ctx, next)
-	if !slices.ContainsFunc(told, func(r report) bool { return r.Node == e.env.Self }) {
-		return topology.Promotion{}, fmt.Errorf("%w: term %d was not accepted by this node itself", topology.ErrConflict, next.Term)
-	}
-	if !force && !first {
-		if err := electable(latest, e.env.Self, told); err != nil {
-			return topology.Promotion{}, b.handBack(ctx, latest, told, err)
+	if err := bid.Confirm(next, told); err != nil {
+		if told != nil {
+			err = b.handBack(ctx, &bid, told, err)
 		}
+		return topology.Promotion{}, err
 	}
 	return b.start(next, told)
 }
@@ -292,21 +201,15 @@ func (b *ballot) promote(ctx context.Context, why why) (topology.Promotion, erro
 // started here after all, because somebody wrote on meanwhile: the best of those
 // who answered is asked to start one of its own, so that the group is not left
 // without a leader. It returns why, and what came of it.
-func (b *ballot) handBack(ctx context.Context, latest group, told []report, why error) error {
-	var best *report
-	for i := range told {
-		r := &told[i]
-		if r.Node != b.e.env.Self && electable(latest, r.Node, told) == nil && (best == nil || behind(best.Last, r.Last)) {
-			best = r
-		}
-	}
-	if best == nil {
+func (b *ballot) handBack(ctx context.Context, bid *core.Bid, told []core.Report, why error) error {
+	best := bid.Best(told)
+	if best == "" {
 		return fmt.Errorf("%w; nobody leads now, and nobody who answers may", why)
 	}
-	if _, err := b.e.env.Transport.Call(ctx, best.Node, methodStand, nil); err != nil {
-		return fmt.Errorf("%w; nobody leads now: %s was asked to and could not: %w", why, best.Node, err)
+	if _, err := b.e.env.Transport.Call(ctx, best, methodStand, nil); err != nil {
+		return fmt.Errorf("%w; nobody leads now: %s was asked to and could not: %w", why, best, err)
 	}
-	return fmt.Errorf("%w; meanwhile the log went on, and %s leads again", why, best.Node)
+	return fmt.Errorf("%w; meanwhile the log went on, and %s leads again", why, best)
 }
 
 // answerStand starts a term here on behalf of a node that must not.
@@ -316,18 +219,18 @@ func (b *ballot) answerStand(ctx context.Context, _ topology.Peer, _ []byte) ([]
 }
 
 // start begins the term, unless a newer one came meanwhile.
-func (b *ballot) start(g group, told []report) (topology.Promotion, error) {
+func (b *ballot) start(g core.Group, told []core.Report) (topology.Promotion, error) {
 	e := b.e
-	_, rule, err := g.rule(g.Voters)
+	_, rule, err := g.Rule()
 	if err != nil {
 		return topology.Promotion{}, err
 	}
 	p := topology.Promotion{Term: g.Term, Leader: g.Leader}
 	e.turn.call(func() {
 		e.reign.names = rule.Members()
-		e.perform(&ask{}, e.core.step(event{kind: evLead, term: g.Term, rule: rule}))
-		if e.core.role == leader && e.core.term == g.Term {
-			p.Start = e.core.lead.start
+		e.perform(&ask{}, e.core.Step(core.Event{Kind: core.EvLead, Term: g.Term, Rule: rule}))
+		if e.core.Role == core.Leader && e.core.Term == g.Term {
+			p.Start = e.core.Lead.Start
 		}
 	})
 	if p.Start == 0 {
@@ -335,7 +238,7 @@ func (b *ballot) start(g group, told []report) (topology.Promotion, error) {
 	}
 	view, _ := e.env.Membership.View()
 	for _, m := range view.Members {
-		if slices.ContainsFunc(told, func(r report) bool { return r.Node == m.ID }) {
+		if slices.ContainsFunc(told, func(r core.Report) bool { return r.Node == m.ID }) {
 			p.Reached = append(p.Reached, m.ID)
 		} else {
 			p.Missed = append(p.Missed, m.ID)
@@ -346,13 +249,13 @@ func (b *ballot) start(g group, told []report) (topology.Promotion, error) {
 }
 
 // askAll asks every member, this node included, and returns who answered.
-func (b *ballot) askAll(ctx context.Context, method string, req []byte) []report {
+func (b *ballot) askAll(ctx context.Context, method string, req []byte) []core.Report {
 	ctx, cancel := context.WithTimeout(ctx, b.e.o.CallTimeout)
 	defer cancel()
 	view, _ := b.e.env.Membership.View()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	var out []report
+	var out []core.Report
 	for _, m := range view.Members {
 		wg.Go(func() {
 			var body []byte
@@ -363,8 +266,8 @@ func (b *ballot) askAll(ctx context.Context, method string, req []byte) []report
 				body, err = b.e.env.Transport.Call(ctx, m.ID, method, req)
 			}
 			if err == nil {
-				var r report
-				if r, err = decodeReport(body); err == nil && r.Node == m.ID {
+				var r core.Report
+				if r, err = core.DecodeReport(body); err == nil && r.Node == m.ID {
 					mu.Lock()
 					out = append(out, r)
 					mu.Unlock()
@@ -375,15 +278,15 @@ func (b *ballot) askAll(ctx context.Context, method string, req []byte) []report
 		})
 	}
 	wg.Wait()
-	slices.SortFunc(out, func(a, b report) int { return compare(a.Node, b.Node) })
+	slices.SortFunc(out, func(a, b core.Report) int { return cmp.Compare(a.Node, b.Node) })
 	return out
 }
 
 // tellAll makes the term durable wherever it is accepted, here first.
-func (b *ballot) tellAll(ctx context.Context, g group) []report {
+func (b *ballot) tellAll(ctx context.Context, g core.Group) []core.Report {
 	if _, err := b.fence(ctx, g); err != nil {
 		b.e.log.Warn("term not accepted", "term", g.Term, "reason", err)
 		return nil
 	}
-	return b.askAll(ctx, methodFence, g.encode())
+	return b.askAll(ctx, methodFence, g.Encode())
 }

@@ -151,7 +151,7 @@ func (c *testCluster) promoteBest(l *ledger, down topology.NodeID) {
 			if id == down {
 				continue
 			}
-			if best == nil || behind(place(best), place(n)) {
+			if best == nil || place(best).Behind(place(n)) {
 				best = n
 			}
 		}

@@ -1,13 +1,13 @@
 package singleleader
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -91,8 +91,8 @@ func (wr *writer) judge() {
 			continue
 		}
 		keep = append(keep, w)
-		lsn := wr.e.core.end + record.LSN(len(keep))
-		p.recent.add(lsn, &record.Record{Dot: dotAt(g, lsn), Time: w.receipt.Time, Mutations: w.batch.Mutations})
+		lsn := wr.e.core.End + record.LSN(len(keep))
+		p.recent.Add(lsn, &record.Record{Dot: g.Dot(lsn), Time: w.receipt.Time, Mutations: w.batch.Mutations})
 	}
 	p.group = keep
 }
@@ -103,7 +103,7 @@ func (w *write) judged() bool { return w.update != nil || len(w.known) > 0 }
 // remember sees to it that what is recent is known, if this group needs it, and
 // else that it goes when nobody has needed it for long or it is large.
 func (wr *writer) remember() error {
-	p, end, applied := wr.e.pending, wr.e.core.end, wr.e.applier.applied()
+	p, end, applied := wr.e.pending, wr.e.core.End, wr.e.applier.applied()
 	needed, from := false, applied
 	for _, w := range p.group {
 		needed = needed || w.judged()
@@ -112,34 +112,34 @@ func (wr *writer) remember() error {
 		}
 	}
 	if r := p.recent; r != nil {
-		r.forget(applied)
-		if !needed && (end-r.used > recentIdle || r.bytes > recentBytesMax) {
+		r.Forget(applied)
+		if !needed && r.Idle(end) {
 			p.recent = nil
 		}
 	} else if needed {
-		r := newRecent(max(from, applied-min(applied, recentKept)))
+		r := core.NewRecent(core.RecentFloor(from, applied))
 		if err := wr.readInto(r); err != nil {
 			return err
 		}
 		p.recent = r
 	}
 	if needed {
-		p.recent.used = end
+		p.recent.Use(end)
 	}
 	return nil
 }
 
 // readInto adds everything in the log after r's floor.
-func (wr *writer) readInto(r *recent) error {
+func (wr *writer) readInto(r *core.Recent) error {
 	var rec record.Record
-	for ent, err := range wr.e.env.Log.Read(context.Background(), r.floor+1) {
+	for ent, err := range wr.e.env.Log.Read(context.Background(), r.Floor+1) {
 		if err == nil {
 			err = record.Decode(ent.Bytes, &rec)
 		}
 		if err != nil {
-			return fmt.Errorf("what was accepted after entry %d: %w", r.floor, err)
+			return fmt.Errorf("what was accepted after entry %d: %w", r.Floor, err)
 		}
-		r.add(ent.LSN, &rec)
+		r.Add(ent.LSN, &rec)
 	}
 	return nil
 }
@@ -147,7 +147,7 @@ func (wr *writer) readInto(r *recent) error {
 // holds evaluates the conditions of w, or lets it decide.
 func (wr *writer) holds(w *write) error {
 	for i := range w.known {
-		if w.known[i].applied < wr.e.pending.recent.floor {
+		if w.known[i].applied < wr.e.pending.recent.Floor {
 			return errAgain
 		}
 	}
@@ -156,50 +156,14 @@ func (wr *writer) holds(w *write) error {
 	}
 	for i := range w.batch.Conditions {
 		c := &w.batch.Conditions[i]
-		v, err := stored(w.known[i].state)
+		v, err := core.Stored(w.known[i].state)
 		if err == nil {
-			v, _ = wr.e.pending.recent.cell(c.Cell, w.known[i].applied, v)
-			err = satisfied(c, v)
+			v, _ = wr.e.pending.recent.Cell(c.Cell, w.known[i].applied, v)
+			err = core.Satisfied(c, v)
 		}
 		if err != nil {
 			return wr.e.errorOf("write", &w.batch, topology.NotApplied, err)
 		}
 	}
 	return nil
-}
-
-// satisfied is one condition against the version the cell holds, nil for none.
-// It is pure.
-func satisfied(c *record.Condition, v *record.Version) error {
-	switch {
-	case c.Absent && v != nil:
-		return fmt.Errorf("%w: key %q exists, written by %v", topology.ErrConditionFailed, c.Key, v.Dot)
-	case !c.Version.IsZero() && (v == nil || v.Dot != c.Version):
-		return fmt.Errorf("%w: key %q holds %s, not %v", topology.ErrConditionFailed, c.Key, written(v), c.Version)
-	case c.Equal && (v == nil || !bytes.Equal(v.Value, c.Value)):
-		return fmt.Errorf("%w: key %q holds another value", topology.ErrConditionFailed, c.Key)
-	}
-	return nil
-}
-
-func written(v *record.Version) string {
-	if v == nil {
-		return "nothing"
-	}
-	return v.Dot.String()
-}
-
-// stored takes a state apart, which in a group holds one version: nil for none.
-func stored(state []byte) (*record.Version, error) {
-	if state == nil {
-		return nil, nil
-	}
-	var s record.State
-	if err := record.DecodeState(state, &s); err != nil {
-		return nil, fmt.Errorf("%w: %w", topology.ErrMalformed, err)
-	}
-	if n := len(s.Siblings); n > 0 && !s.Siblings[n-1].Absent {
-		return &s.Siblings[n-1], nil
-	}
-	return nil, nil
 }

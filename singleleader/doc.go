@@ -7,7 +7,7 @@
 //   - A write that was answered Flushed or Applied is in the log of every leader
 //     that is made without force: a commit waits for a set of nodes, and a term
 //     begins only where those who answer prove that nothing of it is missing
-//     (see proven).
+//     (see proven in package core).
 //   - What a node shows was committed, and is never taken back, but in an
 //     asynchronous group or by force; then what left a log stands in a side file.
 //   - At most one node leads in a term; terms grow, and are durable at a node
@@ -33,24 +33,24 @@
 //
 // The numbers are those of the protocol description.
 //
-//	S1  group (group.go): term, leader, policy, voters in one document
+//	S1  core.Group: term, leader, policy, voters in one document
 //	S2  a term starts once, with a mark; a restarted leader takes a new term
-//	S3  core.advance: only flushes of this term, by the counted directory, commit
+//	S3  Core.advance: only flushes of this term, by the counted directory, commit
 //	S4  durability says when the caller hears; commits do not depend on it
 //	S6  read replicas (Options.ReadReplicas) are not counted, and not promoted
 //	S7  every message carries its term; linearizable reads take a round
-//	S8  core.cut: repeated until the logs agree; an applied entry is never cut
+//	S8  Core.cut: repeated until the logs agree; an applied entry is never cut
 //	S9  asynchronous groups restore by snapshot what must be taken back
 //	S12 log while it is there, else snapshot, to a side place, then log
 //	S14 followers refuse writes, naming the leader
-//	S16 conditions.go, update.go: judged in log order over everything accepted (recent.go)
+//	S16 conditions.go, update.go: judged in log order over everything accepted (core.Recent)
 //	S18 lag is 0 at the end of the log, in every unit
-//	K2  ballot.go: failover by hand
+//	K2  core.Bid, ballot.go: failover by hand
 //
 // # Who runs what
 //
-// core.go, leader.go and follower.go decide, and are pure. turn.go lets one
-// goroutine at a time run them. The rest carries out effects: write.go and
+// Package core decides, and is pure. turn.go lets one goroutine at a time run
+// it. The rest carries out effects: write.go and
 // pending.go for callers that write, read.go for readers, reign.go ships as
 // leader, sink.go and install.go take as follower, apply.go shows, ballot.go
 // and elect.go make terms.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -41,10 +42,10 @@ type engine struct {
 	log *slog.Logger
 
 	turn  *turn
-	core  core // owned by whoever runs the turn
+	core  core.Core // owned by whoever runs the turn
 	since time.Time
 
-	group   atomic.Pointer[group] // the newest document made durable here
+	group   atomic.Pointer[core.Group] // the newest document made durable here
 	pending *pending
 	applier *applier
 	sinks   *sinks
@@ -88,7 +89,7 @@ func (e *engine) recover() error {
 	if err != nil {
 		return err
 	}
-	e.group.Store(&g.group)
+	e.group.Store(&g.Group)
 	policy, err := quorum.Parse(g.Policy)
 	if err != nil {
 		return fmt.Errorf("group document: %w", err)
@@ -104,19 +105,20 @@ func (e *engine) recover() error {
 	if err := e.finishInstall(applied); err != nil {
 		return err
 	}
-	b, h := e.env.Log.Bounds(), e.env.Log.History()
-	if applied > b.End || applied+1 < b.First || wentBack(e.env.Store) {
+	p := e.positions(applied)
+	if !p.Fits() || wentBack(e.env.Store) {
 		e.log.Error("the store and the log do not fit together; this node waits for a snapshot and does not lead",
-			"applied", applied, "log_first", b.First, "log_end", b.End)
+			"applied", applied, "log_first", p.First, "log_end", p.End)
 		e.resync.Store(true)
 	}
-	e.core = core{
-		self: e.env.Self, async: policy.Kind == quorum.KindAsync,
-		term: g.accepted, leader: g.acceptedLeader, life: g.acceptedLife,
-		end: b.End, flushed: b.Flushed, lastTerm: h.Last(), applied: min(applied, b.End), commit: min(applied, b.End),
-	}
+	e.core = core.Recover(e.env.Self, policy.Kind == quorum.KindAsync, g.accepted, p)
 	e.applier = newApplier(e, applied)
-	return e.raiseClock(b)
+	return e.raiseClock(p.Bounds)
+}
+
+// positions are where the log and a store that shows applied stand.
+func (e *engine) positions(applied record.LSN) *core.Positions {
+	return &core.Positions{Bounds: e.env.Log.Bounds(), History: e.env.Log.History(), Applied: applied}
 }
 
 // wentBack asks a store that can tell whether it lost what it had made durable.
@@ -186,7 +188,7 @@ func (e *engine) flushed(b topology.Bounds, err error) {
 		e.fail(err)
 		return
 	}
-	e.turn.post(event{kind: evFlushed, lsn: b.Flushed})
+	e.turn.post(core.Event{Kind: core.EvFlushed, LSN: b.Flushed})
 	e.sinks.wake()
 }
 
@@ -211,7 +213,7 @@ func (e *engine) broken() error {
 func (e *engine) run(r *round) {
 	for i := range r.asks {
 		a := &r.asks[i]
-		e.perform(a, e.core.step(a.event))
+		e.perform(a, e.core.Step(a.Event))
 	}
 	for _, f := range r.calls {
 		f()
@@ -221,53 +223,53 @@ func (e *engine) run(r *round) {
 }
 
 // perform carries out effects in order.
-func (e *engine) perform(a *ask, effects []effect) {
+func (e *engine) perform(a *ask, effects []core.Effect) {
 	for i := range effects {
 		x := &effects[i]
-		switch x.kind {
-		case doStart:
+		switch x.Kind {
+		case core.DoStart:
 			e.startTerm(x)
-		case doReceived:
-			e.pending.release(e, topology.Received, x.lsn)
-		case doCommit:
+		case core.DoReceived:
+			e.pending.release(e, topology.Received, x.LSN)
+		case core.DoCommit:
 			e.reign.wake()
-			e.pending.release(e, topology.Flushed, x.lsn)
+			e.pending.release(e, topology.Flushed, x.LSN)
 			e.pending.answerSeen(e)
-		case doShow:
-			e.pending.release(e, topology.Applied, x.lsn)
+		case core.DoShow:
+			e.pending.release(e, topology.Applied, x.LSN)
 			e.pending.answerSeen(e)
-		case doApply:
-			e.applier.reach(x.lsn)
+		case core.DoApply:
+			e.applier.reach(x.LSN)
 			if e.pending.shows() {
 				e.applier.want()
 			}
-		case doRound:
-			e.reign.round.Store(x.round)
+		case core.DoRound:
+			e.reign.round.Store(x.Round)
 			e.reign.wake()
-		case doAnswer:
-			e.pending.answerReads(e, x.round)
-		case doStepDown:
+		case core.DoAnswer:
+			e.pending.answerReads(e, x.Round)
+		case core.DoStepDown:
 			e.leads.Store(false)
 			e.pending.stop(e, topology.ErrNotLeader)
 			e.reign.changed()
-		case doCopy:
-			if err := e.env.Log.Copy(a.append.Entries[x.n:]...); err != nil {
+		case core.DoCopy:
+			if err := e.env.Log.Copy(a.Append.Entries[x.N:]...); err != nil {
 				a.answer.err = err
-				e.core.notCopied(e.env.Log.Bounds().End, e.env.Log.History().Last())
+				e.core.NotCopied(e.env.Log.Bounds().End, e.env.Log.History().Last())
 				if !e.passing(err) {
 					e.fail(err)
 				}
 			}
-		case doTail:
-			a.answer.tail = x.tail
-		case doKeep:
-			a.answer.keep, a.answer.cutTo = true, x.lsn
-		case doRefuse:
-			a.answer.err = x.err
-		case doPersist:
+		case core.DoTail:
+			a.answer.tail = x.Tail
+		case core.DoKeep:
+			a.answer.keep, a.answer.cutTo = true, x.LSN
+		case core.DoRefuse:
+			a.answer.err = x.Err
+		case core.DoPersist:
 			a.answer.persist = true
-		case doTruncate:
-			a.answer.truncate, a.answer.cutTo = true, x.lsn
+		case core.DoTruncate:
+			a.answer.truncate, a.answer.cutTo = true, x.LSN
 		}
 	}
 	if a.answer != nil {
@@ -276,14 +278,10 @@ func (e *engine) perform(a *ask, effects []effect) {
 }
 
 // startTerm appends the mark that starts a term.
-func (e *engine) startTerm(x *effect) {
+func (e *engine) startTerm(x *core.Effect) {
 	g := e.group.Load()
-	rec := record.Record{
-		Dot: dotAt(g, x.lsn), Time: e.env.Clock.Now(), Term: x.term,
-		Mutations: []record.Mutation{{Table: record.TableSystem, Op: record.OpMark, Key: []byte(record.MarkTerm), Value: []byte(e.env.Self)}},
-	}
-	if _, err := e.env.Log.Append(x.term, rec); err != nil {
-		e.core.notStarted(e.env.Log.Bounds().End, e.env.Log.History().Last())
+	if _, err := e.env.Log.Append(x.Term, g.Mark(x.LSN, e.env.Clock.Now())); err != nil {
+		e.core.NotStarted(e.env.Log.Bounds().End, e.env.Log.History().Last())
 		if !e.passing(err) {
 			e.fail(err)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -408,15 +409,16 @@ func TestATermThatMustNotBeStartedIsHandedToWhoMayLead(t *testing.T) {
 
 	// b is told to lead, is accepted, and only then learns what it lacks.
 	b := c.nodes["b"].ballot
-	latest := *b.e.group.Load()
-	next := succeed(latest, nil)
-	next.Leader, next.Life, next.Term = "b", b.e.env.Life, 2
+	bid := core.Bid{Voting: b.voting(), Self: "b", Life: b.e.env.Life, Why: core.Chosen, Own: *b.e.group.Load()}
+	next, err := bid.Propose(nil)
+	require.Error(t, err)
+	next.Term = 2
 	told := b.tellAll(t.Context(), next)
 	require.Len(t, told, 3)
 	require.Equal(t, topology.RoleFollower, c.nodes["a"].Status().Role)
-	why := electable(latest, "b", told)
+	why := bid.Confirm(next, told)
 	require.Error(t, why)
-	err := b.handBack(t.Context(), latest, told, why)
+	err = b.handBack(t.Context(), &bid, told, why)
 	require.ErrorIs(t, err, topology.ErrUnavailable)
 	require.ErrorContains(t, err, "leads again")
 	eventually(t, "writes are taken again", func() bool {

@@ -10,38 +10,16 @@ import (
 	"time"
 
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
 )
-
-// Whatever is to expire has an entry in a table of Triad's own, TableExpiry, so
-// that the leader finds what is due without looking through all keys. The
-// applier adds it, from the record alone, on every node alike:
-//
-//	key    expiry, 8 bytes big endian; the table, 4
-//	field  the key
-//	state  the version's dot and time, without a value
-//
-// An entry says when to look, and is removed through the log, together with its
-// key if that is due indeed: what was put again since has an entry of its own.
-const expiryKeyBytes = 8 + 4
 
 const (
 	expiryBatch = 256 // keys that one record removes
 	expiryRetry = time.Second
 	noExpiry    = math.MaxUint64
 )
-
-// expiryCell is where the entry of a key stands.
-func expiryCell(at version.Timestamp, table record.TableID, key []byte) record.Cell {
-	k := binary.BigEndian.AppendUint64(make([]byte, 0, expiryKeyBytes), uint64(at))
-	return record.Cell{Table: record.TableExpiry, Key: binary.BigEndian.AppendUint32(k, uint32(table)), Field: key}
-}
-
-// expires reports whether m gives a key an expiry, which needs an entry.
-func expires(m *record.Mutation) bool {
-	return m.Op == record.OpPut && m.Expires != 0 && len(m.Field) == 0 && m.Table != record.TableExpiry
-}
 
 // expiries removes what is due, on the leader. Followers never do by their own
 // clock: a key is gone when its removal is in the log.
@@ -155,7 +133,7 @@ func (x *expiries) look() (due []record.Cell, err error) {
 	defer func() { err = errors.Join(err, s.Close()) }()
 	now := x.e.env.Clock.Now()
 	for ed, err := range s.Scan(record.Cell{Table: record.TableExpiry}, record.Cell{Table: record.TableExpiry + 1}) {
-		if err == nil && len(ed.Key) != expiryKeyBytes {
+		if err == nil && len(ed.Key) != core.ExpiryKeyBytes {
 			err = fmt.Errorf("%w: an entry of %d bytes in the table of expiries", topology.ErrMalformed, len(ed.Key))
 		}
 		if err != nil {
@@ -205,7 +183,7 @@ func (rd *reader) unexpired(ctx context.Context, table record.TableID, key []byt
 		if err != nil {
 			return false, err
 		}
-		if head, err = stored(b); err != nil || head == nil {
+		if head, err = core.Stored(b); err != nil || head == nil {
 			return err == nil, err
 		}
 	}

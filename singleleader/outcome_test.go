@@ -11,6 +11,7 @@ import (
 
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -199,7 +200,7 @@ func TestWhoLooksTooLateLooksAgain(t *testing.T) {
 	c.startAll()
 	c.leads("a")
 	a := c.nodes["a"]
-	for i := range 2 * recentKept {
+	for i := range 2 * core.RecentKept {
 		if i%8 != 0 {
 			continue
 		}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
 )
@@ -25,7 +26,7 @@ type pending struct {
 	records []record.Record
 	queues  [topology.Applied + 1]queue // by durability
 	looks   []*write                    // of this turn: updates that change nothing
-	recent  *recent                     // nil while nobody needs it
+	recent  *core.Recent                // nil while nobody needs it
 	next    atomic.Pointer[index]       // gathers reads while asked is under way; not only turns add to it
 	asked   *index                      // whose round is under way
 	seen    []*index                    // confirmed, with looks that wait for what they saw
@@ -108,9 +109,9 @@ func (p *pending) release(e *engine, d topology.Durability, lsn record.LSN) {
 // durableAt returns who has lsn flushed, as far as the leader knows; the leader
 // first if it does itself.
 func (e *engine) durableAt(lsn record.LSN) []topology.NodeID {
-	l := &e.core.lead
-	out := make([]topology.NodeID, 0, len(l.flushed))
-	for i, at := range l.flushed {
+	l := &e.core.Lead
+	out := make([]topology.NodeID, 0, len(l.Flushed))
+	for i, at := range l.Flushed {
 		if at >= uint64(lsn) {
 			out = append(out, e.reign.names[i])
 		}
@@ -193,12 +194,12 @@ func (e *engine) askReads() {
 		return
 	}
 	r := p.next.Swap(nil)
-	if e.core.role != leader {
+	if e.core.Role != core.Leader {
 		p.refuse(e, r, topology.ErrNotLeader)
 		return
 	}
-	effects := e.core.step(event{kind: evRead})
-	r.round, r.lsn = e.core.lead.round, e.core.commit
+	effects := e.core.Step(core.Event{Kind: core.EvRead})
+	r.round, r.lsn = e.core.Lead.Round, e.core.Commit
 	p.asked = r
 	e.perform(&ask{}, effects)
 }
@@ -209,7 +210,7 @@ func (e *engine) askReads() {
 func (p *pending) answerReads(e *engine, round uint64) {
 	if r := p.asked; r != nil && r.round <= round {
 		p.asked = nil
-		r.lsn = max(r.lsn, e.core.lead.start)
+		r.lsn = max(r.lsn, e.core.Lead.Start)
 		close(r.done)
 		if len(r.looks) > 0 {
 			p.seen = append(p.seen, r)
@@ -221,7 +222,7 @@ func (p *pending) answerReads(e *engine, round uint64) {
 // answerSeen answers confirmed looks whose sight will stay.
 func (p *pending) answerSeen(e *engine) {
 	p.seen = slices.DeleteFunc(p.seen, func(r *index) bool {
-		if r.seen > e.core.commit || r.shown > e.core.applied {
+		if r.seen > e.core.Commit || r.shown > e.core.Applied {
 			return false
 		}
 		for _, w := range r.looks {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/record/pack"
+	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -194,7 +195,7 @@ func (rd *reader) staleness() (time.Duration, topology.Lag) {
 	var lag topology.Lag
 	var leads bool
 	var end record.LSN
-	rd.e.turn.call(func() { leads, end = rd.e.core.role == leader, rd.e.core.commit })
+	rd.e.turn.call(func() { leads, end = rd.e.core.Role == core.Leader, rd.e.core.Commit })
 	applied := rd.e.applier.applied()
 	if leads {
 		lag.Records = uint64(end - min(end, applied))

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -24,7 +25,7 @@ func gathered(t *testing.T, a *testNode) (asked, next *index, round uint64) {
 		require.Same(t, next, again)
 		a.askReads()
 		require.Same(t, asked, a.pending.asked, "one round at a time")
-		round = a.core.lead.round
+		round = a.core.Lead.Round
 	})
 	require.NotSame(t, asked, next, "a read is confirmed by a round that began after it")
 	return asked, next, round
@@ -66,9 +67,9 @@ func TestReadsThatWaitForARoundHearThatTheLeaderStops(t *testing.T) {
 	late, opened := a.pending.join()
 	require.True(t, opened)
 	a.turn.call(func() {
-		role := a.core.role
-		defer func() { a.core.role = role }()
-		a.core.role = follower
+		role := a.core.Role
+		defer func() { a.core.Role = role }()
+		a.core.Role = core.Follower
 		a.askReads()
 	})
 	<-late.done

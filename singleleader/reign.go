@@ -13,10 +13,9 @@ import (
 
 	"github.com/triad-kv/triad/internal/stream"
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 )
-
-const groupName = "main"
 
 // reign is the leader's side: while this node leads, one sender for every other
 // member.
@@ -63,7 +62,7 @@ func (r *reign) changed() {
 // wake tells the senders that there is something to ship or to say. It is
 // called within a turn.
 func (r *reign) wake() {
-	r.commit.Store(uint64(r.e.core.commit))
+	r.commit.Store(uint64(r.e.core.Commit))
 	for _, s := range *r.ships.Load() {
 		s.sender.Wake()
 	}
@@ -84,8 +83,8 @@ func (r *reign) run(ctx context.Context) error {
 	for {
 		var now uint64
 		r.e.turn.call(func() {
-			if r.e.core.role == leader {
-				now = r.e.core.term
+			if r.e.core.Role == core.Leader {
+				now = r.e.core.Term
 			}
 		})
 		if now != term {
@@ -111,7 +110,7 @@ func (r *reign) start(ctx context.Context, term uint64) (stop func() error) {
 	ctx, cancel := context.WithCancel(ctx)
 	g, ctx := errgroup.WithContext(ctx)
 	view, _ := e.env.Membership.View()
-	begin := stream.Begin{Group: groupName, Term: term, Body: e.group.Load().encode()}
+	begin := stream.Begin{Group: core.GroupName, Term: term, Body: e.group.Load().Encode()}
 	var ships []*ship
 	for _, m := range view.Members {
 		if m.ID == e.env.Self {
@@ -155,7 +154,7 @@ func (r *reign) acked(s *ship, a stream.Ack) {
 	s.ack, s.contact = a, time.Now()
 	life := s.life
 	s.mu.Unlock()
-	r.e.turn.post(event{kind: evAck, node: s.to, life: life, ack: a})
+	r.e.turn.post(core.Event{Kind: core.EvAck, Node: s.to, Life: life, Ack: a})
 }
 
 // retryPausesMax is how many times RetryEvery the pause between two attempts to

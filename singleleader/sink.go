@@ -10,6 +10,7 @@ import (
 
 	"github.com/triad-kv/triad/internal/stream"
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -50,7 +51,7 @@ func (s *sinks) serve(ctx context.Context, st topology.Stream) error {
 		s.mu.Lock()
 		s.open = slices.DeleteFunc(s.open, func(o *sink) bool { return o == k })
 		s.mu.Unlock()
-		s.e.turn.post(event{kind: evGone, session: k.session})
+		s.e.turn.post(core.Event{Kind: core.EvGone, Session: k.session})
 	}()
 	return k.r.Run(ctx)
 }
@@ -69,18 +70,18 @@ type sink struct {
 	s       *sinks
 	r       *stream.Receiver
 	session uint64
-	term    atomic.Uint64 // agreed in this term, 0 before
-	round   atomic.Uint64
-	match   atomic.Uint64 // our log is the leader's up to here
-	parts   record.LSN    // a snapshot takes back what is behind it; 0 for nothing
+	parts   record.LSN // a snapshot takes back what is behind it; 0 for nothing
 	answer  answer
+
+	mu     sync.Mutex
+	agreed core.Agreement
 }
 
 // ask lets the core judge an event of this stream.
-func (k *sink) ask(ev event) *answer {
+func (k *sink) ask(ev core.Event) *answer {
 	a := &k.answer
 	*a = answer{done: a.done}
-	ev.session = k.session
+	ev.Session = k.session
 	k.s.e.turn.ask(ev, a)
 	return a
 }
@@ -88,18 +89,15 @@ func (k *sink) ask(ev event) *answer {
 // Begin implements stream.Sink.
 func (k *sink) Begin(ctx context.Context, from topology.Peer, b stream.Begin) (stream.Tail, error) {
 	e := k.s.e
-	g, err := decodeGroup(b.Body)
+	g, err := core.Opening(from, b)
 	if err != nil {
-		return stream.Tail{}, fmt.Errorf("%w: %w", topology.ErrMalformed, err)
-	}
-	if b.Group != groupName || g.Term != b.Term || g.Leader != from.ID || g.Life != from.Life {
-		return stream.Tail{}, fmt.Errorf("%w: the stream of %s claims term %d of group %s, its document says term %d led by %s", topology.ErrMalformed, from.ID, b.Term, b.Group, g.Term, g.Leader)
+		return stream.Tail{}, err
 	}
 	if err := k.s.gate.enter(ctx); err != nil {
 		return stream.Tail{}, err
 	}
 	defer k.s.gate.leave()
-	ev := event{kind: evBegin, node: from.ID, life: from.Life, term: b.Term}
+	ev := core.Event{Kind: core.EvBegin, Node: from.ID, Life: from.Life, Term: b.Term}
 	a := k.ask(ev)
 	if a.err == nil && a.persist {
 		if err := e.ballot.accept(ctx, g); err != nil {
@@ -122,7 +120,7 @@ func (k *sink) Cut(ctx context.Context, c stream.Cut) (stream.Tail, error) {
 		return stream.Tail{}, err
 	}
 	defer k.s.gate.leave()
-	a := k.ask(event{kind: evCut, cut: c, history: e.env.Log.History()})
+	a := k.ask(core.Event{Kind: core.EvCut, Cut: c, History: e.env.Log.History()})
 	switch {
 	case a.err != nil:
 		return stream.Tail{Term: e.group.Load().Term}, a.err
@@ -131,8 +129,9 @@ func (k *sink) Cut(ctx context.Context, c stream.Cut) (stream.Tail, error) {
 	case a.keep:
 		k.parts = a.cutTo
 	case c.To == c.Asked:
-		k.match.Store(uint64(c.To.LSN))
-		k.term.Store(c.Term)
+		k.mu.Lock()
+		k.agreed.Met(c)
+		k.mu.Unlock()
 	}
 	return a.tail, nil
 }
@@ -148,7 +147,7 @@ func (k *sink) rewind(ctx context.Context, to record.LSN, why string) (stream.Ta
 		e.fail(err)
 		return stream.Tail{}, err
 	}
-	a := k.ask(event{kind: evTruncated, lsn: to, term: e.env.Log.History().Last()})
+	a := k.ask(core.Event{Kind: core.EvTruncated, LSN: to, Term: e.env.Log.History().Last()})
 	return a.tail, a.err
 }
 
@@ -176,31 +175,23 @@ func (k *sink) Append(_ context.Context, m *stream.Append) error {
 		e.env.Clock.Raise(m.Time) // a fact of our own group, whoever's clock is off
 		e.log.Warn("the leader's clock is ahead", "reason", err)
 	}
-	a := k.ask(event{kind: evAppend, append: m})
+	a := k.ask(core.Event{Kind: core.EvAppend, Append: m})
 	if a.err != nil {
 		return a.err
 	}
-	if n := len(m.Entries); n > 0 {
-		k.match.Store(max(k.match.Load(), uint64(m.Entries[n-1].LSN)))
-	}
-	k.round.Store(max(k.round.Load(), m.Round))
+	k.mu.Lock()
+	k.agreed.Took(m)
+	k.mu.Unlock()
 	k.s.heard.note(m, e.applier.applied())
 	return nil
 }
 
-// Ack implements stream.Sink. Nothing above what the logs agree on counts in
-// this term.
+// Ack implements stream.Sink.
 func (k *sink) Ack() stream.Ack {
-	e := k.s.e
-	term, match := k.term.Load(), record.LSN(k.match.Load())
-	b := e.env.Log.Bounds()
-	return stream.Ack{
-		Term:    term,
-		Written: min(b.End, match),
-		Flushed: min(b.Flushed, match),
-		Applied: min(e.applier.applied(), match),
-		Round:   k.round.Load(),
-	}
+	k.mu.Lock()
+	agreed := k.agreed // before the positions: they are of no older log
+	k.mu.Unlock()
+	return agreed.Ack(k.s.e.env.Log.Bounds(), k.s.e.applier.applied())
 }
 
 func (h *heard) note(m *stream.Append, applied record.LSN) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -20,18 +21,18 @@ func (e *engine) Status() topology.Status {
 	}
 	var members []topology.NodeID
 	e.turn.call(func() {
-		s.Leader, s.Term, s.Commit, s.Since = e.core.leader, e.core.term, e.core.commit, e.since
+		s.Leader, s.Term, s.Commit, s.Since = e.core.Leader, e.core.Term, e.core.Commit, e.since
 		switch {
-		case e.core.role == leader:
+		case e.core.Role == core.Leader:
 			s.Role = topology.RoleLeader
 			members = e.reign.names
-		case e.core.role == follower && e.readReplica():
+		case e.core.Role == core.Follower && e.readReplica():
 			s.Role = topology.RoleReadReplica
-		case e.core.role == follower:
+		case e.core.Role == core.Follower:
 			s.Role = topology.RoleFollower
 		}
-		if e.core.role == leader && !e.core.settled() {
-			s.Warnings = append(s.Warnings, fmt.Sprintf("the start of term %d is not committed yet: it waits for %s", e.core.term, g.Policy))
+		if e.core.Role == core.Leader && !e.core.Settled() {
+			s.Warnings = append(s.Warnings, fmt.Sprintf("the start of term %d is not committed yet: it waits for %s", e.core.Term, g.Policy))
 		}
 	})
 	if s.Role == topology.RoleLeader {

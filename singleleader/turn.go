@@ -7,6 +7,7 @@ import (
 
 	"github.com/triad-kv/triad/internal/stream"
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/singleleader/core"
 )
 
 // turn runs an engine's core: one goroutine at a time, in the order in which
@@ -35,7 +36,7 @@ type round struct {
 
 // ask is an event, and where its effects are wanted, if anywhere.
 type ask struct {
-	event
+	core.Event
 	answer *answer
 }
 
@@ -59,14 +60,14 @@ func newTurn(run func(*round)) *turn {
 }
 
 // post adds an event.
-func (t *turn) post(ev event) {
+func (t *turn) post(ev core.Event) {
 	t.mu.Lock()
-	t.next.asks = append(t.next.asks, ask{event: ev})
+	t.next.asks = append(t.next.asks, ask{Event: ev})
 	t.take()
 }
 
 // ask adds an event and waits for its answer, which takes one turn.
-func (t *turn) ask(ev event, a *answer) {
+func (t *turn) ask(ev core.Event, a *answer) {
 	t.mu.Lock()
 	t.next.asks = append(t.next.asks, ask{ev, a})
 	t.take()

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/triad-kv/triad/singleleader/core"
 )
 
 // An owner that leaves while a poster hands over must not leave the turn taken.
@@ -50,7 +52,7 @@ func TestWritersThatGatherAreOneGroup(t *testing.T) {
 	tr.write(&write{})
 	tr.write(&write{}, &write{})
 	require.Empty(t, groups)
-	tr.post(event{})
+	tr.post(core.Event{})
 	require.Equal(t, []int{3}, groups)
 	tr.gathers = false
 	tr.write(&write{})

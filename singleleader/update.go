@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
 )
@@ -163,7 +164,7 @@ func (wr *writer) confirm() {
 
 // decide lets an update decide over what it sees, within a turn.
 func (wr *writer) decide(w *write) error {
-	if w.call.oldest < wr.e.pending.recent.floor {
+	if w.call.oldest < wr.e.pending.recent.Floor {
 		return errAgain
 	}
 	s := &sight{w: w, recent: wr.e.pending.recent}
@@ -181,8 +182,8 @@ func (wr *writer) decide(w *write) error {
 	if len(ms) == 0 {
 		w.looked = true
 		g := wr.e.group.Load()
-		w.receipt.Token = topology.Token{Origin: g.Origin, Term: wr.e.core.term, LSN: s.seen}
-		w.receipt.LSN, w.receipt.Term = s.seen, wr.e.core.term
+		w.receipt.Token = topology.Token{Origin: g.Origin, Term: wr.e.core.Term, LSN: s.seen}
+		w.receipt.LSN, w.receipt.Term = s.seen, wr.e.core.Term
 		return nil
 	}
 	w.batch = record.Batch{Mutations: ms, Request: w.update.Request}
@@ -204,7 +205,7 @@ func (wr *writer) decide(w *write) error {
 // with the update that has come upon it.
 type sight struct {
 	w       *write
-	recent  *recent
+	recent  *core.Recent
 	seen    record.LSN // the newest entry that it depends on
 	cells   []topology.CellReading
 	expired []record.Mutation
@@ -219,7 +220,7 @@ func (s *sight) Cells(i int) []topology.CellReading {
 		return nil
 	}
 	if r.Whole {
-		cells, seen := s.recent.whole(r.Table, r.Key, k.applied, append([]topology.CellReading(nil), k.cells...))
+		cells, seen := s.recent.Whole(r.Table, r.Key, k.applied, append([]topology.CellReading(nil), k.cells...))
 		s.seen = max(s.seen, seen)
 		for j := range cells {
 			if len(cells[j].Field) == 0 && s.expires(r.Table, r.Key, &cells[j].Version) {
@@ -228,12 +229,12 @@ func (s *sight) Cells(i int) []topology.CellReading {
 		}
 		return cells
 	}
-	v, err := stored(k.state)
+	v, err := core.Stored(k.state)
 	if err != nil {
 		s.err = err
 		return nil
 	}
-	v, seen := s.recent.cell(r.Cell, k.applied, v)
+	v, seen := s.recent.Cell(r.Cell, k.applied, v)
 	s.seen = max(s.seen, seen)
 	if v == nil || len(r.Field) == 0 && s.expires(r.Table, r.Key, v) {
 		return nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/topology/topologytest"
 	"github.com/triad-kv/triad/version"
@@ -228,7 +229,7 @@ func TestTheIndexOfRecentEntriesIsBoundedAndGoes(t *testing.T) {
 	c.leads("a")
 	a := c.nodes["a"]
 	for range 3 {
-		us := make([]topology.Update, recentKept)
+		us := make([]topology.Update, core.RecentKept)
 		for i := range us {
 			us[i] = increment(fmt.Sprint(i % 10))
 		}
@@ -239,23 +240,23 @@ func TestTheIndexOfRecentEntriesIsBoundedAndGoes(t *testing.T) {
 	size := func() (n int) {
 		a.turn.call(func() {
 			if r := a.pending.recent; r != nil {
-				n = len(r.trail) - r.head
+				n = r.Len()
 			}
 		})
 		return n
 	}
 	c.applied(a.Status().End, "a")
 	require.NoError(t, a.update(increment("0"))[0].Err)
-	require.LessOrEqual(t, size(), recentKept+1)
+	require.LessOrEqual(t, size(), core.RecentKept+1)
 	v, err := a.get("5")
 	require.NoError(t, err)
-	require.Equal(t, strconv.Itoa(3*(recentKept/10)), v)
+	require.Equal(t, strconv.Itoa(3*(core.RecentKept/10)), v)
 
 	var g errgroup.Group
 	var n atomic.Int64
 	for range 8 {
 		g.Go(func() error {
-			for n.Add(1) < recentIdle+100 {
+			for n.Add(1) < core.RecentIdle+100 {
 				if _, err := a.put("plain", "x"); err != nil {
 					return err
 				}

@@ -9,17 +9,9 @@ import (
 	"sync/atomic"
 
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
-	"github.com/triad-kv/triad/version"
 )
-
-// dotAt is the dot of the record at lsn. In a group every entry is a record of
-// its one origin, so the sequence is the LSN. A record cut from a log before it
-// was committed leaves its dot to another one: until a record is committed, it
-// is the pair of dot and term that names it.
-func dotAt(g *group, lsn record.LSN) version.Dot {
-	return version.Dot{Origin: g.Origin, Seq: uint64(lsn)}
-}
 
 // write is one caller's batch on its way.
 type write struct {
@@ -194,7 +186,7 @@ func batchBytes(b *record.Batch) int64 {
 // term's start is not durable yet wait for it (S2).
 func (wr *writer) accept(ws []*write) {
 	p := wr.e.pending
-	if wr.e.core.role == leader && !wr.e.core.open() && wr.e.broken() == nil {
+	if wr.e.core.Role == core.Leader && !wr.e.core.Open() && wr.e.broken() == nil {
 		p.held = append(p.held, ws...)
 		return
 	}
@@ -217,7 +209,7 @@ func (wr *writer) accept(ws []*write) {
 		p.answerAll(p.group, wr.e.errorOf("write", nil, topology.NotApplied, err))
 		return
 	}
-	if !wr.e.core.open() {
+	if !wr.e.core.Open() {
 		p.answerAll(p.group, wr.e.notLeader("write", topology.NotApplied))
 		return
 	}
@@ -233,7 +225,7 @@ func (wr *writer) accept(ws []*write) {
 // append gives the group its places in the log.
 func (wr *writer) append() {
 	p, g := wr.e.pending, wr.e.group.Load()
-	at := wr.e.core.end
+	at := wr.e.core.End
 	p.records = p.records[:0]
 	for i, w := range p.group {
 		lsn := at + 1 + record.LSN(i)
@@ -242,14 +234,14 @@ func (wr *writer) append() {
 			now = wr.e.env.Clock.Now()
 		}
 		p.records = append(p.records, record.Record{
-			Dot: dotAt(g, lsn), Time: now, Term: wr.e.core.term, Request: w.batch.Request, Mutations: w.batch.Mutations,
+			Dot: g.Dot(lsn), Time: now, Term: wr.e.core.Term, Request: w.batch.Request, Mutations: w.batch.Mutations,
 		})
 		w.receipt = topology.Receipt{
-			Token: topology.Token{Origin: g.Origin, Term: wr.e.core.term, LSN: lsn},
-			Dot:   dotAt(g, lsn), LSN: lsn, Term: wr.e.core.term, Time: now,
+			Token: topology.Token{Origin: g.Origin, Term: wr.e.core.Term, LSN: lsn},
+			Dot:   g.Dot(lsn), LSN: lsn, Term: wr.e.core.Term, Time: now,
 		}
 	}
-	term := wr.e.core.term
+	term := wr.e.core.Term
 	end, err := wr.e.env.Log.Append(term, p.records...)
 	clear(p.records)
 	if err == nil && end != at+record.LSN(len(p.group)) {
@@ -267,7 +259,7 @@ func (wr *writer) append() {
 	for _, w := range p.group {
 		p.wait(w)
 	}
-	effects := wr.e.core.step(event{kind: evAppended, n: len(p.group)})
+	effects := wr.e.core.Step(core.Event{Kind: core.EvAppended, N: len(p.group)})
 	for _, w := range p.group {
 		w.state.Store(writeAppended)
 	}

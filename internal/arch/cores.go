@@ -14,13 +14,14 @@ import (
 	"sync"
 )
 
-// cores lists the files in which protocol decisions live. A core is a function
-// of state and input: no context, goroutine, clock, randomness, I/O or order of
-// a map, so that one event loop can run a whole cluster from a seed.
+// cores lists the files in which protocol decisions live: of each engine, all of
+// the package core below it. A core is a function of state and input: no context,
+// goroutine, clock, randomness, I/O or order of a map, so that one event loop can
+// run a whole cluster from a seed.
 var cores = map[string][]string{
-	"singleleader":         {"core*.go", "leader.go", "follower.go"},
-	"multileader":          {"core*.go", "leader.go", "follower.go"},
-	"leaderless":           {"core*.go", "put.go", "get.go", "repair.go"},
+	"singleleader/core":    {"*.go"},
+	"multileader/core":     {"*.go"},
+	"leaderless/core":      {"*.go"},
 	"leaderless/placement": {"core*.go"},
 }
 

@@ -38,6 +38,12 @@ type Place struct {
 	LSN  record.LSN
 }
 
+// Behind reports whether a log that ends at p may lack something that one that
+// ends at q holds.
+func (p Place) Behind(q Place) bool {
+	return p.Term < q.Term || p.Term == q.Term && p.LSN < q.LSN
+}
+
 // Begin opens a stream: who sends, for which group, in which term.
 type Begin struct {
 	Group string

@@ -1,4 +1,5 @@
-package singleleader
+// Package core is part of a tree that a rule is tried on.
+package core
 
 import (
 	"maps"

@@ -1,4 +1,4 @@
-package singleleader
+package core
 
 import (
 	"fmt"
@@ -13,6 +13,14 @@ import (
 	"github.com/triad-kv/triad/version"
 )
 
+func cellOf(key, field string) record.Cell {
+	return record.Cell{Table: record.TableDefault, Key: []byte(key), Field: []byte(field)}
+}
+
+func putOf(key, field, value string) record.Mutation {
+	return record.Mutation{Table: record.TableDefault, Key: []byte(key), Field: []byte(field), Op: record.OpPut, Kind: record.KindBytes, Value: []byte(value)}
+}
+
 // Each file of testdata/recent is a story of what was accepted, one record a
 // line of LSN, and of who looks: at what the store showed when it had applied
 // some entry, and at what came since.
@@ -25,29 +33,29 @@ import (
 //	forget applied=N
 func TestRecentStories(t *testing.T) {
 	datadriven.Walk(t, "testdata/recent", func(t *testing.T, path string) {
-		var r *recent
+		var r *Recent
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			a := storyArgs{t, d}
 			switch d.Cmd {
 			case "begin":
-				r = newRecent(record.LSN(a.num("floor")))
+				r = NewRecent(record.LSN(a.num("floor")))
 			case "accept":
-				r.add(record.LSN(a.num("lsn")), acceptedRecord(record.LSN(a.num("lsn")), d.Input))
+				r.Add(record.LSN(a.num("lsn")), acceptedRecord(record.LSN(a.num("lsn")), d.Input))
 				return ""
 			case "fill":
 				for lsn := a.num("from"); lsn <= a.num("to"); lsn++ {
-					r.add(record.LSN(lsn), acceptedRecord(record.LSN(lsn), "put other=v"))
+					r.Add(record.LSN(lsn), acceptedRecord(record.LSN(lsn), "put other=v"))
 				}
 			case "cell":
 				return seenCell(r, d.CmdArgs[0].Key, record.LSN(a.num("applied")), d.Input)
 			case "whole":
 				return seenWhole(r, d.CmdArgs[0].Key, record.LSN(a.num("applied")), d.Input)
 			case "forget":
-				r.forget(record.LSN(a.num("applied")))
+				r.Forget(record.LSN(a.num("applied")))
 			default:
 				d.Fatalf(t, "no command %q", d.Cmd)
 			}
-			return fmt.Sprintf("everything after %d: %d mutations of %d keys\n", r.floor, len(r.trail)-r.head, len(r.keys))
+			return fmt.Sprintf("everything after %d: %d mutations of %d keys\n", r.Floor, len(r.trail)-r.head, len(r.keys))
 		})
 	})
 }
@@ -79,25 +87,25 @@ func since(lsn record.LSN) string {
 	return fmt.Sprintf("since %d\n", lsn)
 }
 
-func seenCell(r *recent, name string, applied record.LSN, input string) string {
+func seenCell(r *Recent, name string, applied record.LSN, input string) string {
 	var v *record.Version
 	if value, ok := strings.CutPrefix(input, "="); ok {
 		v = &record.Version{Value: []byte(value)}
 	}
-	v, lsn := r.cell(placeOf(name), applied, v)
+	v, lsn := r.Cell(placeOf(name), applied, v)
 	if v == nil {
 		return "nothing, " + since(lsn)
 	}
 	return string(v.Value) + ", " + since(lsn)
 }
 
-func seenWhole(r *recent, key string, applied record.LSN, input string) string {
+func seenWhole(r *Recent, key string, applied record.LSN, input string) string {
 	var cells []topology.CellReading
 	for _, line := range strings.Fields(input) {
 		field, value, _ := strings.Cut(line, "=")
 		cells = append(cells, topology.CellReading{Key: []byte(key), Field: []byte(field), Version: record.Version{Value: []byte(value)}})
 	}
-	cells, lsn := r.whole(record.TableDefault, []byte(key), applied, cells)
+	cells, lsn := r.Whole(record.TableDefault, []byte(key), applied, cells)
 	var b strings.Builder
 	for _, c := range cells {
 		fmt.Fprintf(&b, "%s=%s\n", c.Field, c.Value)
@@ -108,17 +116,17 @@ func seenWhole(r *recent, key string, applied record.LSN, input string) string {
 // The index keeps no more bytes of what is applied than it may, and counts them
 // back to nothing.
 func TestRecentKeepsFewBytesOfWhatIsApplied(t *testing.T) {
-	r := newRecent(0)
+	r := NewRecent(0)
 	const n = 64
 	value := string(make([]byte, recentBytesMax/n))
 	for lsn := record.LSN(1); lsn <= 2*n; lsn++ {
-		r.add(lsn, acceptedRecord(lsn, "put k="))
-		r.add(lsn, &record.Record{Mutations: []record.Mutation{putOf(fmt.Sprint(lsn%3), "f", value)}})
+		r.Add(lsn, acceptedRecord(lsn, "put k="))
+		r.Add(lsn, &record.Record{Mutations: []record.Mutation{putOf(fmt.Sprint(lsn%3), "f", value)}})
 	}
-	r.forget(n / 2)
-	require.EqualValues(t, n/2, r.floor, "what is not applied stays, whatever its length")
+	r.Forget(n / 2)
+	require.EqualValues(t, n/2, r.Floor, "what is not applied stays, whatever its length")
 	require.Greater(t, r.bytes, recentBytesMax)
-	r.forget(2 * n)
+	r.Forget(2 * n)
 	require.LessOrEqual(t, r.bytes, recentBytesMax)
 	require.Positive(t, len(r.trail)-r.head)
 	for ; r.head < len(r.trail); r.head++ {

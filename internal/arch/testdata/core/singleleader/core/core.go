@@ -1,5 +1,5 @@
-// Package singleleader is part of a tree that a rule is tried on.
-package singleleader
+// Package core is part of a tree that a rule is tried on.
+package core
 
 import (
 	_ "context"

@@ -1,4 +1,4 @@
-package singleleader
+package core
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package singleleader
+package core
 
 import (
 	"fmt"
@@ -25,17 +25,17 @@ import (
 //	NAME append session=S term=T prev=LSN@T [entries=N@T …] [commit=N end=N round=R]
 func TestStories(t *testing.T) {
 	datadriven.Walk(t, "testdata/core", func(t *testing.T, path string) {
-		cores := map[string]*core{}
+		cores := map[string]*Core{}
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			if d.Cmd == "node" {
 				c := storyNode(t, d)
-				cores[string(c.self)] = c
+				cores[string(c.Self)] = c
 				return storyState(c)
 			}
 			c := cores[d.Cmd]
 			require.NotNil(t, c, "%s: no node %q", d.Pos, d.Cmd)
 			var b strings.Builder
-			for _, x := range c.step(storyEvent(t, d)) {
+			for _, x := range c.Step(storyEvent(t, d)) {
 				b.WriteString(storyEffect(x))
 			}
 			return b.String() + storyState(c)
@@ -74,67 +74,67 @@ func (a storyArgs) place(key string) stream.Place {
 	return p
 }
 
-func storyNode(t *testing.T, d *datadriven.TestData) *core {
+func storyNode(t *testing.T, d *datadriven.TestData) *Core {
 	a := storyArgs{t, d}
-	c := &core{
-		self: topology.NodeID(d.CmdArgs[0].Key), async: d.HasArg("async"),
-		end: record.LSN(a.num("end")), lastTerm: a.num("term"), flushed: record.LSN(a.num("flushed")),
-		applied: record.LSN(a.num("applied")), commit: record.LSN(a.num("applied")),
-		term: a.num("accepted"), leader: topology.NodeID(a.str("leader")),
+	c := &Core{
+		Self: topology.NodeID(d.CmdArgs[0].Key), Async: d.HasArg("async"),
+		End: record.LSN(a.num("end")), LastTerm: a.num("term"), Flushed: record.LSN(a.num("flushed")),
+		Applied: record.LSN(a.num("applied")), Commit: record.LSN(a.num("applied")),
+		Term: a.num("accepted"), Leader: topology.NodeID(a.str("leader")),
 	}
 	return c
 }
 
-func storyEvent(t *testing.T, d *datadriven.TestData) event {
+func storyEvent(t *testing.T, d *datadriven.TestData) Event {
 	a := storyArgs{t, d}
-	ev := event{
-		node: topology.NodeID(a.str("node")), life: a.num("life"), term: a.num("term"),
-		lsn: record.LSN(a.num("lsn")), n: int(a.num("n")), session: a.num("session"),
+	ev := Event{
+		Node: topology.NodeID(a.str("node")), Life: a.num("life"), Term: a.num("term"),
+		LSN: record.LSN(a.num("lsn")), N: int(a.num("n")), Session: a.num("session"),
 	}
 	switch name := d.CmdArgs[0].Key; name {
 	case "accepted":
-		ev.kind = evAccepted
+		ev.Kind = EvAccepted
 	case "lead":
-		ev.kind = evLead
+		ev.Kind = EvLead
 		p, err := quorum.Parse(strings.ReplaceAll(a.str("rule"), "-", " "))
 		require.NoError(t, err, d.Pos)
 		var voters []topology.NodeID
 		for _, v := range strings.Split(a.str("voters"), ", ") {
 			voters = append(voters, topology.NodeID(v))
 		}
-		ev.rule, err = quorum.NewRule(p, topology.NodeID(d.Cmd), voters)
+		ev.Rule, err = quorum.NewRule(p, topology.NodeID(d.Cmd), voters)
 		require.NoError(t, err, d.Pos)
 	case "write":
-		ev.kind = evAppended
+		ev.Kind = EvAppended
 	case "flushed":
-		ev.kind = evFlushed
+		ev.Kind = EvFlushed
 	case "applied":
-		ev.kind = evApplied
+		ev.Kind = EvApplied
 	case "ack":
-		ev.kind = evAck
-		ev.ack = stream.Ack{Term: a.num("term"), Written: record.LSN(a.num("written")), Flushed: record.LSN(a.num("flushed")), Round: a.num("round")}
+		ev.Kind = EvAck
+		ev.Ack = stream.Ack{Term: a.num("term"), Written: record.LSN(a.num("written")), Flushed: record.LSN(a.num("flushed")), Round: a.num("round")}
 	case "read":
-		ev.kind = evRead
+		ev.Kind = EvRead
 	case "begin":
-		ev.kind = evBegin
+		ev.Kind = EvBegin
 	case "cut":
-		ev.kind = evCut
+		ev.Kind = EvCut
 		for _, arg := range d.CmdArgs {
 			for _, v := range arg.Vals {
 				var ts topology.TermStart
 				if _, err := fmt.Sscanf(v, "%d@%d", &ts.Start, &ts.Term); err == nil && arg.Key == "history" {
-					ev.history = append(ev.history, ts)
+					ev.History = append(ev.History, ts)
 				}
 			}
 		}
-		ev.cut = stream.Cut{Term: a.num("term"), Asked: a.place("asked"), To: a.place("to")}
+		ev.Cut = stream.Cut{Term: a.num("term"), Asked: a.place("asked"), To: a.place("to")}
 	case "truncated":
-		ev.kind = evTruncated
+		ev.Kind = EvTruncated
 	case "append":
-		ev.kind = evAppend
-		ev.append = storyAppend(a)
+		ev.Kind = EvAppend
+		ev.Append = storyAppend(a)
 	case "gone":
-		ev.kind = evGone
+		ev.Kind = EvGone
 	default:
 		d.Fatalf(t, "no event %q", name)
 	}
@@ -160,45 +160,45 @@ func storyAppend(a storyArgs) *stream.Append {
 	return m
 }
 
-func storyEffect(x effect) string {
-	switch x.kind {
-	case doStart:
-		return fmt.Sprintf("append the start of term %d at %d\n", x.term, x.lsn)
-	case doReceived:
-		return fmt.Sprintf("received up to %d\n", x.lsn)
-	case doCommit:
-		return fmt.Sprintf("commit up to %d\n", x.lsn)
-	case doAnswer:
-		return fmt.Sprintf("answer reads up to round %d\n", x.round)
-	case doRound:
-		return fmt.Sprintf("ask round %d\n", x.round)
-	case doStepDown:
-		return fmt.Sprintf("step down from term %d\n", x.term)
-	case doPersist:
-		return fmt.Sprintf("make durable: %s leads term %d\n", x.node, x.term)
-	case doTail:
+func storyEffect(x Effect) string {
+	switch x.Kind {
+	case DoStart:
+		return fmt.Sprintf("append the start of term %d at %d\n", x.Term, x.LSN)
+	case DoReceived:
+		return fmt.Sprintf("received up to %d\n", x.LSN)
+	case DoCommit:
+		return fmt.Sprintf("commit up to %d\n", x.LSN)
+	case DoAnswer:
+		return fmt.Sprintf("answer reads up to round %d\n", x.Round)
+	case DoRound:
+		return fmt.Sprintf("ask round %d\n", x.Round)
+	case DoStepDown:
+		return fmt.Sprintf("step down from term %d\n", x.Term)
+	case DoPersist:
+		return fmt.Sprintf("make durable: %s leads term %d\n", x.Node, x.Term)
+	case DoTail:
 		s := ""
-		if x.tail.Snapshot {
+		if x.Tail.Snapshot {
 			s = ", only a snapshot helps"
 		}
-		return fmt.Sprintf("tell tail %d@%d in term %d%s\n", x.tail.Last.LSN, x.tail.Last.Term, x.tail.Term, s)
-	case doKeep:
-		return fmt.Sprintf("export what is behind %d before a snapshot replaces it\n", x.lsn)
-	case doTruncate:
-		return fmt.Sprintf("export and cut behind %d\n", x.lsn)
-	case doCopy:
-		return fmt.Sprintf("copy entries from index %d\n", x.n)
-	case doRefuse:
-		return fmt.Sprintf("refuse: %v\n", x.err)
-	case doShow:
-		return fmt.Sprintf("show %d\n", x.lsn)
-	case doApply:
-		return fmt.Sprintf("apply up to %d\n", x.lsn)
+		return fmt.Sprintf("tell tail %d@%d in term %d%s\n", x.Tail.Last.LSN, x.Tail.Last.Term, x.Tail.Term, s)
+	case DoKeep:
+		return fmt.Sprintf("export what is behind %d before a snapshot replaces it\n", x.LSN)
+	case DoTruncate:
+		return fmt.Sprintf("export and cut behind %d\n", x.LSN)
+	case DoCopy:
+		return fmt.Sprintf("copy entries from index %d\n", x.N)
+	case DoRefuse:
+		return fmt.Sprintf("refuse: %v\n", x.Err)
+	case DoShow:
+		return fmt.Sprintf("show %d\n", x.LSN)
+	case DoApply:
+		return fmt.Sprintf("apply up to %d\n", x.LSN)
 	}
-	return fmt.Sprintf("effect %d\n", x.kind)
+	return fmt.Sprintf("effect %d\n", x.Kind)
 }
 
-func storyState(c *core) string {
-	return fmt.Sprintf("%s: %s in term %d, log %d@%d, flushed %d, commit %d, applied %d\n", c.self,
-		[...]string{"idle", "follows", "leads"}[c.role], c.term, c.end, c.lastTerm, c.flushed, c.commit, c.applied)
+func storyState(c *Core) string {
+	return fmt.Sprintf("%s: %s in term %d, log %d@%d, flushed %d, commit %d, applied %d\n", c.Self,
+		[...]string{"idle", "follows", "leads"}[c.Role], c.Term, c.End, c.LastTerm, c.Flushed, c.Commit, c.Applied)
 }

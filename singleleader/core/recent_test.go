@@ -1,4 +1,4 @@
-package singleleader
+package core
 
 import (
 	"fmt"
@@ -49,23 +49,23 @@ func TestWhatIsRecentBringsAnySightUpToDate(t *testing.T) {
 		return m
 	})
 	rapid.Check(t, func(t *rapid.T) {
-		r := newRecent(0)
+		r := NewRecent(0)
 		var entries [][]record.Mutation
 		add := func(ms []record.Mutation) {
 			entries = append(entries, ms)
 			lsn := record.LSN(len(entries))
-			r.add(lsn, &record.Record{Dot: version.Dot{Seq: uint64(lsn)}, Mutations: ms})
+			r.Add(lsn, &record.Record{Dot: version.Dot{Seq: uint64(lsn)}, Mutations: ms})
 		}
 		for range rapid.IntRange(1, 30).Draw(t, "entries") {
 			add(rapid.SliceOfN(mutation, 1, 4).Draw(t, "mutations"))
 		}
 		if rapid.Bool().Draw(t, "forget") {
-			for range recentKept { // so many are kept, of a key that nobody asks for
+			for range RecentKept { // so many are kept, of a key that nobody asks for
 				add([]record.Mutation{{Table: record.TableDefault, Key: []byte("c"), Op: record.OpPut, Value: []byte("x")}})
 			}
-			r.forget(record.LSN(rapid.IntRange(0, len(entries)).Draw(t, "applied")))
+			r.Forget(record.LSN(rapid.IntRange(0, len(entries)).Draw(t, "applied")))
 		}
-		seen := rapid.IntRange(int(r.floor), len(entries)).Draw(t, "seen")
+		seen := rapid.IntRange(int(r.Floor), len(entries)).Draw(t, "seen")
 		for _, key := range []string{"a", "b"} {
 			then, now := replayed(entries[:seen], key), replayed(entries, key)
 			var cells []topology.CellReading
@@ -73,7 +73,7 @@ func TestWhatIsRecentBringsAnySightUpToDate(t *testing.T) {
 				cells = append(cells, topology.CellReading{Key: []byte(key), Field: []byte(field), Version: v})
 			}
 			slices.SortFunc(cells, func(a, b topology.CellReading) int { return slices.Compare(a.Field, b.Field) })
-			whole, _ := r.whole(record.TableDefault, []byte(key), record.LSN(seen), cells)
+			whole, _ := r.Whole(record.TableDefault, []byte(key), record.LSN(seen), cells)
 			require.Len(t, whole, len(now))
 			for _, c := range whole {
 				require.Equal(t, now[string(c.Field)].Dot, c.Dot)
@@ -84,7 +84,7 @@ func TestWhatIsRecentBringsAnySightUpToDate(t *testing.T) {
 				if at, ok := then[field]; ok {
 					v = &at
 				}
-				got, lsn := r.cell(cellOf(key, field), record.LSN(seen), v)
+				got, lsn := r.Cell(cellOf(key, field), record.LSN(seen), v)
 				want, ok := now[field]
 				require.Equal(t, ok, got != nil, "%s/%s", key, field)
 				if ok {
@@ -94,9 +94,9 @@ func TestWhatIsRecentBringsAnySightUpToDate(t *testing.T) {
 				require.True(t, lsn == 0 || int(lsn) > seen)
 			}
 		}
-		if end := record.LSN(len(entries)); len(r.trail) > recentKept {
-			r.forget(end)
-			require.LessOrEqual(t, len(r.trail)-r.head, recentKept+4)
+		if end := record.LSN(len(entries)); len(r.trail) > RecentKept {
+			r.Forget(end)
+			require.LessOrEqual(t, len(r.trail)-r.head, RecentKept+4)
 		}
 	})
 }

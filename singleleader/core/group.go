@@ -1,4 +1,4 @@
-package singleleader
+package core
 
 import (
 	"fmt"
@@ -10,18 +10,18 @@ import (
 	"github.com/triad-kv/triad/version"
 )
 
-// group is the control document of a single-leader group (S1): who leads in
+// Group is the control document of a single-leader group (S1): who leads in
 // which term, by which policy, and who may vote.
-type group struct {
-	reignOf
+type Group struct {
+	Reign
 	Life   uint64 // of the leader's directory; 0 in the first document, which the configuration wrote
 	Origin version.Origin
 	Voters []topology.NodeID // who is counted and may be elected, in order of preference
-	Before []reignOf         // older terms that this one was not proven to hold everything of, oldest first
+	Before []Reign           // older terms that this one was not proven to hold everything of, oldest first
 }
 
-// reignOf is one term, as far as a later election must know it.
-type reignOf struct {
+// Reign is one term, as far as a later election must know it.
+type Reign struct {
 	Term   uint64
 	Leader topology.NodeID
 	Policy string   // as quorum prints it
@@ -37,7 +37,8 @@ const (
 	policyByteMax = 64 << 10
 )
 
-func (g *group) encode() []byte {
+// Encode returns the document as it is stored and sent.
+func (g *Group) Encode() []byte {
 	w := pack.NewWriter(nil)
 	w.Array(groupFields)
 	w.Uint(groupFormat)
@@ -48,7 +49,7 @@ func (g *group) encode() []byte {
 	for _, v := range g.Voters {
 		w.Str(string(v))
 	}
-	g.reignOf.encode(w)
+	g.Reign.encode(w)
 	w.Array(len(g.Before))
 	for i := range g.Before {
 		g.Before[i].encode(w)
@@ -56,7 +57,7 @@ func (g *group) encode() []byte {
 	return w.Bytes()
 }
 
-func (t *reignOf) encode(w *pack.Writer) {
+func (t *Reign) encode(w *pack.Writer) {
 	w.Array(4)
 	w.Uint(t.Term)
 	w.Str(string(t.Leader))
@@ -67,32 +68,33 @@ func (t *reignOf) encode(w *pack.Writer) {
 	}
 }
 
-func decodeGroup(b []byte) (group, error) {
+// DecodeGroup reads what Encode returned.
+func DecodeGroup(b []byte) (Group, error) {
 	r := pack.NewReader(b)
 	r.ArrayOf(groupFields)
 	if f := r.Uint(); r.Err() == nil && f != groupFormat {
-		return group{}, fmt.Errorf("group document of format %d, this version knows %d", f, groupFormat)
+		return Group{}, fmt.Errorf("group document of format %d, this version knows %d", f, groupFormat)
 	}
-	g := group{
+	g := Group{
 		Life:   r.Uint(),
 		Origin: version.Origin{ID: uint32(r.UintMax(1<<32 - 1)), Incarnation: uint32(r.UintMax(1<<32 - 1))},
 	}
 	for n := r.ArrayMax(votersMax); n > 0; n-- {
 		g.Voters = append(g.Voters, topology.NodeID(r.StrMax(nameBytesMax)))
 	}
-	g.reignOf = decodeReign(&r)
+	g.Reign = decodeReign(&r)
 	for n := r.ArrayMax(beforeMax); n > 0; n-- {
 		g.Before = append(g.Before, decodeReign(&r))
 	}
 	if err := r.Done(); err != nil {
-		return group{}, fmt.Errorf("group document: %w", err)
+		return Group{}, fmt.Errorf("group document: %w", err)
 	}
 	return g, nil
 }
 
-func decodeReign(r *pack.Reader) reignOf {
+func decodeReign(r *pack.Reader) Reign {
 	r.ArrayOf(4)
-	t := reignOf{Term: r.Uint(), Leader: topology.NodeID(r.StrMax(nameBytesMax)), Policy: r.StrMax(policyByteMax)}
+	t := Reign{Term: r.Uint(), Leader: topology.NodeID(r.StrMax(nameBytesMax)), Policy: r.StrMax(policyByteMax)}
 	for n := r.ArrayMax(votersMax); n > 0; n-- {
 		t.Lives = append(t.Lives, r.Uint())
 	}
@@ -100,7 +102,7 @@ func decodeReign(r *pack.Reader) reignOf {
 }
 
 // rule returns what commits count in term t of a group with these voters.
-func (t *reignOf) rule(voters []topology.NodeID) (quorum.Policy, quorum.Rule[topology.NodeID], error) {
+func (t *Reign) rule(voters []topology.NodeID) (quorum.Policy, quorum.Rule[topology.NodeID], error) {
 	p, err := quorum.Parse(t.Policy)
 	if err != nil {
 		return p, quorum.Rule[topology.NodeID]{}, err
@@ -109,8 +111,11 @@ func (t *reignOf) rule(voters []topology.NodeID) (quorum.Policy, quorum.Rule[top
 	return p, r, err
 }
 
+// Rule returns what commits of the group's term count.
+func (g *Group) Rule() (quorum.Policy, quorum.Rule[topology.NodeID], error) { return g.rule(g.Voters) }
+
 // life returns the directory that voter v had when the term was made.
-func (t *reignOf) life(voters []topology.NodeID, v topology.NodeID) uint64 {
+func (t *Reign) life(voters []topology.NodeID, v topology.NodeID) uint64 {
 	if i := slices.Index(voters, v); i >= 0 && i < len(t.Lives) {
 		return t.Lives[i]
 	}

@@ -1,21 +1,22 @@
-package singleleader
+package core
 
 import (
 	"bytes"
 	"encoding/binary"
+	"maps"
 	"slices"
 
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
 
-// recent is what was accepted lately, by key: everything that is not applied
+// Recent is what was accepted lately, by key: everything that is not applied
 // yet, and a little more. What depends on the present state is judged over what
 // the store showed, some time ago, and this (S16). It is kept while somebody
 // needs it and costs plain writes nothing otherwise. It belongs to the turn, and
 // is pure.
-type recent struct {
-	floor record.LSN // what is after it is in
+type Recent struct {
+	Floor record.LSN // what is after it is in
 	used  record.LSN // the end of the log when it was last needed
 	keys  map[string]*recentKey
 	trail []touch // what was added, in the order of the log
@@ -71,23 +72,41 @@ type touch struct {
 }
 
 const (
-	recentKept     = 1024    // applied mutations that are kept for who looked at the store a while ago
+	RecentKept     = 1024    // applied mutations that are kept for who looked at the store a while ago
 	recentBytesMax = 8 << 20 // and their bytes; beyond it, only what is not applied
-	recentIdle     = 4096    // entries without anybody who needs it, until it is dropped
+	RecentIdle     = 4096    // entries without anybody who needs it, until it is dropped
 	touchBytes     = 256     // what one mutation takes in memory beside its bytes
 )
 
-func newRecent(floor record.LSN) *recent {
-	return &recent{floor: floor, used: floor, keys: map[string]*recentKey{}}
+// RecentFloor returns the floor of an index for who has seen the store at from,
+// when it shows applied.
+func RecentFloor(from, applied record.LSN) record.LSN {
+	return max(from, applied-min(applied, RecentKept))
 }
 
-func (r *recent) key(table record.TableID, key []byte) []byte {
+// Len returns how many mutations it holds.
+func (r *Recent) Len() int { return len(r.trail) - r.head }
+
+// Use notes that it was needed when the log ended at end.
+func (r *Recent) Use(end record.LSN) { r.used = end }
+
+// Idle reports whether nobody has needed it for long, or it is large.
+func (r *Recent) Idle(end record.LSN) bool {
+	return end-r.used > RecentIdle || r.bytes > recentBytesMax
+}
+
+// NewRecent returns an index of what is after floor, to be added.
+func NewRecent(floor record.LSN) *Recent {
+	return &Recent{Floor: floor, used: floor, keys: map[string]*recentKey{}}
+}
+
+func (r *Recent) key(table record.TableID, key []byte) []byte {
 	r.buf = append(binary.BigEndian.AppendUint32(r.buf[:0], uint32(table)), key...)
 	return r.buf
 }
 
-// add takes in an entry: the mutations of rec, at lsn. It keeps nothing of it.
-func (r *recent) add(lsn record.LSN, rec *record.Record) {
+// Add takes in an entry: the mutations of rec, at lsn. It keeps nothing of it.
+func (r *Recent) Add(lsn record.LSN, rec *record.Record) {
 	for i := range rec.Mutations {
 		m := &rec.Mutations[i]
 		if m.Op != record.OpPut && m.Op != record.OpDelete {
@@ -116,14 +135,14 @@ func (r *recent) add(lsn record.LSN, rec *record.Record) {
 	}
 }
 
-// forget takes out what is applied, but for the last few.
-func (r *recent) forget(applied record.LSN) {
-	for r.head < len(r.trail) && r.trail[r.head].lsn <= applied && (len(r.trail)-r.head > recentKept || r.bytes > recentBytesMax) {
+// Forget takes out what is applied, but for the last few.
+func (r *Recent) Forget(applied record.LSN) {
+	for r.head < len(r.trail) && r.trail[r.head].lsn <= applied && (len(r.trail)-r.head > RecentKept || r.bytes > recentBytesMax) {
 		lsn := r.trail[r.head].lsn
 		for ; r.head < len(r.trail) && r.trail[r.head].lsn == lsn; r.head++ {
 			r.drop(&r.trail[r.head])
 		}
-		r.floor = lsn
+		r.Floor = lsn
 	}
 	if r.head > len(r.trail)/2 {
 		r.trail = slices.Delete(r.trail, 0, r.head)
@@ -131,7 +150,7 @@ func (r *recent) forget(applied record.LSN) {
 	}
 }
 
-func (r *recent) drop(t *touch) {
+func (r *Recent) drop(t *touch) {
 	r.bytes -= t.bytes
 	k := t.key
 	switch {
@@ -147,10 +166,10 @@ func (r *recent) drop(t *touch) {
 	}
 }
 
-// cell returns what c holds, nil for nothing, for who has seen v in the store
+// Cell returns what c holds, nil for nothing, for who has seen v in the store
 // when that showed applied, which is not below the floor; and the entry that says
 // so, 0 for the store. It is valid until something is added.
-func (r *recent) cell(c record.Cell, applied record.LSN, v *record.Version) (*record.Version, record.LSN) {
+func (r *Recent) Cell(c record.Cell, applied record.LSN, v *record.Version) (*record.Version, record.LSN) {
 	k := r.keys[string(r.key(c.Table, c.Key))]
 	if k == nil {
 		return v, 0
@@ -167,9 +186,9 @@ func (r *recent) cell(c record.Cell, applied record.LSN, v *record.Version) (*re
 	return v, 0
 }
 
-// whole returns what all cells of a key hold, in the order of their fields, as
+// Whole returns what all cells of a key hold, in the order of their fields, as
 // cell does. It may change cells.
-func (r *recent) whole(table record.TableID, key []byte, applied record.LSN, cells []topology.CellReading) ([]topology.CellReading, record.LSN) {
+func (r *Recent) Whole(table record.TableID, key []byte, applied record.LSN, cells []topology.CellReading) ([]topology.CellReading, record.LSN) {
 	k := r.keys[string(r.key(table, key))]
 	if k == nil {
 		return cells, 0
@@ -189,8 +208,8 @@ func (r *recent) whole(table record.TableID, key []byte, applied record.LSN, cel
 		}
 	}
 	add(nil, k.head)
-	for field, at := range k.cells {
-		add([]byte(field), at)
+	for _, field := range slices.Sorted(maps.Keys(k.cells)) {
+		add([]byte(field), k.cells[field])
 	}
 	slices.SortFunc(cells, func(a, b topology.CellReading) int { return bytes.Compare(a.Field, b.Field) })
 	return cells, seen

@@ -1,6 +1,0 @@
-// Package leaderless is part of a tree that a rule is tried on.
-package leaderless
-
-func put() {
-	go put()
-}

@@ -1,0 +1,178 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+// forcedStep is how far a forced promotion moves the term. An old leader that
+// comes back where it can ask nobody takes the next term; the step keeps it
+// from meeting the forced one's.
+const forcedStep = 1 << 10
+
+// Why says why a term is started.
+type Why uint8
+
+const (
+	Restart Why = iota // this node led the last term, as far as it knows
+	Chosen             // an operator named it
+	Forced             // and takes the loss
+)
+
+// Voting is what a node's configuration says about who is counted.
+type Voting struct {
+	Sync         quorum.Policy
+	ReadReplicas []topology.NodeID
+	Members      []topology.NodeID
+}
+
+// First returns the document of a group that never had one.
+func (v Voting) First(leader topology.NodeID) (Group, error) {
+	switch {
+	case !slices.Contains(v.Members, leader):
+		return Group{}, fmt.Errorf("single-leader: the first leader %q is not among the members", leader)
+	case slices.Contains(v.ReadReplicas, leader):
+		return Group{}, fmt.Errorf("single-leader: the first leader %q is a read replica", leader)
+	}
+	g := Group{Reign: Reign{Term: 1, Leader: leader}, Origin: version.Origin{ID: 1, Incarnation: 1}}
+	return g, v.count(&g, nil)
+}
+
+// count sets whom g counts: by this node's policy, its list completed by the
+// leader and by who was a voter before, so that who is counted in one term is
+// counted in the next.
+func (v Voting) count(g *Group, before []topology.NodeID) error {
+	p := v.Sync
+	if p.Kind == quorum.KindAsync {
+		g.Policy, g.Voters = p.String(), []topology.NodeID{g.Leader}
+		return nil
+	}
+	of := slices.Clone(p.Of)
+	if len(of) == 0 {
+		for _, m := range v.Members {
+			if !slices.Contains(v.ReadReplicas, m) {
+				of = append(of, string(m))
+			}
+		}
+	}
+	for _, n := range append(slices.Clone(before), g.Leader) {
+		if !slices.Contains(of, string(n)) {
+			of = append(of, string(n))
+		}
+	}
+	p.Of, g.Voters = of, nil
+	for _, n := range of {
+		if !slices.Contains(v.Members, topology.NodeID(n)) {
+			return fmt.Errorf("single-leader: sync %v names %q, which is not a member", v.Sync, n)
+		}
+		g.Voters = append(g.Voters, topology.NodeID(n))
+	}
+	g.Policy = p.String()
+	_, _, err := g.Rule()
+	return err
+}
+
+// Bid is one attempt of a node to start a term (K2): all are polled, a document
+// is proposed by what they report, all are told, and what they answer then
+// confirms it or does not.
+type Bid struct {
+	Voting
+	Self   topology.NodeID
+	Life   uint64
+	Why    Why
+	Own    Group // the newest document that is durable here
+	Waited bool  // the other members have been waited for before the first term
+	Resync bool  // the own log and store do not fit together
+
+	latest Group // the newest document that was reported
+	first  bool  // no term was ever accepted: there is nothing to lose
+}
+
+// Propose returns the document of the term that may be started by what was
+// polled, or why there is none.
+func (b *Bid) Propose(polled []Report) (Group, error) {
+	force := b.Why == Forced
+	if b.Resync && !force {
+		return Group{}, fmt.Errorf("%w: this node waits for a snapshot: its own log and store do not fit together", topology.ErrUnavailable)
+	}
+	var top uint64
+	b.latest, top = newest(polled, b.Own)
+	if b.Why == Restart && b.latest.Leader != b.Self {
+		return Group{}, fmt.Errorf("%w: %s was made leader of term %d meanwhile; this node follows once it hears from it", topology.ErrNotLeader, b.latest.Leader, b.latest.Term)
+	}
+	next := succeed(b.latest, polled)
+	next.Leader, next.Life, next.Term = b.Self, b.Life, top+1
+	b.first = !force && top == 0 && b.latest.Term == 1 && b.latest.Leader == b.Self
+	if force {
+		next.Term = top + forcedStep
+	}
+	if err := b.count(&next, b.latest.Voters); err != nil {
+		return Group{}, err
+	}
+	if force {
+		next.Before = nil // what is missing is given up
+	}
+	if len(next.Before) > beforeMax {
+		return Group{}, fmt.Errorf("%w: %d terms were begun and never started", topology.ErrUnavailable, len(next.Before))
+	}
+	next.Lives = nil
+	for _, v := range next.Voters {
+		life := b.latest.life(b.latest.Voters, v) // one that is away is known by the directory it had
+		if r := find(polled, v); r != nil {
+			life = r.Life
+		}
+		next.Lives = append(next.Lives, life)
+	}
+	if b.first && len(polled) < len(b.Members) && !b.Waited {
+		return Group{}, fmt.Errorf("%w: waiting for the other members before the first term", topology.ErrUnavailable)
+	}
+	return next, b.judge(polled)
+}
+
+// Confirm returns why the term must not be started after all, by what was
+// answered to those who were told; nil if it may.
+func (b *Bid) Confirm(next Group, told []Report) error {
+	if find(told, b.Self) == nil {
+		return fmt.Errorf("%w: term %d was not accepted by this node itself", topology.ErrConflict, next.Term)
+	}
+	return b.judge(told)
+}
+
+func (b *Bid) judge(rs []Report) error {
+	if b.Why == Forced || b.first {
+		return nil
+	}
+	return electable(b.latest, b.Self, rs)
+}
+
+// Best returns who of the others that were told may lead, with the longest log;
+// nobody where none may.
+func (b *Bid) Best(told []Report) topology.NodeID {
+	var best *Report
+	for i := range told {
+		r := &told[i]
+		if r.Node != b.Self && electable(b.latest, r.Node, told) == nil && (best == nil || best.Last.Behind(r.Last)) {
+			best = r
+		}
+	}
+	if best == nil {
+		return ""
+	}
+	return best.Node
+}
+
+// Acceptable returns why a node must not promise to obey the term of g, nil if
+// it may: it is not older than what was accepted here, and not somebody else's.
+func Acceptable(c *Core, g *Group) error {
+	switch {
+	case g.Term < c.Term || g.Term == c.Term && (c.Leader != g.Leader || c.Life != g.Life):
+		return fmt.Errorf("%w: term %d of %s is accepted here", topology.ErrConflict, c.Term, c.Leader)
+	case g.Term-c.Term > termStepMax:
+		return fmt.Errorf("%w: term %d is too far ahead of %d", topology.ErrMalformed, g.Term, c.Term)
+	}
+	return nil
+}

@@ -1,0 +1,172 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/triad-kv/triad/internal/stream"
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/record/pack"
+	"github.com/triad-kv/triad/topology"
+)
+
+// Report is what a node says of itself when it is asked.
+type Report struct {
+	Node     topology.NodeID
+	Life     uint64
+	Accepted uint64 // the term it has durably accepted, 0 for none
+	Group    Group
+	Last     stream.Place // the durable end of its log
+	Commit   record.LSN
+}
+
+// Encode returns the report as it is sent.
+func (r *Report) Encode() []byte {
+	w := pack.NewWriter(nil)
+	w.Array(7)
+	w.Str(string(r.Node))
+	w.Uint(r.Life)
+	w.Uint(r.Accepted)
+	w.Bin(r.Group.Encode())
+	w.Uint(r.Last.Term)
+	w.Uint(uint64(r.Last.LSN))
+	w.Uint(uint64(r.Commit))
+	return w.Bytes()
+}
+
+// newest returns the newest document among the reports and own, and the
+// greatest term anybody has accepted.
+func newest(rs []Report, own Group) (Group, uint64) {
+	var top uint64
+	for _, r := range rs {
+		if r.Group.Term > own.Term {
+			own = r.Group
+		}
+		top = max(top, r.Accepted)
+	}
+	return own, top
+}
+
+// electable returns why target must not lead after the term of g, judged by
+// the reports that came in; nil if it may.
+//
+// Two things must hold. A majority of the voters is reached, so that no other
+// node can start the same term. And no voter that answers has a longer log,
+// where those who answer are proven to hold everything that was committed.
+func electable(g Group, target topology.NodeID, rs []Report) error {
+	self := find(rs, target)
+	var reached, missing []topology.NodeID
+	for _, v := range g.Voters {
+		if find(rs, v) != nil {
+			reached = append(reached, v)
+		} else {
+			missing = append(missing, v)
+		}
+	}
+	switch {
+	case self == nil:
+		return fmt.Errorf("%w: %s does not answer", topology.ErrUnavailable, target)
+	case !slices.Contains(g.Voters, target):
+		return fmt.Errorf("%w: %s is not among the voters %v; with force it leads nevertheless, and what it lacks is lost", topology.ErrUnavailable, target, g.Voters)
+	case 2*len(reached) <= len(g.Voters):
+		return fmt.Errorf("%w: a majority of the voters %v must be reached and only %v were, not %v; with force it goes on, if nobody else can lead", topology.ErrUnavailable, g.Voters, reached, missing)
+	}
+	if self.Node == g.Leader && self.Life == g.Life && self.Last.Term >= g.Term {
+		return nil // no commit of its term went without its own flush: what others hold beyond it was never committed
+	}
+	best := self
+	for i := range rs {
+		if slices.Contains(g.Voters, rs[i].Node) && best.Last.Behind(rs[i].Last) {
+			best = &rs[i]
+		}
+	}
+	if self.Last.Behind(best.Last) {
+		return fmt.Errorf("%w: %s ends at entry %d of term %d, %s at %d of term %d: run failover to %s", topology.ErrUnavailable, target, self.Last.LSN, self.Last.Term, best.Node, best.Last.LSN, best.Last.Term, best.Node)
+	}
+	return proven(g, rs)
+}
+
+// proven returns nil if the reports prove that the greatest log among them
+// holds everything that was committed up to the term of g.
+//
+// It goes from the newest term back. A log that holds the start of a term holds
+// all that was committed before it; so it is enough that enough of those a
+// commit of that term waited for have answered, and one of them holds its
+// start. If they answered and none does, the term committed nothing and, since
+// they have promised to obey it no more, never will: the term before it is
+// asked in the same way. An answer from another directory than the one the term
+// counted proves nothing by what it lacks (C1).
+func proven(g Group, rs []Report) error {
+	for i := len(g.Before); i >= 0; i-- {
+		t := &g.Reign
+		if i < len(g.Before) {
+			t = &g.Before[i]
+		}
+		policy, rule, err := t.rule(g.Voters)
+		if err != nil {
+			return err
+		}
+		need, polled, holds := 1, 0, false
+		if policy.Kind == quorum.KindAny {
+			need = rule.Poll()
+		}
+		for _, m := range rule.Members() {
+			r := find(rs, m)
+			if r == nil {
+				continue
+			}
+			started := r.Last.Term >= t.Term
+			if started || r.Life == t.life(g.Voters, m) {
+				polled++
+			}
+			holds = holds || started
+		}
+		if polled < need {
+			return fmt.Errorf("%w: commits of term %d waited for %v (%s), and too few of them answer to prove that nothing is missing; wait for them, or lose what is missing with force", topology.ErrUnavailable, t.Term, rule.Members(), t.Policy)
+		}
+		if holds {
+			return nil
+		}
+	}
+	return nil
+}
+
+// succeed returns the document of a term after g, as far as g and the reports
+// determine it.
+func succeed(g Group, rs []Report) Group {
+	next := g
+	next.Before = nil
+	if !slices.ContainsFunc(rs, func(r Report) bool { return r.Last.Term >= g.Term }) {
+		next.Before = append(next.Before, g.Before...)
+	}
+	if slices.ContainsFunc(rs, func(r Report) bool { return r.Accepted > 0 }) {
+		next.Before = append(next.Before, g.Reign)
+	}
+	return next
+}
+
+func find(rs []Report, n topology.NodeID) *Report {
+	for i := range rs {
+		if rs[i].Node == n {
+			return &rs[i]
+		}
+	}
+	return nil
+}
+
+// DecodeReport reads what was sent.
+func DecodeReport(b []byte) (Report, error) {
+	rd := pack.NewReader(b)
+	rd.ArrayOf(7)
+	r := Report{Node: topology.NodeID(rd.StrMax(nameBytesMax)), Life: rd.Uint(), Accepted: rd.Uint()}
+	body := rd.Bin()
+	r.Last = stream.Place{Term: rd.Uint(), LSN: record.LSN(rd.Uint())}
+	r.Commit = record.LSN(rd.Uint())
+	if err := rd.Done(); err != nil {
+		return r, fmt.Errorf("report: %w", err)
+	}
+	var err error
+	r.Group, err = DecodeGroup(body)
+	return r, err
+}

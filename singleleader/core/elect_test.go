@@ -1,0 +1,108 @@
+package core
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/triad-kv/triad/internal/stream"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+)
+
+func said(node topology.NodeID, life, term uint64, lsn record.LSN) Report {
+	return Report{Node: node, Life: life, Accepted: 1, Last: stream.Place{Term: term, LSN: lsn}}
+}
+
+func testGroup(term uint64, leader topology.NodeID, policy string, before ...Reign) Group {
+	return Group{
+		Reign:  Reign{Term: term, Leader: leader, Policy: policy, Lives: []uint64{1, 2, 3}},
+		Life:   1,
+		Voters: []topology.NodeID{"a", "b", "c"},
+		Before: before,
+	}
+}
+
+func TestOnlyANodeThatIsProvenToHoldEverythingIsElectable(t *testing.T) {
+	first := testGroup(3, "a", "first 1 (b, c, a)")
+	any1 := testGroup(3, "a", "any 1 (b, c, a)")
+	for _, c := range []struct {
+		name   string
+		g      Group
+		target topology.NodeID
+		rs     []Report
+		refuse string // part of the reason; empty if electable
+	}{
+		{"the synchronous follower", first, "b", []Report{said("b", 2, 3, 9), said("c", 3, 3, 7)}, ""},
+		{"a longer log elsewhere", first, "c", []Report{said("b", 2, 3, 9), said("c", 3, 3, 7)}, "run failover to b"},
+		{"a newer term beats a longer log", first, "b", []Report{said("b", 2, 3, 5), said("c", 3, 2, 9)}, ""},
+		{"no majority", first, "b", []Report{said("b", 2, 3, 9)}, "majority"},
+		{"the target is silent", first, "b", []Report{said("a", 1, 3, 9), said("c", 3, 3, 7)}, "does not answer"},
+		{"not a voter", first, "d", []Report{said("d", 4, 3, 9), said("b", 2, 3, 9), said("c", 3, 3, 9)}, "not among the voters"},
+		{"the leader itself, though a follower has more: it was not committed", first, "a", []Report{said("a", 1, 3, 5), said("b", 2, 3, 9)}, ""},
+		{"the leader's name with another directory", first, "a", []Report{said("a", 9, 3, 5), said("b", 2, 3, 9)}, "run failover to b"},
+		{"the leader, its term's start not flushed", first, "a", []Report{said("a", 1, 2, 5), said("b", 2, 3, 9)}, "run failover to b"},
+		{"the leader itself", first, "a", []Report{said("a", 1, 3, 9), said("c", 3, 3, 7)}, ""},
+		{"the only synchronous follower lacks the start: the term committed nothing", first, "b", []Report{said("b", 2, 2, 5), said("c", 3, 2, 5)}, ""},
+		{"who lacks it has another directory: it proves nothing", first, "b", []Report{said("b", 9, 0, 0), said("c", 3, 0, 0)}, "too few of them answer"},
+		{"another directory that holds the start is as good as any", first, "b", []Report{said("b", 9, 3, 9), said("c", 3, 3, 7)}, ""},
+		{"any 1: two of three are enough", any1, "c", []Report{said("b", 2, 2, 5), said("c", 3, 3, 6)}, ""},
+		{"any 1: two of three that lack the start", any1, "c", []Report{said("b", 2, 2, 5), said("c", 3, 2, 5)}, ""},
+		{"any 1: one of the two was wiped", any1, "c", []Report{said("b", 9, 0, 0), said("c", 3, 3, 6)}, "too few of them answer"},
+		{"async: never without its leader", testGroup(3, "a", "async"), "b", []Report{said("b", 2, 3, 9), said("c", 3, 3, 9)}, "too few of them answer"},
+	} {
+		err := electable(c.g, c.target, c.rs)
+		if c.refuse == "" {
+			require.NoError(t, err, c.name)
+			continue
+		}
+		require.ErrorContains(t, err, c.refuse, c.name)
+		require.ErrorIs(t, err, topology.ErrUnavailable, c.name)
+	}
+}
+
+// A term that was begun and never started hides nothing: those whom the term
+// before it waited for must answer too.
+func TestATermThatNeverStartedDoesNotHideTheOneBefore(t *testing.T) {
+	was := Reign{Term: 3, Leader: "a", Policy: "first 1 (b, c, a)", Lives: []uint64{1, 2, 3}}
+	g := testGroup(4, "c", "first 1 (a, b, c)", was) // c begun 4, and a, whom it would wait for, answers
+	rs := []Report{said("a", 1, 2, 5), said("c", 3, 2, 5)}
+	require.NoError(t, electable(g, "c", rs), "a led 3, lacks its start, and promised: 3 committed nothing")
+
+	was.Leader, was.Policy = "b", "first 1 (x, b)"
+	g = testGroup(4, "c", "first 1 (a, b, c)", was)
+	g.Voters = append(g.Voters, "x")
+	g.Before[0].Lives = []uint64{1, 2, 3, 4}
+	rs = append(rs, said("d", 5, 3, 9))
+	require.ErrorContains(t, proven(g, rs), "term 3", "neither b nor x answers for term 3")
+
+	g.Before = nil
+	require.NoError(t, proven(g, rs), "forgetting the term before is what the proof must not do")
+}
+
+func TestSucceedKeepsEarlierTermsUntilTheLastIsSeenToHaveStarted(t *testing.T) {
+	older := Reign{Term: 2, Leader: "b"}
+	g := testGroup(3, "a", "any 1 (b, c, a)", older)
+	next := succeed(g, []Report{said("b", 2, 2, 5)})
+	require.Equal(t, []Reign{older, g.Reign}, next.Before)
+	next = succeed(g, []Report{said("b", 2, 3, 5)})
+	require.Equal(t, []Reign{g.Reign}, next.Before)
+	fresh := said("b", 2, 0, 0)
+	fresh.Accepted = 0
+	require.Empty(t, succeed(testGroup(1, "a", "async"), []Report{fresh}).Before)
+}
+
+func TestAGroupDocumentReadsBackAndRefusesAnythingElse(t *testing.T) {
+	g := testGroup(4, "c", "first 1 (a, b, c)", Reign{Term: 3, Leader: "a", Policy: "async", Lives: []uint64{1}})
+	g.Life, g.Origin.ID, g.Origin.Incarnation = 7, 1, 2
+	b := g.Encode()
+	got, err := DecodeGroup(b)
+	require.NoError(t, err)
+	require.Equal(t, g, got)
+	for n := range b {
+		_, err := DecodeGroup(b[:n])
+		require.Error(t, err, n)
+	}
+	_, err = DecodeGroup(append(b, 0))
+	require.Error(t, err)
+}

@@ -1,0 +1,79 @@
+package core
+
+import (
+	"fmt"
+
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/record/pack"
+	"github.com/triad-kv/triad/topology"
+)
+
+// Install is what a snapshot is to make of a log: nothing up to LSN, of that
+// history. It is made durable before the store is switched, so that a crash in
+// between is finished at the next start.
+type Install struct {
+	LSN     record.LSN
+	History topology.History
+}
+
+// Encode returns it as it is stored.
+func (i Install) Encode() []byte {
+	w := pack.NewWriter(nil)
+	w.Array(1 + 2*len(i.History))
+	w.Uint(uint64(i.LSN))
+	for _, t := range i.History {
+		w.Uint(t.Term)
+		w.Uint(uint64(t.Start))
+	}
+	return w.Bytes()
+}
+
+// DecodeInstall reads what was stored.
+func DecodeInstall(b []byte) (Install, error) {
+	r := pack.NewReader(b)
+	n := r.Array()
+	i := Install{LSN: record.LSN(r.Uint())}
+	for k := 1; k+1 < n && r.Err() == nil; k += 2 {
+		i.History = append(i.History, topology.TermStart{Term: r.Uint(), Start: record.LSN(r.Uint())})
+	}
+	if err := r.Done(); err != nil {
+		return Install{}, fmt.Errorf("install: %w", err)
+	}
+	return i, nil
+}
+
+// Range returns what the log keeps.
+func (i Install) Range() topology.Range {
+	return topology.Range{First: i.LSN + 1, Last: i.LSN, History: i.History}
+}
+
+// Unfinished reports whether the store has been switched and the log not: it
+// is still the one from before.
+func (i Install) Unfinished(p *Positions) bool {
+	if p.Applied != i.LSN || p.First == i.LSN+1 {
+		return false
+	}
+	term, ok := p.History.TermAt(i.LSN)
+	same := ok && term == i.History.Last()
+	return !(p.End >= i.LSN && p.First <= i.LSN && same)
+}
+
+// Installable returns why a snapshot at lsn must not replace a store that shows
+// applied, nil if it may. What was shown is taken back only in an asynchronous
+// group, or where log and store do not fit together.
+func Installable(lsn, applied record.LSN, resync, async bool) error {
+	if lsn < applied && !resync && !async {
+		return fmt.Errorf("%w: a snapshot at entry %d would take back what is applied here up to %d", topology.ErrConflict, lsn, applied)
+	}
+	return nil
+}
+
+// Leaves returns the entry behind which everything leaves the log for a
+// snapshot and is to be kept aside: what is not applied, and what parts from the
+// leader's log, which is told by parts, 0 for nothing.
+func Leaves(first, applied, parts record.LSN) record.LSN {
+	if parts != 0 {
+		applied = min(applied, parts)
+	}
+	return max(applied, first-1)
+}
