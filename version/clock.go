@@ -1,6 +1,7 @@
 package version
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"sync"
@@ -108,4 +109,14 @@ func (c *Clock) Raise(ts Timestamp) {
 	c.mu.Lock()
 	c.last = max(c.last, ts)
 	c.mu.Unlock()
+}
+
+// CompareWrites is the total order of writes: time, then origin, then sequence
+// (rule C4). It is the same wherever it is asked, and 0 for one write alone:
+// never local against remote, never by who sent it.
+func CompareWrites(t Timestamp, d Dot, u Timestamp, e Dot) int {
+	if c := cmp.Compare(t, u); c != 0 {
+		return c
+	}
+	return d.Compare(e)
 }

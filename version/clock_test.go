@@ -206,3 +206,20 @@ func TestClockWithoutAWallClockTakesTheSystems(t *testing.T) {
 	require.GreaterOrEqual(t, now, before)
 	require.LessOrEqual(t, now, version.TimestampAt(time.Now()))
 }
+
+func TestWritesAreOrderedByTimeThenOriginThenSequence(t *testing.T) {
+	for _, x := range []struct {
+		t, u version.Timestamp
+		d, e version.Dot
+		want int
+	}{
+		{t: 1, u: 2, d: dot(9, 9, 9), e: dot(1, 1, 1), want: -1},
+		{t: 2, u: 2, d: dot(1, 2, 9), e: dot(2, 1, 1), want: -1},
+		{t: 2, u: 2, d: dot(1, 2, 1), e: dot(1, 1, 9), want: +1},
+		{t: 2, u: 2, d: dot(1, 1, 1), e: dot(1, 1, 2), want: -1},
+		{t: 2, u: 2, d: dot(1, 1, 1), e: dot(1, 1, 1), want: 0},
+	} {
+		require.Equal(t, x.want, version.CompareWrites(x.t, x.d, x.u, x.e))
+		require.Equal(t, -x.want, version.CompareWrites(x.u, x.e, x.t, x.d))
+	}
+}
