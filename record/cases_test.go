@@ -63,6 +63,19 @@ func records() []recordCase {
 	}
 }
 
+// notes are the cases of their golden file.
+func notes() []recordCase {
+	state := record.NewEncoder().AppendState(nil, &states()[3].state)
+	return []recordCase{
+		{"the start of a term at a site", record.Record{Time: 5 << 16, Term: 3, Mutations: []record.Mutation{
+			{Table: record.TableSystem, Key: []byte(record.MarkTerm), Op: record.OpMark, Value: []byte("node-a")},
+		}}},
+		{"a state that came by repair", record.Record{Time: 77 << 16, Term: 4, Mutations: []record.Mutation{
+			{Table: record.TableDefault, Key: []byte("k"), Op: record.OpState, Value: state},
+		}}},
+	}
+}
+
 type stateCase struct {
 	name  string
 	state record.State
@@ -135,6 +148,12 @@ func drawnRecords() *rapid.Generator[record.Record] {
 		}
 		if rapid.Bool().Draw(t, "leaderless") {
 			r.Context = sets().Draw(t, "context")
+		}
+		if rapid.Bool().Draw(t, "note") {
+			r.Dot = version.Dot{}
+			for i := range r.Mutations {
+				r.Mutations[i].Op = record.Op(rapid.IntRange(4, 5).Draw(t, "op"))
+			}
 		}
 		return r
 	})

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 	"math"
@@ -11,7 +12,7 @@ import (
 
 // A record is a msgpack array of ten:
 //
-//	0  format       uint, 1
+//	0  format       uint, 1; 2 of a note
 //	1  origin       uint, Origin.ID
 //	2  incarnation  uint, Origin.Incarnation
 //	3  seq          uint, not 0
@@ -25,7 +26,13 @@ import (
 // Integers and lengths stand in their smallest form and nothing follows the
 // array, so a record has exactly one encoding, and a reader refuses any other.
 // It refuses a format it does not know, too.
-const recordFormat = 1
+//
+// A note is laid out alike, with a dot of zeros and operations that a record
+// with a dot may not have: [OpState] besides [OpMark].
+const (
+	recordFormat = 1
+	noteFormat   = 2
+)
 
 const recordFields = 10
 const mutationFields = 7
@@ -34,6 +41,13 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Sum is the sum of a record's bytes (rule C5): CRC-32C.
 func Sum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
+
+// Chain continues a rolling sum over the records of one origin by the sum of its
+// next one (rule M1); before the first record it is 0. Two logs with equal
+// chains at one dot hold the same records of that origin up to there.
+func Chain(chain, sum uint32) uint32 {
+	return crc32.Update(chain, castagnoli, binary.LittleEndian.AppendUint32(nil, sum))
+}
 
 // Encoder encodes records. It is not safe for concurrent use and is meant to be
 // kept: it allocates only when the destination must grow.
@@ -49,7 +63,11 @@ func (e *Encoder) Append(dst []byte, r *Record) []byte {
 	w := e.w
 	w.Reset(dst)
 	w.Array(recordFields)
-	w.Uint(recordFormat)
+	if r.IsNote() {
+		w.Uint(noteFormat)
+	} else {
+		w.Uint(recordFormat)
+	}
 	w.Uint(uint64(r.Origin.ID))
 	w.Uint(uint64(r.Origin.Incarnation))
 	w.Uint(r.Seq)
@@ -89,28 +107,34 @@ func Decode(b []byte, r *Record) error {
 	}
 	rd := pack.NewReader(b)
 	rd.ArrayOf(recordFields)
-	if err := checkFormat(&rd, "record", recordFormat); err != nil {
+	format, err := getFormat(&rd, "record", noteFormat)
+	if err != nil {
 		return err
 	}
-	r.Dot = getDot(&rd)
+	if format == noteFormat {
+		r.Dot = getNoDot(&rd)
+	} else {
+		r.Dot = getDot(&rd)
+	}
 	r.Time = version.Timestamp(rd.Uint())
 	r.Term = rd.Uint()
 	r.Request = getRequest(&rd)
 	r.Deps = getVector(&rd, r.Deps[:0])
 	r.Context = getSet(&rd)
-	r.Mutations = getMutations(&rd, r.Mutations[:0])
+	r.Mutations = getMutations(&rd, format, r.Mutations[:0])
 	if err := rd.Done(); err != nil {
 		return fmt.Errorf("record: %w", err)
 	}
 	return nil
 }
 
-// checkFormat reads the number of a format, and refuses those of newer versions.
-func checkFormat(rd *pack.Reader, what string, known uint64) error {
-	if f := rd.Uint(); rd.Err() == nil && f != known {
-		return fmt.Errorf("%s: %w %d: this version knows %d; upgrade this node", what, ErrFormat, f, known)
+// getFormat reads the number of a format, and refuses those of newer versions.
+func getFormat(rd *pack.Reader, what string, known uint64) (uint64, error) {
+	f := rd.Uint()
+	if rd.Err() == nil && (f == 0 || f > known) {
+		return f, fmt.Errorf("%s: %w %d: this version knows %d; upgrade this node", what, ErrFormat, f, known)
 	}
-	return nil
+	return f, nil
 }
 
 // getDot reads the dot of a write, which must name one.
@@ -120,6 +144,15 @@ func getDot(rd *pack.Reader) version.Dot {
 		rd.Fail("the dot names no write")
 	}
 	return d
+}
+
+// getNoDot reads the dot of a note, which names none.
+func getNoDot(rd *pack.Reader) version.Dot {
+	d := version.Dot{Origin: getOrigin(rd), Seq: rd.Uint()}
+	if !d.IsZero() {
+		rd.Fail("a note has no dot")
+	}
+	return version.Dot{}
 }
 
 func getRequest(rd *pack.Reader) RequestID {
@@ -134,7 +167,11 @@ func getRequest(rd *pack.Reader) RequestID {
 	return id
 }
 
-func getMutations(rd *pack.Reader, ms []Mutation) []Mutation {
+func getMutations(rd *pack.Reader, format uint64, ms []Mutation) []Mutation {
+	last, valueBytesMax := OpMark, ValueBytesMax
+	if format == noteFormat {
+		last, valueBytesMax = OpState, RecordBytesMax // a state is longer than the values in it
+	}
 	n := rd.ArrayMax(mutationFields * MutationsMax)
 	if n%mutationFields != 0 || n == 0 {
 		rd.Fail("mutations are not whole, or none")
@@ -146,15 +183,19 @@ func getMutations(rd *pack.Reader, ms []Mutation) []Mutation {
 	for ; n > 0 && rd.Err() == nil; n-- {
 		m := Mutation{
 			Table:   TableID(rd.UintMax(math.MaxUint32)),
-			Op:      Op(rd.UintMax(uint64(OpMark))),
+			Op:      Op(rd.UintMax(uint64(last))),
 			Kind:    Kind(rd.UintMax(uint64(kindEnd - 1))),
 			Expires: version.Timestamp(rd.Uint()),
 			Key:     rd.BinMax(KeyBytesMax),
 			Field:   rd.BinMax(FieldBytesMax),
-			Value:   rd.BinMax(ValueBytesMax),
+			Value:   rd.BinMax(valueBytesMax),
 		}
 		if m.Op == 0 {
 			rd.Fail("mutation without an operation")
+			break
+		}
+		if format == noteFormat && m.Op < OpMark {
+			rd.Fail("a note writes nothing")
 			break
 		}
 		ms = append(ms, m)

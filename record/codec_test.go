@@ -126,10 +126,10 @@ func TestDecodeRefusesARecordThatMeansNothing(t *testing.T) {
 		why    string
 	}{
 		"seq 0":                   {func(r *record.Record) { r.Seq = 0 }, "the dot names no write"},
+		"a note's op":             {func(r *record.Record) { r.Mutations[0].Op = record.OpState }, "integer 5 is more than 4"},
 		"no origin":               {func(r *record.Record) { r.Origin = version.Origin{} }, "the dot names no write"},
 		"no mutations":            {func(r *record.Record) { r.Mutations = nil }, "mutations are not whole, or none"},
 		"op 0":                    {mutation(func(m *record.Mutation) { m.Op = 0 }), "without an operation"},
-		"op 5":                    {mutation(func(m *record.Mutation) { m.Op = 5 }), "integer 5 is more than 4"},
 		"kind 11":                 {mutation(func(m *record.Mutation) { m.Kind = 11 }), "integer 11 is more than 10"},
 		"a long key":              {mutation(func(m *record.Mutation) { m.Key = make([]byte, record.KeyBytesMax+1) }), "bin of 65537 bytes is more than 65536"},
 		"a long field":            {mutation(func(m *record.Mutation) { m.Field = make([]byte, record.FieldBytesMax+1) }), "bin of 65537 bytes is more than 65536"},
@@ -155,14 +155,42 @@ func TestDecodeRefusesARecordThatMeansNothing(t *testing.T) {
 	}
 }
 
+func TestDecodeRefusesANoteThatIsAWrite(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*record.Record)
+		why    string
+	}{
+		"a put":        {func(r *record.Record) { r.Mutations[0].Op = record.OpPut }, "a note writes nothing"},
+		"a delta":      {func(r *record.Record) { r.Mutations[0].Op = record.OpMerge }, "a note writes nothing"},
+		"op 6":         {func(r *record.Record) { r.Mutations[0].Op = 6 }, "integer 6 is more than 5"},
+		"no mutations": {func(r *record.Record) { r.Mutations = nil }, "mutations are not whole, or none"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := notes()[0].record
+			c.change(&r)
+			err := record.Decode(encoded(r), &r)
+			require.ErrorIs(t, err, pack.ErrMalformed)
+			require.ErrorContains(t, err, c.why)
+		})
+	}
+	b := encoded(notes()[0].record)
+	require.EqualValues(t, 2, b[1])
+	b[4] = 1
+	var r record.Record
+	require.ErrorContains(t, record.Decode(b, &r), "a note has no dot")
+}
+
 func TestDecodeRefusesANewerFormatAndSaysSo(t *testing.T) {
 	b := encoded(usual())
 	require.EqualValues(t, 1, b[1])
-	b[1] = 2
+	b[1] = 3
 	var r record.Record
 	err := record.Decode(b, &r)
 	require.ErrorIs(t, err, record.ErrFormat)
-	require.EqualError(t, err, "record: unknown format 2: this version knows 1; upgrade this node")
+	require.EqualError(t, err, "record: unknown format 3: this version knows 2; upgrade this node")
+
+	b[1] = 0
+	require.ErrorIs(t, record.Decode(b, &r), record.ErrFormat)
 
 	s := states()[1].state
 	b = record.NewEncoder().AppendState(nil, &s)

@@ -77,7 +77,11 @@ func plainRecord(r record.Record) any {
 	for _, m := range r.Mutations {
 		mutations = append(mutations, uint64(m.Table), uint64(m.Op), uint64(m.Kind), uint64(m.Expires), string(m.Key), string(m.Field), string(m.Value))
 	}
-	head := append([]any{uint64(1)}, plainDot(r.Dot)...)
+	format := uint64(1)
+	if r.IsNote() {
+		format = 2
+	}
+	head := append([]any{format}, plainDot(r.Dot)...)
 	return append(head, uint64(r.Time), r.Term, request, plainVector(r.Deps), plainSet(r.Context), mutations)
 }
 

@@ -138,6 +138,26 @@ func TestRecordsAreEncodedAsInTheGoldenFileAndReadBack(t *testing.T) {
 	}
 }
 
+func TestNotesAreEncodedAsInTheGoldenFileAndReadBack(t *testing.T) {
+	e, cases, names := record.NewEncoder(), map[string]record.Record{}, []string(nil)
+	for _, c := range notes() {
+		cases[c.name] = c.record
+		names = append(names, c.name)
+	}
+	head := "# Notes: records in format 2, without a dot. Generated with -update; never by hand.\n"
+	held := requireGolden(t, "note.golden", head, names, func(name string) string {
+		r := cases[name]
+		return describeAll(t, e.Append(nil, &r), "record")
+	})
+	for name, b := range held {
+		var got record.Record
+		require.NoError(t, record.Decode(b, &got), name)
+		require.True(t, got.IsNote())
+		require.Equal(t, cases[name], got, name)
+		require.Equal(t, b, e.Append(nil, &got), name)
+	}
+}
+
 func TestStatesAreEncodedAsInTheGoldenFileAndReadBack(t *testing.T) {
 	e, cases, names := record.NewEncoder(), map[string]record.State{}, []string(nil)
 	for _, c := range states() {

@@ -67,7 +67,7 @@ func spliced(b []byte, v value, other []byte) []byte {
 func formats() map[string]map[string][]byte {
 	e := record.NewEncoder()
 	out := map[string]map[string][]byte{"record": {}, "state": {}}
-	for _, c := range records() {
+	for _, c := range append(records(), notes()...) {
 		out["record"][c.name] = e.Append(nil, &c.record)
 	}
 	for _, c := range states() {

@@ -35,6 +35,7 @@ const (
 	OpDelete Op = 2 // removes one cell; without a field, every cell of the key
 	OpMerge  Op = 3 // joins a delta of the kind into one cell
 	OpMark   Op = 4 // changes no cell: the start of a term, a cut. Key names which, TableSystem only
+	OpState  Op = 5 // joins another replica's encoded State into one cell; in a note only
 )
 
 // MarkTerm is the key of the mark that starts a term; its value is the leader's
@@ -98,6 +99,10 @@ type RequestID struct {
 }
 
 // Record is one accepted write: 1..n mutations, all or nothing.
+//
+// A record without a dot is a note: nobody's write, but something its log has to
+// remember in its place, such as what this node learnt of others' writes by
+// repair ([OpState]). A note belongs to its log and never leaves it.
 type Record struct {
 	version.Dot
 	Time      version.Timestamp
@@ -107,6 +112,9 @@ type Record struct {
 	Context   *version.Set   // leaderless only
 	Mutations []Mutation
 }
+
+// IsNote reports whether r is a note: it has no dot.
+func (r *Record) IsNote() bool { return r.Dot.IsZero() }
 
 // Entry is one record in its place in one log. It is the record as it travels:
 // Bytes are its encoding, verbatim, and Sum is the sum they were accepted with.

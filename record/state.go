@@ -48,7 +48,7 @@ func (e *Encoder) AppendState(dst []byte, s *State) []byte {
 func DecodeState(b []byte, s *State) error {
 	rd := pack.NewReader(b)
 	rd.ArrayOf(3)
-	if err := checkFormat(&rd, "state", stateFormat); err != nil {
+	if _, err := getFormat(&rd, "state", stateFormat); err != nil {
 		return err
 	}
 	s.Context = getSet(&rd)

@@ -222,6 +222,8 @@ func opName(op record.Op) string {
 		return "merge"
 	case record.OpMark:
 		return "mark"
+	case record.OpState:
+		return "state"
 	}
 	return fmt.Sprintf("op %d", op)
 }
