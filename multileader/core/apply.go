@@ -1,0 +1,32 @@
+package core
+
+import (
+	"github.com/triad-kv/triad/conflict"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/version"
+)
+
+// Apply returns what record r changes, where applied is the vector of what was
+// applied before it, in the order of the log (rule X, first row): r covers its
+// deps and all that its origin wrote before it. The caller then applies the
+// changes, and raises applied by r's dot, in one atomic step (C6).
+func Apply(r *record.Record, applied version.Vector, held conflict.Held) ([]conflict.Change, error) {
+	return conflict.ApplyLWW(r, applied, Covers(r), held)
+}
+
+// Covers returns what the writer of r had seen.
+func Covers(r *record.Record) version.Seen { return before{r.Deps, r.Dot} }
+
+// before is the deps of a record with the own entry, which is not written down
+// because it is always the record's sequence less one.
+type before struct {
+	deps version.Vector
+	dot  version.Dot
+}
+
+func (b before) Has(d version.Dot) bool {
+	if d.Origin == b.dot.Origin {
+		return d.Seq < b.dot.Seq
+	}
+	return b.deps.Has(d)
+}

@@ -1,0 +1,254 @@
+package core
+
+import (
+	"slices"
+	"time"
+
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/version"
+)
+
+// Site is a site's name from the configuration.
+type Site string
+
+// Member is a site that takes part, with the number its name was given; its
+// lives differ in their incarnation alone (rule C1).
+type Member struct {
+	Site   Site
+	Number uint32
+}
+
+// Link says with whom a site exchanges its log. It is configured at both ends.
+type Link struct {
+	Peer Site
+	// Relay sends the peer what came from other sites, too: a ring or a star
+	// needs it. In a mesh every site sends its own, and others only fill gaps.
+	Relay bool
+}
+
+// Limits bound what a core holds and sends. A zero field is its default.
+type Limits struct {
+	Queue       int // records of one origin that wait for their turn: 1,024; more are dropped and asked for again
+	Uncommitted int // records in the log that are not committed: 4,096; more are refused, or wait
+	Shipment    int // records of one message: 64
+	Window      int // records sent to a peer and not acknowledged: 512
+	GapTicks    int // ticks a gap must last before it is asked for, and before it is asked for again: 2
+	ResendTicks int // ticks without progress after which what is not acknowledged is sent again: 4
+}
+
+func (l Limits) or(d Limits) Limits {
+	for _, p := range [...][2]*int{
+		{&l.Queue, &d.Queue}, {&l.Uncommitted, &d.Uncommitted}, {&l.Shipment, &d.Shipment},
+		{&l.Window, &d.Window}, {&l.GapTicks, &d.GapTicks}, {&l.ResendTicks, &d.ResendTicks},
+	} {
+		if *p[0] <= 0 {
+			*p[0] = *p[1]
+		}
+	}
+	return l
+}
+
+var limitsDefault = Limits{Queue: 1024, Uncommitted: 4096, Shipment: 64, Window: 512, GapTicks: 2, ResendTicks: 4}
+
+// chainsKept is how many sums of each origin's newest records are remembered,
+// so that a copy of one of them with other bytes is found at once. An older one
+// is found by the next record that follows it.
+const chainsKept = 64
+
+// Config is what a core is told once.
+type Config struct {
+	Self    Site
+	Origin  version.Origin // under which this site writes; its life is C1's business
+	Members []Member       // all sites, this one included
+	Links   []Link
+	MaxSkew time.Duration // 0: version.MaxSkewDefault
+	Limits  Limits
+}
+
+// Core decides for one site. Its exported state is there to be read; nobody
+// changes it but Step.
+type Core struct {
+	Self   Site
+	Origin version.Origin
+	Term   uint64 // under which this site takes writes; 0: it does not
+
+	Counts Counts
+
+	cfg    Config
+	clock  *version.Clock
+	now    time.Time
+	log    ledger
+	links  []*link // in the order of the configuration
+	forgot bool    // a peer knows records of this origin that this site does not (C1)
+	last   uint64  // the greatest term the log was written in
+
+	enc *record.Encoder
+	out []Effect
+}
+
+// Counts are what a core has seen since it started, for status and for tests;
+// nothing is decided by them.
+type Counts struct {
+	Delivered  uint64 // records of other sites appended
+	Duplicates uint64 // records that were there already
+	Dropped    uint64 // records that found their queue full
+	Asked      uint64 // gaps asked for
+	Parked     uint64 // times an origin was parked because its clock is ahead
+	Resent     uint64 // times a peer was sent again what it did not acknowledge
+	Forks      uint64 // times a link was frozen
+}
+
+// EventKind says what happened.
+type EventKind uint8
+
+const (
+	EvLead      EventKind = iota + 1 // this site's leader opens Term, which is greater than every one before
+	EvStepDown                       // it takes no more writes
+	EvWrite                          // Writes are asked for
+	EvCommitted                      // the log is committed up to LSN
+	EvLinkUp                         // a session with Peer begins
+	EvLinkDown                       // it ended
+	EvMessage                        // Message came from Peer over Session
+	EvRead                           // the answer to DoRead, with its LSN, or to DoFill, with LSN 0: Items
+	EvTick                           // time passes: beats, gaps, what is parked
+	EvIncarnate                      // this site writes as Origin from now on (C1)
+	EvThaw                           // a person lets the link to Peer go on
+)
+
+// Event is something that happened, and when. Which fields count is said by Kind.
+type Event struct {
+	Kind    EventKind
+	Now     time.Time // the site's wall clock; it may jump
+	Peer    Site
+	Session uint64
+	Term    uint64
+	LSN     record.LSN
+	Origin  version.Origin
+	Writes  []record.Batch // without conditions, and checked against their limits
+	Message *Message       // owned by the core from then on
+	Items   []Item         // likewise
+}
+
+// EffectKind says what is to be done.
+type EffectKind uint8
+
+const (
+	DoAppend    EffectKind = iota + 1 // put Entry in the log, and Item's dot and chain in its index
+	DoAccept                          // the write N of the event is the record Item.Dot at LSN: not yet an answer
+	DoRefuse                          // the write N of the event is refused with Err, not applied
+	DoCommit                          // the log is committed up to LSN: answer, and apply, what it holds
+	DoSend                            // send Message to Peer over Session
+	DoRead                            // read entries from LSN to To, at most N, and tell EvRead for Peer and Session
+	DoFill                            // read the records of Origin from First to Last, at most N, and tell EvRead with LSN 0
+	DoFreeze                          // Peer is frozen because of Err: tell a person
+	DoAlarm                           // tell a person Err
+	DoIncarnate                       // have a new incarnation given to this site, and tell EvIncarnate
+)
+
+// Effect is something to do. Which fields count is said by Kind.
+type Effect struct {
+	Kind        EffectKind
+	Peer        Site
+	Session     uint64
+	LSN, To     record.LSN
+	N           int
+	Item        Item
+	Origin      version.Origin
+	First, Last uint64
+	Message     Message
+	Err         error
+}
+
+// Step takes one event. The effects are valid until the next step.
+func (c *Core) Step(ev Event) []Effect {
+	c.out = c.out[:0]
+	if !ev.Now.IsZero() {
+		c.now = ev.Now
+	}
+	switch ev.Kind {
+	case EvLead:
+		c.lead(ev.Term)
+	case EvStepDown:
+		c.Term = 0
+	case EvWrite:
+		for i := range ev.Writes {
+			c.write(i, &ev.Writes[i])
+		}
+	case EvCommitted:
+		if c.log.commit(ev.LSN) {
+			c.do(Effect{Kind: DoCommit, LSN: c.log.committed})
+		}
+	case EvTick:
+		c.tick()
+	case EvIncarnate:
+		c.incarnate(ev.Origin)
+	default:
+		if l := c.link(ev.Peer); l != nil {
+			l.step(c, &ev)
+		}
+	}
+	c.deliver()
+	for _, l := range c.links {
+		l.pump(c)
+	}
+	return c.out
+}
+
+func (c *Core) do(e Effect) { c.out = append(c.out, e) }
+
+// tick: what only time can tell.
+func (c *Core) tick() {
+	for _, o := range c.log.origins {
+		o.parked = false
+	}
+	c.fillGaps()
+	for _, l := range c.links {
+		l.beat(c)
+		l.resend(c)
+	}
+}
+
+// incarnate: control gave this site a new life to write under. The old one is an
+// origin like any other from now on, and what peers know of it is taken from them.
+func (c *Core) incarnate(o version.Origin) {
+	if o.ID != c.Origin.ID || o.Incarnation <= c.Origin.Incarnation {
+		return
+	}
+	c.log.rename(o)
+	c.Origin, c.forgot = o, false
+}
+
+// End returns the end of the site's log.
+func (c *Core) End() record.LSN { return c.log.end }
+
+// Commit returns up to where it is committed.
+func (c *Core) Commit() record.LSN { return c.log.committed }
+
+// Marks returns what the log holds that is committed, by origin: what beats show.
+func (c *Core) Marks() []Mark { return c.log.marks() }
+
+// Queued returns how many records of o wait for their turn.
+func (c *Core) Queued(o version.Origin) int { return len(c.log.origin(o).queue) }
+
+// Frozen reports whether the link to a peer is frozen.
+func (c *Core) Frozen(peer Site) bool { l := c.link(peer); return l != nil && l.frozen }
+
+// Open reports whether this site takes writes.
+func (c *Core) Open() bool { return c.Term > 0 && !c.forgot }
+
+func (c *Core) link(peer Site) *link {
+	i := slices.IndexFunc(c.links, func(l *link) bool { return l.Peer == peer })
+	if i < 0 {
+		return nil
+	}
+	return c.links[i]
+}
+
+// site returns who writes under o's number.
+func (g *Config) site(o version.Origin) (Site, bool) {
+	i := slices.IndexFunc(g.Members, func(m Member) bool { return m.Number == o.ID })
+	if i < 0 {
+		return "", false
+	}
+	return g.Members[i].Site, true
+}

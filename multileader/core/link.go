@@ -1,0 +1,232 @@
+package core
+
+import (
+	"fmt"
+
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+// MessageKind says what a message between sites is.
+type MessageKind uint8
+
+const (
+	MsgBeat MessageKind = iota + 1 // what the sender has committed, and from where in the receiver's log it goes on
+	MsgShip                        // records of the sender's log
+	MsgAsk                         // a gap: the receiver may hold what the sender lacks
+)
+
+// Message is what sites tell each other over a link.
+type Message struct {
+	Kind  MessageKind
+	Marks []Mark // Beat: what is committed at the sender, never more (C2a)
+
+	// From and Next are places in one log. Beat: of your log everything before
+	// Next is taken; go on there. Ship: Items are what this log holds from From
+	// on, before Next, and you lack; a shipment with From 0 fills a gap.
+	From, Next record.LSN
+	Items      []Item
+
+	Origin      version.Origin // Ask: whose records
+	First, Last uint64         // Ask: which
+}
+
+// link is what a core knows of one peer.
+type link struct {
+	Link
+	session uint64 // 0: down
+	frozen  bool
+
+	// Of the own log, sent to the peer.
+	told    bool           // the peer has said what it has
+	has     version.Vector // what the peer has, as far as it is known
+	at      record.LSN     // the next entry to look at
+	edge    record.LSN     // what is before it stood in a shipment, or nobody needs it
+	acked   record.LSN     // what is before it the peer has taken
+	reading bool           // the shell reads from at on
+	sent    []shipment     // what is not acknowledged, in order
+	flight  int            // records in sent
+	still   int            // ticks without progress
+
+	// Of the peer's log, taken here.
+	marks []Mark     // what the peer has committed
+	from  record.LSN // where to go on in its log; kept over sessions
+}
+
+// shipment is one message of records: how many, and where the next one begins.
+type shipment struct {
+	next    record.LSN
+	records int
+}
+
+func (l *link) reset(session uint64) {
+	*l = link{Link: l.Link, frozen: l.frozen, from: l.from, session: session}
+}
+
+// step takes an event of one link. What belongs to another session is late.
+func (l *link) step(c *Core, ev *Event) {
+	here := l.up() && ev.Session == l.session
+	switch ev.Kind {
+	case EvLinkUp:
+		l.begin(c, ev.Session)
+	case EvLinkDown:
+		if ev.Session == l.session {
+			l.reset(0)
+		}
+	case EvMessage:
+		if here {
+			l.message(c, ev.Message)
+		}
+	case EvRead:
+		if here {
+			l.read(c, ev.LSN, ev.Items)
+		}
+	case EvThaw:
+		l.frozen = false
+	}
+}
+
+func (l *link) up() bool { return l.session != 0 && !l.frozen }
+
+// begin: a session begins. Each side says what it has and where the other is
+// to go on.
+func (l *link) begin(c *Core, session uint64) {
+	if session > l.session {
+		l.reset(session)
+		l.beat(c)
+	}
+}
+
+func (l *link) send(c *Core, m Message) {
+	c.do(Effect{Kind: DoSend, Peer: l.Peer, Session: l.session, Message: m})
+}
+
+// message takes what came from the peer.
+func (l *link) message(c *Core, m *Message) {
+	switch m.Kind {
+	case MsgBeat:
+		if l.known(c, m.Marks) {
+			l.acknowledged(c, m.Next)
+		}
+	case MsgShip:
+		l.arrived(c, m.Items)
+		if m.From != 0 && m.From <= max(l.from, 1) && m.Next > l.from && l.up() {
+			l.from = m.Next
+			l.beat(c)
+		}
+	case MsgAsk:
+		l.asked(c, m)
+	}
+}
+
+// known notes what a peer has. A mark that can not be of our records freezes the
+// link; one beyond our own records shows that we have lost some.
+func (l *link) known(c *Core, marks []Mark) bool {
+	for _, m := range marks {
+		if _, ok := c.cfg.site(m.Origin); !ok {
+			c.freeze(l, m.Origin, fmt.Errorf("%w: it holds records of %v, who is no site that takes part", topology.ErrMalformed, m.Origin))
+			return false
+		}
+		o := c.log.origin(m.Origin)
+		if !o.agrees(m) {
+			c.freeze(l, m.Origin, c.errForked(o, m.Seq))
+			return false
+		}
+		if o.Origin == c.Origin && m.Seq > o.placed.Seq {
+			c.forgotten(m.Seq)
+		}
+		l.has = l.has.With(m.Origin, max(l.has.Get(m.Origin), m.Seq))
+	}
+	l.marks = marks
+	return true
+}
+
+// acknowledged: the peer has taken our log up to next, in its queues at least.
+// The first beat of a session says where to begin.
+func (l *link) acknowledged(c *Core, next record.LSN) {
+	next = min(next, c.log.committed+1)
+	if !l.told {
+		l.told, l.at, l.edge, l.acked = true, next, next, next
+		return
+	}
+	if next <= l.acked {
+		return
+	}
+	l.acked, l.still = next, 0
+	for len(l.sent) > 0 && l.sent[0].next <= next {
+		l.flight -= l.sent[0].records
+		l.sent = l.sent[1:]
+	}
+}
+
+// pump asks for the next part of the log that is committed and not sent.
+func (l *link) pump(c *Core) {
+	if !l.up() || !l.told || l.reading || l.at > c.log.committed || l.flight >= c.cfg.Limits.Window {
+		return
+	}
+	l.reading = true
+	n := min(c.cfg.Limits.Shipment, c.cfg.Limits.Window-l.flight)
+	c.do(Effect{Kind: DoRead, Peer: l.Peer, Session: l.session, LSN: l.at, To: c.log.committed, N: n})
+}
+
+// read: a part of the log for a peer. What the peer has, and what it gets from
+// somebody else, is left out (M1: in order, committed, each with its chain).
+func (l *link) read(c *Core, from record.LSN, items []Item) {
+	if from == 0 {
+		if len(items) > 0 {
+			l.send(c, Message{Kind: MsgShip, Items: items})
+		}
+		return
+	}
+	if !l.reading {
+		return
+	}
+	l.reading = false
+	m := Message{Kind: MsgShip, From: l.edge}
+	for _, it := range items {
+		if it.Entry.LSN != l.at || it.Entry.LSN > c.log.committed {
+			break
+		}
+		l.at++
+		if !it.Dot.IsZero() && (l.Relay || it.Dot.Origin.ID == c.Origin.ID) && !l.has.Has(it.Dot) {
+			m.Items = append(m.Items, it)
+		}
+	}
+	if len(m.Items) == 0 {
+		return
+	}
+	m.Next, l.edge = l.at, l.at
+	l.flight += len(m.Items)
+	l.sent = append(l.sent, shipment{l.at, len(m.Items)})
+	l.send(c, m)
+}
+
+// beat tells a peer what is committed here, and taken of its log.
+func (l *link) beat(c *Core) {
+	if l.up() {
+		l.send(c, Message{Kind: MsgBeat, Marks: c.log.marks(), Next: max(l.from, 1)})
+	}
+}
+
+// resend sends again what the peer has not acknowledged for some ticks.
+func (l *link) resend(c *Core) {
+	if len(l.sent) == 0 {
+		l.still = 0
+		return
+	}
+	if l.still++; l.still >= c.cfg.Limits.ResendTicks {
+		l.still, l.reading = 0, false
+		l.at, l.edge, l.sent, l.flight = l.acked, l.acked, nil, 0
+		l.has = vector(l.marks)
+		c.Counts.Resent++
+	}
+}
+
+func vector(marks []Mark) version.Vector {
+	var v version.Vector
+	for _, m := range marks {
+		v = v.With(m.Origin, m.Seq)
+	}
+	return v
+}

@@ -1,0 +1,80 @@
+package core
+
+import (
+	"fmt"
+
+	"github.com/triad-kv/triad/conflict"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+// lead opens the site for writes in a new term. A term is never resumed (S2), and
+// a new one changes no origin (M7).
+//
+// It begins with a note, which has no dot. Were it a write of the site, one that
+// came back from a backup would give a dot a second meaning before it had heard
+// anybody, and every change of leader would be a record for all the world.
+func (c *Core) lead(term uint64) {
+	if term <= c.last {
+		return
+	}
+	c.Term, c.last = term, term
+	c.append(record.Record{
+		Time: c.clock.Now(), Term: term,
+		Mutations: []record.Mutation{{Table: record.TableSystem, Op: record.OpMark, Key: []byte(record.MarkTerm), Value: []byte(c.Self)}},
+	})
+}
+
+// write takes the write n of an event, or refuses it before it has any effect.
+func (c *Core) write(n int, b *record.Batch) {
+	if err := c.refusal(b); err != nil {
+		err = &topology.Error{Op: "write", Node: topology.NodeID(c.Self), Outcome: topology.NotApplied, Err: err}
+		c.do(Effect{Kind: DoRefuse, N: n, Err: err})
+		return
+	}
+	item := c.mint(b.Mutations, b.Request)
+	c.do(Effect{Kind: DoAccept, N: n, LSN: item.Entry.LSN, Item: item})
+}
+
+func (c *Core) refusal(b *record.Batch) error {
+	switch {
+	case c.forgot:
+		return fmt.Errorf("%w: a peer knows writes of %v that this site does not; it waits for a new incarnation", topology.ErrUnavailable, c.Origin)
+	case c.Term == 0:
+		return topology.ErrNotLeader
+	case len(c.log.tail) >= c.cfg.Limits.Uncommitted:
+		return fmt.Errorf("%w: %d records wait to be committed", topology.ErrOverloaded, len(c.log.tail))
+	case len(b.Conditions) > 0:
+		return fmt.Errorf("%w: a condition holds at one site and not at all", topology.ErrUnsupported)
+	}
+	for i := range b.Mutations {
+		if err := conflict.CheckLWW(&b.Mutations[i]); err != nil {
+			return fmt.Errorf("%w: %w", topology.ErrUnsupported, err)
+		}
+	}
+	return nil
+}
+
+// mint makes mutations a record: sequence, time and deps are taken together, as
+// it gets its place in the log (C2a). The clock has been raised to every time in
+// the log, so its own is greater than all of them (C3).
+func (c *Core) mint(ms []record.Mutation, id record.RequestID) Item {
+	return c.append(record.Record{
+		Dot:  version.Dot{Origin: c.Origin, Seq: c.log.origin(c.Origin).placed.Seq + 1},
+		Time: c.clock.Now(), Term: c.Term, Request: id, Deps: c.log.others, Mutations: ms,
+	})
+}
+
+// append encodes a record of this site, once, and puts it in the log.
+func (c *Core) append(r record.Record) Item {
+	b := c.enc.Append(nil, &r)
+	return c.place(Item{Dot: r.Dot, Entry: record.Entry{Sum: record.Sum(b), Bytes: b}})
+}
+
+// place puts a record in the log.
+func (c *Core) place(item Item) Item {
+	item = c.log.place(c.Term, item)
+	c.do(Effect{Kind: DoAppend, LSN: item.Entry.LSN, Item: item})
+	return item
+}
