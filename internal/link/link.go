@@ -69,15 +69,15 @@ func New(there, back Options) (*Link, error) {
 }
 
 // Cut stops everything on the way, until Heal.
-func (l *Link) Cut() {
-	l.there.set(true)
-	l.back.set(true)
-}
+func (l *Link) Cut() { l.Drop(true, true) }
 
 // Heal makes a cut link whole.
-func (l *Link) Heal() {
-	l.there.set(false)
-	l.back.set(false)
+func (l *Link) Heal() { l.Drop(false, false) }
+
+// Drop says for each direction alone whether it is cut.
+func (l *Link) Drop(there, back bool) {
+	l.there.set(there)
+	l.back.set(back)
 }
 
 // Delay is how long a byte takes there and back, without jitter.

@@ -266,6 +266,28 @@ func TestNothingPassesACutLinkAndNothingIsLostByIt(t *testing.T) {
 	})
 }
 
+func TestALinkIsCutInOneDirectionAlone(t *testing.T) {
+	far(t, func(t *testing.T, l *Link, near, far net.Conn) {
+		l.Drop(true, false)
+		write(t, near, "ping")
+		write(t, far, "pong")
+		read(t, near, "pong")
+		require.NoError(t, far.(half).in.SetReadDeadline(time.Now().Add(time.Minute)))
+		_, err := far.Read(make([]byte, 1))
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		require.NoError(t, far.(half).in.SetReadDeadline(time.Time{}))
+		l.Drop(false, true)
+		read(t, far, "ping")
+		write(t, far, "lost for now")
+		require.NoError(t, near.SetReadDeadline(time.Now().Add(time.Minute)))
+		_, err = near.Read(make([]byte, 1))
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		require.NoError(t, near.SetReadDeadline(time.Time{}))
+		l.Heal()
+		read(t, near, "lost for now")
+	})
+}
+
 func TestAConnectionThatBreaksFailsAfterTheDelay(t *testing.T) {
 	far(t, func(t *testing.T, _ *Link, near, far net.Conn) {
 		write(t, far, "x")
