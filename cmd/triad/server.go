@@ -28,6 +28,10 @@ is taken, the rest is named; what is refused changes nothing.`,
 		Args:    exactly(),
 	}
 	s := settingFlags(c)
+	offset := c.Flags().Duration(clockOffset, 0, "how wrong this node's clock is, on purpose")
+	if err := c.Flags().MarkHidden(clockOffset); err != nil {
+		panic(err) // it was added a line above
+	}
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		hup := make(chan os.Signal, 1)
 		signal.Notify(hup, syscall.SIGHUP)
@@ -37,6 +41,7 @@ is taken, the rest is named; what is refused changes nothing.`,
 			return err
 		}
 		v := newService(n, cmd.ErrOrStderr())
+		v.offset = *offset
 		v.reread = func() (*config.Node, error) {
 			n, _, err := s.node(cmd)
 			return n, err
@@ -48,6 +53,10 @@ is taken, the rest is named; what is refused changes nothing.`,
 	}
 	return c
 }
+
+// clockOffset is the flag that makes a node's clock wrong, for tests: the clock of
+// a process alone can not be set.
+const clockOffset = "debug-clock-offset"
 
 // live are the keys that a running node takes from a file that is read again.
 var live = map[string]func(*service, *config.Node){

@@ -66,11 +66,11 @@ type process struct {
 	file string
 }
 
-func startServer(t *testing.T, file string) *process {
+func startServer(t *testing.T, file string, flags ...string) *process {
 	t.Helper()
 	binary, err := os.Executable()
 	require.NoError(t, err)
-	s := &process{file: file, cmd: exec.Command(binary, "server", "-c", file)}
+	s := &process{file: file, cmd: exec.Command(binary, append([]string{"server", "-c", file}, flags...)...)}
 	s.cmd.Env = append(os.Environ(), asTriad+"=1")
 	s.cmd.Stderr = &s.logs
 	s.cmd.Dir = filepath.Dir(file)
@@ -182,6 +182,26 @@ topology: {kind: single-leader, sync: "any 1 (b, c)"}
 	require.Equal(t, exitUsage, r.code)
 	require.Contains(t, r.errs, "key 1: a gossip key is 32 bytes in base64")
 	require.NotContains(t, r.errs, "not-a-secret")
+}
+
+func TestTheClockOfAServerCanBeWrongOnPurpose(t *testing.T) {
+	for offset, past := range map[string]bool{"1h": true, "-1h": false} {
+		addrs := free(t, 2)
+		file := write(t, "node.yaml", fmt.Sprintf("node: {id: a, dir: %s}\nlisten: {resp: %q, admin: %q}\n", filepath.Join(t.TempDir(), "a"), addrs[0], addrs[1]))
+		s := startServer(t, file, "--debug-clock-offset="+offset)
+		until(t, "it is ready", s, func() bool { code, _ := get(addrs[1], "/readyz"); return code == 200 })
+		at := time.Now().Add(30 * time.Minute)
+		want := "+OK\r\n$1\r\nv\r\n"
+		if past {
+			want = "+OK\r\n$-1\r\n"
+		} else {
+			at = at.Add(-time.Hour)
+		}
+		require.Equal(t, want, redis(t, addrs[0], fmt.Sprintf("SET k v EXAT %d\r\nGET k\r\nQUIT\r\n", at.Unix())), "offset %s", offset)
+		require.Contains(t, s.logs.String(), "clock is wrong, on purpose")
+		require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
+		require.NoError(t, s.cmd.Wait(), "%s", &s.logs)
+	}
 }
 
 // redis sends commands to a port for Redis clients, the last of which is QUIT, and

@@ -15,6 +15,8 @@ import (
 	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/internal/admin"
 	"github.com/triad-kv/triad/internal/config"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
 )
 
 // How long a server may take to end. What is not done by then is cut off.
@@ -30,6 +32,7 @@ type service struct {
 	level   *slog.LevelVar
 	log     *slog.Logger
 	reread  func() (*config.Node, error)
+	offset  time.Duration // of the wall clock, for tests
 
 	node  *triad.Node
 	ports []port
@@ -40,7 +43,7 @@ type service struct {
 type port struct {
 	key  string
 	l    net.Listener
-	open func(*triad.Node, *config.Node, config.Secrets, *slog.Logger) (door, error)
+	open func(*service) (door, error)
 	door door
 }
 
@@ -99,6 +102,10 @@ func (v *service) open() (err error) {
 		return err
 	}
 	c.Logger = v.log
+	if v.offset != 0 {
+		v.log.Warn("this node's clock is wrong, on purpose", "offset", v.offset)
+		c.Topology = shifted(c.Topology, v.wall)
+	}
 	if v.secrets, err = v.config.Secrets(); err != nil {
 		return err
 	}
@@ -126,7 +133,7 @@ func (v *service) open() (err error) {
 	for i := range v.ports {
 		p := &v.ports[i]
 		p.l = behind(v.node, p.l)
-		if p.door, err = p.open(v.node, v.config, v.secrets, v.log); err != nil {
+		if p.door, err = p.open(v); err != nil {
 			return err
 		}
 		if a, ok := p.door.(*admin.Admin); ok {
@@ -134,6 +141,17 @@ func (v *service) open() (err error) {
 		}
 	}
 	return nil
+}
+
+// wall is what this node takes for the time of day.
+func (v *service) wall() time.Time { return time.Now().Add(v.offset) }
+
+// shifted builds an engine whose clock is wall.
+func shifted(build topology.Builder, wall func() time.Time) topology.Builder {
+	return func(e topology.Env) (topology.Engine, error) {
+		e.Clock = version.NewClock(wall, 0)
+		return build(e)
+	}
 }
 
 // bind listens at an address of the configuration; nil if it names none.

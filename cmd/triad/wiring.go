@@ -28,7 +28,7 @@ type door interface {
 var doorways = []struct {
 	key  string
 	addr func(config.Listen) string
-	open func(*triad.Node, *config.Node, config.Secrets, *slog.Logger) (door, error)
+	open func(*service) (door, error)
 }{
 	{"listen.resp", func(l config.Listen) string { return l.RESP }, openRESP},
 	{adminKey, func(l config.Listen) string { return l.Admin }, openAdmin},
@@ -37,20 +37,19 @@ var doorways = []struct {
 const adminKey = "listen.admin"
 
 // openRESP is the door for Redis clients.
-func openRESP(n *triad.Node, c *config.Node, s config.Secrets, l *slog.Logger) (door, error) {
-	return redisPort(n, c, s.RESPPassword, l)
+func openRESP(v *service) (door, error) {
+	return redisPort(v.node, v.config, server.Options{Password: v.secrets.RESPPassword, Logger: v.log, Wall: v.wall})
 }
 
 // demoRESP is that door of a demo's node, which keeps no secret.
 func demoRESP(n *triad.Node, c *config.Node, l *slog.Logger) (demo.Door, error) {
-	return redisPort(n, c, "", l)
+	return redisPort(n, c, server.Options{Logger: l})
 }
 
-func redisPort(n *triad.Node, c *config.Node, password string, l *slog.Logger) (*server.Server, error) {
-	o := server.Options{
-		Prefixes: map[string]string{}, Password: password, Forward: c.RESP.Forward, Version: built().Version, Logger: l,
-		Limits: server.Limits{ConnectionsMax: c.RESP.ConnectionsMax, IdleTimeout: time.Duration(c.RESP.IdleTimeout)},
-	}
+// redisPort completes o by what the node's configuration says.
+func redisPort(n *triad.Node, c *config.Node, o server.Options) (*server.Server, error) {
+	o.Prefixes, o.Forward, o.Version = map[string]string{}, c.RESP.Forward, built().Version
+	o.Limits = server.Limits{ConnectionsMax: c.RESP.ConnectionsMax, IdleTimeout: time.Duration(c.RESP.IdleTimeout)}
 	for _, p := range c.RESP.Prefixes {
 		o.Prefixes[p.Prefix] = p.Table
 	}
@@ -64,8 +63,8 @@ func redisPort(n *triad.Node, c *config.Node, password string, l *slog.Logger) (
 }
 
 // openAdmin is the door for health and status.
-func openAdmin(n *triad.Node, _ *config.Node, s config.Secrets, l *slog.Logger) (door, error) {
-	return admin.New(admin.Options{Status: n.Status, Token: s.AdminToken, Logger: l}), nil
+func openAdmin(v *service) (door, error) {
+	return admin.New(admin.Options{Status: v.node.Status, Token: v.secrets.AdminToken, Logger: v.log}), nil
 }
 
 // secure gives the node its certificates, and refuses those that would not do

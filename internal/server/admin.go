@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/triad-kv/triad/internal/server/resp"
 )
@@ -227,7 +228,7 @@ func (s *Server) sections(r *request) []section {
 	connected := len(s.clients)
 	s.mu.Unlock()
 	n := &s.counts
-	uptime := int64(r.now.Sub(s.started).Seconds())
+	uptime := int64(time.Since(s.started).Seconds())
 	return []section{
 		{"Server", lines("redis_version", RedisVersion, "redis_mode", "standalone", "triad_version", s.o.Version, "triad_node", st.Node,
 			"triad_cluster", st.Cluster, "os", runtime.GOOS, "arch_bits", 64, "uptime_in_seconds", uptime, "uptime_in_days", uptime/86400)},

@@ -73,8 +73,12 @@ func (c *conn) turn(contextAt func(time.Time) context.Context) (bool, error) {
 	c.visible.used.Store(now.UnixMilli())
 	c.server.counts.commands.Add(uint64(b.n))
 	ctx := contextAt(now)
+	wall := now
+	if w := c.server.o.Wall; w != nil {
+		wall = w()
+	}
 	for i, r := range b.requests[:b.n] {
-		r.now = now
+		r.now = wall
 		if c.take(ctx, r); c.closes {
 			b.n = i + 1
 		}

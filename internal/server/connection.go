@@ -259,7 +259,7 @@ func (c *conn) describe(now time.Time) string {
 }
 
 func answerClientInfo(_ context.Context, c *conn, r *request) error {
-	r.out.Verbatim(c.describe(r.now) + "\n")
+	r.out.Verbatim(c.describe(time.Now()) + "\n")
 	return nil
 }
 
@@ -269,7 +269,7 @@ func answerClientList(_ context.Context, c *conn, r *request) error {
 	}
 	var b strings.Builder
 	for _, other := range c.server.present() {
-		b.WriteString(other.describe(r.now))
+		b.WriteString(other.describe(time.Now()))
 		b.WriteByte('\n')
 	}
 	r.out.Verbatim(b.String())

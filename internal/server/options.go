@@ -26,6 +26,8 @@ type Options struct {
 	Addr func(topology.NodeID) string
 	// Dial reaches such an address; nil is plain TCP.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// Wall is the time of day that expiries are counted from; nil is time.Now.
+	Wall func() time.Time
 	// Version is this program's, for INFO.
 	Version string
 	Limits  Limits
