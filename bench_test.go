@@ -3,6 +3,7 @@ package triad
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
@@ -69,6 +70,6 @@ func BenchmarkRowPut(b *testing.B) {
 	require.NoError(b, err)
 	b.ReportAllocs()
 	for b.Loop() {
-		_, _ = d.put(key, row, 0)
+		_, _ = d.put(key, row, 0, time.Time{})
 	}
 }

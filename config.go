@@ -66,8 +66,6 @@ type Config struct {
 	// alone. With Gossip an address may be missing, and one that is wrong is set
 	// right once the node has been heard of.
 	Members []Member
-	// Join are gossip ports of other nodes. One that answers is enough.
-	Join []string
 	// Gossip finds out where members are and whether they answer; it never
 	// changes who they are. The zero value is no gossip: then Members says it all.
 	Gossip Gossip
@@ -90,6 +88,10 @@ type Config struct {
 	Memory bool
 	// FS replaces the operating system's file system, for tests.
 	FS FS
+	// WallClock replaces time.Now where the time of day counts: in the timestamps
+	// of records and the expiry of keys. It is for tests and debugging, of clocks
+	// that are wrong; time-outs and lags never ask it.
+	WallClock func() time.Time
 	// Logger hears what an operator should; default nobody.
 	Logger *slog.Logger
 	// Limits bound what the node holds and waits for.
@@ -137,8 +139,11 @@ func (c *Config) complete() error {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	if c.WallClock == nil {
+		c.WallClock = time.Now
+	}
 	faults := []error{
-		c.checkNames(), c.completeMembers(), c.Gossip.Check(c.Join), c.completeControl(), c.checkExposure(), c.checkTLS(),
+		c.checkNames(), c.completeMembers(), c.Gossip.Check(), c.completeControl(), c.checkExposure(), c.checkTLS(),
 		c.checkTables(), c.Limits.complete(),
 	}
 	if err := errors.Join(faults...); err != nil {

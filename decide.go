@@ -49,7 +49,7 @@ func (t *named) tryDecide(ctx context.Context, key string, opts []Option, op fun
 	if err != nil {
 		return Receipt{}, notApplied(err)
 	}
-	k, err := d.key([]byte(key))
+	k, err := d.key([]byte(key), n.config.WallClock())
 	if err != nil {
 		return Receipt{}, notApplied(err)
 	}
@@ -102,7 +102,7 @@ func (t *named) tryLook(ctx context.Context, key string, opts []Option, op func(
 }
 
 func (n inner) lookAt(ctx context.Context, d definition, key string, w *call.Wishes, op func(kind.Key) kind.Op) error {
-	k, err := d.key([]byte(key))
+	k, err := d.key([]byte(key), n.config.WallClock())
 	if err != nil {
 		return notApplied(err)
 	}

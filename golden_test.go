@@ -23,7 +23,7 @@ func TestTheFormsInTheSystemTableStay(t *testing.T) {
 }
 
 func TestTheFormOfARowStays(t *testing.T) {
-	ms, err := definition{Table: users, id: 20}.put([]byte("k"), []byte("\x82\xa1b\x01\xa1a\xa1x"), 0)
+	ms, err := definition{Table: users, id: 20}.put([]byte("k"), []byte("\x82\xa1b\x01\xa1a\xa1x"), 0, time.Time{})
 	require.NoError(t, err)
 	require.Equal(t, []record.Mutation{
 		{Table: 20, Key: []byte("k"), Op: record.OpDelete, Kind: record.KindRow},

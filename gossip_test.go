@@ -44,8 +44,8 @@ func (f *found) start(id topology.NodeID) (n *triad.Node, end func()) {
 		ID: id, Dir: "data", FS: f.disks[id], Listen: "127.0.0.1:0", Leader: "a",
 		Members:  []triad.Member{{ID: "a"}, {ID: "b"}, {ID: "c"}},
 		Topology: singleleader.New(singleleader.Options{Sync: quorum.All()}),
-		Join:     f.seeds, Gossip: triad.Gossip{Listen: "127.0.0.1:0", Keys: []triad.GossipKey{f.key}, ProbeEvery: 40 * time.Millisecond},
-		Limits: triad.Limits{BootstrapWait: 200 * time.Millisecond},
+		Gossip:   triad.Gossip{Listen: "127.0.0.1:0", Join: f.seeds, Keys: []triad.GossipKey{f.key}, ProbeEvery: 40 * time.Millisecond},
+		Limits:   triad.Limits{BootstrapWait: 200 * time.Millisecond},
 	})
 	require.NoError(f.t, err)
 	if len(f.seeds) == 0 {
@@ -131,9 +131,9 @@ func TestConfigurationOfGossip(t *testing.T) {
 		c    triad.Config
 		want string
 	}{
-		"seeds without gossip":        {triad.Config{Join: []string{"127.0.0.1:1"}}, "join: seeds are for gossip, and gossip.listen names no address"},
+		"seeds without gossip":        {triad.Config{Gossip: triad.Gossip{Join: []string{"127.0.0.1:1"}}}, "join: seeds are for gossip, and gossip.listen names no address"},
 		"options without gossip":      {triad.Config{Gossip: triad.Gossip{ProbeEvery: 1}}, "gossip.listen: none was named"},
-		"a seed that is no address":   {triad.Config{Join: []string{"somewhere"}, Gossip: triad.Gossip{Listen: "127.0.0.1:0"}}, `join[0]: "somewhere" is not host:port`},
+		"a seed that is no address":   {triad.Config{Gossip: triad.Gossip{Listen: "127.0.0.1:0", Join: []string{"somewhere"}}}, `join[0]: "somewhere" is not host:port`},
 		"no address of this node":     {triad.Config{Members: []triad.Member{{ID: "a"}, {ID: "b"}}, Gossip: triad.Gossip{Listen: "127.0.0.1:0"}}, "listen: none was named, and members[0] has no address"},
 		"no address without gossip":   {triad.Config{Members: []triad.Member{{ID: "a"}, {ID: "b"}}}, `members[1]: node "b" has no address`},
 		"nobody is told of this node": {triad.Config{Gossip: triad.Gossip{Listen: "127.0.0.1:0"}}, "gossip.peers: this node has no peers port"},

@@ -163,7 +163,7 @@ func (n opening) openMembership() (err error) {
 		return err
 	}
 	e := gossip.Env{
-		Self: c.ID, Life: n.home.Life(), Members: c.Members, Seeds: c.Join, Identity: n.identity, Known: n.identity.known,
+		Self: c.ID, Life: n.home.Life(), Members: c.Members, Identity: n.identity, Known: n.identity.known,
 		ProtocolMin: transport.ProtocolMin, ProtocolMax: transport.ProtocolMax, Logger: n.logger,
 	}
 	if n.listener != nil {
@@ -189,7 +189,7 @@ func (n opening) openEngine() (err error) {
 	n.engine, err = n.config.Topology(topology.Env{
 		Self: n.config.ID, Life: n.home.Life(), Log: n.log, Store: observed{n.store, &n.catalogue.changes}, Stable: n.home, Sidelog: n.home.Sidelog(),
 		Transport: n.transport, Membership: n.membership, Control: n.control,
-		Clock: version.NewClock(nil, 0), Logger: n.logger,
+		Clock: version.NewClock(n.config.WallClock, 0), Logger: n.logger,
 	})
 	if err != nil {
 		return err

@@ -11,31 +11,33 @@ import (
 	"github.com/triad-kv/triad/version"
 )
 
-// key returns a key of the table, as decisions on its cells take it.
-func (d definition) key(name []byte) (kind.Key, error) {
+// key returns a key of the table, as decisions on its cells take it. What is
+// written to it at now lives as long as the table says; a zero now is for keys
+// that are not written.
+func (d definition) key(name []byte, now time.Time) (kind.Key, error) {
 	if !kind.Known(d.Kind) {
 		return kind.Key{}, fmt.Errorf("table %v: this version does not know its kind: %w", d.Table, topology.ErrUnsupported)
 	}
-	return kind.Key{Table: d.id, Kind: d.Kind, Name: name, Expires: d.expiry(time.Now())}, nil
+	return kind.Key{Table: d.id, Kind: d.Kind, Name: name, Expires: d.expiry(now)}, nil
 }
 
 // expiry is that of a key that is written at now without one of its own.
 func (t Table) expiry(now time.Time) version.Timestamp {
-	if t.TTL == 0 {
+	if t.TTL == 0 || now.IsZero() {
 		return 0
 	}
 	return version.TimestampAt(now.Add(t.TTL))
 }
 
-// put returns the mutations that make value the value of key, to live as long as
-// ttl says, or where that is 0 the table. They alias both.
-func (d definition) put(key, value []byte, ttl time.Duration) ([]record.Mutation, error) {
-	k, err := d.key(key)
+// put returns the mutations that make value the value of key at now, to live as
+// long as ttl says, or where that is 0 the table. They alias both.
+func (d definition) put(key, value []byte, ttl time.Duration, now time.Time) ([]record.Mutation, error) {
+	k, err := d.key(key, now)
 	if err != nil {
 		return nil, err
 	}
 	if ttl > 0 {
-		k.Expires = version.TimestampAt(time.Now().Add(ttl))
+		k.Expires = version.TimestampAt(now.Add(ttl))
 	}
 	ms, err := k.Assign(value)
 	return ms, d.instead(err, d.Kind)
@@ -43,7 +45,7 @@ func (d definition) put(key, value []byte, ttl time.Duration) ([]record.Mutation
 
 // remove returns the mutation that removes key.
 func (d definition) remove(key []byte) (record.Mutation, error) {
-	k, err := d.key(key)
+	k, err := d.key(key, time.Time{})
 	if err != nil {
 		return record.Mutation{}, err
 	}
@@ -52,7 +54,7 @@ func (d definition) remove(key []byte) (record.Mutation, error) {
 
 // value puts the value of a key together from its cells.
 func (d definition) value(cells []topology.CellReading) ([]byte, error) {
-	k, err := d.key(cells[0].Key)
+	k, err := d.key(cells[0].Key, time.Time{})
 	if err != nil {
 		return nil, err
 	}

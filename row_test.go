@@ -3,6 +3,7 @@ package triad
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/vmihailenco/msgpack/v5"
@@ -31,7 +32,7 @@ func TestARowComesBackAsItWasPut(t *testing.T) {
 		)).Draw(t, "row")
 		b, err := msgpack.Marshal(row)
 		require.NoError(t, err)
-		ms, err := d.put(key, b, 0)
+		ms, err := d.put(key, b, 0, time.Time{})
 		require.NoError(t, err)
 		require.Len(t, ms, len(row)+2)
 		for i := 2 + 1; i < len(ms); i++ {
@@ -43,7 +44,7 @@ func TestARowComesBackAsItWasPut(t *testing.T) {
 		require.NoError(t, msgpack.Unmarshal(b, &want))
 		require.NoError(t, msgpack.Unmarshal(got, &back))
 		require.Equal(t, want, back)
-		again, err := d.put(key, got, 0)
+		again, err := d.put(key, got, 0, time.Time{})
 		require.NoError(t, err)
 		require.Equal(t, ms, again, "one row has one form")
 	})

@@ -1,13 +1,16 @@
 package triad_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 
 	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/singleleader"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -36,4 +39,22 @@ func TestWhatHasATTLGoes(t *testing.T) {
 	}
 	_, err := n.Delete(ctx, triad.DefaultTable, []byte("k"), triad.TTL(time.Hour))
 	require.ErrorIs(t, err, topology.ErrUnsupported)
+}
+
+func TestTheWallClockIsThatOfTheConfiguration(t *testing.T) {
+	const ahead = 24 * time.Hour
+	ctx := t.Context()
+	n, err := triad.Open(triad.Config{
+		Dir: "data", FS: vfs.NewMem(), Memory: true, Topology: singleleader.New(singleleader.Options{}),
+		WallClock: func() time.Time { return time.Now().Add(ahead) },
+	})
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	t.Cleanup(func() { require.NoError(t, errors.Join(n.Close(), <-done)) })
+	r, err := n.Put(ctx, triad.DefaultTable, []byte("k"), []byte("v"), triad.TTL(time.Hour))
+	require.NoError(t, err)
+	require.Greater(t, r.Time.Time(), time.Now().Add(ahead-time.Minute))
+	_, err = n.Get(ctx, triad.DefaultTable, []byte("k"))
+	require.NoError(t, err, "it lives by the clock that it was written by")
 }

@@ -150,7 +150,7 @@ func (p *plan) write(ctx context.Context, w *call.One) error {
 		p.Mutations = append(p.Mutations, m)
 		return err
 	}
-	ms, err := d.put(w.Key, w.Value, p.ttl)
+	ms, err := d.put(w.Key, w.Value, p.ttl, p.node.config.WallClock())
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func (x *expiries) due() (bool, time.Duration) {
 	if next == noExpiry {
 		return false, time.Hour
 	}
-	wait := time.Until(next.Time())
+	wait := x.e.env.Clock.Until(next)
 	return wait <= 0, wait
 }
 

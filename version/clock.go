@@ -85,6 +85,10 @@ func (c *Clock) Now() Timestamp {
 	return c.last
 }
 
+// Until returns how long the wall clock takes to show ts; less than 0 if it has
+// shown it.
+func (c *Clock) Until(ts Timestamp) time.Duration { return ts.Time().Sub(c.wall()) }
+
 // Last returns the greatest timestamp handed out, observed or raised to.
 func (c *Clock) Last() Timestamp {
 	c.mu.Lock()
@@ -96,7 +100,7 @@ func (c *Clock) Last() Timestamp {
 // it. A ts further ahead of the wall clock than the allowed skew is refused
 // with a [*SkewError] and leaves the clock as it was (rule C3).
 func (c *Clock) Observe(ts Timestamp) error {
-	if ahead := ts.Time().Sub(c.wall()); ahead > c.maxSkew {
+	if ahead := c.Until(ts); ahead > c.maxSkew {
 		return &SkewError{Time: ts, Ahead: ahead, Max: c.maxSkew}
 	}
 	c.Raise(ts)

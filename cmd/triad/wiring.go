@@ -115,9 +115,8 @@ func dialer(n *triad.Node) func(context.Context, string) (net.Conn, error) {
 // gather makes the node find its members by gossip, where the configuration opens
 // a port for it.
 func gather(c *triad.Config, n *config.Node, s config.Secrets) error {
-	c.Join = n.Join
 	c.Gossip = triad.Gossip{
-		Listen: n.Listen.Gossip, Advertise: n.Gossip.Advertise, Peers: n.Gossip.Peers,
+		Listen: n.Listen.Gossip, Join: n.Join, Advertise: n.Gossip.Advertise, Peers: n.Gossip.Peers,
 	}
 	if n.Listen.Gossip == "" {
 		return nil

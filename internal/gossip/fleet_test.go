@@ -76,10 +76,11 @@ func open(t *testing.T, s setup) *node {
 	if s.options.ProbeEvery == 0 {
 		s.options.ProbeEvery = quick
 	}
+	s.options.Join = s.seeds
 	n := &node{t: t, log: &lines{}}
 	var err error
 	n.Gossip, err = Open(Env{
-		Self: s.id, Life: s.life, Members: s.members, Seeds: s.seeds, Peers: s.peers,
+		Self: s.id, Life: s.life, Members: s.members, Peers: s.peers,
 		Identity: s.known, Known: s.known.ch, ProtocolMin: 1, ProtocolMax: 1,
 		Logger: slog.New(slog.NewTextHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}, s.options)

@@ -38,7 +38,7 @@ type Gossip struct {
 // Open binds the gossip port. Until Run it is silent, and the view is what the
 // configuration says.
 func Open(env Env, o Options) (*Gossip, error) {
-	if err := o.Check(env.Seeds); err != nil {
+	if err := o.Check(); err != nil {
 		return nil, err
 	}
 	if !o.On() {

@@ -71,7 +71,7 @@ func (g *Gossip) isAlone() bool {
 // joinAll asks every seed once, and returns why the last that failed did. Names
 // are resolved anew each time.
 func (g *Gossip) joinAll(ctx context.Context, s *serf.Serf) (last error) {
-	for _, seed := range g.env.Seeds {
+	for _, seed := range g.options.Join {
 		addrs, err := resolve(ctx, seed)
 		for _, at := range addrs {
 			if ctx.Err() != nil {

@@ -15,6 +15,9 @@ type Options struct {
 	// Listen is the address of the gossip port, UDP and TCP; empty for no gossip.
 	// Port 0 takes one that is free.
 	Listen string
+	// Join are gossip ports of other nodes, asked in this order; this node's own is
+	// passed over. One that answers is enough.
+	Join []string
 	// Advertise is where others reach the gossip port; default where it is
 	// bound. It is needed where Listen names all interfaces.
 	Advertise string
@@ -35,13 +38,12 @@ type Options struct {
 // On reports whether gossip is wanted.
 func (o *Options) On() bool { return o.Listen != "" }
 
-// Check returns every fault of the options, with its field. seeds are those
-// of the configuration.
-func (o *Options) Check(seeds []string) error {
+// Check returns every fault of the options, with its field.
+func (o *Options) Check() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if !o.On() {
-		if len(seeds) > 0 {
+		if len(o.Join) > 0 {
 			fault("join: seeds are for gossip, and gossip.listen names no address for it")
 		}
 		if o.Advertise != "" || o.Peers != "" || len(o.Keys) > 0 || o.ProbeEvery != 0 {
@@ -74,10 +76,10 @@ func (o *Options) Check(seeds []string) error {
 	if o.ProbeEvery != 0 && o.ProbeEvery < probeEveryMin {
 		fault("gossip.probe_every: %v is less than %v", o.ProbeEvery, probeEveryMin)
 	}
-	if len(seeds) > SeedsMax {
-		fault("join: %d seeds are more than %d", len(seeds), SeedsMax)
+	if len(o.Join) > SeedsMax {
+		fault("join: %d seeds are more than %d", len(o.Join), SeedsMax)
 	}
-	for i, s := range seeds {
+	for i, s := range o.Join {
 		if err := checkAddr(s, false); err != nil {
 			fault("join[%d]: %w", i, err)
 		}
@@ -97,7 +99,6 @@ type Env struct {
 	Self        topology.NodeID
 	Life        uint64            // of the data directory
 	Members     []topology.Member // of the configuration, this node included; an address may be missing
-	Seeds       []string          // gossip ports to join by, asked in this order; this node's own is passed over
 	Peers       string            // where this node's peers port is bound
 	Identity    Identity
 	Known       <-chan struct{} // closed once the cluster's id is known

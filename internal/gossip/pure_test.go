@@ -91,7 +91,8 @@ func TestOptionsNameEveryFault(t *testing.T) {
 		"seeds alone": {Options{}, []string{"h:1"}, []string{"gossip.listen names no address"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := tc.o.Check(tc.seeds)
+			tc.o.Join = tc.seeds
+			err := tc.o.Check()
 			if tc.want == nil {
 				require.NoError(t, err)
 			}
