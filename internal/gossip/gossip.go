@@ -45,6 +45,9 @@ func Open(env Env, o Options) (*Gossip, error) {
 		return nil, errors.New("gossip.listen: none was named")
 	}
 	o.ProbeEvery = cmp.Or(o.ProbeEvery, probeEveryDefault)
+	if o.Net == nil {
+		o.Net = system{}
+	}
 	g := &Gossip{env: env, options: o, pace: paceOf(o.ProbeEvery), stale: make(chan struct{}), turn: make(chan struct{}, 1)}
 	g.view.Members = slices.Clone(env.Members)
 	slices.SortFunc(g.view.Members, func(a, b topology.Member) int { return cmp.Compare(a.ID, b.ID) })
@@ -53,7 +56,7 @@ func Open(env Env, o Options) (*Gossip, error) {
 		return nil, fmt.Errorf("members: this node, %q, is not among them", env.Self)
 	}
 	var err error
-	if g.sockets, err = bind(o.Listen, o.Advertise); err != nil {
+	if g.sockets, err = bind(o.Net, o.Listen, o.Advertise); err != nil {
 		return nil, err
 	}
 	if len(o.Keys) == 0 && !g.sockets.local() {

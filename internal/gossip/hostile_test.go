@@ -136,7 +136,7 @@ type recorder struct {
 }
 
 func record(t *testing.T) *recorder {
-	s, err := bind("127.0.0.1:0", "")
+	s, err := bind(system{}, "127.0.0.1:0", "")
 	require.NoError(t, err)
 	r := &recorder{addr: s.told.String(), ready: make(chan struct{})}
 	s.serve()
@@ -200,7 +200,7 @@ func TestMoreConnectionsThanTheLimitAreClosed(t *testing.T) {
 }
 
 func TestAConnectionYieldsNoMoreThanTheLimit(t *testing.T) {
-	s, err := bind("127.0.0.1:0", "")
+	s, err := bind(system{}, "127.0.0.1:0", "")
 	require.NoError(t, err)
 	defer func() { require.NoError(t, s.Shutdown()) }()
 	s.serve()

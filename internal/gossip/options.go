@@ -1,9 +1,11 @@
 package gossip
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"time"
 
@@ -33,6 +35,28 @@ type Options struct {
 	// follow; default 1 s. A member of a small cluster that fell silent has
 	// failed some five probes later.
 	ProbeEvery time.Duration
+	// Net replaces the operating system's network, for tests.
+	Net Net
+}
+
+// Net is what a gossip port needs of a network. An address is an IP address and a
+// port.
+type Net interface {
+	Listen(addr string) (net.Listener, error)
+	ListenPacket(addr string) (net.PacketConn, error)
+	Dial(ctx context.Context, addr string) (net.Conn, error)
+}
+
+// system is the operating system's network.
+type system struct{}
+
+func (system) Listen(addr string) (net.Listener, error) { return net.Listen("tcp", addr) }
+
+func (system) ListenPacket(addr string) (net.PacketConn, error) { return net.ListenPacket("udp", addr) }
+
+func (system) Dial(ctx context.Context, addr string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", addr)
 }
 
 // On reports whether gossip is wanted.

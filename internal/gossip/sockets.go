@@ -18,6 +18,7 @@ import (
 // a dial be broken off, and waits for its goroutines. It implements
 // memberlist.Transport.
 type sockets struct {
+	net     Net
 	tcp     net.Listener
 	udp     net.PacketConn
 	told    netip.AddrPort // where others are told to reach it
@@ -44,8 +45,9 @@ type end struct{ stop func() }
 
 // bind binds the gossip port at one address, for TCP and UDP, and starts
 // nothing. Where the port may be chosen, several are tried.
-func bind(listen, advertise string) (*sockets, error) {
+func bind(n Net, listen, advertise string) (*sockets, error) {
 	s := &sockets{
+		net:     n,
 		packets: make(chan *memberlist.Packet), streams: make(chan net.Conn),
 		done: make(chan struct{}), ends: map[*end]struct{}{},
 	}
@@ -65,10 +67,10 @@ func bind(listen, advertise string) (*sockets, error) {
 }
 
 func (s *sockets) bindOnce(listen string) (err error) {
-	if s.tcp, err = net.Listen("tcp", listen); err != nil {
+	if s.tcp, err = s.net.Listen(listen); err != nil {
 		return err
 	}
-	if s.udp, err = net.ListenPacket("udp", s.tcp.Addr().String()); err != nil {
+	if s.udp, err = s.net.ListenPacket(s.tcp.Addr().String()); err != nil {
 		return errors.Join(err, s.tcp.Close())
 	}
 	return nil
@@ -267,8 +269,7 @@ func (s *sockets) DialTimeout(addr string, timeout time.Duration) (net.Conn, err
 		return nil, net.ErrClosed
 	}
 	defer s.forget(e)
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "tcp", addr)
+	c, err := s.net.Dial(ctx, addr)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"math/rand/v2"
 	"net"
 	"os"
 	"sync"
@@ -12,7 +13,8 @@ import (
 // Network is a network in memory, for tests: the same Transport runs over it,
 // and it can be cut, slowed down and crashed. All of it works in a bubble of
 // testing/synctest, provided the Network was made there. Addresses are any
-// text; one with a port keeps the host apart, as ConnsPerIPMax wants it.
+// text; in one with a port what stands before it is the host, and faults lie
+// between hosts, whatever the port. See [Host] for a machine with several ports.
 //
 // A connection behaves like one of TCP: writes go to a buffer of bounded size,
 // what a cut holds back arrives after it is healed, the end of a connection
@@ -21,26 +23,52 @@ import (
 type Network struct {
 	mu        sync.Mutex
 	listeners map[string]*memoryListener
+	packets   map[string]*packetConn
 	conns     map[*memoryConn]struct{}
 	paths     map[direction]pathState
 	changed   chan struct{} // closed at the next change of a path
+	draw      *rand.Rand    // jitter and losses
+	ports     int           // given to who dials, ever
 }
 
+// direction is from one host to another.
 type direction struct{ from, to string }
 
-type pathState struct {
-	cut   bool
-	delay time.Duration
+func directionOf(from, to string) direction {
+	return direction{hostOf(memoryAddr(from)), hostOf(memoryAddr(to))}
 }
+
+type pathState struct {
+	cut bool
+	Road
+}
+
+// Road is what a direction between two hosts is like while it is not cut. The
+// zero value takes no time and loses nothing.
+type Road struct {
+	Delay  time.Duration // of everything
+	Jitter time.Duration // up to so much more, drawn anew each time; what is behind waits in a connection, and overtakes as a packet
+	Loss   int           // percent: packets are gone, and what is sent over a connection is sent again, a while later
+}
+
+// resendAfter is how long a connection takes to notice a loss.
+const resendAfter = 200 * time.Millisecond
 
 const acceptBacklogMax = 128
 
 // NewNetwork returns a network without listeners or faults.
 func NewNetwork() *Network {
 	return &Network{
-		listeners: map[string]*memoryListener{}, conns: map[*memoryConn]struct{}{},
-		paths: map[direction]pathState{}, changed: make(chan struct{}),
+		listeners: map[string]*memoryListener{}, packets: map[string]*packetConn{}, conns: map[*memoryConn]struct{}{},
+		paths: map[direction]pathState{}, changed: make(chan struct{}), draw: rand.New(rand.NewPCG(0, 0)),
 	}
+}
+
+// Seed decides what jitter and losses are drawn from here on.
+func (n *Network) Seed(seed uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.draw = rand.New(rand.NewPCG(seed, 0))
 }
 
 // Listen binds addr.
@@ -75,44 +103,81 @@ func (n *Network) Cut(a, b string) {
 
 // CutOneWay holds back everything that goes from one address to another.
 func (n *Network) CutOneWay(from, to string) {
-	n.change(func() { n.paths[direction{from, to}] = pathState{cut: true, delay: n.paths[direction{from, to}].delay} })
+	d := directionOf(from, to)
+	n.change(func() { n.paths[d] = pathState{true, n.paths[d].Road} })
 }
 
 // Heal ends cuts between two addresses, in both directions; what was held back
 // arrives.
 func (n *Network) Heal(a, b string) {
 	n.change(func() {
-		for _, d := range []direction{{a, b}, {b, a}} {
-			n.paths[d] = pathState{delay: n.paths[d].delay}
+		for _, d := range []direction{directionOf(a, b), directionOf(b, a)} {
+			n.paths[d] = pathState{Road: n.paths[d].Road}
 		}
 	})
 }
 
-// HealAll ends all cuts and delays.
+// HealAll ends all cuts, and makes every road the best.
 func (n *Network) HealAll() { n.change(func() { clear(n.paths) }) }
 
 // Delay makes what goes from one address to another from now on take d.
 func (n *Network) Delay(from, to string, d time.Duration) {
-	n.change(func() { n.paths[direction{from, to}] = pathState{cut: n.paths[direction{from, to}].cut, delay: d} })
+	n.Pave(from, to, Road{Delay: d})
 }
 
-// Crash closes the listener and all connections of an address. The other sides
-// find a reset, as far as they can be reached: cut before, and they find silence.
+// Pave makes the way from one address to another like r, for what is sent from now
+// on.
+func (n *Network) Pave(from, to string, r Road) {
+	d := directionOf(from, to)
+	n.change(func() { n.paths[d] = pathState{n.paths[d].cut, r} })
+}
+
+// Crash closes the ports and all connections of a host. The other sides find a
+// reset, as far as they can be reached: cut before, and they find silence.
 func (n *Network) Crash(addr string) {
-	n.mu.Lock()
-	l := n.listeners[addr]
+	host := hostOf(memoryAddr(addr))
+	var ports []interface{ Close() error }
 	var conns []*memoryConn
+	n.mu.Lock()
+	for _, l := range n.listeners {
+		if hostOf(l.addr) == host {
+			ports = append(ports, l)
+		}
+	}
+	for _, p := range n.packets {
+		if hostOf(p.addr) == host {
+			ports = append(ports, p)
+		}
+	}
 	for c := range n.conns {
-		if string(c.local) == addr {
+		if c.out.dir.from == host {
 			conns = append(conns, c)
 		}
 	}
 	n.mu.Unlock()
-	if l != nil {
-		_ = l.Close() // it cannot fail
+	for _, p := range ports {
+		_ = p.Close() // it cannot fail
 	}
 	for _, c := range conns {
 		c.abort()
+	}
+}
+
+// Reset breaks all connections between two hosts: both ends find it at once, as
+// if something on the way had forgotten them.
+func (n *Network) Reset(a, b string) {
+	ab, ba := directionOf(a, b), directionOf(b, a)
+	var conns []*memoryConn
+	n.mu.Lock()
+	for c := range n.conns {
+		if c.out.dir == ab || c.out.dir == ba {
+			conns = append(conns, c)
+		}
+	}
+	n.mu.Unlock()
+	for _, c := range conns {
+		c.out.cutShort()
+		c.in.cutShort()
 	}
 }
 
@@ -133,14 +198,36 @@ func (n *Network) path(d direction) (pathState, <-chan struct{}) {
 	return n.paths[d], n.changed
 }
 
+// lag is how long what is sent now over a connection takes.
+func (n *Network) lag(r Road) time.Duration {
+	if r.Jitter == 0 && r.Loss == 0 {
+		return r.Delay
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	lag := r.Delay + n.jitter(r)
+	for again := resendAfter; n.draw.IntN(100) < r.Loss; again *= 2 {
+		lag += again
+	}
+	return lag
+}
+
+// jitter is drawn with the lock held.
+func (n *Network) jitter(r Road) time.Duration {
+	if r.Jitter == 0 {
+		return 0
+	}
+	return time.Duration(n.draw.Int64N(int64(r.Jitter)))
+}
+
 func (n *Network) dial(ctx context.Context, from, to string) (net.Conn, error) {
-	if err := n.cross(ctx, direction{from, to}); err != nil {
+	if err := n.cross(ctx, directionOf(from, to)); err != nil {
 		return nil, dialError(from, to, err)
 	}
 	n.mu.Lock()
 	l := n.listeners[to]
 	n.mu.Unlock()
-	if err := n.cross(ctx, direction{to, from}); err != nil {
+	if err := n.cross(ctx, directionOf(to, from)); err != nil {
 		return nil, dialError(from, to, err)
 	}
 	if l == nil {
@@ -168,8 +255,8 @@ func (n *Network) cross(ctx context.Context, d direction) error {
 	for {
 		p, changed := n.path(d)
 		if !p.cut {
-			if p.delay > 0 {
-				pause(ctx, p.delay)
+			if lag := n.lag(p.Road); lag > 0 {
+				pause(ctx, lag)
 			}
 			return ctx.Err()
 		}
@@ -187,7 +274,7 @@ func dialError(from, to string, err error) error {
 
 // pair makes the two ends of a connection.
 func (n *Network) pair(from, to string) (near, far *memoryConn) {
-	there, back := newPipe(n, direction{from, to}), newPipe(n, direction{to, from})
+	there, back := newPipe(n, directionOf(from, to)), newPipe(n, directionOf(to, from))
 	near = newMemoryConn(n, from, to, back, there)
 	far = newMemoryConn(n, to, from, there, back)
 	n.mu.Lock()

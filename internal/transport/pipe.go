@@ -24,6 +24,7 @@ type pipe struct {
 	writeEnd bool     // nothing more is written
 	readEnd  bool     // nobody reads any more
 	reset    bool     // the writer is gone without an end
+	broken   bool     // by the network
 	endAt    time.Time
 	changed  chan struct{} // closed at the next change; nil while nobody waits
 }
@@ -56,9 +57,12 @@ func (p *pipe) signal() {
 func (p *pipe) write(b []byte) (n int, wait <-chan struct{}, err error) {
 	path, healed := p.n.path(p.dir)
 	back, _ := p.n.path(direction{p.dir.to, p.dir.from})
+	lag := p.n.lag(path.Road)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
+	case p.broken:
+		return 0, nil, os.NewSyscallError("write", syscall.ECONNRESET)
 	case p.writeEnd:
 		return 0, nil, net.ErrClosed
 	case p.readEnd && !path.cut && !back.cut:
@@ -69,7 +73,7 @@ func (p *pipe) write(b []byte) (n int, wait <-chan struct{}, err error) {
 		return 0, p.wait(), nil
 	}
 	n = min(len(b), pipeBytesMax-p.held)
-	p.parcels = append(p.parcels, parcel{bytes: append([]byte(nil), b[:n]...), at: time.Now().Add(path.delay)})
+	p.parcels = append(p.parcels, parcel{bytes: append([]byte(nil), b[:n]...), at: time.Now().Add(lag)})
 	p.held += n
 	p.signal()
 	return n, nil, nil
@@ -84,6 +88,8 @@ func (p *pipe) read(b []byte) (n int, wait []<-chan struct{}, until time.Time, e
 	switch {
 	case p.readEnd:
 		return 0, nil, time.Time{}, net.ErrClosed
+	case p.broken:
+		return 0, nil, time.Time{}, os.NewSyscallError("read", syscall.ECONNRESET)
 	case path.cut:
 		return 0, []<-chan struct{}{healed, p.wait()}, time.Time{}, nil
 	case p.reset:
@@ -117,8 +123,16 @@ func (p *pipe) endWrite(reset bool) {
 	defer p.mu.Unlock()
 	if !p.writeEnd {
 		p.writeEnd, p.reset = true, reset
-		p.endAt = time.Now().Add(path.delay)
+		p.endAt = time.Now().Add(path.Delay)
 	}
+	p.signal()
+}
+
+// cutShort breaks the pipe for both sides, with what is in it.
+func (p *pipe) cutShort() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.broken, p.parcels, p.held = true, nil, 0
 	p.signal()
 }
 
