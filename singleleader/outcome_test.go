@@ -18,7 +18,7 @@ import (
 // Caller and turn may meet at the same moment: the context has ended, and the
 // write is refused. The caller gets an answer all the same.
 func TestAWriteThatIsRefusedAsItsContextEndsIsAnswered(t *testing.T) {
-	wr := &writer{&engine{env: topology.Env{Self: "a"}}}
+	wr := newWriter(&engine{env: topology.Env{Self: "a"}})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	refusal := errors.New("refused")

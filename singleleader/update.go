@@ -104,7 +104,7 @@ type calls struct {
 
 // writeOf is an update on its way.
 func (wr *writer) writeOf(u *topology.Update, c *calls, o topology.WriteOptions) *write {
-	w := writes.Get().(*write)
+	w := wr.free.Get().(*write)
 	w.update, w.call, w.durability, w.bytes = u, c, o.Durability, int64(max(u.Bytes, updateBytes))
 	if w.durability == topology.DurabilityDefault {
 		w.durability = wr.e.o.Durability
@@ -143,7 +143,7 @@ func (wr *writer) answered(ctx context.Context, w *write) (topology.Receipt, err
 	if w.idle {
 		w.receipt.Dot = version.Dot{}
 	}
-	return w.reuse()
+	return wr.reuse(w)
 }
 
 // confirm answers updates that changed nothing, once what they have seen is as

@@ -40,9 +40,14 @@ const (
 )
 
 // writer is the writing side of an engine.
-type writer struct{ e *engine }
+type writer struct {
+	e    *engine
+	free sync.Pool // of writes that nobody knows any more; of this engine alone, as its channels are
+}
 
-var writes = sync.Pool{New: func() any { return &write{done: make(chan struct{}, 1)} }}
+func newWriter(e *engine) *writer {
+	return &writer{e: e, free: sync.Pool{New: func() any { return &write{done: make(chan struct{}, 1)} }}}
+}
 
 // Write implements topology.Engine.
 func (wr *writer) Write(ctx context.Context, b record.Batch, o topology.WriteOptions) (topology.Receipt, error) {
@@ -65,7 +70,7 @@ func (wr *writer) Write(ctx context.Context, b record.Batch, o topology.WriteOpt
 
 // post gives a batch to a turn and waits for its fate.
 func (wr *writer) post(ctx context.Context, b record.Batch, o topology.WriteOptions) (topology.Receipt, error) {
-	w := writes.Get().(*write)
+	w := wr.free.Get().(*write)
 	w.batch, w.durability, w.bytes = b, o.Durability, batchBytes(&b)
 	if w.durability == topology.DurabilityDefault {
 		w.durability = wr.e.o.Durability
@@ -77,7 +82,7 @@ func (wr *writer) post(ctx context.Context, b record.Batch, o topology.WriteOpti
 	if err := wr.await(ctx, w, "write"); err != nil {
 		return topology.Receipt{}, err
 	}
-	return w.reuse()
+	return wr.reuse(w)
 }
 
 // knownKept bounds what a write keeps of its list of reads for the next one.
@@ -85,7 +90,7 @@ const knownKept = 16
 
 // reuse returns the answer of a write, and gives it back: nobody else knows it
 // any more.
-func (w *write) reuse() (receipt topology.Receipt, err error) {
+func (wr *writer) reuse(w *write) (receipt topology.Receipt, err error) {
 	if err = w.err; err == nil {
 		receipt = w.receipt
 	}
@@ -94,7 +99,7 @@ func (w *write) reuse() (receipt topology.Receipt, err error) {
 	if cap(w.known) > knownKept {
 		w.known = nil
 	}
-	writes.Put(w)
+	wr.free.Put(w)
 	return receipt, err
 }
 
