@@ -65,7 +65,7 @@ var _ topology.Updater = (*engine)(nil)
 
 func open(env topology.Env, o Options) (*engine, error) {
 	e := &engine{env: env, o: o, log: env.Logger.With("engine", "single-leader"), failed: make(chan struct{}), since: time.Now()}
-	e.writer, e.reader = newWriter(e), &reader{e}
+	e.writer, e.reader = newWriter(e), &reader{e: e}
 	e.turn = newTurn(e.run)
 	e.pending = newPending(o.PendingBytesMax)
 	e.sinks = newSinks(e)

@@ -345,6 +345,28 @@ func TestBoundedStalenessRefusesWhatIsTooOld(t *testing.T) {
 	})
 }
 
+// Who is cut off may be replaced, and then others acknowledge what he does not
+// show.
+func TestALeaderThatNobodyConfirmsDoesNotServeBoundedReads(t *testing.T) {
+	c := newCluster(t, Options{Sync: quorum.Any(1, "b", "c")}, "a", "b", "c")
+	c.opts.CallTimeout = 50 * time.Millisecond
+	c.startAll()
+	c.leads("a")
+	a := c.nodes["a"]
+	_, err := a.put("k", "v")
+	require.NoError(t, err)
+	fresh := topology.ReadOptions{Guarantee: topology.ReadBounded, MaxStale: time.Millisecond}
+	v, err := a.get("k", fresh)
+	require.NoError(t, err)
+	require.Equal(t, "v", v)
+	c.nodes["b"].stop()
+	c.nodes["c"].stop()
+	eventually(t, "a knows that it may be stale", func() bool {
+		_, err := a.get("k", fresh)
+		return errors.Is(err, topology.ErrStale)
+	})
+}
+
 func TestALeaderThatIsReplacedAnswersUnknownAndStopsServingLinearizableReads(t *testing.T) {
 	c := newCluster(t, Options{Sync: quorum.Any(1, "b", "c")}, "a", "b", "c")
 	c.startAll()

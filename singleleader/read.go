@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/triad-kv/triad/record"
@@ -17,7 +18,17 @@ import (
 const methodRead = "group.index"
 
 // reader is the reading side of an engine.
-type reader struct{ e *engine }
+type reader struct {
+	e   *engine
+	led atomic.Pointer[confirmation] // the last that a bounded read asked for; nil: none
+}
+
+// confirmation is a round of reads that was answered: who led when it was asked
+// had acknowledged nothing beyond lsn.
+type confirmation struct {
+	asked time.Time
+	lsn   record.LSN
+}
 
 // Read implements topology.Engine.
 func (rd *reader) Read(ctx context.Context, table record.TableID, key []byte, o topology.ReadOptions) (topology.Reading, error) {
@@ -80,7 +91,7 @@ func (rd *reader) ready(ctx context.Context, o topology.ReadOptions) (topology.R
 		r.Stale = -1
 		err = rd.Wait(ctx, o.After)
 	case topology.ReadBounded:
-		r.Stale, err = rd.bounded(o)
+		r.Stale, err = rd.bounded(ctx, o)
 	case topology.ReadAny:
 		r.Stale, _ = rd.staleness()
 	default:
@@ -190,7 +201,8 @@ func (rd *reader) rewoundToken(t topology.Token) bool {
 
 // staleness bounds how old what this node shows may be, -1 if it can not tell,
 // and its distance to the end of the leader's log. On a follower it is measured
-// from the arrival of the leader's last word.
+// from the arrival of the leader's last word, on a leader from the last time that
+// others confirmed that it is one.
 func (rd *reader) staleness() (time.Duration, topology.Lag) {
 	var lag topology.Lag
 	var leads bool
@@ -199,7 +211,7 @@ func (rd *reader) staleness() (time.Duration, topology.Lag) {
 	applied := rd.e.applier.applied()
 	if leads {
 		lag.Records = uint64(end - min(end, applied))
-		return 0, lag
+		return rd.sinceConfirmed(applied), lag
 	}
 	h := &rd.e.sinks.heard
 	now := time.Now()
@@ -222,9 +234,42 @@ func (rd *reader) staleness() (time.Duration, topology.Lag) {
 	return now.Sub(h.current), lag
 }
 
-// bounded holds a read to its bounds.
-func (rd *reader) bounded(o topology.ReadOptions) (time.Duration, error) {
+// sinceConfirmed is how old what a leader shows may be: somebody else may lead
+// since the last time that it was confirmed, and acknowledge writes.
+func (rd *reader) sinceConfirmed(applied record.LSN) time.Duration {
+	c := rd.led.Load()
+	if c == nil || applied < c.lsn {
+		return -1
+	}
+	return time.Since(c.asked)
+}
+
+// confirm asks whether this node, which leads as far as it knows, still did when
+// it asked, and waits until it shows all that was acknowledged by then.
+func (rd *reader) confirm(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, rd.e.o.CallTimeout)
+	defer cancel()
+	asked := time.Now()
+	lsn, err := rd.index(ctx)
+	if err == nil {
+		err = rd.e.applier.wait(ctx, lsn)
+	}
+	if err == nil {
+		rd.led.Store(&confirmation{asked, lsn})
+	}
+	return err
+}
+
+// bounded holds a read to its bounds. A leader that was not confirmed within them
+// asks for that.
+func (rd *reader) bounded(ctx context.Context, o topology.ReadOptions) (time.Duration, error) {
 	stale, lag := rd.staleness()
+	if rd.e.leads.Load() && (stale < 0 || o.MaxStale > 0 && stale > o.MaxStale) {
+		if err := rd.confirm(ctx); err != nil && !errors.Is(err, topology.ErrNotLeader) {
+			return stale, fmt.Errorf("%w: this node leads as far as it knows, and that was not confirmed: %w", topology.ErrStale, err)
+		}
+		stale, lag = rd.staleness()
+	}
 	switch {
 	case o.MaxStale > 0 && (stale < 0 || stale > o.MaxStale):
 		return stale, fmt.Errorf("%w: this node may be %v behind, at most %v was asked for", topology.ErrStale, stale, o.MaxStale)
