@@ -157,13 +157,23 @@ func (wr *writer) holds(w *write) error {
 	for i := range w.batch.Conditions {
 		c := &w.batch.Conditions[i]
 		v, err := core.Stored(w.known[i].state)
-		if err == nil {
-			v, _ = wr.e.pending.recent.Cell(c.Cell, w.known[i].applied, v)
-			err = core.Satisfied(c, v)
-		}
 		if err != nil {
 			return wr.e.errorOf("write", &w.batch, topology.NotApplied, err)
 		}
+		v, seen := wr.e.pending.recent.Cell(c.Cell, w.known[i].applied, v)
+		if err := core.Satisfied(c, v); err != nil {
+			wr.refuse(w, max(seen, w.known[i].applied), err)
+			return nil
+		}
 	}
 	return nil
+}
+
+// refuse makes w a look at what its condition does not hold of: its caller hears
+// of that once what it saw, up to an entry, is there to stay. A refusal is an
+// answer about the present, and what is not committed may never have been.
+func (wr *writer) refuse(w *write, seen record.LSN, why error) {
+	w.ground = wr.e.errorOf("write", &w.batch, topology.NotApplied, why)
+	w.looked, w.idle = true, true
+	w.receipt.LSN = seen
 }

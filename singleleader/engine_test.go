@@ -367,6 +367,33 @@ func TestALeaderThatNobodyConfirmsDoesNotServeBoundedReads(t *testing.T) {
 	})
 }
 
+// A refusal tells what the key holds, so it waits until that is there to stay.
+func TestAConditionIsRefusedOnlyForWhatStays(t *testing.T) {
+	c := newCluster(t, Options{Sync: quorum.Any(1, "b", "c")}, "a", "b", "c")
+	c.startAll()
+	c.leads("a")
+	a := c.nodes["a"]
+	_, err := a.put("k", "old")
+	require.NoError(t, err)
+	c.nodes["b"].stop()
+	c.nodes["c"].stop()
+	within := func(b record.Batch) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		_, err := a.Write(ctx, b, topology.WriteOptions{})
+		return err
+	}
+	require.ErrorIs(t, within(batchOf("k", "new")), topology.ErrTimeout)
+	conditional := batchOf("k", "newer")
+	conditional.Conditions = []record.Condition{{Cell: cellOf("k", ""), Equal: true, Value: []byte("old")}}
+	err = within(conditional)
+	require.ErrorIs(t, err, topology.ErrTimeout, "what it saw may yet be taken back")
+	require.Equal(t, topology.NotApplied, topology.OutcomeOf(err))
+	c.start("b")
+	_, err = a.Write(t.Context(), conditional, topology.WriteOptions{})
+	require.ErrorIs(t, err, topology.ErrConditionFailed)
+}
+
 func TestALeaderThatIsReplacedAnswersUnknownAndStopsServingLinearizableReads(t *testing.T) {
 	c := newCluster(t, Options{Sync: quorum.Any(1, "b", "c")}, "a", "b", "c")
 	c.startAll()
