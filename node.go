@@ -37,7 +37,7 @@ type Node struct {
 	engine      topology.Engine
 	catalogue   *catalogue
 	gate        *gate
-	storeFault  chan error // holds the store's failure, once it has one
+	diskFault   chan error // holds the failure of the store or the home, once there is one
 
 	mu     sync.Mutex // guards what follows; a leaf
 	closed bool
@@ -53,7 +53,7 @@ func Open(c Config) (*Node, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
 	}
-	n := &Node{config: c, logger: c.Logger, gate: newGate(), storeFault: make(chan error, 1)}
+	n := &Node{config: c, logger: c.Logger, gate: newGate(), diskFault: make(chan error, 1)}
 	if err := (opening{n}).open(); err != nil {
 		n.gate.stop(topology.ErrClosed)
 		return nil, errors.Join(err, n.release())
@@ -81,11 +81,19 @@ func (n opening) open() error {
 
 func (n opening) openHome() (err error) {
 	c := &n.config
-	n.home, err = home.Open(home.Options{FS: c.FS, Dir: c.Dir, Cluster: c.Cluster, Node: c.ID, Logger: c.Logger})
+	n.home, err = home.Open(home.Options{FS: c.FS, Dir: c.Dir, Cluster: c.Cluster, Node: c.ID, Logger: c.Logger, OnFailure: n.ill})
 	if err == nil {
 		n.closes = append(n.closes, n.home)
 	}
 	return err
+}
+
+// ill ends Run, or will, because of the disk.
+func (n opening) ill(err error) {
+	select {
+	case n.diskFault <- err:
+	default: // one is enough
+	}
 }
 
 func (n opening) openStore() error {
@@ -99,12 +107,7 @@ func (n opening) openStore() error {
 	}
 	s, err := store.Open(store.Options{
 		FS: n.config.FS, Dir: dir, CacheBytes: n.config.Limits.StoreCacheBytes, Logger: n.logger,
-		OnFailure: func(err error) {
-			select {
-			case n.storeFault <- err:
-			default: // one is enough
-			}
-		},
+		OnFailure: n.ill,
 	})
 	if err != nil {
 		return err

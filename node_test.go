@@ -162,7 +162,7 @@ func TestAFailureOfTheEngineEndsTheNodeWithTheReason(t *testing.T) {
 }
 
 func TestAFailureOfTheDiskEndsTheNodeWithTheReason(t *testing.T) {
-	for _, place := range []string{"log", "store"} {
+	for _, place := range []string{"log", "store", "stable"} {
 		t.Run(place, func(t *testing.T) {
 			var broken atomic.Bool
 			disk := errorfs.Wrap(vfs.NewMem(), injector(func(op errorfs.Op) error {
@@ -180,6 +180,7 @@ func TestAFailureOfTheDiskEndsTheNodeWithTheReason(t *testing.T) {
 			require.NoError(t, err)
 			broken.Store(true)
 			_, _ = n.Put(t.Context(), DefaultTable, key, make([]byte, 40<<10)) // gives the log something to write, and the store to flush
+			_ = n.home.Save("document", value)
 			err = <-done
 			require.ErrorIs(t, err, syscall.EIO)
 			_, err = n.Get(t.Context(), DefaultTable, key)
@@ -192,7 +193,7 @@ func TestAFailureOfTheDiskEndsTheNodeWithTheReason(t *testing.T) {
 func TestAFailureOfTheStoreIsTheReason(t *testing.T) {
 	n, _, end := launch(t, Config{})
 	<-n.gate.open
-	n.storeFault <- topology.ErrStoreFailed
+	n.diskFault <- topology.ErrStoreFailed
 	<-n.gate.shut
 	require.ErrorIs(t, end(), topology.ErrStoreFailed)
 }

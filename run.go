@@ -36,7 +36,7 @@ func (n *Node) Run(ctx context.Context) error {
 		return err
 	}
 	err = runLayers(ctx,
-		[]work{r.runLog, r.watchStore},
+		[]work{r.runLog, r.watchDisk},
 		[]work{n.transport.Run, r.runMembership, n.control.Run},
 		[]work{r.runEngine, r.retain, r.declare, r.sweep},
 	)
@@ -105,10 +105,11 @@ func (n running) runMembership(ctx context.Context) error {
 // leaveWait bounds a goodbye.
 const leaveWait = 5 * time.Second
 
-// watchStore ends the node with the store.
-func (n running) watchStore(ctx context.Context) error {
+// watchDisk ends the node with its store or its home: one that can keep no promise
+// is of no use to the others, and a restart finds out what is there.
+func (n running) watchDisk(ctx context.Context) error {
 	select {
-	case err := <-n.storeFault:
+	case err := <-n.diskFault:
 		return err
 	case <-ctx.Done():
 		return nil

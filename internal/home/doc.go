@@ -25,7 +25,7 @@
 //	    either changes nothing; the loss of both is an error, not an empty value
 //	    (bad input 63, 64).
 //	H6  After the first failure of the disk nothing more is written (PW4): every
-//	    later change returns that failure.
+//	    later change returns that failure, and the owner is told of it.
 //
 // It assumes that a rename is atomic and, like a new name, durable once its
 // directory was synced (PW5), and that nobody else changes the files.

@@ -46,6 +46,10 @@ type Options struct {
 	Cluster string // the cluster's name, of the form of a node's name
 	Node    topology.NodeID
 	Logger  *slog.Logger // nil discards
+
+	// OnFailure is called once, with the first failure of the disk (H6), by
+	// whoever has met it: it must return at once.
+	OnFailure func(error)
 }
 
 // Home is an open data directory. It is safe for concurrent use.
@@ -57,6 +61,7 @@ type Home struct {
 	warnings []string
 	logger   *slog.Logger
 	side     *Sidelog
+	ill      func(error) // told of the first failure
 
 	// turn holds one token. Who has it may write to the directory; the others
 	// queue for it, and nobody who answers a request is among them.
@@ -74,7 +79,7 @@ func Open(o Options) (*Home, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	h := &Home{disk: o.FS, dir: o.Dir, logger: o.Logger, turn: make(chan struct{}, 1)}
+	h := &Home{disk: o.FS, dir: o.Dir, logger: o.Logger, ill: o.OnFailure, turn: make(chan struct{}, 1)}
 	h.side = newSidelog(h)
 	steps := opening{h}
 	if err := steps.prepare(); err != nil {
@@ -96,6 +101,9 @@ func (o *Options) complete() error {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.OnFailure == nil {
+		o.OnFailure = func(error) {}
 	}
 	switch {
 	case o.Dir == "":
@@ -284,9 +292,13 @@ func (h *Home) fail(what string, err error) error {
 	}
 	err = fmt.Errorf("data directory %s: %s: %w: %w", h.dir, what, topology.ErrFailed, err)
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.failed == nil {
+	first := h.failed == nil
+	if first {
 		h.failed = err
+	}
+	h.mu.Unlock()
+	if first {
+		h.ill(err)
 	}
 	return err
 }

@@ -170,6 +170,8 @@ func TestAFailedSyncFailsTheHomeForGood(t *testing.T) {
 				return nil
 			})
 			h := open(t, disk)
+			var told []error
+			h.ill = func(err error) { told = append(told, err) }
 			require.NoError(t, h.Save("term", []byte("1")))
 			on = true
 			require.ErrorIs(t, h.Save("term", []byte("2")), topology.ErrFailed)
@@ -177,6 +179,8 @@ func TestAFailedSyncFailsTheHomeForGood(t *testing.T) {
 			require.ErrorIs(t, h.Save("term", []byte("3")), topology.ErrFailed)
 			_, err := h.Load("term")
 			require.ErrorIs(t, err, topology.ErrFailed, "what the cache shows is not what the disk has")
+			require.Len(t, told, 1, "the owner is told, once")
+			require.ErrorIs(t, told[0], cause)
 		})
 	}
 }
