@@ -1,0 +1,27 @@
+package crashfs
+
+import (
+	"os"
+	"testing"
+)
+
+// FullEnv is the variable that makes a matrix run whole, and not a sample of it.
+const FullEnv = "TRIAD_MATRIX"
+
+// Sample returns which of n cases a test runs: about most of them, evenly, from
+// another one with every seed; all if the variable is "full".
+func Sample(t testing.TB, n, most int, seed uint64) []int {
+	t.Helper()
+	step := max(1, n/max(most, 1))
+	if os.Getenv(FullEnv) == "full" {
+		step = 1
+	}
+	var is []int
+	for i := int(seed) % step; i < n; i += step {
+		is = append(is, i)
+	}
+	if step > 1 {
+		t.Logf("%d of %d cases; %s=full runs them all", len(is), n, FullEnv)
+	}
+	return is
+}
