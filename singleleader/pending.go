@@ -25,7 +25,7 @@ type pending struct {
 	group   []*write // being taken by this turn
 	records []record.Record
 	queues  [topology.Applied + 1]queue // by durability
-	looks   []*write                    // of this turn: updates that change nothing
+	looks   []*write                    // of this turn: who changes nothing
 	recent  *core.Recent                // nil while nobody needs it
 	next    atomic.Pointer[index]       // gathers reads while asked is under way; not only turns add to it
 	asked   *index                      // whose round is under way
@@ -42,7 +42,7 @@ type queue struct {
 // waits reports whether there is one.
 func (q *queue) waits() bool { return q.head < len(q.ws) }
 
-// index is a group of reads, or of updates that change nothing, that share one
+// index is a group of reads, or of who changes nothing, that share one
 // round. One round is under way at a time, and the reads that come meanwhile are
 // the next one's: a round costs every member a message each way, whether one read
 // waits for it or a thousand.

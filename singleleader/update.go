@@ -146,8 +146,8 @@ func (wr *writer) answered(ctx context.Context, w *write) (topology.Receipt, err
 	return wr.reuse(w)
 }
 
-// confirm answers updates that changed nothing, once what they have seen is as
-// durable as they ask for and this node is known to have led then.
+// confirm answers who changes nothing, once what he has seen is as
+// durable as he asks for and this node is known to have led then.
 func (wr *writer) confirm() {
 	p := wr.e.pending
 	r, _ := p.join()

@@ -19,7 +19,7 @@ type write struct {
 	known      []known // of its conditions, or reads, as before it was posted
 	update     *topology.Update
 	call       *calls
-	idle       bool  // an update that decided to change nothing
+	idle       bool  // it changes nothing: an update that decided so, or a condition that does not hold
 	looked     bool  // and has come upon nothing that is due: it is not appended
 	ground     error // why it would not
 	durability topology.Durability
