@@ -32,6 +32,7 @@ type applier struct {
 	kick   chan struct{}
 	wanted chan struct{} // somebody waits for what is not applied: no rest
 	target atomic.Uint64
+	shown  atomic.Uint64 // what a reader of the store may have seen: done, or the step under way
 	done   atomic.Uint64
 
 	waiting atomic.Int32 // len(waiters)
@@ -52,6 +53,7 @@ type reached struct {
 func newApplier(e *engine, applied record.LSN) *applier {
 	a := &applier{e: e, kick: make(chan struct{}, 1), wanted: make(chan struct{}, 1), enc: record.NewEncoder()}
 	a.target.Store(uint64(applied))
+	a.shown.Store(uint64(applied))
 	a.done.Store(uint64(applied))
 	return a
 }
@@ -121,9 +123,16 @@ func (a *applier) wake(lsn record.LSN) {
 	a.waiting.Store(int32(len(keep)))
 }
 
+// showing says that the store may show lsn from now on.
+func (a *applier) showing(lsn record.LSN) { a.shown.Store(max(a.shown.Load(), uint64(lsn))) }
+
+// saw returns what whoever has read the store may have seen, at most.
+func (a *applier) saw() record.LSN { return record.LSN(a.shown.Load()) }
+
 // reset moves the position after a snapshot replaced the store's contents.
 func (a *applier) reset(lsn record.LSN) {
 	a.target.Store(uint64(lsn))
+	a.shown.Store(uint64(lsn))
 	a.done.Store(uint64(lsn))
 	a.wake(lsn)
 }
@@ -215,6 +224,7 @@ func (a *applier) applySome(ctx context.Context) (wait time.Duration, err error)
 		}
 		return wait, nil
 	}
+	a.showing(last)
 	if err := a.e.env.Store.Apply(last, a.edits); err != nil {
 		return 0, err
 	}

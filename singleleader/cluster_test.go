@@ -45,6 +45,7 @@ type testNode struct {
 	fs     vfs.FS
 	dir    string
 	wrap   func(topology.GroupLog) topology.GroupLog // nil: as it is
+	front  func(topology.Store) topology.Store       // nil: as it is
 	home   *home.Home
 	log    *wal.Log
 	store  topology.Store
@@ -127,6 +128,9 @@ func (n *testNode) start() {
 	p, err := store.Open(store.Options{FS: n.fs, Dir: dir, Logger: logger, MemTableBytes: c.memTable})
 	require.NoError(t, err)
 	n.store = p
+	if n.front != nil {
+		n.store = n.front(p)
+	}
 	n.side = n.home.Sidelog()
 	list, err := members.New(n.id, c.list)
 	require.NoError(t, err)

@@ -45,6 +45,7 @@ func (rd *reader) Read(ctx context.Context, table record.TableID, key []byte, o 
 		if err == nil {
 			shown, err = rd.unexpired(ctx, table, key, &r, &o)
 		}
+		r.Token = rd.token()
 		if err == nil && len(r.Cells) == 0 {
 			err = topology.ErrNotFound
 		}
@@ -97,10 +98,14 @@ func (rd *reader) ready(ctx context.Context, o topology.ReadOptions) (topology.R
 	default:
 		err = fmt.Errorf("%w: guarantee %d", topology.ErrUnsupported, o.Guarantee)
 	}
-	applied := rd.e.applier.applied()
-	term, _ := rd.e.env.Log.History().TermAt(applied)
-	r.Token = topology.Token{Origin: rd.e.group.Load().Origin, Term: term, LSN: applied}
 	return r, err
+}
+
+// token covers everything that was read before it is called for.
+func (rd *reader) token() topology.Token {
+	lsn := rd.e.applier.saw()
+	term, _ := rd.e.env.Log.History().TermAt(lsn)
+	return topology.Token{Origin: rd.e.group.Load().Origin, Term: term, LSN: lsn}
 }
 
 // linearizable returns once the store shows everything that was acknowledged

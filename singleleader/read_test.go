@@ -1,11 +1,13 @@
 package singleleader
 
 import (
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 )
@@ -74,4 +76,41 @@ func TestReadsThatWaitForARoundHearThatTheLeaderStops(t *testing.T) {
 	})
 	<-late.done
 	require.ErrorIs(t, late.err, topology.ErrNotLeader)
+}
+
+// lateStore lets something happen between the beginning of a read and its look
+// into the store.
+type lateStore struct {
+	topology.Store
+	meanwhile atomic.Pointer[func()]
+}
+
+func (s *lateStore) Get(c record.Cell) ([]byte, error) {
+	if f := s.meanwhile.Swap(nil); f != nil {
+		(*f)()
+	}
+	return s.Store.Get(c)
+}
+
+// A session that has seen a value never sees an older one: its token covers what
+// was applied while it read.
+func TestATokenCoversWhatItsReadingShows(t *testing.T) {
+	c := newCluster(t, Options{}, "a")
+	late := &lateStore{}
+	c.nodes["a"].front = func(s topology.Store) topology.Store { late.Store = s; return late }
+	c.startAll()
+	c.leads("a")
+	old, err := c.nodes["a"].put("k", "old")
+	require.NoError(t, err)
+	c.applied(old.LSN, "a")
+	newer := func() {
+		r, err := c.nodes["a"].put("k", "new", topology.WriteOptions{Durability: topology.Applied})
+		require.NoError(t, err)
+		require.Greater(t, r.LSN, old.LSN)
+	}
+	late.meanwhile.Store(&newer)
+	r, err := c.nodes["a"].Read(t.Context(), record.TableDefault, []byte("k"), topology.ReadOptions{Guarantee: topology.ReadAny})
+	require.NoError(t, err)
+	require.Equal(t, "new", string(r.Cells[0].Value))
+	require.EqualValues(t, r.Cells[0].Seq, r.Token.LSN)
 }
