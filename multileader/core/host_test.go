@@ -104,6 +104,7 @@ func (h *host) perform(e core.Effect) {
 	case core.DoCommit:
 		h.apply(e.LSN)
 	case core.DoSend:
+		h.onlyCommitted(e.Message)
 		pair := [2]core.Site{h.name, e.Peer}
 		h.net.queues[pair] = append(h.net.queues[pair], packet{e.Session, e.Message})
 		if e.Message.Kind != core.MsgBeat {
@@ -117,7 +118,7 @@ func (h *host) perform(e core.Effect) {
 		h.step(core.Event{Kind: core.EvRead, Peer: e.Peer, Session: e.Session, LSN: e.LSN, Items: items})
 	case core.DoFill:
 		var items []core.Item
-		for _, it := range h.log[:h.core.Commit()] {
+		for _, it := range h.log {
 			if it.Dot.Origin == e.Origin && it.Dot.Seq >= e.First && it.Dot.Seq <= e.Last {
 				items = append(items, it)
 			}
@@ -130,6 +131,25 @@ func (h *host) perform(e core.Effect) {
 	case core.DoIncarnate:
 		h.asked = true
 		say("%s asks for a new incarnation\n", h.name)
+	}
+}
+
+// onlyCommitted holds that nothing leaves the site, nor is shown as there, before
+// it is committed (M1, C2a).
+func (h *host) onlyCommitted(m core.Message) {
+	var p core.Position
+	for _, it := range h.log[:h.core.Commit()] {
+		if _, err := p.Add(it.Entry); err != nil {
+			panic(err)
+		}
+	}
+	if m.Kind == core.MsgBeat && !slices.Equal(m.Marks, p.Marks) {
+		panic(fmt.Sprintf("%s shows %v, and %v is committed", h.name, m.Marks, p.Marks))
+	}
+	for _, it := range m.Items {
+		if it.Entry.LSN > h.core.Commit() {
+			panic(fmt.Sprintf("%s sends %v, which is not committed", h.name, it.Dot))
+		}
 	}
 }
 
