@@ -11,15 +11,16 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad/internal/sim/crashfs"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
 
 // unclean returns a log of n groups of one record each that was not stopped: it
 // is as a process leaves it that was killed.
-func unclean(t *testing.T, o Options, n uint64) *vfs.MemFS {
+func unclean(t *testing.T, o Options, n uint64) *crashfs.FS {
 	t.Helper()
-	fs := vfs.NewCrashableMem()
+	fs := crashfs.New()
 	o.FS = fs
 	l := start(t, o)
 	step(t, l, 1, 1, n)
@@ -29,9 +30,9 @@ func unclean(t *testing.T, o Options, n uint64) *vfs.MemFS {
 }
 
 // clean returns a log of n groups of one record each that was stopped.
-func clean(t *testing.T, o Options, n uint64) *vfs.MemFS {
+func clean(t *testing.T, o Options, n uint64) *crashfs.FS {
 	t.Helper()
-	fs := vfs.NewCrashableMem()
+	fs := crashfs.New()
 	o.FS = fs
 	l := start(t, o)
 	step(t, l, 1, 1, n)
@@ -40,7 +41,7 @@ func clean(t *testing.T, o Options, n uint64) *vfs.MemFS {
 }
 
 // refused opens a log that must be refused, and left as it is.
-func refused(t *testing.T, fs *vfs.MemFS) error {
+func refused(t *testing.T, fs *crashfs.FS) error {
 	t.Helper()
 	before := map[string][]byte{}
 	names, err := fs.List(testDir)
@@ -60,7 +61,7 @@ func refused(t *testing.T, fs *vfs.MemFS) error {
 }
 
 // corrupted opens a log that must be refused as corrupt.
-func corrupted(t *testing.T, fs *vfs.MemFS) *CorruptError {
+func corrupted(t *testing.T, fs *crashfs.FS) *CorruptError {
 	t.Helper()
 	err := refused(t, fs)
 	var c *CorruptError
@@ -73,7 +74,7 @@ func corrupted(t *testing.T, fs *vfs.MemFS) *CorruptError {
 }
 
 // reopened opens a log, checks what it holds, and goes on with it.
-func reopened(t *testing.T, fs *vfs.MemFS, want []uint64) {
+func reopened(t *testing.T, fs *crashfs.FS, want []uint64) {
 	t.Helper()
 	l := start(t, small(fs))
 	require.Equal(t, want, held(t, l))
@@ -85,7 +86,7 @@ func reopened(t *testing.T, fs *vfs.MemFS, want []uint64) {
 }
 
 func TestAFlippedBitIsRefusedOrBehindTheLastPromise(t *testing.T) {
-	for name, image := range map[string]*vfs.MemFS{
+	for name, image := range map[string]*crashfs.FS{
 		"of a log that was killed":  unclean(t, small(nil), 5),
 		"of a log that was stopped": clean(t, small(nil), 5),
 		"of several segments":       unclean(t, small(nil), 25),
@@ -123,7 +124,7 @@ func TestAFlippedBitIsRefusedOrBehindTheLastPromise(t *testing.T) {
 
 // flipped judges a log with one bit flipped: damage to what was promised is
 // refused, damage behind it costs the last group at most.
-func flipped(t *testing.T, fs *vfs.MemFS, promised bool, records int) {
+func flipped(t *testing.T, fs *crashfs.FS, promised bool, records int) {
 	t.Helper()
 	_, err := Verify(fs, testDir, nil)
 	if promised {
@@ -207,7 +208,7 @@ func TestAHoleOfZerosIsRefused(t *testing.T) {
 }
 
 func TestAHoleOfZerosBehindTheLastPromiseIsCut(t *testing.T) {
-	o := small(vfs.NewCrashableMem())
+	o := small(crashfs.New())
 	o.SegmentBytes = 64 << 10
 	l := start(t, o)
 	step(t, l, 1, 1, 3)
@@ -236,31 +237,31 @@ func TestSegmentsThatAreNotWhatTheyShouldBeAreRefused(t *testing.T) {
 	segments := names(t, image, segmentExt)
 	require.GreaterOrEqual(t, len(segments), 3)
 	last := segments[len(segments)-1]
-	for name, damage := range map[string]func(t *testing.T, fs *vfs.MemFS){
-		"a missing first segment":  func(t *testing.T, fs *vfs.MemFS) { drop(t, fs, segments[0]) },
-		"a missing middle segment": func(t *testing.T, fs *vfs.MemFS) { drop(t, fs, segments[1]) },
-		"a missing last segment":   func(t *testing.T, fs *vfs.MemFS) { drop(t, fs, last) },
-		"a missing manifest":       func(t *testing.T, fs *vfs.MemFS) { drop(t, fs, manifestName) },
-		"an empty segment":         func(t *testing.T, fs *vfs.MemFS) { store(t, fs, segments[1], nil) },
-		"an empty manifest":        func(t *testing.T, fs *vfs.MemFS) { store(t, fs, manifestName, nil) },
-		"a short closed segment": func(t *testing.T, fs *vfs.MemFS) {
+	for name, damage := range map[string]func(t *testing.T, fs *crashfs.FS){
+		"a missing first segment":  func(t *testing.T, fs *crashfs.FS) { drop(t, fs, segments[0]) },
+		"a missing middle segment": func(t *testing.T, fs *crashfs.FS) { drop(t, fs, segments[1]) },
+		"a missing last segment":   func(t *testing.T, fs *crashfs.FS) { drop(t, fs, last) },
+		"a missing manifest":       func(t *testing.T, fs *crashfs.FS) { drop(t, fs, manifestName) },
+		"an empty segment":         func(t *testing.T, fs *crashfs.FS) { store(t, fs, segments[1], nil) },
+		"an empty manifest":        func(t *testing.T, fs *crashfs.FS) { store(t, fs, manifestName, nil) },
+		"a short closed segment": func(t *testing.T, fs *crashfs.FS) {
 			store(t, fs, segments[1], content(t, fs, segments[1])[:segmentBytesMin-1])
 		},
-		"a short last segment": func(t *testing.T, fs *vfs.MemFS) {
+		"a short last segment": func(t *testing.T, fs *crashfs.FS) {
 			store(t, fs, last, content(t, fs, last)[:headerBytes+100])
 		},
-		"two segments exchanged": func(t *testing.T, fs *vfs.MemFS) {
+		"two segments exchanged": func(t *testing.T, fs *crashfs.FS) {
 			a, b := content(t, fs, segments[0]), content(t, fs, segments[1])
 			store(t, fs, segments[0], b)
 			store(t, fs, segments[1], a)
 		},
-		"a closed segment without its footer": func(t *testing.T, fs *vfs.MemFS) {
+		"a closed segment without its footer": func(t *testing.T, fs *crashfs.FS) {
 			b := content(t, fs, segments[1])
 			end := binary.LittleEndian.Uint32(content(t, fs, segments[2])[64:])
 			clear(b[end-footerBytes:])
 			store(t, fs, segments[1], b)
 		},
-		"a segment of another time": func(t *testing.T, fs *vfs.MemFS) {
+		"a segment of another time": func(t *testing.T, fs *crashfs.FS) {
 			// A log with the same beginning, but other records from the second segment on.
 			other := unclean(t, small(nil), 20)
 			l := start(t, small(other))
@@ -278,7 +279,7 @@ func TestSegmentsThatAreNotWhatTheyShouldBeAreRefused(t *testing.T) {
 	}
 }
 
-func drop(t *testing.T, fs *vfs.MemFS, name string) {
+func drop(t *testing.T, fs *crashfs.FS, name string) {
 	t.Helper()
 	require.NoError(t, fs.Remove(fs.PathJoin(testDir, name)))
 }

@@ -104,8 +104,21 @@ func unreadable(file string, offset int64, lsn record.LSN, cause error) error {
 	return fmt.Errorf("log file %s, offset %d: %w", file, offset, cause)
 }
 
-// isFull reports whether an error says that there is no space.
+// unsettledError says that a change was made, and may not be durable: whatever its
+// cause, lack of space included, it is the end of the log (W4).
+type unsettledError struct{ cause error }
+
+func (e *unsettledError) Error() string {
+	return "it may be so or not after a crash: " + e.cause.Error()
+}
+func (e *unsettledError) Unwrap() error { return e.cause }
+
+// isFull reports whether an error says that there is no space, and that nothing
+// was done for want of it.
 func isFull(err error) bool {
+	if _, ok := errors.AsType[*unsettledError](err); ok {
+		return false
+	}
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, topology.ErrDiskFull)
 }
 

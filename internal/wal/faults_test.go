@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad/internal/sim/crashfs"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
@@ -52,11 +53,11 @@ func segmentSync(op, name string) bool {
 
 func TestNothingIsReportedFlushedBeforeTheSyncHasReturned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fs := newTraceFS(vfs.NewCrashableMem())
+		fs := crashfs.New()
 		l := start(t, small(fs))
 		synctest.Wait()
 		g := newGate(segmentSync)
-		fs.intercept(g.pass)
+		intercept(fs, g.pass)
 		last := put(t, l, 1, 1, 3)
 		got := make(chan error, 1)
 		go func() { got <- l.Flushed(t.Context(), last) }()
@@ -71,7 +72,7 @@ func TestNothingIsReportedFlushedBeforeTheSyncHasReturned(t *testing.T) {
 }
 
 func TestEveryFlushThatIsToldWasSyncedBefore(t *testing.T) {
-	fs := newTraceFS(vfs.NewCrashableMem())
+	fs := crashfs.New()
 	l := start(t, small(fs))
 	told := 0
 	l.Notify(func(b topology.Bounds, err error) {
@@ -79,7 +80,7 @@ func TestEveryFlushThatIsToldWasSyncedBefore(t *testing.T) {
 		told++
 		number, _ := newest(l.Log)
 		for n := uint64(1); n <= number; n++ {
-			if fs.dirty(segmentName(n)) {
+			if fs.Dirty(fs.PathJoin(testDir, segmentName(n))) {
 				t.Errorf("LSN %d was told while %s was not synced", b.Flushed, segmentName(n))
 			}
 		}
@@ -91,24 +92,24 @@ func TestEveryFlushThatIsToldWasSyncedBefore(t *testing.T) {
 
 func TestASegmentIsTurnedInTheOrderRecoveryReliesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fs := newTraceFS(vfs.NewCrashableMem())
+		fs := crashfs.New()
 		l := start(t, small(fs))
 		synctest.Wait() // the spare is there, and the reserve
 		for i := uint64(1); ; i++ {
 			if number, _ := newest(l.Log); number > 1 {
 				break
 			}
-			fs.traced()
+			traced(fs)
 			put(t, l, 1, i, i)
 			synctest.Wait()
 		}
-		trace := fs.traced()
+		trace := traced(fs)
 		trace = slices.DeleteFunc(trace, func(s string) bool { return strings.Contains(s, "3"+spareExt) }) // the next spare
 		require.Equal(t, []string{
 			"write 00000002.spare.tmp", // the header of the new segment, under the name its file was opened by
 			"sync 00000002.spare.tmp",
 			"rename 0000000000000002.seg",
-			"sync log",
+			"syncdir log",
 			"write 00000001.spare.tmp", // the footer of the old one
 			"sync 00000001.spare.tmp",
 		}, trace[:6])
@@ -130,8 +131,8 @@ func TestTheFirstFailedSyncEndsTheLog(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				mem := vfs.NewCrashableMem()
-				fs := newTraceFS(mem)
+				mem := crashfs.New()
+				fs := mem
 				o := small(fs)
 				o.SegmentBytes, o.UnflushedBytesMax = 64<<10, 2000
 				l := open(t, o)
@@ -159,7 +160,7 @@ func TestTheFirstFailedSyncEndsTheLog(t *testing.T) {
 				go func() { waiting <- l.Flushed(t.Context(), 10) }()
 				go func() { waiting <- l.Wait(t.Context(), 1000) }()
 				g := newGate(func(string, string) bool { return true })
-				fs.intercept(func(op, name string) error { _ = g.pass(op, name); return inner(op, name) })
+				intercept(fs, func(op, name string) error { _ = g.pass(op, name); return inner(op, name) })
 				go func() {
 					_, err := l.Append(1, sized(4, 3000))
 					for err == nil { // until it blocks, as too much is unflushed
@@ -187,8 +188,8 @@ func TestTheFirstFailedSyncEndsTheLog(t *testing.T) {
 				require.ErrorIs(t, told[0], c.want)
 				require.NoError(t, l.Close())
 
-				fs.intercept(nil)
-				again := open(t, small(mem.CrashClone(vfs.CrashCloneCfg{})))
+				intercept(fs, nil)
+				again := open(t, small(mem.PowerCut()))
 				require.Equal(t, numbers(1, 3), held(t, again))
 				require.NoError(t, again.Close())
 			})
@@ -197,11 +198,11 @@ func TestTheFirstFailedSyncEndsTheLog(t *testing.T) {
 }
 
 func TestASyncThatASignalInterruptedIsDoneAgain(t *testing.T) {
-	fs := newTraceFS(vfs.NewCrashableMem())
+	fs := crashfs.New()
 	l := start(t, small(fs))
 	step(t, l, 1, 1, 1)
 	var n atomic.Int32
-	fs.intercept(func(op, name string) error {
+	intercept(fs, func(op, name string) error {
 		if op == "sync" && strings.HasPrefix(name, "00000001") && n.Add(1) < interruptsMax {
 			return syscall.EINTR
 		}
@@ -215,10 +216,10 @@ func TestASyncThatASignalInterruptedIsDoneAgain(t *testing.T) {
 }
 
 func TestWhatAProcessLeftInThePageCacheIsMadeDurableByOpen(t *testing.T) {
-	fs := newTraceFS(vfs.NewCrashableMem())
+	fs := crashfs.New()
 	l := start(t, small(fs))
 	step(t, l, 1, 1, 3)
-	fs.intercept(func(op, name string) error {
+	intercept(fs, func(op, name string) error {
 		if segmentSync(op, name) { // and not that of a spare, which is made meanwhile
 			return syscall.EIO
 		}
@@ -227,11 +228,11 @@ func TestWhatAProcessLeftInThePageCacheIsMadeDurableByOpen(t *testing.T) {
 	put(t, l, 1, 4, 4)
 	require.ErrorIs(t, l.Flushed(t.Context(), 4), topology.ErrFailed)
 	require.ErrorIs(t, l.stop(), topology.ErrFailed)
-	fs.intercept(nil)
+	intercept(fs, nil)
 	again := open(t, small(fs)) // the fourth record was written, though not synced
 	require.Equal(t, numbers(1, 4), held(t, again))
 	require.Equal(t, record.LSN(4), again.Bounds().Flushed)
-	after := open(t, small(fs.mem.CrashClone(vfs.CrashCloneCfg{})))
+	after := open(t, small(fs.PowerCut()))
 	require.Equal(t, numbers(1, 4), held(t, after))
 	require.NoError(t, after.Close())
 	require.NoError(t, again.Close())
@@ -249,7 +250,7 @@ func TestRunAndCloseInAnyOrderEndCleanly(t *testing.T) {
 		}
 	})
 	t.Run("Close ends Run, which writes what was appended", func(t *testing.T) {
-		fs := vfs.NewCrashableMem()
+		fs := crashfs.New()
 		l := open(t, small(fs))
 		ran := make(chan error, 1)
 		go func() { ran <- l.Run(context.Background()) }()
@@ -257,7 +258,7 @@ func TestRunAndCloseInAnyOrderEndCleanly(t *testing.T) {
 		require.Eventually(t, func() bool { return l.Bounds().Flushed > 0 }, eventually, tick)
 		require.NoError(t, l.Close())
 		require.NoError(t, <-ran)
-		again := open(t, small(fs.CrashClone(vfs.CrashCloneCfg{})))
+		again := open(t, small(fs.PowerCut()))
 		require.Equal(t, numbers(1, 50), held(t, again))
 		require.NoError(t, again.Close())
 	})

@@ -44,28 +44,16 @@ type folder struct {
 
 func (d folder) path(name string) string { return d.fs.PathJoin(d.dir, name) }
 
-// make makes the directory, and every one above it that is missing, durably.
-func (d folder) make() error {
-	var missing []string
-	for p := d.dir; ; p = d.fs.PathDir(p) {
-		if _, err := d.fs.Stat(p); err == nil {
-			break
-		} else if !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-		missing = append(missing, p)
-		if d.fs.PathDir(p) == p {
-			break
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	if err := d.fs.MkdirAll(d.dir, 0o700); err != nil {
-		return err
-	}
-	for _, p := range missing {
-		if err := (folder{fs: d.fs, dir: d.fs.PathDir(p)}).sync(); err != nil {
+// make makes the directory, and every one above it that is missing.
+func (d folder) make() error { return d.fs.MkdirAll(d.dir, 0o700) }
+
+// root makes the names of the directory, and of those above it, durable: whoever
+// made them may have died before it did. One that may not be read was not made by
+// us.
+func (d folder) root() error {
+	for p := d.dir; d.fs.PathDir(p) != p; p = d.fs.PathDir(p) {
+		err := folder{fs: d.fs, dir: d.fs.PathDir(p)}.sync()
+		if err != nil && !errors.Is(err, os.ErrPermission) && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
 			return err
 		}
 	}
@@ -112,7 +100,8 @@ func (d folder) read(name string, most int64) ([]byte, error) {
 	return b, err
 }
 
-// replace makes b the content of a file, atomically and durably.
+// replace makes b the content of a file, atomically and durably. After an
+// [*unsettledError] nobody knows whether it is; after any other it is not.
 func (d folder) replace(name string, b []byte) error {
 	part := name + partExt
 	if err := d.remove(part); err != nil {
@@ -131,7 +120,10 @@ func (d folder) replace(name string, b []byte) error {
 	if err := d.rename(part, name); err != nil {
 		return err
 	}
-	return d.sync()
+	if err := d.sync(); err != nil {
+		return &unsettledError{err}
+	}
+	return nil
 }
 
 // zeros makes a file of n durable zeros, in steps, so that the syncs of the log

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad/internal/sim/crashfs"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
@@ -22,8 +22,8 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // and a manifest with a history.
 var goldens = []string{manifestName, segmentName(2), segmentName(3)}
 
-func goldenLog(t *testing.T) *vfs.MemFS {
-	fs := vfs.NewCrashableMem()
+func goldenLog(t *testing.T) *crashfs.FS {
+	fs := crashfs.New()
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, small(fs))
 		for i := uint64(1); i <= 60; i++ {
@@ -52,7 +52,7 @@ func TestTheFormatIsThatOfTheGoldenFiles(t *testing.T) {
 }
 
 func TestAGoldenLogIsReadAndContinued(t *testing.T) {
-	fs := vfs.NewCrashableMem()
+	fs := crashfs.New()
 	require.NoError(t, fs.MkdirAll(testDir, 0o700))
 	for _, name := range goldens {
 		b, err := os.ReadFile(filepath.Join("testdata", "v1", name))
@@ -132,7 +132,7 @@ func TestAManifestThatMakesNoSenseIsRefused(t *testing.T) {
 }
 
 func TestAFrameHoldsAnEntryAsItTravels(t *testing.T) {
-	fs := vfs.NewCrashableMem()
+	fs := crashfs.New()
 	l := start(t, small(fs))
 	step(t, l, 3, 1, 1)
 	b := content(t, fs, segmentName(1))[headerBytes:]

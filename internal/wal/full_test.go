@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad/internal/sim/crashfs"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
@@ -19,14 +20,14 @@ import (
 // fullDisk is a disk without space for new files, until the reserve is given up
 // or somebody makes room.
 type fullDisk struct {
-	fs   *traceFS
+	fs   *crashfs.FS
 	full atomic.Bool
 	hard atomic.Bool // even the reserve does not help
 }
 
 func newFullDisk() *fullDisk {
-	d := &fullDisk{fs: newTraceFS(vfs.NewCrashableMem())}
-	d.fs.intercept(func(op, name string) error {
+	d := &fullDisk{fs: crashfs.New()}
+	intercept(d.fs, func(op, name string) error {
 		switch {
 		case op == "remove" && name == reserveName && !d.hard.Load():
 			d.full.Store(false)
@@ -89,7 +90,7 @@ func TestRetentionMakesRoomOnAFullDisk(t *testing.T) {
 		// The manifest that retention writes needs space too: the reserve's.
 		require.Contains(t, listed(t, d.fs), reserveName)
 		require.NoError(t, l.Truncate(topology.Range{First: record.LSN(n), Last: ^record.LSN(0)}))
-		require.Contains(t, d.fs.traced(), "remove "+reserveName)
+		require.Contains(t, traced(d.fs), "remove "+reserveName)
 		d.full.Store(true)
 		synctest.Wait()
 		step(t, l, 1, n+1, n+5) // in the segment that was retired, with no time gone
@@ -183,8 +184,8 @@ func TestWhatWasAcceptedIsWrittenOnceSpaceReturns(t *testing.T) {
 
 func TestASpareThatCannotBeMadeEndsTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fs := newTraceFS(vfs.NewCrashableMem())
-		fs.intercept(func(op, name string) error {
+		fs := crashfs.New()
+		intercept(fs, func(op, name string) error {
 			if op == "sync" && strings.HasPrefix(name, "00000002") {
 				return syscall.EIO
 			}
@@ -198,8 +199,8 @@ func TestASpareThatCannotBeMadeEndsTheLog(t *testing.T) {
 }
 
 func TestNoReserveIsOnlyAWarning(t *testing.T) {
-	fs := newTraceFS(vfs.NewCrashableMem())
-	fs.intercept(func(op, name string) error {
+	fs := crashfs.New()
+	intercept(fs, func(op, name string) error {
 		if op == "write" && strings.HasPrefix(name, reserveName) {
 			return syscall.ENOSPC
 		}

@@ -5,13 +5,15 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
+
+	"github.com/triad-kv/triad/internal/sim/crashfs"
 )
 
 // FuzzOpen puts arbitrary bytes over a segment, and over the manifest. Whatever
 // they are, the log is refused, or opens with a prefix of what it held, goes on,
 // and opens again.
 func FuzzOpen(f *testing.F) {
-	fs := vfs.NewCrashableMem()
+	fs := crashfs.New()
 	l, err := Open(small(fs))
 	if err != nil {
 		f.Fatal(err)

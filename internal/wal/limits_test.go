@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad/internal/sim/crashfs"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
@@ -19,7 +20,7 @@ import (
 func TestAppendBlocksAtTheLimitOfWhatIsUnflushed(t *testing.T) {
 	blocked := func(t *testing.T, then func(t *testing.T, l *Log, g *gate, cancel func(), got chan error) error) {
 		synctest.Test(t, func(t *testing.T) {
-			fs := newTraceFS(vfs.NewCrashableMem())
+			fs := crashfs.New()
 			o := small(fs)
 			o.SegmentBytes, o.UnflushedBytesMax = 64<<10, 1000
 			l := open(t, o)
@@ -28,7 +29,7 @@ func TestAppendBlocksAtTheLimitOfWhatIsUnflushed(t *testing.T) {
 			go func() { ran <- l.Run(ctx) }()
 			synctest.Wait()
 			g := newGate(segmentSync)
-			fs.intercept(g.pass)
+			intercept(fs, g.pass)
 			put(t, l, 1, 1, 1)
 			for l.Offset(l.Bounds().End) <= 1000 {
 				put(t, l, 1, 2, 2)
@@ -250,12 +251,12 @@ func TestTheHistoryForgetsItsOldestTerms(t *testing.T) {
 
 func TestAPromiseIsWrittenWhenTheLogRests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fs := vfs.NewCrashableMem()
+		fs := crashfs.New()
 		l := start(t, small(fs))
 		step(t, l, 1, 1, 5)
 		promised := func() (offset, end int64) {
 			synctest.Wait()
-			r, err := Verify(fs.CrashClone(vfs.CrashCloneCfg{}), testDir, func(s SegmentReport) { end = s.Bytes })
+			r, err := Verify(fs.PowerCut(), testDir, func(s SegmentReport) { end = s.Bytes })
 			require.NoError(t, err)
 			return r.Promised, end
 		}

@@ -74,6 +74,11 @@ func (o Options) owns(s *survey) error {
 
 // recover makes the directory what was found, and the log its image.
 func (l *Log) recover(s *survey) error {
+	// A process that died may have left names that are not durable yet, the
+	// manifest's among them; what they make superfluous goes after (PW5).
+	if err := l.d.sync(); err != nil {
+		return err
+	}
 	for _, name := range append(s.parts, s.extra...) {
 		if err := l.d.remove(name); err != nil {
 			return err
@@ -86,6 +91,9 @@ func (l *Log) recover(s *survey) error {
 		return err
 	}
 	if !s.begun {
+		if err := l.d.root(); err != nil {
+			return err
+		}
 		l.spares.taken(2)
 		if l.o.Cluster == [16]byte{} {
 			return nil
@@ -101,6 +109,9 @@ func (l *Log) recover(s *survey) error {
 	l.disk.enter(seg, f)
 	l.disk.roll, l.disk.term = s.open.roll, s.open.term
 	l.disk.owing = seg.last >= seg.first && !s.open.rested
+	if err := l.confirm(s); err != nil {
+		return err
+	}
 	if err := l.mend(s, f); err != nil {
 		return err
 	}
@@ -109,6 +120,30 @@ func (l *Log) recover(s *survey) error {
 	st.First, st.End, st.Flushed = s.man.first, seg.last, seg.last
 	st.offset, st.durable, st.room = seg.log, seg.log, seg.room()
 	return nil
+}
+
+// confirm writes the footer before an open segment without frames once more: the
+// first frame is what says that it is durable, and until then it may stand in the
+// page cache alone, for the reasons that mend has.
+func (l *Log) confirm(s *survey) error {
+	n := len(s.segs)
+	if n < 2 || s.segs[n-1].end > headerBytes {
+		return nil
+	}
+	old := s.segs[n-2]
+	f, err := l.d.edit(old.name)
+	if err != nil {
+		return err
+	}
+	b := make([]byte, footerBytes)
+	_, err = readAt(f, b, old.end)
+	if err == nil {
+		err = writeAt(f, b, old.end)
+	}
+	if err == nil {
+		err = syncAll(f)
+	}
+	return errors.Join(err, f.Close())
 }
 
 // mend makes the end of the open segment what recovery takes it for.

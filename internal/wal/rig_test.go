@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/triad-kv/triad/internal/sim/crashfs"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
@@ -194,9 +195,9 @@ func names(t testing.TB, fs vfs.FS, ext string) []string {
 }
 
 // clone copies a log's directory into a file system of its own.
-func clone(t testing.TB, fs vfs.FS) *vfs.MemFS {
+func clone(t testing.TB, fs vfs.FS) *crashfs.FS {
 	t.Helper()
-	to := vfs.NewCrashableMem()
+	to := crashfs.New()
 	require.NoError(t, to.MkdirAll(testDir, 0o700))
 	names, err := fs.List(testDir)
 	require.NoError(t, err)
@@ -212,6 +213,24 @@ func clone(t testing.TB, fs vfs.FS) *vfs.MemFS {
 		store(t, to, n, b)
 	}
 	return to
+}
+
+// intercept asks before every change of a file system, by what it is and the name
+// of the file; nil asks no more.
+func intercept(fs *crashfs.FS, before func(op, name string) error) {
+	if before == nil {
+		fs.Before(nil)
+		return
+	}
+	fs.Before(func(c crashfs.Call) error { return before(c.Op, c.Name()) })
+}
+
+// traced returns what was done since the last call.
+func traced(fs *crashfs.FS) (trace []string) {
+	for _, c := range fs.Calls() {
+		trace = append(trace, c.Op+" "+c.Name())
+	}
+	return trace
 }
 
 // logged returns a logger and what it was told.

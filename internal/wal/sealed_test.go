@@ -10,13 +10,14 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad/internal/sim/crashfs"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
 
 // forger writes a log by hand: frames whose sums hold, whatever they say.
 type forger struct {
-	fs   *vfs.MemFS
+	fs   *crashfs.FS
 	h    header
 	seed uint32
 	b    []byte // the segment
@@ -26,7 +27,7 @@ type forger struct {
 
 func newForger(t testing.TB) *forger {
 	t.Helper()
-	g := &forger{fs: vfs.NewCrashableMem(), off: headerBytes}
+	g := &forger{fs: crashfs.New(), off: headerBytes}
 	require.NoError(t, open(t, small(g.fs)).Close())
 	g.b = content(t, g.fs, segmentName(1))
 	h, seed, err := parseHeader("", g.b)
@@ -51,7 +52,7 @@ func (g *forger) frame(b []byte, k kind, sync int64) {
 	g.off += int64(copy(g.b[g.off:], b))
 }
 
-func (g *forger) done(t testing.TB) *vfs.MemFS {
+func (g *forger) done(t testing.TB) *crashfs.FS {
 	t.Helper()
 	store(t, g.fs, segmentName(1), g.b)
 	return g.fs
@@ -98,8 +99,8 @@ func TestEverySegmentDependsOnAllBeforeIt(t *testing.T) {
 	// Two logs whose records differ in nothing but one byte of the second
 	// segment: the second's second segment fits in the first's place by its
 	// header, its LSNs, its length and its terms, but not before the third.
-	logOf := func(odd uint64) *vfs.MemFS {
-		fs := vfs.NewCrashableMem()
+	logOf := func(odd uint64) *crashfs.FS {
+		fs := crashfs.New()
 		l := start(t, small(fs))
 		for i := uint64(1); i <= 80; i++ {
 			r := sized(i, 100)
@@ -132,16 +133,16 @@ func TestEverySegmentDependsOnAllBeforeIt(t *testing.T) {
 func TestOpenWritesAgainWhatNoFramePromises(t *testing.T) {
 	// After a failed sync the page cache may take pages for written that are
 	// not: to read them proves nothing, and to sync them does nothing.
-	fs := newTraceFS(unclean(t, small(nil), 3))
+	fs := unclean(t, small(nil), 3)
 	report, err := Verify(fs, testDir, nil)
 	require.NoError(t, err)
 	var from, to atomic.Int64
-	fs.watch = func(name string, off int64, n int) {
-		if name == segmentName(1) {
-			from.Store(off)
-			to.Store(off + int64(n))
+	fs.After(func(c crashfs.Call) {
+		if c.Op == "write" && c.Name() == segmentName(1) {
+			from.Store(c.Off)
+			to.Store(c.Off + int64(c.Bytes))
 		}
-	}
+	})
 	l := open(t, small(fs))
 	require.Equal(t, report.Promised, from.Load())
 	_, end := newest(l)
@@ -151,8 +152,8 @@ func TestOpenWritesAgainWhatNoFramePromises(t *testing.T) {
 
 func TestTheLogEndsByItselfWhenASpareFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fs := newTraceFS(vfs.NewCrashableMem())
-		fs.intercept(func(op, name string) error {
+		fs := crashfs.New()
+		intercept(fs, func(op, name string) error {
 			if op == "sync" && strings.HasPrefix(name, "00000002") {
 				return vfs.ErrUnsupported
 			}

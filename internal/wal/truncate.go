@@ -303,7 +303,11 @@ func (t truncation) restart(keep topology.Range) error {
 		return t.fail("making segment "+segmentName(m.segment), err)
 	}
 	if err := t.save(m); err != nil {
-		return errors.Join(err, f.Close(), t.d.remove(seg.name))
+		err = errors.Join(err, f.Close())
+		if t.Failed() == nil { // else the manifest may name it
+			err = errors.Join(err, t.d.remove(seg.name))
+		}
+		return err
 	}
 	gone := t.replace(seg, m.history)
 	err = k.file.Close()

@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad/internal/sim/crashfs"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
@@ -37,13 +38,13 @@ func TestTruncateOverwriteCrashReopen(t *testing.T) {
 		"twice as far as there are segments": {200, 1, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			fs := vfs.NewCrashableMem()
+			fs := crashfs.New()
 			l := start(t, small(fs))
 			step(t, l, 1, 1, c.records)
 			require.NoError(t, l.Truncate(topology.Range{First: 1, Last: record.LSN(c.keep)}))
 			// The same numbers, so that every frame has the place and length of one that was cut.
 			step(t, l, 2, c.keep+1, c.keep+c.more)
-			crashed := fs.CrashClone(vfs.CrashCloneCfg{})
+			crashed := fs.PowerCut()
 			require.NoError(t, l.stop())
 
 			again := start(t, small(crashed))
@@ -67,28 +68,23 @@ func TestTruncateOverwriteCrashReopen(t *testing.T) {
 
 // during returns what a power failure would leave after every change of the file
 // system while f runs.
-func during(fs *traceFS, f func()) []*vfs.MemFS {
+func during(fs *crashfs.FS, f func()) []*crashfs.FS {
 	var mu sync.Mutex
-	var images []*vfs.MemFS
-	set := func(after func(op, name string)) {
-		fs.mu.Lock()
-		defer fs.mu.Unlock()
-		fs.after = after
-	}
-	set(func(string, string) {
+	var images []*crashfs.FS
+	fs.After(func(crashfs.Call) {
 		mu.Lock()
 		defer mu.Unlock()
-		images = append(images, fs.mem.CrashClone(vfs.CrashCloneCfg{}))
+		images = append(images, fs.PowerCut())
 	})
 	f()
-	set(nil)
+	fs.After(nil)
 	mu.Lock()
 	defer mu.Unlock()
 	return images
 }
 
 func TestACutThatHadBegunIsFinishedByOpen(t *testing.T) {
-	fs := newTraceFS(vfs.NewCrashableMem())
+	fs := crashfs.New()
 	l := start(t, small(fs))
 	step(t, l, 1, 1, 90)
 	images := during(fs, func() { require.NoError(t, l.Truncate(topology.Range{First: 1, Last: 11})) })
@@ -111,7 +107,7 @@ func TestACutThatHadBegunIsFinishedByOpen(t *testing.T) {
 }
 
 func TestRetiredSegmentsAreUsedAgainAndTheirFramesNeverCount(t *testing.T) {
-	fs := vfs.NewCrashableMem()
+	fs := crashfs.New()
 	l := start(t, small(fs))
 	last := uint64(0)
 	for range 12 {
@@ -119,7 +115,7 @@ func TestRetiredSegmentsAreUsedAgainAndTheirFramesNeverCount(t *testing.T) {
 		last += 25
 		require.NoError(t, l.Truncate(topology.Range{First: record.LSN(last - 5), Last: ^record.LSN(0)}))
 		b := l.Bounds()
-		image := fs.CrashClone(vfs.CrashCloneCfg{})
+		image := fs.PowerCut()
 		again := open(t, small(image))
 		require.Equal(t, b, withBytes(again.Bounds(), b.Bytes))
 		require.Equal(t, numbers(uint64(b.First), last), held(t, again))
@@ -135,7 +131,7 @@ func TestRetiredSegmentsAreUsedAgainAndTheirFramesNeverCount(t *testing.T) {
 func withBytes(b topology.Bounds, n uint64) topology.Bounds { b.Bytes = n; return b }
 
 func TestRetentionSurvivesARestartWithItsHistory(t *testing.T) {
-	fs := vfs.NewCrashableMem()
+	fs := crashfs.New()
 	l := start(t, small(fs))
 	for term := uint64(1); term <= 8; term++ {
 		step(t, l, term, term*10-9, term*10)
@@ -155,7 +151,7 @@ func TestRetentionSurvivesARestartWithItsHistory(t *testing.T) {
 }
 
 func TestATornTailTakesTheTermWithItThatBeganInIt(t *testing.T) {
-	fs := vfs.NewCrashableMem()
+	fs := crashfs.New()
 	l := start(t, small(fs))
 	step(t, l, 1, 1, 60)
 	put(t, l, 9, 61, 61)
@@ -178,7 +174,7 @@ func TestATornTailTakesTheTermWithItThatBeganInIt(t *testing.T) {
 
 func TestARestartSurvivesACrashAtEveryStep(t *testing.T) {
 	h := topology.History{{Term: 1, Start: 1}, {Term: 3, Start: 400}}
-	fs := newTraceFS(vfs.NewCrashableMem())
+	fs := crashfs.New()
 	l := start(t, small(fs))
 	step(t, l, 1, 1, 60)
 	images := during(fs, func() { require.NoError(t, l.Truncate(topology.Range{First: 500, History: h})) })
@@ -207,12 +203,12 @@ func TestARestartSurvivesACrashAtEveryStep(t *testing.T) {
 
 func TestRetentionWhileASegmentIsTurnedLosesNeither(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fs := newTraceFS(vfs.NewCrashableMem())
+		fs := crashfs.New()
 		l := start(t, small(fs))
 		step(t, l, 1, 1, 60)
 		synctest.Wait()
 		g := newGate(func(op, name string) bool { return name == manifestName })
-		fs.intercept(g.pass)
+		intercept(fs, g.pass)
 		done := make(chan error, 1)
 		go func() { done <- l.Truncate(topology.Range{First: 50, Last: ^record.LSN(0)}) }()
 		synctest.Wait()
@@ -232,12 +228,12 @@ func TestRetentionWhileASegmentIsTurnedLosesNeither(t *testing.T) {
 
 func TestAppendsWaitForACutAndGoBehindIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fs := newTraceFS(vfs.NewCrashableMem())
+		fs := crashfs.New()
 		l := start(t, small(fs))
 		step(t, l, 1, 1, 60)
 		synctest.Wait()
 		g := newGate(func(op, name string) bool { return name == manifestName })
-		fs.intercept(g.pass)
+		intercept(fs, g.pass)
 		cut := make(chan error, 1)
 		go func() { cut <- l.Truncate(topology.Range{First: 1, Last: 5}) }()
 		synctest.Wait()

@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad/internal/sim/crashfs"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
@@ -96,7 +97,7 @@ func TestDumpYieldsARangeAndWhatStandsBeforeDamage(t *testing.T) {
 }
 
 func TestANewLogMayLearnItsClusterLater(t *testing.T) {
-	fs := vfs.NewCrashableMem()
+	fs := crashfs.New()
 	o := small(fs)
 	o.Cluster = [16]byte{}
 	l := start(t, o)
@@ -118,11 +119,11 @@ func TestANewLogMayLearnItsClusterLater(t *testing.T) {
 }
 
 func TestALogThatWasNeverWrittenTakesAnotherStart(t *testing.T) {
-	fs := newTraceFS(vfs.NewCrashableMem())
+	fs := crashfs.New()
 	failing := errors.New("power failure")
 	for n := 1; ; n++ {
 		left := n
-		fs.intercept(func(string, string) error {
+		intercept(fs, func(string, string) error {
 			if left--; left <= 0 {
 				return failing
 			}
@@ -136,7 +137,7 @@ func TestALogThatWasNeverWrittenTakesAnotherStart(t *testing.T) {
 		require.ErrorIs(t, err, failing)
 		require.Less(t, n, 50)
 	}
-	fs.intercept(nil)
+	intercept(fs, nil)
 	reopened(t, clone(t, fs), nil)
 }
 

@@ -57,7 +57,7 @@ func (f *FS) Crash(s Survival, rng *rand.Rand, under Call) *FS {
 		if made[e.i] == nil {
 			made[e.i] = e.i.survivor(percent, s, rng, under)
 		}
-		to.enter(path, made[e.i])
+		to.names.enter(path, made[e.i])
 		to.show(path, made[e.i].synced)
 	}
 	to.durable = maps.Clone(to.names)
@@ -162,3 +162,6 @@ func must2[T any](v T, err error) T {
 	must(err)
 	return v
 }
+
+// PowerCut is a crash that leaves nothing but what is durable.
+func (f *FS) PowerCut() *FS { return f.Crash(Nothing, nil, Call{}) }

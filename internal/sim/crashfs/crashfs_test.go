@@ -73,11 +73,11 @@ func TestAPowerFailureTearsOnlyWhatWasNotSynced(t *testing.T) {
 		seen[fmt.Sprint(b[sector], b[2*sector])] = true
 	}
 	require.Len(t, seen, 4)
-	require.Equal(t, string(fill(1, 4)), read(t, fs.Crash(crashfs.Nothing, nil, crashfs.Call{}), "d/x"))
+	require.Equal(t, string(fill(1, 4)), read(t, fs.PowerCut(), "d/x"))
 	killed := fs.Crash(crashfs.Killed, nil, crashfs.Call{})
 	require.Equal(t, byte(2), read(t, killed, "d/x")[sector])
 	require.True(t, killed.Dirty("d/x"), "and it is no more durable than it was")
-	require.Equal(t, string(fill(1, 4)), read(t, killed.Crash(crashfs.Nothing, nil, crashfs.Call{}), "d/x"))
+	require.Equal(t, string(fill(1, 4)), read(t, killed.PowerCut(), "d/x"))
 }
 
 func TestAWriteUnderWayIsTornWithinASector(t *testing.T) {
@@ -112,9 +112,9 @@ func TestNamesAreDurableOnceTheirDirectoryIsSynced(t *testing.T) {
 	}
 	require.Equal(t, map[string]bool{"1new": true, "2old": true, "2new": true}, seen, "but never is the file lost")
 	sync(t, fs, "d")
-	require.Equal(t, "new", read(t, fs.Crash(crashfs.Nothing, nil, crashfs.Call{}), "d/old"))
+	require.Equal(t, "new", read(t, fs.PowerCut(), "d/old"))
 	require.NoError(t, fs.RemoveAll("d"))
-	require.Equal(t, "new", read(t, fs.Crash(crashfs.Nothing, nil, crashfs.Call{}), "d/old"), "removed, and not durably")
+	require.Equal(t, "new", read(t, fs.PowerCut(), "d/old"), "removed, and not durably")
 	require.NoError(t, fs.MkdirAll("d", 0o700))
 	for seed := range uint64(100) {
 		image := fs.Crash(crashfs.Sectors, rng(seed), crashfs.Call{})
@@ -135,10 +135,10 @@ func TestWhatAFailedSyncDroppedIsReadAndNeverDurable(t *testing.T) {
 	require.True(t, x.Met())
 	require.NoError(t, f.Sync())
 	require.Equal(t, "two", read(t, fs, "d/x"))
-	require.Equal(t, "one", read(t, fs.Crash(crashfs.Nothing, nil, crashfs.Call{}), "d/x"))
+	require.Equal(t, "one", read(t, fs.PowerCut(), "d/x"))
 	killed := fs.Crash(crashfs.Killed, nil, crashfs.Call{})
 	require.Equal(t, "two", read(t, killed, "d/x"))
-	require.Equal(t, "one", read(t, killed.Crash(crashfs.Nothing, nil, crashfs.Call{}), "d/x"))
+	require.Equal(t, "one", read(t, killed.PowerCut(), "d/x"))
 }
 
 func TestAFaultIsMetWhereItWasPut(t *testing.T) {

@@ -55,7 +55,7 @@ func (h *handle) SyncData() error { return h.sync(h.File.SyncData) }
 
 func (h *handle) sync(sync func() error) error {
 	if h.inode.dir {
-		return h.fs.call(Call{Op: "syncdir", Path: h.path}, sync, func() { h.fs.settle(h.path) })
+		return h.fs.call(Call{Op: "syncdir", Path: h.path}, sync, func() { h.fs.durable.settle(h.path, h.fs.names) })
 	}
 	h.fs.mu.Lock()
 	covers := len(h.inode.dirty) // not what is written while it runs
@@ -67,20 +67,6 @@ func (h *handle) sync(sync func() error) error {
 		}
 		h.inode.dirty = append([]write(nil), h.inode.dirty[covers:]...)
 	})
-}
-
-// settle makes the names in a directory durable.
-func (f *FS) settle(dir string) {
-	for path := range f.durable {
-		if above(path) == dir && f.names[path].i == nil {
-			delete(f.durable, path)
-		}
-	}
-	for path, e := range f.names {
-		if above(path) == dir {
-			f.durable[path] = e
-		}
-	}
 }
 
 // over writes b at off.

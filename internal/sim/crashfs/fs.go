@@ -75,19 +75,16 @@ type FS struct {
 	n       int
 	nth     map[string]int // calls by Op and Path
 	calls   []Call
-	names   map[string]entry
-	durable map[string]entry // what names would be after a crash
+	names   names
+	durable names // what names would be after a crash
 }
-
-// entry is a name in a directory; of the root's, up is nil.
-type entry struct{ i, up *inode }
 
 var _ vfs.FS = (*FS)(nil)
 
 // New returns an empty file system.
 func New() *FS {
 	mem := vfs.NewMem()
-	return &FS{FS: mem, mem: mem, nth: map[string]int{}, names: map[string]entry{}, durable: map[string]entry{}}
+	return &FS{FS: mem, mem: mem, nth: map[string]int{}, names: names{}, durable: names{}}
 }
 
 // Mem is what can be read, for those who want to damage it past the disk.
@@ -126,14 +123,6 @@ func (f *FS) Dirty(path string) bool {
 	defer f.mu.Unlock()
 	i := f.names[clean(path)].i
 	return i != nil && len(i.dirty) > 0
-}
-
-// clean makes one spelling of a path.
-func clean(path string) string {
-	if path = strings.Trim(path, "/"); path == "." {
-		return ""
-	}
-	return path
 }
 
 // call runs one change with the hooks around it. The change notes what becomes
@@ -186,7 +175,7 @@ func (f *FS) Create(name string, c vfs.DiskWriteCategory) (file vfs.File, err er
 	err = f.call(Call{Op: "create", Path: name}, func() error {
 		file, err = f.FS.Create(name, c)
 		return err
-	}, func() { f.enter(name, i) })
+	}, func() { f.names.enter(name, i) })
 	return f.opened(file, name, i, err)
 }
 
@@ -202,7 +191,7 @@ func (f *FS) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.Ope
 	err = f.call(Call{Op: op, Path: name}, func() error {
 		file, err = f.FS.OpenReadWrite(name, c, opts...)
 		return err
-	}, func() { f.enter(name, i) })
+	}, func() { f.names.enter(name, i) })
 	return f.opened(file, name, i, err)
 }
 
@@ -228,29 +217,19 @@ func (f *FS) OpenDir(name string) (vfs.File, error) {
 // Remove is [vfs.FS.Remove].
 func (f *FS) Remove(name string) error {
 	return f.call(Call{Op: "remove", Path: name}, func() error { return f.FS.Remove(name) },
-		func() { delete(f.names, clean(name)) })
+		func() { f.names.drop(name) })
 }
 
 // RemoveAll is [vfs.FS.RemoveAll]: one call, of which a crash may keep a part.
 func (f *FS) RemoveAll(name string) error {
-	return f.call(Call{Op: "remove", Path: name}, func() error { return f.FS.RemoveAll(name) }, func() {
-		for path := range f.names {
-			if path == clean(name) || strings.HasPrefix(path, clean(name)+"/") {
-				delete(f.names, path)
-			}
-		}
-	})
+	return f.call(Call{Op: "remove", Path: name}, func() error { return f.FS.RemoveAll(name) },
+		func() { f.names.drop(name) })
 }
 
 // Rename is [vfs.FS.Rename], of files.
 func (f *FS) Rename(from, to string) error {
 	return f.call(Call{Op: "rename", Path: to}, func() error { return f.FS.Rename(from, to) },
-		func() { f.move(from, to) })
-}
-
-func (f *FS) move(from, to string) {
-	f.enter(to, f.names[clean(from)].i)
-	delete(f.names, clean(from))
+		func() { f.names.move(from, to) })
 }
 
 // ReuseForWrite is [vfs.FS.ReuseForWrite].
@@ -258,7 +237,7 @@ func (f *FS) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (file vfs.F
 	err = f.call(Call{Op: "reuse", Path: to}, func() error {
 		file, err = f.FS.ReuseForWrite(from, to, c)
 		return err
-	}, func() { f.move(from, to) })
+	}, func() { f.names.move(from, to) })
 	f.mu.Lock()
 	i := f.names[clean(to)].i
 	f.mu.Unlock()
@@ -268,28 +247,11 @@ func (f *FS) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (file vfs.F
 // Link is [vfs.FS.Link].
 func (f *FS) Link(from, to string) error {
 	return f.call(Call{Op: "link", Path: to}, func() error { return f.FS.Link(from, to) },
-		func() { f.enter(to, f.names[clean(from)].i) })
+		func() { f.names.enter(to, f.names[clean(from)].i) })
 }
 
 // MkdirAll is [vfs.FS.MkdirAll].
 func (f *FS) MkdirAll(name string, perm os.FileMode) error {
-	return f.call(Call{Op: "mkdir", Path: name}, func() error { return f.FS.MkdirAll(name, perm) }, func() {
-		f.mkdir(clean(name))
-	})
+	return f.call(Call{Op: "mkdir", Path: name}, func() error { return f.FS.MkdirAll(name, perm) },
+		func() { f.names.mkdir(name) })
 }
-
-func (f *FS) mkdir(path string) {
-	if path != "" && f.names[path].i == nil {
-		f.mkdir(above(path))
-		f.enter(path, &inode{dir: true})
-	}
-}
-
-// enter makes path a name of i.
-func (f *FS) enter(path string, i *inode) {
-	path = clean(path)
-	f.names[path] = entry{i: i, up: f.names[above(path)].i}
-}
-
-// above is the directory of a clean path, empty for the root.
-func above(path string) string { return path[:max(strings.LastIndexByte(path, '/'), 0)] }
