@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad/internal/sim/crashfs"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
@@ -18,13 +19,13 @@ import (
 // disk is a file system that asks before every operation.
 type disk struct {
 	vfs.FS
-	mem *vfs.MemFS
+	mem *crashfs.FS
 	ask atomic.Pointer[func(errorfs.Op) error]
 }
 
-func newDisk(mem *vfs.MemFS) *disk {
+func newDisk(mem *crashfs.FS) *disk {
 	d := &disk{mem: mem}
-	d.FS = errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+	d.FS = errorfs.Wrap(d.mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if ask := d.ask.Load(); ask != nil {
 			return (*ask)(op)
 		}

@@ -6,7 +6,6 @@ import (
 	"path"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -15,107 +14,16 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad/internal/sim/crashfs"
 	"github.com/triad-kv/triad/topology"
 )
 
-// after counts what a generation still changes on the disk once it has failed.
-type after struct {
-	mu     sync.Mutex
-	failed string // the directory in which the fault was
-	ops    []string
-}
-
-func (a *after) fault(op errorfs.Op) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	// What cannot be removed stays, and harms nobody.
-	if a.failed == "" && op.Kind != errorfs.OpRemove && op.Kind != errorfs.OpRemoveAll {
-		a.failed = place(op)
+// place is the directory that an operation on a path changes.
+func place(p string) string {
+	if _, ok := parseGeneration(path.Base(p)); ok {
+		return p
 	}
-}
-
-// place is the directory that an operation changes.
-func place(op errorfs.Op) string {
-	if _, ok := parseGeneration(path.Base(op.Path)); ok {
-		return op.Path
-	}
-	return path.Dir(op.Path)
-}
-
-func (a *after) see(op errorfs.Op) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if place(op) == a.failed {
-		a.ops = append(a.ops, fmt.Sprintf("%d %s", op.Kind, op.Path))
-	}
-}
-
-// faultyLife lives a life on a disk of which the n-th change fails, and then
-// every later one too if it stays broken. It reports whether there was an n-th.
-func faultyLife(t *testing.T, n int, cause error, stays bool) bool {
-	d := newDisk(vfs.NewCrashableMem())
-	var (
-		ops, reached atomic.Int64
-		told         tally
-		later        after
-		durable      progress
-	)
-	d.on(func(op errorfs.Op) error {
-		if !changes(op) {
-			return nil
-		}
-		switch at := ops.Add(1); {
-		case at == int64(n), stays && at > int64(n):
-			reached.Store(1)
-			later.fault(op)
-			return cause
-		case at > int64(n):
-			later.see(op)
-		}
-		return nil
-	})
-	logger, log := errorLog()
-	p, err := Open(small(Options{FS: d, OnFailure: told.tell, Logger: logger}))
-	if err == nil {
-		err = live(t, p, func(to progress) { durable = to })
-		if err != nil {
-			require.ErrorIs(t, err, cause)
-		}
-		failed := p.Failed()
-		if failed != nil {
-			require.ErrorIs(t, failed, topology.ErrStoreFailed)
-			require.ErrorIs(t, failed, cause)
-			refusesEverything(t, p)
-			require.Eventually(t, func() bool { return len(told.all()) > 0 }, 10*time.Second, time.Millisecond)
-			require.Equal(t, []error{failed}, told.all())
-		} else if !stays {
-			require.NotErrorIs(t, err, topology.ErrStoreFailed, "a stage fails alone")
-			require.NoError(t, p.Apply(p.Applied(), nil))
-		}
-		if e := p.Close(); failed == nil && reached.Load() == 0 {
-			require.NoError(t, e)
-		}
-	}
-	require.Empty(t, log.String(), "no fault of the disk is fatal to Pebble")
-	if reached.Load() == 0 {
-		require.NoError(t, err)
-		return false
-	}
-	// What was under way on another goroutine may still have been begun.
-	require.LessOrEqual(t, len(later.ops), 4, "%v", later.ops)
-
-	p, err = Open(small(Options{FS: d.mem.CrashClone(vfs.CrashCloneCfg{})}))
-	require.NoError(t, err)
-	half, applied := judge(t, p)
-	if durable.half == 2 {
-		require.Equal(t, "2", half)
-	}
-	if half != "2" || durable.half == 2 {
-		require.GreaterOrEqual(t, int(applied), durable.lsn)
-	}
-	lifeGoesOn(t, p)
-	require.NoError(t, p.Close())
-	return true
+	return path.Dir(p)
 }
 
 func refusesEverything(t *testing.T, p *Pebble) {
@@ -130,28 +38,6 @@ func refusesEverything(t *testing.T, p *Pebble) {
 	require.Equal(t, want, err)
 	_, err = p.Stage("s")
 	require.Equal(t, want, err)
-}
-
-func TestAFaultAtAnyStepFailsTheStoreAndLosesNothingFlushed(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		cause error
-		stays bool
-		from  int
-		step  int
-	}{
-		{"one error", syscall.EIO, false, 1, 11},
-		{"a broken disk", syscall.EIO, true, 2, 17},
-		{"a full disk", syscall.ENOSPC, true, 3, 17},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			n := c.from
-			for faultyLife(t, n, c.cause, c.stays) {
-				n += c.step
-			}
-			require.Greater(t, n, 150, "a life is longer than that")
-		})
-	}
 }
 
 // reads reports whether an operation reads a table.
@@ -198,7 +84,7 @@ func TestAReadErrorFailsTheStore(t *testing.T) {
 	for name, read := range cases {
 		t.Run(name, func(t *testing.T) {
 			var told tally
-			d := newDisk(vfs.NewCrashableMem())
+			d := newDisk(crashfs.New())
 			p := onDisk(t, d, Options{OnFailure: told.tell})
 			d.on(func(op errorfs.Op) error {
 				if reads(op) {
@@ -218,11 +104,11 @@ func TestAReadErrorFailsTheStore(t *testing.T) {
 }
 
 func TestADamagedTableIsNeverReadInSilence(t *testing.T) {
-	d := newDisk(vfs.NewCrashableMem())
+	d := newDisk(crashfs.New())
 	p := onDisk(t, d, Options{})
 	require.NoError(t, p.Close())
 	for _, name := range tables(t, d, "data/store/store-000001") {
-		b, err := d.mem.UnsafeGetFileDataBuffer(name)
+		b, err := d.mem.Mem().UnsafeGetFileDataBuffer(name)
 		require.NoError(t, err)
 		for i := 0; i < min(len(b), 100); i += 8 {
 			b[i] ^= 1
@@ -255,14 +141,14 @@ func tables(t *testing.T, fs vfs.FS, dir string) []string {
 }
 
 func TestAStageFailsAlone(t *testing.T) {
-	d := newDisk(vfs.NewCrashableMem())
+	d := newDisk(crashfs.New())
 	p := open(t, Options{FS: d})
 	require.NoError(t, p.Apply(1, []topology.Edit{put("a", "", "1")}))
 	st, err := p.Stage("s")
 	require.NoError(t, err)
 	require.NoError(t, st.Put([]byte("first"), []topology.Edit{put("b", "", "2")}))
 	d.on(func(op errorfs.Op) error {
-		if changes(op) && place(op) == "data/store/store-000002" {
+		if changes(op) && place(op.Path) == "data/store/store-000002" {
 			return syscall.ENOSPC
 		}
 		return nil
@@ -324,7 +210,7 @@ func fullBuffers(t *testing.T, d *disk, p *Pebble) (done chan error, release fun
 }
 
 func TestApplyWaitsForTheDiskWithItsBuffersFull(t *testing.T) {
-	d := newDisk(vfs.NewCrashableMem())
+	d := newDisk(crashfs.New())
 	p := open(t, Options{FS: d})
 	done, release := fullBuffers(t, d, p)
 	release(nil)
@@ -332,7 +218,7 @@ func TestApplyWaitsForTheDiskWithItsBuffersFull(t *testing.T) {
 }
 
 func TestApplyStopsWaitingForADiskThatFails(t *testing.T) {
-	d := newDisk(vfs.NewCrashableMem())
+	d := newDisk(crashfs.New())
 	p := open(t, Options{FS: d})
 	done, release := fullBuffers(t, d, p)
 	release(syscall.EIO)
@@ -341,7 +227,7 @@ func TestApplyStopsWaitingForADiskThatFails(t *testing.T) {
 }
 
 func TestApplyWaitsForTheCompactionWithReadsTooDeep(t *testing.T) {
-	d := newDisk(vfs.NewCrashableMem())
+	d := newDisk(crashfs.New())
 	p := open(t, Options{FS: d})
 	gate := make(chan struct{})
 	release := sync.OnceFunc(func() { close(gate) })
@@ -378,7 +264,7 @@ func TestApplyWaitsForTheCompactionWithReadsTooDeep(t *testing.T) {
 }
 
 func TestAFlushThatIsGivenUpGoesOn(t *testing.T) {
-	d := newDisk(vfs.NewCrashableMem())
+	d := newDisk(crashfs.New())
 	p := open(t, Options{FS: d})
 	gate := make(chan struct{})
 	d.on(func(op errorfs.Op) error {

@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad/internal/sim/crashfs"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -74,7 +75,7 @@ func fencedOps(t *testing.T, f *fence) map[string]func() error {
 }
 
 func TestAFailedFenceLetsNothingThrough(t *testing.T) {
-	d := newDisk(vfs.NewMem())
+	d := newDisk(crashfs.New())
 	var seen atomic.Int64
 	f := newFence(d, func(error) {})
 	f.running.Store(true)
@@ -102,7 +103,7 @@ func TestAnErrorOfTheDiskFailsTheFence(t *testing.T) {
 	harmless := map[string]bool{"remove": true, "removeall": true, "open": true, "prealloc": true, "! prealloc": true}
 	for name := range fencedOps(t, newFence(vfs.NewMem(), func(error) {})) {
 		t.Run(name, func(t *testing.T) {
-			d := newDisk(vfs.NewMem())
+			d := newDisk(crashfs.New())
 			var told []error
 			f := newFence(d, func(err error) { told = append(told, err) })
 			f.running.Store(true)
@@ -214,7 +215,7 @@ func TestAFaultOfAFlushIsNotFatal(t *testing.T) {
 				require.Len(t, told.all(), 1)
 				require.Empty(t, log.String())
 
-				p = open(t, Options{FS: mem.CrashClone(vfs.CrashCloneCfg{})})
+				p = open(t, Options{FS: mem.PowerCut()})
 				_, _, back := p.WentBack()
 				require.False(t, back)
 				require.Contains(t, []int{3, 4}, int(p.Applied()))

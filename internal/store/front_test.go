@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/triad-kv/triad/internal/sim/crashfs"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
@@ -152,7 +153,7 @@ func TestAFrontOfTheLargestOptionsHasRoomForItsPositions(t *testing.T) {
 
 // heldBack is a store on a disk that stands still until it is released.
 func heldBack(t *testing.T) (p *Pebble, release func(error)) {
-	d := newDisk(vfs.NewCrashableMem())
+	d := newDisk(crashfs.New())
 	p = open(t, Options{FS: d})
 	gate, once := make(chan struct{}), sync.Once{}
 	var result error

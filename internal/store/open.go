@@ -26,7 +26,7 @@ func Open(o Options) (*Pebble, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := makeDir(o.FS, o.Dir); err != nil {
+	if err := o.FS.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("store: make %s: %w", o.Dir, err)
 	}
 	lock, err := pebble.LockDirectory(o.Dir, o.FS)
@@ -57,6 +57,11 @@ func (p *Pebble) load() error {
 	if !found {
 		return p.begin()
 	}
+	// A process that died may have left a pointer that is not durable yet; what it
+	// makes superfluous goes after.
+	if err := syncDir(p.o.FS, p.o.Dir); err != nil {
+		return err
+	}
 	if err := p.all.sweep(at.generation); err != nil {
 		return err
 	}
@@ -72,6 +77,9 @@ func (p *Pebble) load() error {
 // pointer there may be the rest of a beginning that was cut short, which holds
 // nothing; anything more is refused.
 func (p *Pebble) begin() error {
+	if err := syncAbove(p.o.FS, p.o.Dir); err != nil {
+		return fmt.Errorf("make %s durable: %w", p.o.Dir, err)
+	}
 	numbers, err := p.all.list()
 	if err != nil {
 		return err

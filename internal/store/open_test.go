@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad/internal/sim/crashfs"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
@@ -25,9 +26,9 @@ const (
 )
 
 // filled is a file system with a closed store at position 3.
-func filled(t *testing.T) *vfs.MemFS {
+func filled(t *testing.T) *crashfs.FS {
 	t.Helper()
-	fs := vfs.NewCrashableMem()
+	fs := crashfs.New()
 	p := open(t, Options{FS: fs})
 	require.NoError(t, p.Apply(3, []topology.Edit{put("a", "", "3")}))
 	require.NoError(t, p.Close())
@@ -64,41 +65,41 @@ func list(t *testing.T, fs vfs.FS, dir string) []string {
 func TestOpenRefuses(t *testing.T) {
 	cases := []struct {
 		name  string
-		spoil func(t *testing.T, fs *vfs.MemFS)
+		spoil func(t *testing.T, fs *crashfs.FS)
 		is    error
 		says  string
 	}{
-		{"a newer format of the store", func(t *testing.T, fs *vfs.MemFS) {
+		{"a newer format of the store", func(t *testing.T, fs *crashfs.FS) {
 			raw(t, fs, first, func(db *pebble.DB) {
 				require.NoError(t, db.Set(metaFormat, binary.BigEndian.AppendUint32(nil, storeFormat+1), pebble.Sync))
 			})
 		}, topology.ErrUnsupported, "store format 2, this version knows 1; upgrade this node"},
-		{"a newer format of the pointer", func(t *testing.T, fs *vfs.MemFS) {
+		{"a newer format of the pointer", func(t *testing.T, fs *crashfs.FS) {
 			writeFile(t, fs, dir+"/current", "triad store 2\nsomething else\n")
 		}, topology.ErrUnsupported, "store format 2, this version knows 1; upgrade this node"},
-		{"a newer format of Pebble that Pebble knows", func(t *testing.T, fs *vfs.MemFS) {
+		{"a newer format of Pebble that Pebble knows", func(t *testing.T, fs *crashfs.FS) {
 			writeFile(t, fs, first+"/marker.format-version.000099.022", "")
 		}, topology.ErrUnsupported, "Pebble format 22, this version knows 21; upgrade this node"},
-		{"a newer format of Pebble that it does not", func(t *testing.T, fs *vfs.MemFS) {
+		{"a newer format of Pebble that it does not", func(t *testing.T, fs *crashfs.FS) {
 			writeFile(t, fs, first+"/marker.format-version.000099.999", "")
 		}, topology.ErrUnsupported, "Pebble format 999"},
-		{"a damaged pointer", func(t *testing.T, fs *vfs.MemFS) {
+		{"a damaged pointer", func(t *testing.T, fs *crashfs.FS) {
 			writeFile(t, fs, dir+"/current", "triad store 1\ncurrent store-000001\nflushed 3\nsum 00000000\n")
 		}, topology.ErrMalformed, "current is damaged"},
-		{"a pointer to a generation that is gone", func(t *testing.T, fs *vfs.MemFS) {
+		{"a pointer to a generation that is gone", func(t *testing.T, fs *crashfs.FS) {
 			require.NoError(t, fs.RemoveAll(first))
 		}, os.ErrNotExist, first},
-		{"a generation that is empty", func(t *testing.T, fs *vfs.MemFS) {
+		{"a generation that is empty", func(t *testing.T, fs *crashfs.FS) {
 			require.NoError(t, fs.RemoveAll(first))
 			require.NoError(t, fs.MkdirAll(first, 0o700))
 		}, pebble.ErrDBDoesNotExist, first},
-		{"a generation with a table missing", func(t *testing.T, fs *vfs.MemFS) {
+		{"a generation with a table missing", func(t *testing.T, fs *crashfs.FS) {
 			require.NoError(t, fs.Remove(tables(t, fs, first)[0]))
 		}, os.ErrNotExist, "unknown to the objstorage provider"},
-		{"data without a pointer", func(t *testing.T, fs *vfs.MemFS) {
+		{"data without a pointer", func(t *testing.T, fs *crashfs.FS) {
 			require.NoError(t, fs.Remove(dir+"/current"))
 		}, nil, "at position 3 but no file current"},
-		{"a later generation without a pointer", func(t *testing.T, fs *vfs.MemFS) {
+		{"a later generation without a pointer", func(t *testing.T, fs *crashfs.FS) {
 			require.NoError(t, fs.Remove(dir+"/current"))
 			require.NoError(t, fs.Rename(first, dir+"/store-000007"))
 		}, nil, "store-000007 but no file current"},
@@ -184,7 +185,7 @@ func TestThePinnedFormatIsWritten(t *testing.T) {
 }
 
 func TestABeginningThatWasCutShortIsBegunAgain(t *testing.T) {
-	fs := vfs.NewCrashableMem()
+	fs := crashfs.New()
 	require.NoError(t, fs.MkdirAll(first, 0o700))
 	raw(t, fs, first, func(*pebble.DB) {})
 	p := open(t, Options{FS: fs})
@@ -192,7 +193,7 @@ func TestABeginningThatWasCutShortIsBegunAgain(t *testing.T) {
 }
 
 // copyDir copies the files of a directory.
-func copyDir(t *testing.T, from *vfs.MemFS, to vfs.FS, dir string) {
+func copyDir(t *testing.T, from *crashfs.FS, to vfs.FS, dir string) {
 	t.Helper()
 	require.NoError(t, to.RemoveAll(dir))
 	ok, err := vfs.Clone(from, to, dir, dir, vfs.CloneSync)
@@ -202,7 +203,7 @@ func copyDir(t *testing.T, from *vfs.MemFS, to vfs.FS, dir string) {
 
 func TestAStoreThatWentBackSaysSoUntilItHasCaughtUp(t *testing.T) {
 	fs := filled(t)
-	older := fs.CrashClone(vfs.CrashCloneCfg{})
+	older := fs.PowerCut()
 	p := open(t, Options{FS: fs})
 	require.NoError(t, p.Apply(9, []topology.Edit{put("a", "", "9")}))
 	_, err := p.Flush(t.Context())
@@ -233,7 +234,7 @@ func TestAStoreThatWentBackSaysSoUntilItHasCaughtUp(t *testing.T) {
 
 func TestAnInstallMakesUpForHavingGoneBack(t *testing.T) {
 	fs := filled(t)
-	older := fs.CrashClone(vfs.CrashCloneCfg{})
+	older := fs.PowerCut()
 	p := open(t, Options{FS: fs})
 	require.NoError(t, p.Apply(9, nil))
 	require.NoError(t, p.Close())
@@ -271,28 +272,28 @@ func TestOpenSweepsUpButKeepsWhatCanBeResumed(t *testing.T) {
 }
 
 func TestWhatIsInTheWayOfAStageIsDiscarded(t *testing.T) {
-	spoil := map[string]func(t *testing.T, fs *vfs.MemFS){
-		"not a store": func(t *testing.T, fs *vfs.MemFS) {
+	spoil := map[string]func(t *testing.T, fs *crashfs.FS){
+		"not a store": func(t *testing.T, fs *crashfs.FS) {
 			require.NoError(t, fs.RemoveAll(second))
 			require.NoError(t, fs.MkdirAll(second, 0o700))
 			writeFile(t, fs, second+"/file", "x")
 		},
-		"half removed": func(t *testing.T, fs *vfs.MemFS) {
+		"half removed": func(t *testing.T, fs *crashfs.FS) {
 			require.NoError(t, fs.Remove(tables(t, fs, second)[0]))
 		},
-		"without its manifest": func(t *testing.T, fs *vfs.MemFS) {
+		"without its manifest": func(t *testing.T, fs *crashfs.FS) {
 			for _, name := range list(t, fs, second) {
 				if strings.HasPrefix(name, "marker.manifest") {
 					require.NoError(t, fs.Remove(second+"/"+name))
 				}
 			}
 		},
-		"of a newer format": func(t *testing.T, fs *vfs.MemFS) {
+		"of a newer format": func(t *testing.T, fs *crashfs.FS) {
 			raw(t, fs, second, func(db *pebble.DB) {
 				require.NoError(t, db.Set(metaFormat, binary.BigEndian.AppendUint32(nil, 9), pebble.Sync))
 			})
 		},
-		"without a format": func(t *testing.T, fs *vfs.MemFS) {
+		"without a format": func(t *testing.T, fs *crashfs.FS) {
 			raw(t, fs, second, func(db *pebble.DB) { require.NoError(t, db.Delete(metaFormat, pebble.Sync)) })
 		},
 	}

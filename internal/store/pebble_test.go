@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad/internal/sim/crashfs"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
@@ -64,7 +65,7 @@ func TestAnEditCostsNoMoreOperationsThanItMust(t *testing.T) {
 }
 
 func TestAReplacedGenerationGoesWithItsLastSnapshot(t *testing.T) {
-	fs := vfs.NewCrashableMem()
+	fs := crashfs.New()
 	p := open(t, Options{FS: fs})
 	require.NoError(t, p.Apply(1, []topology.Edit{put("a", "", "1")}))
 	var snaps []topology.Snapshot
@@ -87,7 +88,7 @@ func TestAReplacedGenerationGoesWithItsLastSnapshot(t *testing.T) {
 }
 
 func TestASnapshotOutlivesTheStoreAndKeepsTheDirectory(t *testing.T) {
-	fs := vfs.NewCrashableMem()
+	fs := crashfs.New()
 	o := small(Options{FS: fs})
 	p, err := Open(o)
 	require.NoError(t, err)
@@ -108,7 +109,7 @@ func TestASnapshotOutlivesTheStoreAndKeepsTheDirectory(t *testing.T) {
 }
 
 func TestAllMayBeDoneAtOnce(t *testing.T) {
-	p := open(t, Options{FS: vfs.NewCrashableMem()})
+	p := open(t, Options{FS: crashfs.New()})
 	const installs = 6
 	done := make(chan struct{})
 	var wg sync.WaitGroup

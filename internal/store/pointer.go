@@ -6,6 +6,7 @@ import (
 	"io"
 	iofs "io/fs"
 	"strings"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -113,26 +114,13 @@ func syncDir(fs vfs.FS, dir string) error {
 
 func isNotExist(err error) bool { return errors.Is(err, iofs.ErrNotExist) }
 
-// makeDir makes dir and its missing parents, each durable in its own.
-func makeDir(fs vfs.FS, dir string) error {
-	var above []string
-	for at := dir; ; {
-		up := fs.PathDir(at)
-		_, err := fs.Stat(at)
-		if err == nil || up == at {
-			break
-		}
-		if !isNotExist(err) {
-			return err
-		}
-		above = append(above, up)
-		at = up
-	}
-	if err := fs.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	for _, d := range above {
-		if err := syncDir(fs, d); err != nil {
+// syncAbove makes the names of dir, and of those above it, durable: whoever made
+// them may have died before it did. One that may not be read, or that knows no
+// sync, was not made by us.
+func syncAbove(fs vfs.FS, dir string) error {
+	for ; fs.PathDir(dir) != dir; dir = fs.PathDir(dir) {
+		err := syncDir(fs, fs.PathDir(dir))
+		if err != nil && !errors.Is(err, iofs.ErrPermission) && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
 			return err
 		}
 	}

@@ -5,10 +5,10 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/triad-kv/triad/internal/sim/crashfs"
 	"github.com/triad-kv/triad/topology/topologytest"
 )
 
@@ -22,15 +22,15 @@ func TestMemoryStore(t *testing.T) {
 
 func TestPebbleStore(t *testing.T) {
 	topologytest.TestStore(t, func(t *testing.T) topologytest.StoreUnderTest {
-		return crashable(t, vfs.NewCrashableMem(), rand.New(rand.NewPCG(7, 7)))
+		return crashable(t, crashfs.New(), rand.New(rand.NewPCG(7, 7)))
 	})
 }
 
 // crashable is a store that loses at a crash half of what was not synced.
-func crashable(t *testing.T, fs *vfs.MemFS, rng *rand.Rand) topologytest.StoreUnderTest {
+func crashable(t *testing.T, fs *crashfs.FS, rng *rand.Rand) topologytest.StoreUnderTest {
 	p := open(t, Options{FS: fs})
 	return topologytest.StoreUnderTest{Store: p, Crash: func(t *testing.T) topologytest.StoreUnderTest {
-		left := fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rng})
+		left := fs.Crash(crashfs.Sectors, rng, crashfs.Call{})
 		require.NoError(t, p.Close())
 		return crashable(t, left, rng)
 	}}

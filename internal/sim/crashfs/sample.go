@@ -13,7 +13,7 @@ const FullEnv = "TRIAD_MATRIX"
 func Sample(t testing.TB, n, most int, seed uint64) []int {
 	t.Helper()
 	step := max(1, n/max(most, 1))
-	if os.Getenv(FullEnv) == "full" {
+	if Full() {
 		step = 1
 	}
 	var is []int
@@ -25,3 +25,6 @@ func Sample(t testing.TB, n, most int, seed uint64) []int {
 	}
 	return is
 }
+
+// Full reports whether the matrix is to run whole.
+func Full() bool { return os.Getenv(FullEnv) == "full" }
