@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -168,4 +169,19 @@ func makeDir(disk vfs.FS, dir string) error {
 		}
 	}
 	return nil
+}
+
+// settleNames makes the names in dir durable, and if above is set its own and
+// those of the directories it is in: whoever made them may have died before it
+// did. A directory above that may not be read, or that knows no sync, was not
+// made by us.
+func settleNames(disk vfs.FS, dir string, above bool) error {
+	err := syncDir(disk, dir)
+	for ; err == nil && above && disk.PathDir(dir) != dir; dir = disk.PathDir(dir) {
+		err = syncDir(disk, disk.PathDir(dir))
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
+			err = nil
+		}
+	}
+	return err
 }

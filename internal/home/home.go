@@ -191,7 +191,11 @@ func (h opening) enterAs(o *Options) error {
 	if err := h.checkOurs(names); err != nil {
 		return err
 	}
-	if !slices.Contains(names, identityName) {
+	known := slices.Contains(names, identityName)
+	if err := settleNames(h.disk, h.dir, !known); err != nil {
+		return h.refuseWrite(err)
+	}
+	if !known {
 		h.fresh = true
 		h.identity = identity{cluster: o.Cluster, node: o.Node, life: newLife()}
 		if err := replace(h.disk, h.dir, identityName, seal(magicIdentity, h.identity.encode())); err != nil {
