@@ -105,7 +105,8 @@ func number(values []string) (int64, error) {
 // Bank judges transfers between the keys that begin with prefix, of which there
 // are accounts, each opened with opening before the first transfer. In every scan
 // of prefix and in every final state their sum is what it was, and none is
-// overdrawn; in the end each holds what acknowledged transfers, and of unknown
+// overdrawn; a scan that asked for less may see some opened and others not yet; in
+// the end each holds what acknowledged transfers, and of unknown
 // ones anything, have made of it.
 func (c *Case) Bank(prefix string, accounts int, opening int64) (r Report) {
 	b := bank{c: c.book, r: &r, prefix: prefix, accounts: accounts, total: int64(accounts) * opening}
@@ -115,7 +116,13 @@ func (c *Case) Bank(prefix string, accounts int, opening int64) (r Report) {
 			for _, row := range op.Rows {
 				rows[row.Key] = append(rows[row.Key], row.Value)
 			}
-			b.sum("a scan", []history.Op{op}, rows)
+			if len(rows) == accounts || op.Guarantee() == history.Linearizable {
+				b.sum("a scan", []history.Op{op}, rows)
+				continue
+			}
+			for _, key := range slices.Sorted(maps.Keys(rows)) { // a prefix that ends before the last account was opened
+				b.opening("a scan", []history.Op{op}, key, rows[key], opening)
+			}
 		}
 	}
 	for _, f := range c.finals {
@@ -156,6 +163,14 @@ func (b *bank) sum(who string, by []history.Op, rows map[string][]string) {
 	}
 	if len(rows) != b.accounts || sum != b.total {
 		b.r.broke(PromiseBank, "", by, "%s shows %d in %d accounts; there are %d in %d", who, sum, len(rows), b.total, b.accounts)
+	}
+}
+
+// opening judges an account before the first transfer.
+func (b *bank) opening(who string, by []history.Op, key string, values []string, opening int64) {
+	b.r.Judged++
+	if n, err := number(values); err != nil || n != opening {
+		b.r.broke(PromiseBank, key, by, "%s shows %s before all accounts are open; it is opened with %d", who, shown(values), opening)
 	}
 }
 
