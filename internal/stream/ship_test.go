@@ -16,6 +16,7 @@ import (
 	"github.com/triad-kv/triad/internal/store"
 	"github.com/triad-kv/triad/internal/wal"
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/record/pack"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
 )
@@ -27,6 +28,7 @@ type pipe struct {
 	done    chan struct{}
 	once    *sync.Once
 	left    *int
+	sent    int // bytes
 }
 
 func pair(breakAfter int) (*pipe, *pipe) {
@@ -43,6 +45,7 @@ func (p *pipe) Send(parts ...[]byte) error {
 	for _, b := range parts {
 		m = append(m, b...)
 	}
+	p.sent += len(m)
 	if p.left != nil && *p.left > 0 {
 		if *p.left--; *p.left == 0 {
 			return errors.Join(errors.New("the connection broke"), p.Close())
@@ -75,6 +78,7 @@ type taker struct {
 	messages int
 	largest  int
 	installs int
+	carried  int // bytes that the last connection brought
 }
 
 func (k *taker) Begin(context.Context, topology.Peer, Begin) (Tail, error) { return Tail{Term: 1}, nil }
@@ -155,6 +159,7 @@ func connect(t *testing.T, s *Sender, k *taker, breakAfter int, enough func() bo
 		return a.Close()
 	})
 	err := g.Wait()
+	k.carried = a.sent
 	require.NoError(t, ctx.Err(), "the stream got stuck")
 	return err
 }
@@ -209,16 +214,36 @@ func TestASnapshotGoesOnWhereItsConnectionBroke(t *testing.T) {
 	require.NoError(t, err)
 	defer b.Close()
 	require.Equal(t, a.Applied(), b.Applied())
-	n := 0
+	n, size := 0, 0
 	for e, err := range a.Scan(record.Cell{}, record.Cell{Table: 17}) {
 		require.NoError(t, err)
 		got, err := b.Get(e.Cell)
 		require.NoError(t, err)
 		require.Equal(t, e.State, got)
 		n++
+		size += len(e.Key) + len(e.State)
 	}
 	require.Equal(t, 1000, n)
+	require.Less(t, k.carried, size, "what had arrived is not sent again")
 	require.NoError(t, s.Close())
+}
+
+// What an earlier leader's follower says counts for nothing, and ends the stream (S7).
+func TestAnAckOfAnotherTermEndsTheStream(t *testing.T) {
+	log, st := testSource(t, 3)
+	s := newTestSender(log, st, Limits{})
+	s.c.Acked = func(a Ack) { t.Errorf("%+v was counted", a) }
+	a, b := pair(0)
+	done := make(chan error, 1)
+	go func() { done <- s.Run(t.Context(), a) }()
+	w := pack.NewWriter(nil)
+	for _, m := range []interface{ encode(*pack.Writer) }{&Tail{Term: 1}, &Ack{Term: 2, Written: 3, Flushed: 3}} {
+		_, err := b.Recv() // the beginning; then the cut
+		require.NoError(t, err)
+		m.encode(w)
+		require.NoError(t, b.Send(w.Bytes()))
+	}
+	require.ErrorContains(t, <-done, "ack of term 2 in term 1")
 }
 
 func TestAChunkThatDoesNotAddUpIsRefused(t *testing.T) {
