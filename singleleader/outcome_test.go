@@ -224,3 +224,26 @@ func TestWhoLooksTooLateLooksAgain(t *testing.T) {
 	require.NoError(t, plain.err)
 	require.Positive(t, plain.receipt.LSN)
 }
+
+// What was appended may yet be committed by another leader: nobody may say that it
+// was not applied (C9).
+func TestWhatALeaderHadAppendedEndsUnknownWhenItStops(t *testing.T) {
+	c := newCluster(t, Options{Sync: quorum.Any(1, "b", "c")}, "a", "b", "c")
+	c.startAll()
+	c.leads("a")
+	c.nodes["b"].stop()
+	c.nodes["c"].stop()
+	a := c.nodes["a"]
+	end := a.Status().End
+	told := make(chan error, 1)
+	go func() {
+		_, err := a.engine.Write(context.Background(), batchOf("k", "v"), topology.WriteOptions{})
+		told <- err
+	}()
+	eventually(t, "it is appended", func() bool { return a.Status().End > end })
+	a.stop()
+	var e *topology.Error
+	require.ErrorAs(t, <-told, &e)
+	require.Equal(t, topology.Unknown, e.Outcome)
+	require.EqualValues(t, end+1, e.Dot.Seq, "it can be asked for")
+}

@@ -114,3 +114,23 @@ func TestATokenCoversWhatItsReadingShows(t *testing.T) {
 	require.Equal(t, "new", string(r.Cells[0].Value))
 	require.EqualValues(t, r.Cells[0].Seq, r.Token.LSN)
 }
+
+// That the leader is confirmed does not commit what a look has seen.
+func TestALookWaitsForWhatItSawThoughItsLeaderIsConfirmed(t *testing.T) {
+	c := newCluster(t, Options{}, "a")
+	c.startAll()
+	c.leads("a")
+	a := c.nodes["a"]
+	w := &write{done: make(chan struct{}, 1), durability: topology.Flushed}
+	early := 0
+	a.turn.call(func() {
+		a.pending.asked = &index{done: make(chan struct{}), looks: []*write{w}, round: 1, seen: a.core.Commit + 1}
+		a.pending.answerReads(a.engine, 1)
+		early = len(w.done)
+	})
+	require.Zero(t, early)
+	_, err := a.put("k", "v")
+	require.NoError(t, err)
+	<-w.done
+	require.NoError(t, w.err)
+}

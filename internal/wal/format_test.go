@@ -131,6 +131,18 @@ func TestAManifestThatMakesNoSenseIsRefused(t *testing.T) {
 	}
 }
 
+func TestAManifestThatDoesNotMatchItsSumIsRefused(t *testing.T) {
+	b := manifest{cluster: testCluster, node: "a", segment: 9, first: 7, history: topology.History{{Term: 1, Start: 1}}}.encode()
+	for i := range b {
+		b[i] ^= 1
+		_, err := parseManifest("x", b)
+		require.Error(t, err, "byte %d", i)
+		b[i] ^= 1
+	}
+	_, err := parseManifest("x", b)
+	require.NoError(t, err)
+}
+
 func TestAFrameHoldsAnEntryAsItTravels(t *testing.T) {
 	fs := crashfs.New()
 	l := start(t, small(fs))
