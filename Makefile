@@ -1,4 +1,4 @@
-.PHONY: help build test race lint fuzz bench demo ci
+.PHONY: help build test race lint fuzz mutants bench demo ci
 .DEFAULT_GOAL := help
 
 help: ## print the targets
@@ -18,6 +18,9 @@ lint: ## vet, gofmt, staticcheck, and no trace of a machine
 
 fuzz: ## every fuzz target for some seconds
 	.ci/run fuzz
+
+mutants: ## every rule broken once: a test must go red for each
+	CGO_ENABLED=0 go run ./internal/sim/mutants -write docs/testing.md
 
 bench: ## what a synchronous commit costs, against the yardstick
 	CGO_ENABLED=0 go run ./benchmarks/commit

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+)
+
+// options are the flags.
+type options struct {
+	run, third string
+	deep       bool
+	verbose    bool
+	table      bool
+	jobs       int
+	limit      time.Duration
+	doc        string
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.run, "run", "", "only mutants whose name or rule matches this pattern")
+	flag.StringVar(&o.third, "third", "", "only the third that this commit's `hash` chooses")
+	flag.BoolVar(&o.deep, "deep", false, "what is named as deep must find them too")
+	flag.BoolVar(&o.verbose, "v", false, "print what the tests said")
+	flag.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "how many at once")
+	flag.DurationVar(&o.limit, "limit", time.Minute, "of one test with a mutant in it")
+	flag.StringVar(&o.doc, "write", "", "where all were tried and caught, write the table into this `document`")
+	flag.BoolVar(&o.table, "table", false, "try nothing, only bring the table up to date, as after a merge")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := mutate(ctx, o, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+// mutate is the command.
+func mutate(ctx context.Context, o options, out io.Writer) error {
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return err
+	}
+	all, err := read(filepath.Join(root, "internal", "sim", "mutants"))
+	if err != nil {
+		return err
+	}
+	if o.table {
+		return write(filepath.Join(root, "docs", "testing.md"), all)
+	}
+	ms, err := pick(all, o.run, o.third)
+	if err != nil {
+		return err
+	}
+	if len(ms) == 0 {
+		return fmt.Errorf("there is no such mutant among %d", len(all))
+	}
+	scratch, err := os.MkdirTemp("", "mutants")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
+	r := &runner{root: root, scratch: scratch, limit: o.limit, deep: o.deep}
+	began := time.Now()
+	if err := r.baseline(ctx, ms); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "the tests of %d mutants are green without them, %v\n", len(ms), time.Since(began).Round(time.Second))
+	if err := r.all(ctx, ms, o, out); err != nil {
+		return err
+	}
+	if o.doc != "" && len(ms) == len(all) {
+		return write(o.doc, all)
+	}
+	return nil
+}
+
+// all tries ms, some at once, and prints each as it ends, and the score.
+func (r *runner) all(ctx context.Context, ms []mutant, o options, out io.Writer) error {
+	results, queue := make(chan result), make(chan mutant)
+	var wg sync.WaitGroup
+	for range max(1, o.jobs) {
+		wg.Go(func() {
+			for m := range queue {
+				results <- r.mutate(ctx, m)
+			}
+		})
+	}
+	go func() {
+		for _, m := range ms {
+			queue <- m
+		}
+		close(queue)
+		wg.Wait()
+		close(results)
+	}()
+	good, bad := 0, []error(nil)
+	for res := range results {
+		fmt.Fprintf(out, "%-8s %-12s %-40s %4.0fs  %s\n", res.verdict, res.rule, res.name, res.took.Seconds(), res.why)
+		if o.verbose {
+			fmt.Fprintln(out, indent(res.output))
+		}
+		if res.verdict.good() {
+			good++
+			continue
+		}
+		bad = append(bad, fmt.Errorf("%s %s (%s): %s\n%s", res.name, res.verdict, res.at, res.why, indent(last(res.output, 20))))
+	}
+	fmt.Fprintf(out, "%d of %d caught\n", good, len(ms))
+	return errors.Join(bad...)
+}
+
+// last returns the last n lines of s.
+func last(s string, n int) string {
+	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+func indent(s string) string { return "    " + strings.ReplaceAll(s, "\n", "\n    ") }
+
+// moduleRoot is the folder of the module that this command is run in.
+func moduleRoot(ctx context.Context) (string, error) {
+	b, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	mod := strings.TrimSpace(string(b))
+	if err != nil || filepath.Base(mod) != "go.mod" {
+		return "", fmt.Errorf("run it within the module: go env GOMOD says %q (%v)", mod, err)
+	}
+	return filepath.Dir(mod), nil
+}

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const root = "../../.."
+
+// The files of this folder say what they must, and match the tree as it is now.
+// Where one does not any more, its rule is held elsewhere: bring it there.
+func TestEveryMutantMatchesTheTree(t *testing.T) {
+	all, err := read(".")
+	require.NoError(t, err)
+	require.Greater(t, len(all), 40)
+	for _, m := range all {
+		files, err := m.apply(root)
+		require.NoError(t, err)
+		for path := range files {
+			require.False(t, strings.HasSuffix(path, "_test.go"), "%s changes a test", m.name)
+		}
+	}
+}
+
+func TestTheDocumentListsEveryMutant(t *testing.T) {
+	all, err := read(".")
+	require.NoError(t, err)
+	b, err := os.ReadFile(filepath.Join(root, "docs", "testing.md"))
+	require.NoError(t, err)
+	want, err := place(string(b), table(all))
+	require.NoError(t, err)
+	require.Equal(t, want, string(b), "run: make mutants")
+}
+
+const one = `# A comment.
+mutant a
+rule   S1
+breaks the rule,
+breaks in two lines.
+test   ./x -run ^TestX$
+test   ./y
+deep   ./z
+file   x/x.go
+--- old
+	return 1
+--- new
+	return 2
+--- end
+`
+
+func TestAMutantIsReadAsItIsWritten(t *testing.T) {
+	ms, err := parse("f.txt", one+strings.Replace(one, "mutant a", "mutant b", 1))
+	require.NoError(t, err)
+	require.Len(t, ms, 2)
+	require.Equal(t, mutant{
+		name: "a", rule: "S1", breaks: "the rule, in two lines.", at: "f.txt:2",
+		tests: [][]string{{"./x", "-run", "^TestX$"}, {"./y"}}, deep: [][]string{{"./z"}},
+		edits: []edit{{file: "x/x.go", old: "\treturn 1", new: "\treturn 2"}},
+	}, ms[0])
+	require.Equal(t, "b", ms[1].name)
+}
+
+func TestWhatIsNoMutantIsRefusedWithItsLine(t *testing.T) {
+	for name, test := range map[string]struct{ text, why string }{
+		"no beginning":        {strings.Replace(one, "mutant a\n", "", 1), "f.txt:2: not a mutant: a file begins with a mutant"},
+		"no rule":             {strings.Replace(one, "rule   S1\n", "", 1), "a has no rule"},
+		"no test":             {strings.ReplaceAll(one, "test ", "deep "), "a has no test"},
+		"an unknown word":     {strings.Replace(one, "deep ", "depth ", 1), `f.txt:8: not a mutant: there is no "depth"`},
+		"no texts":            {strings.Replace(one, "--- old", "--- odd", 1), `after file stands "--- old"`},
+		"no end":              {strings.Replace(one, "--- end", "", 1), `no "--- end" ends what begins at line 12`},
+		"a change of nothing": {strings.Replace(one, "return 2", "return 1", 1), "a changes nothing in x/x.go"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := parse("f.txt", test.text)
+			require.ErrorContains(t, err, test.why)
+			require.ErrorIs(t, err, errMutant)
+		})
+	}
+}
+
+func TestOneNameStandsForOneMutant(t *testing.T) {
+	dir := t.TempDir()
+	for _, f := range []string{"a.txt", "b.txt"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, f), []byte(one), 0o600))
+	}
+	_, err := read(dir)
+	require.ErrorContains(t, err, "b.txt:2: not a mutant: a is the name of one at a.txt:2")
+}
+
+func TestThirdsCoverEveryMutantOnce(t *testing.T) {
+	all, err := read(".")
+	require.NoError(t, err)
+	seen := map[string]int{}
+	for _, hash := range []string{"0", "1", "a2f33b0000000000000000000000000000000000"} {
+		third, err := pick(all, "", hash)
+		require.NoError(t, err)
+		require.NotEmpty(t, third)
+		for _, m := range third {
+			seen[m.name]++
+		}
+	}
+	require.Len(t, seen, len(all))
+	for name, n := range seen {
+		require.Equal(t, 1, n, name)
+	}
+	_, err = pick(all, "", "HEAD")
+	require.ErrorContains(t, err, `"HEAD" is no commit's hash`)
+	byRule, err := pick(all, "^PW5$", "")
+	require.NoError(t, err)
+	require.NotEmpty(t, byRule)
+	_, err = pick(all, "(", "")
+	require.ErrorContains(t, err, "-run")
+}
+
+// module writes a module with one rule, held by one of its tests.
+func module(t *testing.T) *runner {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"go.mod": "module example.com/m\n\ngo 1.24\n",
+		"x/x.go": "package x\n\n// One is 1.\nfunc One() int {\n\treturn 1\n}\n\n// Two is nowhere tested.\nfunc Two() int { return 2 }\n",
+		"x/x_test.go": "package x\n\nimport \"testing\"\n\nfunc TestOne(t *testing.T) {\n\tif One() != 1 {\n\t\tt.Fatal(One())\n\t}\n}\n\n" +
+			"func TestRed(t *testing.T) { t.Fatal(\"red\") }\n",
+	} {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	}
+	return &runner{root: dir, scratch: t.TempDir(), limit: 30 * time.Second}
+}
+
+func TestAMutantIsCaughtSurvivesOrIsNone(t *testing.T) {
+	r := module(t)
+	try := func(name, old, with string, args ...string) result {
+		return r.mutate(t.Context(), mutant{name: name, tests: [][]string{args}, edits: []edit{{file: "x/x.go", old: old, new: with}}})
+	}
+	red := try("red", "\treturn 1", "\treturn 2", "./x", "-run", "^TestOne$")
+	require.Equal(t, caught, red.verdict)
+	require.Equal(t, "TestOne", red.why)
+	require.Equal(t, survives, try("unseen", "return 2", "return 3", "./x", "-run", "^TestOne$").verdict)
+	require.Equal(t, survives, try("untested", "\treturn 1", "\treturn 2", "./x", "-run", "^TestNone$").verdict)
+	require.Equal(t, broken, try("broken", "\treturn 1", "\treturn one", "./x").verdict)
+	require.Equal(t, caught, try("panic", "\treturn 1", "\tpanic(1)", "./x", "-run", "^TestOne$").verdict)
+	gone := try("gone", "return 7", "return 8", "./x")
+	require.Equal(t, moved, gone.verdict)
+	require.Contains(t, gone.why, "its old text stands 0 times in x/x.go")
+	require.Contains(t, try("twice", "return", "return 0 +", "./x").why, "stands 2 times")
+	b, err := os.ReadFile(filepath.Join(r.root, "x", "x.go"))
+	require.NoError(t, err)
+	require.Contains(t, string(b), "\treturn 1", "the tree is not touched")
+}
+
+func TestATestThatIsRedAlreadyShowsNothing(t *testing.T) {
+	r := module(t)
+	named := func(run string) []mutant { return []mutant{{name: "m", tests: [][]string{{"./x", "-run", run}}}} }
+	require.NoError(t, r.baseline(t.Context(), named("^TestOne$")))
+	require.ErrorContains(t, r.baseline(t.Context(), named("^TestRed$")), "is red without a mutant in it")
+	require.ErrorContains(t, r.baseline(t.Context(), named("^TestNone$")), "runs no test")
+}
+
+func TestTheTableTakesItsPlaceInTheDocument(t *testing.T) {
+	ms, err := parse("f.txt", one)
+	require.NoError(t, err)
+	text, err := place("before\n"+tableBegin+"\nold\n"+tableEnd+"\nafter\n", table(ms))
+	require.NoError(t, err)
+	require.Equal(t, "before\n"+tableBegin+"\n\n| rule | mutant | what it breaks | caught by |\n|---|---|---|---|\n"+
+		"| S1 | a | the rule, in two lines. | x `TestX`, y |\n\n"+tableEnd+"\nafter\n", text)
+	_, err = place("no place", table(ms))
+	require.ErrorContains(t, err, "has no place for the table")
+
+	path := filepath.Join(t.TempDir(), "doc.md")
+	require.NoError(t, os.WriteFile(path, []byte(tableBegin+"\n"+tableEnd), 0o600))
+	require.NoError(t, write(path, ms))
+	require.NoError(t, write(path, ms), "it stays as it is")
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Contains(t, string(b), "| S1 | a |")
+}
