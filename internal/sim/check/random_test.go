@@ -264,7 +264,7 @@ func TestASpoiltHistoryIsCaught(t *testing.T) {
 			spoilt := 0
 			rapid.Check(t, func(t *rapid.T) {
 				w := newWorld(t)
-				w.play(300)
+				w.play(200)
 				finals := w.finals()
 				if !m.spoil(t, w.ops, finals) {
 					return

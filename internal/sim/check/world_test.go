@@ -21,7 +21,8 @@ type world struct {
 	t       *rapid.T
 	now     time.Duration
 	log     []logged
-	at      [3]int // how much of the log each node shows
+	head    map[string]string // what all of the log makes
+	at      [3]int            // how much of the log each node shows
 	clients []*asker
 	ops     []history.Op
 	ids     uint64 // of clients
@@ -136,6 +137,9 @@ func account(i int) string { return "acc/" + strconv.Itoa(i) }
 
 // state is what the first n of the log make.
 func (w *world) state(n int) map[string]string {
+	if n == len(w.log) && w.head != nil {
+		return w.head
+	}
 	s := map[string]string{}
 	for i := range accounts {
 		s[account(i)] = strconv.Itoa(opening)
@@ -184,6 +188,8 @@ func (w *world) act(c *asker) {
 	n := uint64(len(w.log) + 1)
 	at := history.Place{Dot: version.Dot{Origin: origin, Seq: n}, Time: version.Timestamp(n), Term: 1, LSN: n}
 	w.log = append(w.log, logged{op: *op, cells: cells, placed: at, when: w.now})
+	w.head = nil
+	w.head = w.state(len(w.log))
 	if c.doom == history.Applied {
 		op.Place, op.Got, c.floor = at, got, len(w.log)
 	}
