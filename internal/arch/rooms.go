@@ -91,6 +91,7 @@ var rooms = []room{
 	{at: "internal/sim/...", own: []string{"*"}, third: system(home{path: "github.com/anishathalye/porcupine"}, home{path: pebble})},
 	{at: "internal/server/...", own: []string{"*"}, third: anything},
 	{at: "internal/demo/...", own: []string{"*"}, third: anything},
+	{at: "internal/nemesis/...", own: []string{"*"}, third: system(testify)},
 	{at: "internal/arch"},
 	{at: "cmd/...", own: []string{"*"}, third: anything},
 	{at: "benchmarks/...", own: []string{"*"}, third: anything},
@@ -98,13 +99,13 @@ var rooms = []room{
 }
 
 // ends are rooms that nobody imports but themselves.
-var ends = []string{"cmd/...", "benchmarks/...", "examples/...", "internal/arch"}
+var ends = []string{"cmd/...", "benchmarks/...", "examples/...", "internal/nemesis/...", "internal/arch"}
 
 // fronts are rooms that only products import, though "*" would open them to
 // the simulator too.
 var (
 	fronts   = []string{"internal/server/...", "internal/demo/..."}
-	products = []string{"cmd/...", "benchmarks/...", "examples/..."}
+	products = []string{"cmd/...", "benchmarks/...", "examples/...", "internal/nemesis/..."}
 )
 
 // texts are folders of examples that are no program but files compiled in: who may
