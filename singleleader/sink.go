@@ -12,6 +12,7 @@ import (
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
 )
 
 const protocolLog = "log"
@@ -71,6 +72,7 @@ type sink struct {
 	r       *stream.Receiver
 	session uint64
 	parts   record.LSN // a snapshot takes back what is behind it; 0 for nothing
+	skewed  bool       // it was said that the leader's clock is ahead; of whoever calls Append
 	answer  answer
 
 	mu     sync.Mutex
@@ -171,10 +173,7 @@ func (k *sink) Append(_ context.Context, m *stream.Append) error {
 	if err := e.broken(); err != nil {
 		return err
 	}
-	if err := e.env.Clock.Observe(m.Time); err != nil {
-		e.env.Clock.Raise(m.Time) // a fact of our own group, whoever's clock is off
-		e.log.Warn("the leader's clock is ahead", "reason", err)
-	}
+	k.observe(m.Time)
 	a := k.ask(core.Event{Kind: core.EvAppend, Append: m})
 	if a.err != nil {
 		return a.err
@@ -184,6 +183,22 @@ func (k *sink) Append(_ context.Context, m *stream.Append) error {
 	k.mu.Unlock()
 	k.s.heard.note(m, e.applier.applied())
 	return nil
+}
+
+// observe raises the clock to the leader's: its times are facts of our own group,
+// whoever's clock is off. That one is off is said once a stream, not once a
+// message: it lasts until somebody sets the clock.
+func (k *sink) observe(ts version.Timestamp) {
+	e := k.s.e
+	err := e.env.Clock.Observe(ts)
+	if err == nil {
+		return
+	}
+	e.env.Clock.Raise(ts)
+	if !k.skewed {
+		k.skewed = true
+		e.log.Warn("the leader's clock is ahead", "reason", err)
+	}
 }
 
 // Ack implements stream.Sink.
