@@ -117,7 +117,7 @@ func killAll(ctx context.Context, r *run, s strike) error {
 func (c *cluster) startAll(roll uint64) error {
 	order := slices.Clone(c.nodes)
 	for i := range order {
-		j := i + int(roll>>(8*i))%(len(order)-i)
+		j := i + int(roll>>(8*i)%uint64(len(order)-i))
 		order[i], order[j] = order[j], order[i]
 	}
 	for _, n := range order {

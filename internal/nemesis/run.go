@@ -32,6 +32,7 @@ type Options struct {
 	Faults   []string      // of which to draw; empty: all
 	Rate     int           // operations a second; 0: 150
 	Plain    bool          // loopback and directories, even where there could be namespaces and file systems
+	Keep     bool          // the run's directory, also where nothing is wrong
 	Command  string        // how this run was called, without its options, for the reader who repeats it
 	Out      io.Writer     // tells what happens
 
@@ -196,7 +197,7 @@ func (r *run) settle(ctx context.Context) (time.Duration, error) {
 
 // leave removes the run's directory, or keeps it and says how to repeat the run.
 func (r *run) leave(failed error) error {
-	if failed == nil {
+	if failed == nil && !r.o.Keep {
 		_ = os.Remove(filepath.Dir(r.dir)) // if it was made for this one alone
 		return os.RemoveAll(r.dir)
 	}
