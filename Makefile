@@ -1,4 +1,5 @@
 .PHONY: help build test race lint fuzz mutants bench demo ci
+.PHONY: help build test race lint fuzz bench demo soak ci
 .DEFAULT_GOAL := help
 
 help: ## print the targets
@@ -27,6 +28,10 @@ bench: ## what a synchronous commit costs, against the yardstick
 
 demo: ## a cluster on this machine
 	go run ./cmd/triad demo
+
+DURATION ?= 30m
+soak: ## break real processes for DURATION (30m), by SEED
+	go run ./internal/nemesis/soak -duration $(DURATION) $(if $(SEED),-seed $(SEED))
 
 ci: ## everything that must hold before a change is taken
 	.ci/run

@@ -103,23 +103,39 @@ func fsyncError(ctx context.Context, r *run, s strike) error {
 	return after(ctx, s, func(context.Context) error { return n.start() })
 }
 
-// fullDisk takes the space of a node's disk away and gives it back. The node must
-// not end, and needs nobody to go on.
+// biteWait bounds the time until a node has noticed that its disk is full: it
+// needs a new file for that.
+const biteWait = 10 * time.Second
+
+// fullDisk takes the space of a node's disk away and gives it back. A node whose
+// log alone has no room goes on by itself then; one whose store has none ends,
+// says why, and can be started again.
 func fullDisk(ctx context.Context, r *run, s strike) error {
 	n, err := r.hit(ctx, s)
 	if err != nil {
 		return err
 	}
-	d := r.disks[n.id]
+	d, before := r.disks[n.id], n.said()
 	if err := d.fill(); err != nil {
 		return err
 	}
-	s.hold += 10 * time.Second
-	err = after(ctx, s, func(context.Context) error { return d.release() })
-	if err == nil && n.fell() != nil {
-		err = errors.Join(errBroken, n.fell(), errors.New("a full disk ended it"))
+	err = until(ctx, biteWait, "a full disk is noticed", func(context.Context) (bool, error) {
+		over, _ := n.ended()
+		return over || strings.Contains(n.said()[len(before):], "the disk is full"), nil
+	})
+	if err != nil {
+		r.tell("    %v", err)
 	}
-	return err
+	err = after(ctx, s, func(context.Context) error { return d.release() })
+	if over, _ := n.ended(); err != nil || !over {
+		return err
+	}
+	if !strings.Contains(n.lastWords(), "no space left on device") {
+		return fmt.Errorf("%w: a full disk ended node %s, which does not say so: %s", errBroken, n.id, n.lastWords())
+	}
+	r.report.struck("full-disk, and the node ended")
+	n.forget()
+	return n.start()
 }
 
 func powerCut(ctx context.Context, r *run, s strike) error {

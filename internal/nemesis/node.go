@@ -3,7 +3,6 @@
 package nemesis
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -162,14 +161,19 @@ func (n *node) stop() (time.Duration, error) {
 	return time.Since(began), nil
 }
 
-// lastWords are the last lines of the node's log.
-func (n *node) lastWords() string {
+// said is all that the node has logged.
+func (n *node) said() string {
 	b, err := os.ReadFile(n.logs)
 	if err != nil {
 		return err.Error()
 	}
-	lines := bytes.Split(bytes.TrimSpace(b), []byte("\n"))
-	return string(bytes.Join(lines[max(0, len(lines)-3):], []byte(" | ")))
+	return string(b)
+}
+
+// lastWords are the last lines of the node's log.
+func (n *node) lastWords() string {
+	lines := strings.Split(strings.TrimSpace(n.said()), "\n")
+	return strings.Join(lines[max(0, len(lines)-3):], " | ")
 }
 
 // asker asks admin ports, each time on a new connection: what a node that was
