@@ -46,6 +46,7 @@ var codes = []struct {
 	{topology.ErrClosed, "TRYAGAIN"},
 	{topology.ErrDiskFull, "MISCONF"},
 	{topology.ErrFailed, "MISCONF"},
+	{topology.ErrStoreFailed, "MISCONF"},
 	{topology.ErrStale, "STALE"},
 }
 

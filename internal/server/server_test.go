@@ -134,6 +134,7 @@ func TestErrorsSayWhatBecameOfTheWrite(t *testing.T) {
 		"unavailable":        {&topology.Error{Err: topology.ErrUnavailable}, "TRYAGAIN unavailable (not applied)"},
 		"overloaded":         {&topology.Error{Err: topology.ErrOverloaded}, "TRYAGAIN overloaded (not applied)"},
 		"the disk is full":   {&topology.Error{Err: topology.ErrDiskFull}, "MISCONF the disk is full (not applied)"},
+		"the store failed":   {&topology.Error{Err: topology.ErrStoreFailed}, "MISCONF the store has failed (not applied)"},
 		"too large":          {&topology.Error{Err: topology.ErrTooLarge}, "ERR too large (not applied)"},
 		"another leads":      {&topology.Error{Err: topology.ErrNotLeader, Leader: "b"}, "READONLY You can't write against a read only replica. The leader is b at b:6400."},
 		"nobody leads":       {&topology.Error{Err: topology.ErrNotLeader}, "READONLY You can't write against a read only replica."},
