@@ -126,9 +126,14 @@ func fullDisk(ctx context.Context, r *run, s strike) error {
 	if err != nil {
 		r.tell("    %v", err)
 	}
-	err = after(ctx, s, func(context.Context) error { return d.release() })
-	if over, _ := n.ended(); err != nil || !over {
+	if err := after(ctx, s, func(context.Context) error { return d.release() }); err != nil {
 		return err
+	}
+	if n.well(ctx) {
+		return nil
+	}
+	if err := n.process().wait(failWait); err != nil {
+		return fmt.Errorf("%w: node %s has failed by a full disk: %w", errBroken, n.id, err)
 	}
 	if !strings.Contains(n.lastWords(), "no space left on device") {
 		return fmt.Errorf("%w: a full disk ended node %s, which does not say so: %s", errBroken, n.id, n.lastWords())

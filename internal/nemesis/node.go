@@ -213,6 +213,12 @@ func (n *node) ready(ctx context.Context) bool {
 	return err == nil && code == http.StatusOK
 }
 
+// well reports whether the node has not failed.
+func (n *node) well(ctx context.Context) bool {
+	code, _, err := n.ask(ctx, "/healthz")
+	return err == nil && code == http.StatusOK
+}
+
 // configure writes the node's file.
 func (n *node) configure() error {
 	var b strings.Builder
