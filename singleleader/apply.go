@@ -31,6 +31,7 @@ type applier struct {
 	e      *engine
 	kick   chan struct{}
 	wanted chan struct{} // somebody waits for what is not applied: no rest
+	over   chan struct{} // closed when run has ended: nothing is applied any more
 	target atomic.Uint64
 	shown  atomic.Uint64 // what a reader of the store may have seen: done, or the step under way
 	done   atomic.Uint64
@@ -51,7 +52,7 @@ type reached struct {
 }
 
 func newApplier(e *engine, applied record.LSN) *applier {
-	a := &applier{e: e, kick: make(chan struct{}, 1), wanted: make(chan struct{}, 1), enc: record.NewEncoder()}
+	a := &applier{e: e, kick: make(chan struct{}, 1), wanted: make(chan struct{}, 1), over: make(chan struct{}), enc: record.NewEncoder()}
 	a.target.Store(uint64(applied))
 	a.shown.Store(uint64(applied))
 	a.done.Store(uint64(applied))
@@ -101,6 +102,11 @@ func (a *applier) wait(ctx context.Context, lsn record.LSN) error {
 		return nil
 	case <-a.e.failed:
 		return a.e.broken()
+	case <-a.over:
+		if err := a.e.broken(); err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: entry %d is applied here, %d was asked for", topology.ErrClosed, a.applied(), lsn)
 	case <-ctx.Done():
 		return fmt.Errorf("%w: entry %d is applied here, %d was asked for: %w", topology.ErrTimeout, a.applied(), lsn, ctx.Err())
 	}
@@ -138,6 +144,7 @@ func (a *applier) reset(lsn record.LSN) {
 }
 
 func (a *applier) run(ctx context.Context) error {
+	defer close(a.over)
 	delay := time.NewTimer(time.Hour)
 	defer delay.Stop()
 	for {

@@ -1,8 +1,10 @@
 package singleleader
 
 import (
+	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -22,6 +24,24 @@ func (l *lateLog) Append(term uint64, rs ...record.Record) (record.LSN, error) {
 		return 0, errors.Join(topology.ErrUnavailable, errors.New("its cluster is not known yet"))
 	}
 	return l.GroupLog.Append(term, rs...)
+}
+
+// Whoever waits to see what is committed is not left waiting by a node that ends.
+func TestAReadThatWaitsIsAnsweredWhenTheNodeEnds(t *testing.T) {
+	c := newCluster(t, Options{ApplyDelay: time.Hour}, "a")
+	c.startAll()
+	c.leads("a")
+	a := c.nodes["a"]
+	_, err := a.put("k", "v")
+	require.NoError(t, err)
+	answered := make(chan error, 1)
+	go func() {
+		_, err := a.Read(context.Background(), record.TableDefault, []byte("k"), topology.ReadOptions{})
+		answered <- err
+	}()
+	eventually(t, "the read waits", func() bool { return a.applier.waiting.Load() == 1 })
+	a.stop()
+	require.ErrorIs(t, <-answered, topology.ErrClosed)
 }
 
 func TestALeaderWhoseLogIsNotReadyStartsALaterTerm(t *testing.T) {
