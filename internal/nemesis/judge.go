@@ -179,7 +179,12 @@ func (l *load) oddities() error {
 	return errors.Join(errs...)
 }
 
-// chatter finds nodes whose log grows as if nobody had to keep it.
+// alarms are what a log never says of a node that is sound. The detector of races
+// speaks if the binary was built with it.
+var alarms = []string{"DATA RACE", "panic", "fatal error:"}
+
+// chatter finds nodes whose log says what it must not, or grows as if nobody had
+// to keep it.
 func (r *run) chatter() error {
 	var errs []error
 	for _, n := range r.nodes {
@@ -188,6 +193,12 @@ func (r *run) chatter() error {
 			return err
 		}
 		r.report.logged(n.id, i.Size())
+		text := n.said()
+		for _, alarm := range alarms {
+			if at := strings.Index(text, alarm); at >= 0 {
+				errs = append(errs, fmt.Errorf("node %s: %.400s", n.id, text[at:]))
+			}
+		}
 		if most := int64(time.Since(r.began).Minutes()*logBytesMax) + logBytesMax; i.Size() > most {
 			errs = append(errs, fmt.Errorf("node %s has logged %d bytes; %d would be much", n.id, i.Size(), most))
 		}

@@ -181,24 +181,40 @@ func (r *run) settle(ctx context.Context) (time.Duration, error) {
 	}
 	took = time.Since(healed)
 	r.report.healed(took)
-	err = until(ctx, settleWait, "all nodes work", func(ctx context.Context) (bool, error) {
-		for _, n := range r.nodes {
-			if !n.ready(ctx) {
-				return false, fmt.Errorf("node %s is not ready", n.id)
-			}
-		}
-		return true, r.fell()
-	})
-	if err != nil {
+	if err := r.catchUp(ctx); err != nil {
 		return took, errors.Join(errBroken, err, r.states(ctx))
 	}
 	return took, nil
 }
 
+// catchUp waits until all nodes work and have applied what is committed now.
+func (r *run) catchUp(ctx context.Context) error {
+	l, err := r.leader(ctx)
+	if err != nil {
+		return err
+	}
+	at, err := l.status(ctx)
+	if err != nil {
+		return err
+	}
+	return until(ctx, settleWait, fmt.Sprintf("all nodes work and have applied %d", at.Log.Commit), func(ctx context.Context) (bool, error) {
+		for _, n := range r.nodes {
+			switch s, err := n.status(ctx); {
+			case err != nil:
+				return false, errors.Join(err, n.fell())
+			case !n.ready(ctx):
+				return false, fmt.Errorf("node %s is not ready", n.id)
+			case s.Log.Applied < at.Log.Commit:
+				return false, fmt.Errorf("node %s has applied %d", n.id, s.Log.Applied)
+			}
+		}
+		return true, nil
+	})
+}
+
 // leave removes the run's directory, or keeps it and says how to repeat the run.
 func (r *run) leave(failed error) error {
 	if failed == nil && !r.o.Keep {
-		_ = os.Remove(filepath.Dir(r.dir)) // if it was made for this one alone
 		return os.RemoveAll(r.dir)
 	}
 	r.tell("kept: %s", r.dir)
