@@ -18,8 +18,19 @@ type fault struct {
 	name   string
 	at     []target // whom it may hit
 	needs  []need
+	cuts   cuts // what it does to the network
 	strike func(ctx context.Context, r *run, s strike) error
 }
+
+// cuts say which faults may happen at once: one that is nothing but a cut, and one
+// that cuts nothing.
+type cuts int
+
+const (
+	cutsNothing cuts = iota
+	cutsOnly
+	cutsToo
+)
 
 var anybody = []target{atLeader, atFollower}
 
@@ -33,11 +44,11 @@ func init() {
 		{name: "flap", at: anybody, strike: flap},
 		{name: "terminate", at: anybody, strike: terminate},
 		{name: "freeze", at: anybody, strike: freeze},
-		{name: "isolate", at: anybody, strike: isolate},
-		{name: "one-way", at: anybody, strike: oneWay},
-		{name: "ring", at: anybody, strike: ring},
-		{name: "flutter", at: anybody, strike: flutter},
-		{name: "slow-link", at: anybody, needs: []need{needSpaces}, strike: slowLink},
+		{name: "isolate", at: anybody, cuts: cutsOnly, strike: isolate},
+		{name: "one-way", at: anybody, cuts: cutsOnly, strike: oneWay},
+		{name: "ring", at: anybody, cuts: cutsOnly, strike: ring},
+		{name: "flutter", at: anybody, cuts: cutsOnly, strike: flutter},
+		{name: "slow-link", at: anybody, cuts: cutsOnly, needs: []need{needSpaces}, strike: slowLink},
 		{name: "slow-disk", at: anybody, needs: []need{needTracer}, strike: slowDisk},
 		{name: "full-disk", at: anybody, needs: []need{needImage}, strike: fullDisk},
 		{name: "fsync-error", at: anybody, needs: []need{needTracer}, strike: fsyncError},
@@ -45,9 +56,9 @@ func init() {
 		{name: "power-cut-all", needs: []need{needImage}, strike: powerCutAll},
 		{name: "clock", at: anybody, strike: wrongClock},
 		{name: "wipe", at: anybody, strike: wipe},
-		{name: "amnesia", strike: amnesia},
+		{name: "amnesia", cuts: cutsToo, strike: amnesia},
 		{name: "failover-dead", strike: failoverDead},
-		{name: "failover-cut", strike: failoverCut},
+		{name: "failover-cut", cuts: cutsToo, strike: failoverCut},
 	}
 }
 

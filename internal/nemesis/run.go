@@ -145,8 +145,7 @@ func (r *run) strikes(ctx context.Context, plan []strike) error {
 		if r.o.Duration > 0 && time.Now().After(deadline) {
 			break
 		}
-		if why := r.missing(s.fault); why != "" {
-			r.report.leftOut(s.fault.name, why)
+		if r.leftOut(&s) {
 			continue
 		}
 		if err := pause(ctx, calm); err != nil { // what a fault interrupts must be under way
@@ -154,10 +153,9 @@ func (r *run) strikes(ctx context.Context, plan []strike) error {
 		}
 		r.tell("%3d %v", i+1, s)
 		began := time.Now()
-		if err := s.fault.strike(ctx, r, s); err != nil {
+		if err := r.strike(ctx, s); err != nil {
 			return fmt.Errorf("%v: %w", s, err)
 		}
-		r.report.struck(s.fault.name)
 		took, err := r.settle(ctx)
 		if err != nil {
 			return fmt.Errorf("after %v: %w", s, err)
@@ -166,6 +164,35 @@ func (r *run) strikes(ctx context.Context, plan []strike) error {
 		r.load.era.Add(1)
 	}
 	return nil
+}
+
+// leftOut reports whether a strike cannot be here. Of two, one may be left.
+func (r *run) leftOut(s *strike) bool {
+	lacks := func(f *fault) bool {
+		why := r.missing(f)
+		if why != "" {
+			r.report.leftOut(f.name, why)
+		}
+		return why != ""
+	}
+	if s.with != nil && lacks(s.with.fault) {
+		s.with = nil
+	}
+	return lacks(s.fault)
+}
+
+// strike carries out one strike, or two at once. One that only cuts touches
+// nothing but the network, so that two need no lock.
+func (r *run) strike(ctx context.Context, s strike) error {
+	cut := make(chan error, 1)
+	if s.with == nil {
+		cut <- nil
+	} else {
+		r.report.struck(s.with.fault.name)
+		go func() { cut <- s.with.fault.strike(ctx, r, *s.with) }()
+	}
+	r.report.struck(s.fault.name)
+	return errors.Join(s.fault.strike(ctx, r, s), <-cut)
 }
 
 // settle waits, once everything is healed, until all nodes work again and a write
@@ -204,8 +231,8 @@ func (r *run) catchUp(ctx context.Context) error {
 				return false, errors.Join(err, n.fell())
 			case !n.ready(ctx):
 				return false, fmt.Errorf("node %s is not ready", n.id)
-			case s.Log.Applied < at.Log.Commit:
-				return false, fmt.Errorf("node %s has applied %d", n.id, s.Log.Applied)
+			case min(s.Log.Applied, s.Log.Flushed) < at.Log.Commit:
+				return false, fmt.Errorf("node %s has flushed %d and applied %d", n.id, s.Log.Flushed, s.Log.Applied)
 			}
 		}
 		return true, nil
