@@ -43,6 +43,7 @@ func empty(dir string) error {
 type disk struct {
 	mount string
 	file  string // empty: it is a directory among others
+	loop  string // its device, for as long as the disk lives: one that comes and goes may bring old blocks back
 }
 
 func newFolder(dir string) (*disk, error) { return &disk{mount: dir}, os.MkdirAll(dir, 0o700) }
@@ -63,18 +64,22 @@ func newImage(ctx context.Context, under string) (*disk, error) {
 	if err := errors.Join(f.Truncate(diskBytes), f.Close()); err != nil {
 		return nil, err
 	}
-	if err := tools(ctx, "mkfs.ext4 -q -F -m 0 "+d.file); err != nil {
+	out, err := tool(ctx, "", "losetup", "--find", "--show", d.file)
+	if err != nil {
 		return nil, err
 	}
-	if err := d.attach(ctx); err != nil {
-		return nil, err
+	d.loop = strings.TrimSpace(out)
+	if err := errors.Join(d.format(ctx), d.attach(ctx)); err != nil {
+		return nil, errors.Join(err, d.unloop(ctx))
 	}
 	return d, os.Chmod(d.mount, 0o700)
 }
 
-func (d *disk) attach(ctx context.Context) error {
-	return tools(ctx, "mount -o loop "+d.file+" "+d.mount)
-}
+func (d *disk) format(ctx context.Context) error { return tools(ctx, "mkfs.ext4 -q -F -m 0 "+d.loop) }
+
+func (d *disk) attach(ctx context.Context) error { return tools(ctx, "mount "+d.loop+" "+d.mount) }
+
+func (d *disk) unloop(ctx context.Context) error { return tools(ctx, "losetup --detach "+d.loop) }
 
 // dir is the data directory. It exists, and was empty at first.
 func (d *disk) dir() string { return d.mount }
@@ -87,10 +92,7 @@ func (d *disk) wipe(ctx context.Context) error {
 	if err := d.detach(ctx); err != nil {
 		return err
 	}
-	if err := tools(ctx, "mkfs.ext4 -q -F -m 0 "+d.file); err != nil {
-		return err
-	}
-	if err := d.attach(ctx); err != nil {
+	if err := errors.Join(d.format(ctx), d.attach(ctx)); err != nil {
 		return err
 	}
 	return os.Chmod(d.mount, 0o700)
@@ -178,29 +180,35 @@ func (d *disk) close(ctx context.Context) error {
 	if !d.own() {
 		return nil
 	}
-	if err := d.detach(ctx); err != nil {
-		return errors.Join(err, unix.Unmount(d.mount, unix.MNT_DETACH))
+	err := d.detach(ctx)
+	if err != nil {
+		err = errors.Join(err, unix.Unmount(d.mount, unix.MNT_DETACH))
 	}
-	return nil
+	return errors.Join(err, d.unloop(ctx))
 }
 
-// sweepImages unmounts what runs that were killed have left mounted.
-func sweepImages() error {
+// sweepImages unmounts what runs that were killed have left mounted, and detaches
+// its devices.
+func sweepImages(ctx context.Context) error {
 	b, err := os.ReadFile("/proc/mounts")
 	if err != nil {
 		return err
 	}
+	left := func(path string) bool { return len(leftover(strings.Split(path, "/"))) > 0 }
 	var errs []error
 	for line := range strings.Lines(string(b)) {
-		words := strings.Fields(line)
-		if len(words) < 2 {
-			continue
+		if words := strings.Fields(line); len(words) > 1 && left(words[1]) {
+			errs = append(errs, unix.Unmount(words[1], unix.MNT_DETACH))
 		}
-		for _, part := range strings.Split(words[1], "/") {
-			if len(leftover([]string{part})) > 0 {
-				errs = append(errs, unix.Unmount(words[1], unix.MNT_DETACH))
-				break
-			}
+	}
+	if len(missing("losetup")) > 0 {
+		return errors.Join(errs...)
+	}
+	out, err := tool(ctx, "", "losetup", "--noheadings", "--output", "NAME,BACK-FILE")
+	errs = append(errs, err)
+	for line := range strings.Lines(out) {
+		if words := strings.Fields(line); len(words) > 1 && left(words[1]) {
+			errs = append(errs, tools(ctx, "losetup --detach "+words[0]))
 		}
 	}
 	return errors.Join(errs...)

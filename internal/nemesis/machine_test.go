@@ -133,7 +133,7 @@ func TestANetworkOfNamespacesIsCutOneWayAndTakenAway(t *testing.T) {
 }
 
 func TestAPowerCutForgetsWhatWasNotSynced(t *testing.T) {
-	needs(t, "mkfs.ext4", "mount")
+	needs(t, "mkfs.ext4", "mount", "losetup")
 	ctx := context.WithoutCancel(t.Context())
 	d, err := newImage(ctx, filepath.Join(t.TempDir(), runName(os.Getpid())))
 	if err != nil && strings.Contains(err.Error(), "loop") {

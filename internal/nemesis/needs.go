@@ -29,7 +29,7 @@ func (c *cluster) probe() {
 		}
 	}
 	lacks(needSpaces, "ip", "nft", "tc")
-	lacks(needImage, "mkfs.ext4", "mount")
+	lacks(needImage, "mkfs.ext4", "mount", "losetup")
 	lacks(needTracer, "strace")
 }
 

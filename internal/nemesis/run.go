@@ -112,7 +112,7 @@ func sweep(ctx context.Context) error {
 	if os.Getuid() != 0 {
 		return nil // who is not root has made nothing that lasts
 	}
-	return errors.Join(sweepSpaces(ctx), sweepImages())
+	return errors.Join(sweepSpaces(ctx), sweepImages(ctx))
 }
 
 func (r *run) build(ctx context.Context) (err error) {
