@@ -129,22 +129,29 @@ func (d *disk) restore(ctx context.Context) error {
 	return errors.Join(d.detach(ctx), d.attach(ctx))
 }
 
-// detach unmounts. Who was killed a moment ago may still be on its way out.
+// detach unmounts, and waits until nobody has the file system any more. Who was
+// killed a moment ago may still be on its way out; and a command that steps into a
+// network namespace, whoever runs it, has a copy of every mount for as long: to
+// mount again meanwhile would bring back the file system as it was, shut down.
 func (d *disk) detach(ctx context.Context) error {
-	var err error
-	for range 100 {
-		if err = unix.Unmount(d.mount, 0); !errors.Is(err, unix.EBUSY) {
-			break
-		}
-		if err := pause(ctx, 50*time.Millisecond); err != nil {
-			return err
-		}
-	}
+	err := until(ctx, detachWait, "unmount "+d.mount, func(context.Context) (bool, error) {
+		err := unix.Unmount(d.mount, 0)
+		return err == nil, err
+	})
 	if err != nil {
-		return fmt.Errorf("unmount %s: %w", d.mount, err)
+		return err
 	}
-	return nil
+	return until(ctx, detachWait, d.loop+" is nobody's", func(context.Context) (bool, error) {
+		f, err := os.OpenFile(d.loop, os.O_RDWR|unix.O_EXCL, 0)
+		if err != nil {
+			return false, err
+		}
+		return true, f.Close()
+	})
 }
+
+// detachWait bounds the time until a file system is nobody's.
+const detachWait = 10 * time.Second
 
 // filler is the file that takes the space; no part of a node looks at it.
 func (d *disk) filler() string { return filepath.Join(d.mount, ".filler") }

@@ -157,6 +157,15 @@ func TestAPowerCutForgetsWhatWasNotSynced(t *testing.T) {
 	require.Equal(t, "synced", string(b))
 	require.NoFileExists(t, lost)
 
+	// A copy of every mount, as commands in network namespaces have one.
+	c := exec.Command("sleep", "0.3")
+	c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	require.NoError(t, c.Start())
+	require.NoError(t, d.cutPower())
+	require.NoError(t, d.restore(ctx))
+	require.NoError(t, os.WriteFile(filepath.Join(d.dir(), "after"), nil, 0o600))
+	require.NoError(t, c.Wait())
+
 	require.NoError(t, d.fill())
 	require.Error(t, os.WriteFile(lost, make([]byte, 64<<10), 0o600))
 	require.NoError(t, d.release())
