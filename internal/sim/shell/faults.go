@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/triad-kv/triad/internal/sim/crashfs"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -44,13 +45,13 @@ var weights = []struct {
 // Fault is one thing that goes wrong.
 type Fault struct {
 	Kind
-	At      time.Duration // since the first operation
-	For     time.Duration
-	Node    topology.NodeID // whom it meets; with Leader, whoever leads by then
-	Leader  bool
-	Other   topology.NodeID
-	Percent int           // of what was not synced that a crash leaves
-	By      time.Duration // of a skew, a delay, a sync
+	At     time.Duration // since the first operation
+	For    time.Duration
+	Node   topology.NodeID // whom it meets; with Leader, whoever leads by then
+	Leader bool
+	Other  topology.NodeID
+	Leaves crashfs.Survival // a crash
+	By     time.Duration    // of a skew, a delay, a sync
 }
 
 func (f Fault) String() string {
@@ -58,7 +59,7 @@ func (f Fault) String() string {
 	if f.Leader {
 		who = "the leader"
 	}
-	return fmt.Sprintf("%v %s %s (%s) for %v, %d %%, by %v", f.At, f.Kind, who, f.Other, f.For, f.Percent, f.By)
+	return fmt.Sprintf("%v %s %s (%s) for %v, %v, by %v", f.At, f.Kind, who, f.Other, f.For, f.Leaves, f.By)
 }
 
 // drawFaults draws faults with a swarm: some kinds are left out of every plan.
@@ -76,9 +77,9 @@ func drawFaults(rng *rand.Rand, p *Plan) []Fault {
 	for range FaultsMin + rng.IntN(8) {
 		f := Fault{
 			Kind: kinds[rng.IntN(len(kinds))], Node: p.Nodes[rng.IntN(len(p.Nodes))], Leader: rng.IntN(2) == 0,
-			At:      time.Duration(rng.Int64N(int64(p.Length))),
-			For:     time.Duration(rng.Int64N(int64(8*time.Second))) + 10*time.Millisecond,
-			Percent: []int{0, 0, 30, 70, 100}[rng.IntN(5)],
+			At:     time.Duration(rng.Int64N(int64(p.Length))),
+			For:    time.Duration(rng.Int64N(int64(8*time.Second))) + 10*time.Millisecond,
+			Leaves: crashfs.Survivals[rng.IntN(len(crashfs.Survivals))],
 		}
 		for f.Other = f.Node; f.Other == f.Node; {
 			f.Other = p.Nodes[rng.IntN(len(p.Nodes))]

@@ -10,9 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/internal/sim/crashfs"
 	"github.com/triad-kv/triad/internal/transport"
 	"github.com/triad-kv/triad/topology"
 )
@@ -27,17 +26,19 @@ type machine struct {
 	orders chan order
 	skew   atomic.Int64 // of the wall clock, in nanoseconds
 
+	ills ills
+
 	mu   sync.Mutex // a leaf
 	up   *process   // nil while none runs
-	disk *vfs.MemFS
+	disk *crashfs.FS
 }
 
 // order is what a machine is told.
 type order struct {
-	crash   bool // else: stop in order
-	silent  bool // others hear of a crash by silence alone, until it is started again
-	percent int  // of what was not synced that a crash leaves
-	down    time.Duration
+	crash  bool // else: stop in order
+	silent bool // others hear of a crash by silence alone, until it is started again
+	leaves crashfs.Survival
+	down   time.Duration
 }
 
 // process is one life of a node.
@@ -91,8 +92,8 @@ func (m *machine) keep(ctx context.Context, rng *rand.Rand) {
 			}
 			again.Reset(o.down)
 		case <-ended:
-			m.w.ended(m.id, p.err)
-			m.crash(p, order{percent: rng.IntN(101)}, rng)
+			m.ended(p.err)
+			m.crash(p, order{leaves: crashfs.Survivals[rng.IntN(len(crashfs.Survivals))]}, rng)
 			again.Reset(restartAfter)
 		case <-ctx.Done():
 			if p != nil {
@@ -118,8 +119,9 @@ func (m *machine) set(p *process) {
 // start opens a node on what the disk holds and runs it. It fails where the disk
 // does.
 func (m *machine) start() bool {
-	host := m.w.net.Host(m.ip)
-	m.w.join(m.ip)
+	host := m.w.links.Host(m.ip)
+	m.w.links.join(m.ip)
+	m.ills.met.Store(false)
 	p := &process{m: m, host: host, done: make(chan struct{}), calls: map[*call]struct{}{}}
 	l, err := host.Listen(m.addr())
 	if err == nil {
@@ -127,7 +129,7 @@ func (m *machine) start() bool {
 	}
 	if err != nil {
 		host.Crash()
-		m.w.unopened(m.id, err)
+		m.unopened(err)
 		return false
 	}
 	m.w.wait.Go(func() {
@@ -143,12 +145,12 @@ func (m *machine) now() time.Time { return time.Now().Add(time.Duration(m.skew.L
 
 // stop ends the node in order.
 func (m *machine) stop(p *process) {
-	if err := p.Close(); err != nil {
+	if err := p.Close(); err != nil && !m.ills.met.Load() {
 		m.w.fault("%s could not be closed: %v", m.id, err)
 	}
 	<-p.done
-	if p.err != nil {
-		m.w.ended(m.id, p.err)
+	if p.err != nil && !errors.Is(p.err, topology.ErrClosed) { // closed before it ran
+		m.ended(p.err)
 	}
 	p.die()
 	m.set(nil)
@@ -158,21 +160,36 @@ func (m *machine) stop(p *process) {
 // reaches nobody and nothing; its goroutines end on their own.
 func (m *machine) crash(p *process, o order, rng *rand.Rand) {
 	if o.silent {
-		m.w.part(m.ip)
+		m.w.links.part(m.ip)
 	}
 	p.die()
 	m.mu.Lock()
 	disk := m.disk
 	m.up = nil
 	m.mu.Unlock()
-	left := disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: o.percent, RNG: rng})
-	m.mu.Lock()
-	m.disk = left
-	m.mu.Unlock()
+	m.insert(disk.Crash(o.leaves, rng, crashfs.Call{}))
 	m.w.wait.Go(func() {
 		_ = p.Close() // of a machine that is gone
 		<-p.done
 	})
+}
+
+// ended is told of a node that ended by itself, which only a disk may make it.
+func (m *machine) ended(err error) {
+	if !m.ills.met.Load() {
+		m.w.fault("%s ended without a fault of its disk: %v", m.id, err)
+		return
+	}
+	m.w.reach("a node ended by its disk")
+}
+
+// unopened is told of a node that could not be opened.
+func (m *machine) unopened(err error) {
+	if !m.ills.met.Load() {
+		m.w.fault("%s could not be opened, without a fault of its disk: %v", m.id, err)
+		return
+	}
+	m.w.reach("a node could not be opened for its disk")
 }
 
 // die cuts the process off from everybody who could hear it.

@@ -27,11 +27,14 @@ type Plan struct {
 	Pebble  bool          // the store on the file system, else in memory
 	Segment int64         // bytes of a file of the log
 	Tail    int64         // bytes of the log that stay in memory
+	Retain  uint64        // bytes of the log kept for who is away; with Pebble
 	Retry   time.Duration // between attempts to reach a node
 	Beat    time.Duration // between heartbeats of a stream with nothing to send
 	Road    transport.Road
 	Clients int
 	Keys    int
+	Think   time.Duration // of a client between two operations
+	Bound   time.Duration // of bounded reads
 	Length  time.Duration // from the first operation to the heal
 	Faults  []Fault       // by the time at which they come
 }
@@ -45,10 +48,13 @@ func NewPlan(seed uint64) Plan {
 		Gossip:  rng.IntN(3) == 0,
 		Segment: 8 << 10 << rng.IntN(6),
 		Tail:    4 << 10 << rng.IntN(8),
+		Retain:  4 << 10 << rng.IntN(6),
 		Retry:   time.Duration(20+rng.IntN(400)) * time.Millisecond,
 		Beat:    time.Duration(20+rng.IntN(400)) * time.Millisecond,
 		Clients: 4 + rng.IntN(8),
 		Keys:    3 + rng.IntN(12),
+		Think:   time.Duration(60+rng.IntN(100)) * time.Millisecond,
+		Bound:   time.Duration(1+rng.IntN(30)) * 100 * time.Millisecond,
 	}
 	if rng.IntN(4) == 0 {
 		p.Nodes = append(p.Nodes, "d", "e")
@@ -85,8 +91,8 @@ func (p Plan) String() string {
 	if p.Pebble {
 		store = "pebble"
 	}
-	fmt.Fprintf(&b, "seed %d: %d nodes, %v, gossip %v, store %s, segments %d, tail %d, retry %v, beat %v, road %v±%v, %d clients, %d keys, %v, %d faults",
-		p.Seed, len(p.Nodes), p.Policy, p.Gossip, store, p.Segment, p.Tail, p.Retry, p.Beat, p.Road.Delay, p.Road.Jitter, p.Clients, p.Keys, p.Length, len(p.Faults))
+	fmt.Fprintf(&b, "seed %d: %d nodes, %v, gossip %v, store %s, segments %d, tail %d, retain %d, retry %v, beat %v, road %v±%v, %d clients, %d keys, %v, %d faults",
+		p.Seed, len(p.Nodes), p.Policy, p.Gossip, store, p.Segment, p.Tail, p.Retain, p.Retry, p.Beat, p.Road.Delay, p.Road.Jitter, p.Clients, p.Keys, p.Length, len(p.Faults))
 	for _, f := range p.Faults {
 		fmt.Fprintf(&b, "\n  %v", f)
 	}

@@ -1,17 +1,16 @@
 package shell
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/internal/sim/crashfs"
+	"github.com/triad-kv/triad/internal/sim/history"
 	"github.com/triad-kv/triad/internal/stream"
 	"github.com/triad-kv/triad/internal/transport"
 	"github.com/triad-kv/triad/singleleader"
@@ -21,57 +20,41 @@ import (
 // world is a cluster in a bubble.
 type world struct {
 	plan     Plan
-	net      *transport.Network
+	links    *links
+	operator *operator
 	logger   *slog.Logger
 	began    time.Time
+	told     *history.Recorder
 	members  []triad.Member
 	machines map[topology.NodeID]*machine
 	wait     sync.WaitGroup // everything that runs
+	healed   atomic.Bool
 
 	mu      sync.Mutex // a leaf
 	faults  []string   // what was found wrong
 	reached map[string]int
+	slowed  time.Time // until when the network may have held something back
 }
 
 func newWorld(p Plan, logger *slog.Logger) *world {
 	w := &world{
-		plan: p, net: transport.NewNetwork(), logger: logger, began: time.Now(),
-		machines: map[topology.NodeID]*machine{}, reached: map[string]int{},
+		plan: p, logger: logger, began: time.Now(),
+		machines: map[topology.NodeID]*machine{}, reached: map[string]int{}, told: history.NewRecorder(nil),
 	}
-	w.net.Seed(p.Seed)
+	w.links = &links{Network: transport.NewNetwork(), w: w}
+	w.links.Seed(p.Seed)
+	w.operator = &operator{w: w, leads: p.Nodes[0]}
 	for i, id := range p.Nodes {
 		m := &machine{
 			w: w, id: id, ip: fmt.Sprintf("127.0.0.%d", i+1), logger: logger.With("node", id),
-			orders: make(chan order, len(p.Faults)+1), disk: vfs.NewCrashableMem(),
+			orders: make(chan order, 2*len(p.Faults)+1),
 		}
+		m.insert(crashfs.New())
 		w.machines[id] = m
 		w.members = append(w.members, triad.Member{ID: id, Addr: m.addr()})
 	}
-	w.pave(p.Road)
+	w.links.pave(p.Road)
 	return w
-}
-
-// pave makes all roads alike.
-func (w *world) pave(r transport.Road) {
-	for _, a := range w.members {
-		for _, b := range w.members {
-			w.net.Pave(a.Addr, b.Addr, r)
-		}
-	}
-}
-
-// part cuts a machine off from all others.
-func (w *world) part(ip string) { w.others(ip, w.net.Cut) }
-
-// join ends every cut of a machine.
-func (w *world) join(ip string) { w.others(ip, w.net.Heal) }
-
-func (w *world) others(ip string, f func(a, b string)) {
-	for _, m := range w.machines {
-		if m.ip != ip {
-			f(ip, m.ip)
-		}
-	}
 }
 
 // config is that of the node of a machine.
@@ -81,9 +64,11 @@ func (m *machine) config(host *transport.Host, l net.Listener) triad.Config {
 		ID: m.id, Dir: "data", FS: m.disk, Members: m.w.members, Leader: p.Nodes[0], Listener: l, Dial: host.Dial,
 		Memory: !p.Pebble, WallClock: m.now, Logger: m.logger,
 		Topology: singleleader.New(singleleader.Options{
-			Sync: p.Policy, RetryEvery: p.Retry, Stream: stream.Limits{HeartbeatEvery: p.Beat},
+			Sync: p.Policy, RetryEvery: p.Retry, RetainBytesMax: p.Retain, Stream: stream.Limits{HeartbeatEvery: p.Beat},
 		}),
-		Limits: triad.Limits{LogSegmentBytes: p.Segment, LogFirstSegmentBytes: p.Segment, LogTailBytes: p.Tail},
+		Limits: triad.Limits{
+			LogSegmentBytes: p.Segment, LogFirstSegmentBytes: p.Segment, LogTailBytes: p.Tail, LogRetainBytes: p.Retain, RetainEvery: time.Second,
+		},
 	}
 	if p.Gossip {
 		c.Gossip = triad.Gossip{Listen: m.ip + ":" + gossipPort, Net: host}
@@ -106,26 +91,4 @@ func (w *world) reach(what string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.reached[what]++
-}
-
-// ended is told of every node that ended by itself.
-func (w *world) ended(id topology.NodeID, err error) {
-	w.fault("%s ended: %v", id, err)
-}
-
-// unopened is told of every node that could not be opened.
-func (w *world) unopened(id topology.NodeID, err error) {
-	w.fault("%s could not be opened: %v", id, err)
-}
-
-// run keeps all machines until f returns, and returns when all has ended.
-func (w *world) run(f func(ctx context.Context)) {
-	ctx, cancel := context.WithCancel(context.Background())
-	for i, id := range w.plan.Nodes {
-		m := w.machines[id]
-		w.wait.Go(func() { m.keep(ctx, rand.New(rand.NewPCG(w.plan.Seed, uint64(i)))) })
-	}
-	f(ctx)
-	cancel()
-	w.wait.Wait()
 }

@@ -1,0 +1,133 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/topology"
+)
+
+// What the operator does (rule K2): where nobody has taken a write for so many
+// probes, a node that may lead is made leader.
+const (
+	probeEvery   = 500 * time.Millisecond
+	probeTimeout = time.Second
+	probesMissed = 4
+	promoteWait  = 5 * time.Second
+)
+
+// operator is a person who watches the cluster, and knows who leads by what nodes
+// say.
+type operator struct {
+	w *world
+
+	mu    sync.Mutex // a leaf
+	leads topology.NodeID
+	term  uint64
+}
+
+// leader is who leads as far as the operator knows.
+func (o *operator) leader() topology.NodeID {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.leads
+}
+
+// operate watches the leader until ctx ends, and sees to a new one where it is
+// gone.
+func (o *operator) operate(ctx context.Context) {
+	missed := 0
+	for ctx.Err() == nil {
+		time.Sleep(probeEvery)
+		if o.write(ctx, probeKey) {
+			missed = 0
+			continue
+		}
+		if missed++; missed < probesMissed {
+			continue
+		}
+		for _, id := range o.best() {
+			if o.promote(ctx, id) {
+				missed = 0
+				break
+			}
+		}
+	}
+}
+
+// follow takes a node's word for who leads.
+func (o *operator) follow(id topology.NodeID) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.leads = id
+}
+
+const probeKey = "probe"
+
+// best returns all nodes, the one that has the most of the log first.
+func (o *operator) best() []topology.NodeID {
+	ends := map[topology.NodeID]topology.Status{}
+	for id, m := range o.w.machines {
+		if p := m.process(); p != nil && p.Engine() != nil {
+			ends[id] = p.Status()
+		}
+	}
+	return slices.SortedStableFunc(slices.Values(o.w.plan.Nodes), func(a, b topology.NodeID) int {
+		x, y := ends[a], ends[b]
+		switch {
+		case x.Term != y.Term:
+			return int(y.Term) - int(x.Term)
+		default:
+			return int(y.End) - int(x.End)
+		}
+	})
+}
+
+// promote makes a node leader, if that is safe.
+func (o *operator) promote(ctx context.Context, id topology.NodeID) bool {
+	p := o.w.machines[id].process()
+	if p == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, promoteWait)
+	defer cancel()
+	var done topology.Promotion
+	err := p.do(ctx, func(ctx context.Context) (err error) {
+		done, err = p.Promote(ctx, false)
+		return err
+	})
+	if err != nil {
+		o.w.logger.Debug("not promoted", "node", id, "reason", err)
+		return false
+	}
+	o.w.reach("failover")
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if done.Term > o.term {
+		o.term, o.leads = done.Term, id
+	}
+	return true
+}
+
+// write reports whether the leader, as the operator knows it, takes a write.
+func (o *operator) write(ctx context.Context, key string) bool {
+	p := o.w.machines[o.leader()].process()
+	if p == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	err := p.do(ctx, func(ctx context.Context) error {
+		_, err := p.Put(ctx, triad.DefaultTable, []byte(key), []byte("x"))
+		return err
+	})
+	var e *topology.Error
+	if errors.As(err, &e) && e.Leader != "" {
+		o.follow(e.Leader)
+	}
+	return err == nil
+}

@@ -1,0 +1,171 @@
+package shell
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/triad-kv/triad/internal/home"
+	"github.com/triad-kv/triad/internal/sim/check"
+	"github.com/triad-kv/triad/internal/sim/history"
+	"github.com/triad-kv/triad/internal/sim/load"
+	"github.com/triad-kv/triad/internal/wal"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+// Result is what a run leaves to be judged.
+type Result struct {
+	Plan    Plan
+	Ops     []history.Op
+	Finals  []check.Final
+	Logs    map[topology.NodeID][]Entry
+	Faults  []string       // what was found wrong while it ran
+	Reached map[string]int // how often states were met that a test is there for
+	Took    time.Duration  // virtual
+}
+
+// Entry is one of a log, read.
+type Entry struct {
+	record.Entry
+	record.Record
+}
+
+const (
+	settleEvery = 50 * time.Millisecond
+	endKey      = "end"
+)
+
+// settle waits, after the heal, until a write is acknowledged and all nodes show
+// it and nothing else, and takes what they hold.
+func (w *world) settle(ctx context.Context, r *Result) {
+	healed := time.Now()
+	acked := func() bool { return w.operator.write(ctx, endKey) }
+	if !w.within(healed, "a write is acknowledged", acked) {
+		return
+	}
+	w.logger.Info("recovered", "after", time.Since(healed))
+	if !w.within(healed, "all nodes show the same place", w.level) {
+		return
+	}
+	for _, id := range w.plan.Nodes {
+		f, err := w.final(ctx, id)
+		if err != nil {
+			w.fault("%s after the heal: %v", id, err)
+			return
+		}
+		r.Finals = append(r.Finals, f)
+	}
+}
+
+// within waits for f for as long as a recovery may take.
+func (w *world) within(healed time.Time, what string, f func() bool) bool {
+	for !f() {
+		if time.Since(healed) > Recovery {
+			w.fault("%v after the heal it is not so that %s: %s", Recovery, what, w.describe())
+			return false
+		}
+		time.Sleep(settleEvery)
+	}
+	return true
+}
+
+func (w *world) describe() string {
+	s := fmt.Sprintf("the operator takes %s for the leader", w.operator.leader())
+	for _, id := range w.plan.Nodes {
+		p := w.machines[id].process()
+		if p == nil {
+			s += fmt.Sprintf("; %s is down", id)
+			continue
+		}
+		st := p.Status()
+		s += fmt.Sprintf("; %s: %s of term %d (%s), end %d, flushed %d, commit %d, applied %d, rewound %d, %q %q",
+			id, st.Role, st.Term, st.Leader, st.End, st.Flushed, st.Commit, st.Applied, st.Rewound, st.Failure, st.Warnings)
+		for _, peer := range st.Peers {
+			s += fmt.Sprintf(" [%s %s flushed %d %q]", peer.Node, peer.State, peer.Flushed, peer.Problem)
+		}
+	}
+	return s
+}
+
+// level reports whether all nodes run and show the end of one log.
+func (w *world) level() bool {
+	var at []topology.Status
+	for _, m := range w.machines {
+		p := m.process()
+		if p == nil {
+			return false
+		}
+		at = append(at, p.Status())
+	}
+	return !slices.ContainsFunc(at, func(s topology.Status) bool {
+		return s.Applied != at[0].Applied || s.Applied != s.End || s.Flushed != s.End || s.Term != at[0].Term
+	})
+}
+
+// final is what a node holds.
+func (w *world) final(ctx context.Context, id topology.NodeID) (check.Final, error) {
+	p := w.machines[id].process()
+	f, err := load.Final(ctx, string(id), p.Engine())
+	for _, own := range []string{probeKey, endKey} {
+		delete(f.Cells, own)
+	}
+	f.Vector = version.Vector{{Origin: version.Origin{ID: 1}, Seq: uint64(p.Status().Applied)}}
+	return f, err
+}
+
+// readLogs reads the logs of all machines, of which none runs any more.
+func (w *world) readLogs(r *Result) {
+	r.Logs = map[topology.NodeID][]Entry{}
+	for _, id := range w.plan.Nodes {
+		entries, err := w.machines[id].readLog()
+		if err != nil {
+			w.fault("the log of %s can not be read after the run: %v", id, err)
+		}
+		r.Logs[id] = entries
+	}
+	for i := range r.Finals {
+		f := &r.Finals[i]
+		log := r.Logs[topology.NodeID(f.Node)]
+		if len(log) > 0 && log[0].LSN > 1 {
+			w.reach("a log that was trimmed")
+			continue
+		}
+		f.Held = map[check.Write]bool{}
+		for _, e := range log {
+			f.Held[check.Write{Dot: e.Dot, Time: e.Time}] = true
+		}
+	}
+}
+
+func (m *machine) readLog() (entries []Entry, err error) {
+	h, err := home.Open(home.Options{FS: m.disk, Dir: "data", Cluster: "triad", Node: m.id})
+	if err != nil {
+		return nil, err
+	}
+	defer h.Close()
+	dir, err := h.Place("log")
+	if err != nil {
+		return nil, err
+	}
+	id, _ := h.Cluster()
+	l, err := wal.Open(wal.Options{FS: m.disk, Dir: dir, Cluster: id, Node: m.id})
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	for e, err := range l.Read(context.Background(), l.Bounds().First) {
+		if err != nil {
+			return entries, err
+		}
+		e.Bytes = slices.Clone(e.Bytes)
+		r, err := e.Record()
+		if err != nil {
+			return entries, err
+		}
+		entries = append(entries, Entry{e, r})
+	}
+	return entries, nil
+}
