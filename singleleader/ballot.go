@@ -185,6 +185,9 @@ func (b *ballot) promote(ctx context.Context, why core.Why) (topology.Promotion,
 	bid.Own = *e.group.Load()
 	next, err := bid.Propose(polled)
 	if err != nil {
+		if usurper := bid.Usurper(); usurper != "" && why == core.Restart {
+			err = b.concede(ctx, usurper, err)
+		}
 		return topology.Promotion{}, err
 	}
 	told := b.tellAll(ctx, next)
@@ -210,6 +213,18 @@ func (b *ballot) handBack(ctx context.Context, bid *core.Bid, told []core.Report
 		return fmt.Errorf("%w; nobody leads now: %s was asked to and could not: %w", why, best, err)
 	}
 	return fmt.Errorf("%w; meanwhile the log went on, and %s leads again", why, best)
+}
+
+// concede asks who leads the term that this node had promised to lead itself to
+// start a newer one: in this one it can not be followed from here. It returns why
+// this node does not lead.
+func (b *ballot) concede(ctx context.Context, to topology.NodeID, why error) error {
+	ctx, cancel := context.WithTimeout(ctx, b.e.o.CallTimeout)
+	defer cancel()
+	if _, err := b.e.env.Transport.Call(ctx, to, methodStand, nil); err != nil {
+		return fmt.Errorf("%w; it was asked for a newer term, to be followed from here, and could not start one: %w", why, err)
+	}
+	return why
 }
 
 // answerStand starts a term here on behalf of a node that must not.

@@ -88,8 +88,9 @@ type Bid struct {
 	Waited bool  // the other members have been waited for before the first term
 	Resync bool  // the own log and store do not fit together
 
-	latest Group // the newest document that was reported
-	first  bool  // no term was ever accepted: there is nothing to lose
+	latest Group   // the newest document that was reported
+	rivals []Group // of its term, and any of them may be the one that was confirmed
+	first  bool    // no term was ever accepted: there is nothing to lose
 }
 
 // Propose returns the document of the term that may be started by what was
@@ -100,11 +101,11 @@ func (b *Bid) Propose(polled []Report) (Group, error) {
 		return Group{}, fmt.Errorf("%w: this node waits for a snapshot: its own log and store do not fit together", topology.ErrUnavailable)
 	}
 	var top uint64
-	b.latest, top = newest(polled, b.Own)
+	b.latest, b.rivals, top = newest(polled, b.Own)
 	if b.Why == Restart && b.latest.Leader != b.Self {
 		return Group{}, fmt.Errorf("%w: %s was made leader of term %d meanwhile; this node follows once it hears from it", topology.ErrNotLeader, b.latest.Leader, b.latest.Term)
 	}
-	next := succeed(b.latest, polled)
+	next := succeed(b.latest, b.rivals, polled)
 	next.Leader, next.Life, next.Term = b.Self, b.Life, top+1
 	b.first = !force && top == 0 && b.latest.Term == 1 && b.latest.Leader == b.Self
 	if force {
@@ -146,7 +147,28 @@ func (b *Bid) judge(rs []Report) error {
 	if b.Why == Forced || b.first {
 		return nil
 	}
-	return electable(b.latest, b.Self, rs)
+	return b.electable(b.Self, rs)
+}
+
+// electable returns why target must not lead, whichever bid for the last term was
+// confirmed.
+func (b *Bid) electable(target topology.NodeID, rs []Report) error {
+	for _, g := range b.rivals {
+		if err := electable(g, target, rs); err != nil {
+			return err
+		}
+	}
+	return electable(b.latest, target, rs)
+}
+
+// Usurper returns who leads the term that this node bid for and was not confirmed
+// in; nobody where that is not so. Whoever promised to obey this node in it obeys
+// nobody else, this node included, until there is a newer term.
+func (b *Bid) Usurper() topology.NodeID {
+	if b.Own.Leader == b.Self && b.latest.Term == b.Own.Term && b.latest.Leader != b.Self {
+		return b.latest.Leader
+	}
+	return ""
 }
 
 // Best returns who of the others that were told may lead, with the longest log;
@@ -155,7 +177,7 @@ func (b *Bid) Best(told []Report) topology.NodeID {
 	var best *Report
 	for i := range told {
 		r := &told[i]
-		if r.Node != b.Self && electable(b.latest, r.Node, told) == nil && (best == nil || best.Last.Behind(r.Last)) {
+		if r.Node != b.Self && b.electable(r.Node, told) == nil && (best == nil || best.Last.Behind(r.Last)) {
 			best = r
 		}
 	}

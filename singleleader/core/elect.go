@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -35,17 +36,34 @@ func (r *Report) Encode() []byte {
 	return w.Bytes()
 }
 
-// newest returns the newest document among the reports and own, and the
-// greatest term anybody has accepted.
-func newest(rs []Report, own Group) (Group, uint64) {
-	var top uint64
+// newest returns the newest document among the reports and own, its rivals, and
+// the greatest term anybody has accepted.
+//
+// Rivals are of the same term, by others who bid for it: one of them all at most
+// was confirmed by a majority, and may have started. Where somebody who obeys one
+// of them holds an entry of the term, that is the one, and it has no rivals.
+func newest(rs []Report, own Group) (latest Group, rivals []Group, top uint64) {
+	docs := []Group{own}
 	for _, r := range rs {
-		if r.Group.Term > own.Term {
-			own = r.Group
-		}
 		top = max(top, r.Accepted)
+		switch {
+		case r.Group.Term > docs[0].Term:
+			docs = []Group{r.Group}
+		case r.Group.Term == docs[0].Term && !slices.ContainsFunc(docs, r.Group.rules):
+			docs = append(docs, r.Group)
+		}
 	}
-	return own, top
+	for _, g := range docs {
+		if slices.ContainsFunc(rs, func(r Report) bool { return g.rules(r.Group) && r.Last.Term >= g.Term }) {
+			return g, nil, top
+		}
+	}
+	return docs[0], docs[1:], top
+}
+
+// rules reports whether both documents are of one bid for a term.
+func (g Group) rules(o Group) bool {
+	return g.Term == o.Term && g.Leader == o.Leader && g.Life == o.Life
 }
 
 // electable returns why target must not lead after the term of g, judged by
@@ -96,8 +114,10 @@ func electable(g Group, target topology.NodeID, rs []Report) error {
 // start. If they answered and none does, the term committed nothing and, since
 // they have promised to obey it no more, never will: the term before it is
 // asked in the same way. An answer from another directory than the one the term
-// counted proves nothing by what it lacks (C1).
+// counted proves nothing by what it lacks (C1). Of several bids for one term, of
+// which nobody knows which one was confirmed, each is asked.
 func proven(g Group, rs []Report) error {
+	holds := false
 	for i := len(g.Before); i >= 0; i-- {
 		t := &g.Reign
 		if i < len(g.Before) {
@@ -107,7 +127,7 @@ func proven(g Group, rs []Report) error {
 		if err != nil {
 			return err
 		}
-		need, polled, holds := 1, 0, false
+		need, polled := 1, 0
 		if policy.Kind == quorum.KindAny {
 			need = rule.Poll()
 		}
@@ -125,20 +145,30 @@ func proven(g Group, rs []Report) error {
 		if polled < need {
 			return fmt.Errorf("%w: commits of term %d waited for %v (%s), and too few of them answer to prove that nothing is missing; wait for them, or lose what is missing with force", topology.ErrUnavailable, t.Term, rule.Members(), t.Policy)
 		}
-		if holds {
+		if another := i > 0 && g.Before[i-1].Term == t.Term; holds && !another {
 			return nil
 		}
 	}
 	return nil
 }
 
-// succeed returns the document of a term after g, as far as g and the reports
-// determine it.
-func succeed(g Group, rs []Report) Group {
+// succeed returns the document of a term after g and its rivals, as far as they
+// and the reports determine it.
+func succeed(g Group, rivals []Group, rs []Report) Group {
 	next := g
 	next.Before = nil
 	if !slices.ContainsFunc(rs, func(r Report) bool { return r.Last.Term >= g.Term }) {
 		next.Before = append(next.Before, g.Before...)
+		for _, o := range rivals {
+			next.Before = append(next.Before, o.Before...)
+		}
+		for _, o := range rivals {
+			next.Before = append(next.Before, o.Reign)
+		}
+		slices.SortStableFunc(next.Before, func(a, b Reign) int { return cmp.Compare(a.Term, b.Term) })
+		next.Before = slices.CompactFunc(next.Before, func(a, b Reign) bool {
+			return a.Term == b.Term && a.Leader == b.Leader && slices.Equal(a.Lives, b.Lives)
+		})
 	}
 	if slices.ContainsFunc(rs, func(r Report) bool { return r.Accepted > 0 }) {
 		next.Before = append(next.Before, g.Reign)

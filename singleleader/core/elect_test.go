@@ -83,13 +83,13 @@ func TestATermThatNeverStartedDoesNotHideTheOneBefore(t *testing.T) {
 func TestSucceedKeepsEarlierTermsUntilTheLastIsSeenToHaveStarted(t *testing.T) {
 	older := Reign{Term: 2, Leader: "b"}
 	g := testGroup(3, "a", "any 1 (b, c, a)", older)
-	next := succeed(g, []Report{said("b", 2, 2, 5)})
+	next := succeed(g, nil, []Report{said("b", 2, 2, 5)})
 	require.Equal(t, []Reign{older, g.Reign}, next.Before)
-	next = succeed(g, []Report{said("b", 2, 3, 5)})
+	next = succeed(g, nil, []Report{said("b", 2, 3, 5)})
 	require.Equal(t, []Reign{g.Reign}, next.Before)
 	fresh := said("b", 2, 0, 0)
 	fresh.Accepted = 0
-	require.Empty(t, succeed(testGroup(1, "a", "async"), []Report{fresh}).Before)
+	require.Empty(t, succeed(testGroup(1, "a", "async"), nil, []Report{fresh}).Before)
 }
 
 func TestAGroupDocumentReadsBackAndRefusesAnythingElse(t *testing.T) {
@@ -105,4 +105,41 @@ func TestAGroupDocumentReadsBackAndRefusesAnythingElse(t *testing.T) {
 	}
 	_, err = DecodeGroup(append(b, 0))
 	require.Error(t, err)
+}
+
+// Two nodes may bid for one term, of which one is not confirmed. It must not be
+// taken for the one that was by who had bid for it himself: then those whom the
+// other's commits waited for would not be asked.
+func TestABidThatWasNotConfirmedDoesNotHideTheOneThatWas(t *testing.T) {
+	voters := []topology.NodeID{"a", "b", "c", "d", "e"}
+	doc := func(leader topology.NodeID, policy string) Group {
+		g := testGroup(4, leader, policy, Reign{Term: 3, Leader: "d", Policy: "first 1 (e, a, b, c, d)", Lives: []uint64{1, 2, 3, 4, 5}})
+		g.Voters, g.Lives = voters, []uint64{1, 2, 3, 4, 5}
+		g.Life = uint64(leader[0]-'a') + 1
+		return g
+	}
+	of := func(r Report, g Group) Report {
+		r.Accepted, r.Group = 4, g
+		return r
+	}
+	own, confirmed := doc("c", "first 1 (d, e, a, b, c)"), doc("a", "first 1 (b, c, d, e, a)")
+	bid := Bid{Self: "c", Life: 3, Why: Chosen, Own: own, Voting: Voting{Members: voters}}
+	bid.Sync.Kind, bid.Sync.K = 1, 1
+	silent := []Report{of(said("c", 3, 3, 9), own), of(said("d", 4, 3, 9), confirmed), of(said("e", 5, 3, 9), confirmed)}
+	_, err := bid.Propose(silent)
+	require.ErrorContains(t, err, "commits of term 4 waited for [a b]", "a and b may have committed in term 4")
+
+	bid.Why = Restart
+	started := append(silent, of(said("a", 1, 4, 12), confirmed))
+	_, err = bid.Propose(started)
+	require.ErrorIs(t, err, topology.ErrNotLeader)
+	require.Equal(t, topology.NodeID("a"), bid.Usurper())
+
+	bid.Why = Chosen
+	neither := append(silent, of(said("b", 2, 3, 9), confirmed))
+	next, err := bid.Propose(neither)
+	require.NoError(t, err, "b would hold the start of a's term")
+	require.Equal(t, []topology.NodeID{"d", "a", "c"}, []topology.NodeID{next.Before[0].Leader, next.Before[1].Leader, next.Before[2].Leader}, "both bids are kept")
+	require.NoError(t, proven(next, neither))
+	require.ErrorContains(t, proven(next, silent), "commits of term 4 waited for [a b]")
 }
