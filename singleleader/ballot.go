@@ -18,6 +18,7 @@ const (
 	methodPoll     = "group.poll"
 	methodFence    = "group.fence"
 	methodStand    = "group.stand"
+	methodSucceed  = "group.succeed"
 )
 
 // ballot makes terms: it keeps what was accepted, asks and tells the others,
@@ -133,34 +134,47 @@ func (b *ballot) stand(ctx context.Context) error {
 
 // resume starts a term if this node is named leader and does not lead.
 func (b *ballot) resume(ctx context.Context) error {
-	if b.e.group.Load().Leader != b.e.env.Self {
+	if leads, named := b.standing(); leads || !named {
 		return nil
 	}
 	if err := b.one.enter(ctx); err != nil {
 		return err
 	}
 	defer b.one.leave()
-	var leads bool
-	b.e.turn.call(func() { leads = b.e.core.Role == core.Leader })
-	if leads || b.e.group.Load().Leader != b.e.env.Self {
+	if leads, named := b.standing(); leads || !named {
 		return nil
 	}
-	_, err := b.promote(ctx, core.Restart)
+	_, err := b.promote(ctx, core.Restart, "")
 	return err
+}
+
+// standing reports whether this node leads, and whether it is named to: by the
+// document, or by what it has promised, which is written first.
+func (b *ballot) standing() (leads, named bool) {
+	b.e.turn.call(func() {
+		leads = b.e.core.Role == core.Leader
+		named = b.e.core.Leader == b.e.env.Self
+	})
+	return leads, named || b.e.group.Load().Leader == b.e.env.Self
 }
 
 // Promote implements topology.Promoter.
 func (e *engine) Promote(ctx context.Context, force bool) (topology.Promotion, error) {
+	return e.promote(ctx, force, "")
+}
+
+// promote makes this node leader because a person asked for it, or another node.
+func (e *engine) promote(ctx context.Context, force bool, by topology.NodeID) (topology.Promotion, error) {
 	var p topology.Promotion
 	err := e.ballot.one.enter(ctx)
 	if err == nil {
 		switch {
 		case force:
-			p, err = e.ballot.promote(ctx, core.Forced)
+			p, err = e.ballot.promote(ctx, core.Forced, by)
 		case e.readReplica():
 			err = fmt.Errorf("%w: %s is a read replica, which is not made leader; with force it leads nevertheless, and what it lacks is lost", topology.ErrUnavailable, e.env.Self)
 		default:
-			p, err = e.ballot.promote(ctx, core.Chosen)
+			p, err = e.ballot.promote(ctx, core.Chosen, by)
 		}
 		e.ballot.one.leave()
 	}
@@ -175,18 +189,19 @@ func (e *engine) Promote(ctx context.Context, force bool) (topology.Promotion, e
 
 // promote polls, tells, checks and starts a new term here (K2). The caller has
 // entered one.
-func (b *ballot) promote(ctx context.Context, why core.Why) (topology.Promotion, error) {
+func (b *ballot) promote(ctx context.Context, why core.Why, by topology.NodeID) (topology.Promotion, error) {
 	e := b.e
 	bid := core.Bid{
 		Voting: b.voting(), Self: e.env.Self, Life: e.env.Life, Why: why, Resync: e.resync.Load(),
 		Waited: time.Since(e.since) >= e.o.CallTimeout,
 	}
 	polled := b.askAll(ctx, methodPoll, nil)
-	bid.Own = *e.group.Load()
+	bid.Own, bid.For = *e.group.Load(), by
+	e.turn.call(func() { bid.Accepted, bid.Obeys = e.core.Term, e.core.Leader })
 	next, err := bid.Propose(polled)
 	if err != nil {
-		if usurper := bid.Usurper(); usurper != "" && why == core.Restart {
-			err = b.concede(ctx, usurper, err)
+		if heir := bid.Heir(polled); heir != "" && why == core.Restart {
+			err = b.concede(ctx, heir, err)
 		}
 		return topology.Promotion{}, err
 	}
@@ -215,14 +230,13 @@ func (b *ballot) handBack(ctx context.Context, bid *core.Bid, told []core.Report
 	return fmt.Errorf("%w; meanwhile the log went on, and %s leads again", why, best)
 }
 
-// concede asks who leads the term that this node had promised to lead itself to
-// start a newer one: in this one it can not be followed from here. It returns why
-// this node does not lead.
+// concede asks another node to start a newer term than this one has promised to
+// lead and may not. It returns why it may not.
 func (b *ballot) concede(ctx context.Context, to topology.NodeID, why error) error {
 	ctx, cancel := context.WithTimeout(ctx, b.e.o.CallTimeout)
 	defer cancel()
-	if _, err := b.e.env.Transport.Call(ctx, to, methodStand, nil); err != nil {
-		return fmt.Errorf("%w; it was asked for a newer term, to be followed from here, and could not start one: %w", why, err)
+	if _, err := b.e.env.Transport.Call(ctx, to, methodSucceed, nil); err != nil {
+		return fmt.Errorf("%w; %s was asked to start a newer term, and could not: %w", why, to, err)
 	}
 	return why
 }
@@ -230,6 +244,13 @@ func (b *ballot) concede(ctx context.Context, to topology.NodeID, why error) err
 // answerStand starts a term here on behalf of a node that must not.
 func (b *ballot) answerStand(ctx context.Context, _ topology.Peer, _ []byte) ([]byte, error) {
 	_, err := b.e.Promote(ctx, false)
+	return nil, err
+}
+
+// answerSucceed starts a term here that the asker can follow, if it can be reached:
+// else it would ask again and again, and no term last.
+func (b *ballot) answerSucceed(ctx context.Context, from topology.Peer, _ []byte) ([]byte, error) {
+	_, err := b.e.promote(ctx, false, from.ID)
 	return nil, err
 }
 

@@ -79,6 +79,7 @@ func open(env topology.Env, o Options) (*engine, error) {
 	env.Transport.HandleCall(methodPoll, topology.PeerNode, e.ballot.answerPoll)
 	env.Transport.HandleCall(methodFence, topology.PeerNode, e.ballot.answerFence)
 	env.Transport.HandleCall(methodStand, topology.PeerNode, e.ballot.answerStand)
+	env.Transport.HandleCall(methodSucceed, topology.PeerNode, e.ballot.answerSucceed)
 	env.Transport.HandleCall(methodRead, topology.PeerNode, e.answerRead)
 	return e, nil
 }

@@ -355,11 +355,8 @@ func TestALeaderThatNobodyConfirmsDoesNotServeBoundedReads(t *testing.T) {
 	a := c.nodes["a"]
 	_, err := a.put("k", "v")
 	require.NoError(t, err)
-	fresh := topology.ReadOptions{Guarantee: topology.ReadBounded, MaxStale: time.Millisecond}
-	eventually(t, "it is confirmed within its bound", func() bool {
-		v, err := a.get("k", fresh)
-		return err == nil && v == "v"
-	})
+	fresh := topology.ReadOptions{Guarantee: topology.ReadBounded, MaxStale: 100 * time.Millisecond}
+	eventually(t, "a is confirmed and fresh", func() bool { v, err := a.get("k", fresh); return err == nil && v == "v" })
 	c.nodes["b"].stop()
 	c.nodes["c"].stop()
 	eventually(t, "a knows that it may be stale", func() bool {

@@ -88,6 +88,10 @@ type Bid struct {
 	Waited bool  // the other members have been waited for before the first term
 	Resync bool  // the own log and store do not fit together
 
+	Accepted uint64          // the term that was durably accepted here,
+	Obeys    topology.NodeID // and its leader
+	For      topology.NodeID // who asked for it, and must answer; empty: nobody did
+
 	latest Group   // the newest document that was reported
 	rivals []Group // of its term, and any of them may be the one that was confirmed
 	first  bool    // no term was ever accepted: there is nothing to lose
@@ -99,6 +103,9 @@ func (b *Bid) Propose(polled []Report) (Group, error) {
 	force := b.Why == Forced
 	if b.Resync && !force {
 		return Group{}, fmt.Errorf("%w: this node waits for a snapshot: its own log and store do not fit together", topology.ErrUnavailable)
+	}
+	if b.For != "" && find(polled, b.For) == nil {
+		return Group{}, fmt.Errorf("%w: %s asked for a newer term, and does not answer", topology.ErrUnavailable, b.For)
 	}
 	var top uint64
 	b.latest, b.rivals, top = newest(polled, b.Own)
@@ -161,14 +168,15 @@ func (b *Bid) electable(target topology.NodeID, rs []Report) error {
 	return electable(b.latest, target, rs)
 }
 
-// Usurper returns who leads the term that this node bid for and was not confirmed
-// in; nobody where that is not so. Whoever promised to obey this node in it obeys
-// nobody else, this node included, until there is a newer term.
-func (b *Bid) Usurper() topology.NodeID {
-	if b.Own.Leader == b.Self && b.latest.Term == b.Own.Term && b.latest.Leader != b.Self {
-		return b.latest.Leader
+// Heir returns who is to start a newer term because this node, which may start
+// none, can follow nobody in the present one: it promised to obey another in it,
+// itself where it bid in vain. Nobody, where that is not so or nobody may.
+func (b *Bid) Heir(polled []Report) topology.NodeID {
+	follows := b.Obeys == b.latest.Leader && b.Obeys != b.Self
+	if b.first || b.Accepted < b.latest.Term || b.Accepted == b.latest.Term && follows {
+		return ""
 	}
-	return ""
+	return b.Best(polled)
 }
 
 // Best returns who of the others that were told may lead, with the longest log;

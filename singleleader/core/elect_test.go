@@ -133,7 +133,14 @@ func TestABidThatWasNotConfirmedDoesNotHideTheOneThatWas(t *testing.T) {
 	started := append(silent, of(said("a", 1, 4, 12), confirmed))
 	_, err = bid.Propose(started)
 	require.ErrorIs(t, err, topology.ErrNotLeader)
-	require.Equal(t, topology.NodeID("a"), bid.Usurper())
+	bid.Accepted, bid.Obeys = 4, "c"
+	require.Equal(t, topology.NodeID("a"), bid.Heir(started), "c can not follow a in term 4")
+	bid.Obeys = "a"
+	require.Empty(t, bid.Heir(started), "now it can")
+	bid.For = "b"
+	_, err = bid.Propose(started)
+	require.ErrorContains(t, err, "b asked for a newer term, and does not answer")
+	bid.For = ""
 
 	bid.Why = Chosen
 	neither := append(silent, of(said("b", 2, 3, 9), confirmed))

@@ -1,0 +1,51 @@
+package singleleader
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+)
+
+// Who promised a term to itself, and was not confirmed in it, obeys nobody of that
+// term or an older one: it must not stay so.
+func TestANodeThatBidInVainFollowsAgain(t *testing.T) {
+	for name, rival := range map[string]bool{"while another led the term before": false, "while another won that term": true} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, Options{Sync: quorum.Any(1, "b", "c")}, "a", "b", "c")
+			c.startAll()
+			c.leads("a")
+			b := c.nodes["b"].ballot
+			next := *b.e.group.Load()
+			next.Term, next.Leader, next.Life = 2, "b", b.e.env.Life
+			c.dial = func(from, to topology.NodeID) bool { return from != "b" && to != "b" || from == to }
+			if rival {
+				c.nodes["b"].stop()
+				_, err := c.nodes["a"].Promote(t.Context(), false)
+				require.NoError(t, err)
+				require.EqualValues(t, 2, c.nodes["a"].Term())
+				c.start("b")
+				b = c.nodes["b"].ballot
+			}
+			_, err := b.fence(t.Context(), next)
+			require.NoError(t, err)
+			_, err = c.nodes["a"].put("k", "v")
+			require.NoError(t, err)
+			c.dial = nil
+			var last record.LSN
+			eventually(t, "a write is taken", func() bool {
+				for id := range c.nodes {
+					if r, err := c.nodes[id].put("k", "w"); err == nil {
+						last = r.LSN
+						return true
+					}
+				}
+				return false
+			})
+			c.applied(last, "a", "b", "c")
+		})
+	}
+}
