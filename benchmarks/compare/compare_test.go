@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 )
 
 // The test binary starts itself as hosts and children, as a benchmark does.
@@ -23,7 +24,7 @@ func TestMain(m *testing.M) {
 	if IsChild(os.Args[1:]) {
 		os.Exit(Main(os.Args[1:], echo{name: "quick"}, echo{name: "other"}, echo{name: "broken", fails: true}))
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // echo is a subject whose child says a word and whose writes cost nothing.

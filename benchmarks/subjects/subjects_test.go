@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/triad-kv/triad/benchmarks/compare"
 )
@@ -38,7 +39,7 @@ func TestMain(m *testing.M) {
 	if compare.IsChild(os.Args[1:]) {
 		os.Exit(compare.Main(os.Args[1:], all()...))
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 func TestEverySubjectAnswersEveryWriter(t *testing.T) {

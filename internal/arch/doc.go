@@ -1,6 +1,6 @@
 // Package arch holds the tests that keep the picture of the house true: who may
 // import whom, how large a file, a function, a type may grow, what a protocol
-// core may do, what names and documents must be like. docs/architecture.md
+// core may do, who counts goroutines, what names and documents must be like. docs/architecture.md
 // tells the same in prose.
 //
 // Promises. Every rule reads the files themselves, with go/parser and never

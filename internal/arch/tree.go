@@ -163,4 +163,5 @@ var rules = map[string]rule{
 	"comment":  checkComments,
 	"sentinel": checkSentinels,
 	"core":     checkCores,
+	"leak":     checkLeaks,
 }

@@ -1,0 +1,2 @@
+// Package grouped starts none itself; its tests do.
+package grouped

@@ -1,0 +1,5 @@
+package loud
+
+import "testing"
+
+func TestStart(*testing.T) { Start() }
