@@ -15,8 +15,6 @@ import (
 	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/internal/admin"
 	"github.com/triad-kv/triad/internal/config"
-	"github.com/triad-kv/triad/topology"
-	"github.com/triad-kv/triad/version"
 )
 
 // How long a server may take to end. What is not done by then is cut off.
@@ -104,7 +102,7 @@ func (v *service) open() (err error) {
 	c.Logger = v.log
 	if v.offset != 0 {
 		v.log.Warn("this node's clock is wrong, on purpose", "offset", v.offset)
-		c.Topology = shifted(c.Topology, v.wall)
+		c.WallClock = v.wall
 	}
 	if v.secrets, err = v.config.Secrets(); err != nil {
 		return err
@@ -145,14 +143,6 @@ func (v *service) open() (err error) {
 
 // wall is what this node takes for the time of day.
 func (v *service) wall() time.Time { return time.Now().Add(v.offset) }
-
-// shifted builds an engine whose clock is wall.
-func shifted(build topology.Builder, wall func() time.Time) topology.Builder {
-	return func(e topology.Env) (topology.Engine, error) {
-		e.Clock = version.NewClock(wall, 0)
-		return build(e)
-	}
-}
 
 // bind listens at an address of the configuration; nil if it names none.
 func bind(key, addr string) (net.Listener, error) {
