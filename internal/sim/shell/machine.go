@@ -180,7 +180,7 @@ func (m *machine) ended(err error) {
 		m.w.fault("%s ended without a fault of its disk: %v", m.id, err)
 		return
 	}
-	m.w.reach("a node ended by its disk")
+	m.w.reach(reachedDiskEnd)
 }
 
 // unopened is told of a node that could not be opened.
@@ -189,7 +189,7 @@ func (m *machine) unopened(err error) {
 		m.w.fault("%s could not be opened, without a fault of its disk: %v", m.id, err)
 		return
 	}
-	m.w.reach("a node could not be opened for its disk")
+	m.w.reach(reachedDiskShut)
 }
 
 // die cuts the process off from everybody who could hear it.

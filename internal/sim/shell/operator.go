@@ -104,7 +104,7 @@ func (o *operator) promote(ctx context.Context, id topology.NodeID) bool {
 		o.w.logger.Debug("not promoted", "node", id, "reason", err)
 		return false
 	}
-	o.w.reach("failover")
+	o.w.reach(reachedFailover)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if done.Term > o.term {

@@ -33,6 +33,15 @@ type Entry struct {
 	record.Record
 }
 
+// States that runs are there for, and that some seeds must reach.
+const (
+	reachedFailover = "another node was made leader"
+	reachedDiskEnd  = "a node ended by its disk"
+	reachedDiskShut = "a node could not be opened for its disk"
+	reachedRewound  = "a tail was rewound" // since the node was last started
+	reachedTrimmed  = "a log was trimmed"  // with Pebble
+)
+
 const (
 	settleEvery = 50 * time.Millisecond
 	endKey      = "end"
@@ -51,6 +60,9 @@ func (w *world) settle(ctx context.Context, r *Result) {
 		return
 	}
 	for _, id := range w.plan.Nodes {
+		if w.machines[id].process().Status().Rewound > 0 {
+			w.reach(reachedRewound)
+		}
 		f, err := w.final(ctx, id)
 		if err != nil {
 			w.fault("%s after the heal: %v", id, err)
@@ -130,7 +142,7 @@ func (w *world) readLogs(r *Result) {
 		f := &r.Finals[i]
 		log := r.Logs[topology.NodeID(f.Node)]
 		if len(log) > 0 && log[0].LSN > 1 {
-			w.reach("a log that was trimmed")
+			w.reach(reachedTrimmed)
 			continue
 		}
 		f.Held = map[check.Write]bool{}
