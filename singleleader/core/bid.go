@@ -113,6 +113,9 @@ func (b *Bid) Propose(polled []Report) (Group, error) {
 		return Group{}, fmt.Errorf("%w: %s was made leader of term %d meanwhile; this node follows once it hears from it", topology.ErrNotLeader, b.latest.Leader, b.latest.Term)
 	}
 	next := succeed(b.latest, b.rivals, polled)
+	if n := len(next.Before); n > 0 && b.latest.vain(b.Self, b.Life, polled) {
+		next.Before = next.Before[:n-1] // its own, which is the last
+	}
 	next.Leader, next.Life, next.Term = b.Self, b.Life, top+1
 	b.first = !force && top == 0 && b.latest.Term == 1 && b.latest.Leader == b.Self
 	if force {

@@ -146,7 +146,40 @@ func TestABidThatWasNotConfirmedDoesNotHideTheOneThatWas(t *testing.T) {
 	neither := append(silent, of(said("b", 2, 3, 9), confirmed))
 	next, err := bid.Propose(neither)
 	require.NoError(t, err, "b would hold the start of a's term")
-	require.Equal(t, []topology.NodeID{"d", "a", "c"}, []topology.NodeID{next.Before[0].Leader, next.Before[1].Leader, next.Before[2].Leader}, "both bids are kept")
+	require.Len(t, next.Before, 2)
+	require.Equal(t, []topology.NodeID{"d", "a"}, []topology.NodeID{next.Before[0].Leader, next.Before[1].Leader}, "a's bid is kept, c's own came to nothing")
 	require.NoError(t, proven(next, neither))
 	require.ErrorContains(t, proven(next, silent), "commits of term 4 waited for [a b]")
+}
+
+// Who bids again and again, because those who answer can not promise, must not
+// fill the document with bids that came to nothing: it has a limit.
+func TestABidOfOnesOwnThatNeverStartedIsForgotten(t *testing.T) {
+	was := Reign{Term: 3, Leader: "a", Policy: "any 1 (a, b, c)", Lives: []uint64{1, 2, 3}}
+	voters := []topology.NodeID{"a", "b", "c"}
+	own := testGroup(4, "c", "any 1 (a, b, c)", was)
+	own.Life = 3
+	for range 2 * beforeMax {
+		bid := Bid{Self: "c", Life: 3, Why: Restart, Own: own, Voting: Voting{Members: voters}}
+		bid.Sync.Kind, bid.Sync.K = 2, 1
+		polled := []Report{said("b", 2, 3, 9), said("c", 3, 3, 9)}
+		polled[1].Group, polled[1].Accepted = own, own.Term
+		next, err := bid.Propose(polled)
+		require.NoError(t, err)
+		require.Equal(t, own.Term+1, next.Term)
+		require.Equal(t, []Reign{was}, next.Before)
+		own = next
+	}
+	bid := Bid{Self: "b", Life: 2, Why: Chosen, Own: testGroup(3, "a", "any 1 (a, b, c)"), Voting: Voting{Members: voters}}
+	bid.Sync.Kind, bid.Sync.K = 2, 1
+	asked := said("c", 3, 3, 9)
+	asked.Group, asked.Accepted = own, own.Term
+	next, err := bid.Propose([]Report{said("b", 2, 3, 9), asked})
+	require.NoError(t, err)
+	require.Equal(t, []Reign{was, own.Reign}, next.Before, "c may yet start its own, as far as b knows")
+
+	bid = Bid{Self: "c", Life: 3, Why: Restart, Own: own, Voting: Voting{Members: voters}}
+	bid.Sync.Kind, bid.Sync.K = 2, 1
+	next, _ = bid.Propose([]Report{said("b", 2, own.Term, 10), asked})
+	require.Equal(t, []Reign{own.Reign}, next.Before, "b holds its start, which c has lost: that stands for all before it")
 }
