@@ -15,8 +15,8 @@ import (
 	"github.com/triad-kv/triad/topology"
 )
 
-// client is one session. It asks whoever it takes for the leader, or any node.
-type client struct {
+// near is one session beside the nodes. It asks whoever it takes for the leader, or any node.
+type near struct {
 	*load.Engine
 	w      *world
 	rng    *rand.Rand
@@ -24,31 +24,60 @@ type client struct {
 	first  bool // it opens the accounts: it asks the leader alone
 }
 
+// dial makes the client of a session, near a node or far from all. The first
+// sessions are far; 0, which opens the accounts, is not.
 func (w *world) dial(session uint64) load.Client {
-	c := &client{w: w, rng: rand.New(rand.NewPCG(w.plan.Seed, 1000+session)), leader: w.operator.leader(), first: session == 0}
+	w.dialling.Lock()
+	defer w.dialling.Unlock()
+	if session > 0 && session <= uint64(w.plan.Remote) {
+		return &far{w.dialRemote(session), w}
+	}
+	return w.dialNear(session)
+}
+
+func (w *world) dialNear(session uint64) load.Client {
+	c := &near{w: w, rng: rand.New(rand.NewPCG(w.plan.Seed, 1000+session)), leader: w.operator.leader(), first: session == 0}
 	c.Engine = &load.Engine{At: c.at}
 	return c
 }
 
 // Do implements load.Client.
-func (c *client) Do(ctx context.Context, op history.Op) history.Op {
+func (c *near) Do(ctx context.Context, op history.Op) history.Op {
 	if !c.first && (!op.Kind.Writes() && c.rng.IntN(3) > 0 || c.rng.IntN(16) == 0) {
 		op.Node = string(c.w.anyone(c.rng))
 	}
 	if op.Kind == history.Scan {
 		op.Want = history.Request{} // a node that was just started may show the time before there were accounts
 	}
+	return c.w.bounded(ctx, c.Engine, op)
+}
+
+// bounded asks op, and takes its bound for none where the network may have held
+// something back: a follower counts from the arrival of the leader's last word.
+func (w *world) bounded(ctx context.Context, c load.Client, op history.Op) history.Op {
 	asked := time.Now()
-	op = c.Engine.Do(ctx, op)
-	if op.Guarantee() == history.Bounded && c.w.links.delayed(asked.Add(-op.Want.Bound)) {
-		// A follower counts from the arrival of the leader's last word, and what
-		// the network has held back arrives late.
+	op = c.Do(ctx, op)
+	if op.Guarantee() == history.Bounded && w.links.delayed(asked.Add(-op.Want.Bound)) {
 		op.Want = history.Request{Guarantee: history.Any}
 	}
 	return op
 }
 
-func (c *client) at(node string) (topology.Engine, string) {
+// far is one session of a remote client.
+type far struct {
+	load.Client
+	w *world
+}
+
+// Do implements load.Client.
+func (f *far) Do(ctx context.Context, op history.Op) history.Op {
+	if op.Kind == history.Scan {
+		op.Want = history.Request{}
+	}
+	return f.w.bounded(ctx, f.Client, op)
+}
+
+func (c *near) at(node string) (topology.Engine, string) {
 	id := topology.NodeID(node)
 	if id == "" {
 		id = c.leader
@@ -68,7 +97,7 @@ func (w *world) anyone(rng *rand.Rand) topology.NodeID {
 // lives.
 type door struct {
 	p *process
-	c *client
+	c *near
 }
 
 var (

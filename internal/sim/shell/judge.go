@@ -10,7 +10,6 @@ import (
 	"github.com/triad-kv/triad/internal/sim/history"
 	"github.com/triad-kv/triad/internal/sim/load"
 	"github.com/triad-kv/triad/record"
-	"github.com/triad-kv/triad/topology"
 )
 
 // Judge returns what is wrong with a run; nil if nothing is. It searches for
@@ -37,10 +36,7 @@ func (r *Result) Judge() error {
 func (r *Result) logsAgree() error {
 	first := r.Plan.Nodes[0]
 	for _, id := range r.Plan.Nodes[1:] {
-		a, b := r.Logs[first], r.Logs[id]
-		if len(a) == 0 || len(b) == 0 {
-			return fmt.Errorf("the logs of %s and %s hold %d and %d entries", first, id, len(a), len(b))
-		}
+		a, b := r.Logs[first].Entries, r.Logs[id].Entries
 		for i, j := 0, 0; i < len(a) && j < len(b); {
 			switch {
 			case a[i].LSN < b[j].LSN:
@@ -69,7 +65,7 @@ func (r *Result) nowhere() error {
 	}
 	for _, id := range r.Plan.Nodes {
 		seen := map[string]record.LSN{}
-		for _, e := range r.Logs[id] {
+		for _, e := range r.Logs[id].Entries {
 			for _, m := range e.Mutations {
 				op, some := asked[string(m.Value)]
 				if !some || m.Table != record.TableDefault {
@@ -100,7 +96,7 @@ func (r *Result) String() string {
 	slices.Sort(states)
 	var ends []string
 	for _, id := range r.Plan.Nodes {
-		ends = append(ends, fmt.Sprintf("%s %d", id, len(r.Logs[topology.NodeID(id)])))
+		ends = append(ends, fmt.Sprintf("%s %d", id, len(r.Logs[id].Entries)))
 	}
 	return fmt.Sprintf("%v\n%d operations in %v: %d applied, %d not applied, %d unknown; entries: %s\nreached: %s",
 		r.Plan, len(r.Ops), r.Took, outcomes[history.Applied], outcomes[history.NotApplied], outcomes[history.Unknown],

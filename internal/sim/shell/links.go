@@ -12,7 +12,8 @@ import (
 // links are what lies between the machines.
 type links struct {
 	*transport.Network
-	w *world
+	w   *world
+	far []string // hosts of clients
 
 	mu     sync.Mutex // a leaf
 	slowed time.Time  // until when something may be held back
@@ -23,6 +24,12 @@ func (l *links) pave(r transport.Road) {
 	for _, a := range l.w.members {
 		for _, b := range l.w.members {
 			l.Pave(a.Addr, b.Addr, r)
+		}
+	}
+	for _, c := range l.clients() {
+		for _, m := range l.w.members {
+			l.Pave(c, m.Addr, r)
+			l.Pave(m.Addr, c, r)
 		}
 	}
 }
@@ -39,6 +46,16 @@ func (l *links) others(ip string, f func(a, b string)) {
 			f(ip, m.ip)
 		}
 	}
+	for _, c := range l.clients() {
+		f(ip, c)
+	}
+}
+
+// clients are the hosts of those far away.
+func (l *links) clients() []string {
+	l.w.dialling.Lock()
+	defer l.w.dialling.Unlock()
+	return slices.Clone(l.far)
 }
 
 // note remembers that the network holds things back during f, and a while after it.

@@ -32,6 +32,7 @@ type Plan struct {
 	Beat    time.Duration // between heartbeats of a stream with nothing to send
 	Road    transport.Road
 	Clients int
+	Remote  int // of them far away, through the network
 	Keys    int
 	Think   time.Duration // of a client between two operations
 	Bound   time.Duration // of bounded reads
@@ -66,6 +67,7 @@ func NewPlan(seed uint64) Plan {
 	}
 	p.Length = time.Duration(30+rng.IntN(30)) * time.Second
 	p.Faults = drawFaults(rng, &p)
+	p.Remote = rng.IntN(p.Clients/2 + 1)
 	return p
 }
 
@@ -91,8 +93,8 @@ func (p Plan) String() string {
 	if p.Pebble {
 		store = "pebble"
 	}
-	fmt.Fprintf(&b, "seed %d: %d nodes, %v, gossip %v, store %s, segments %d, tail %d, retain %d, retry %v, beat %v, road %v±%v, %d clients, %d keys, %v, %d faults",
-		p.Seed, len(p.Nodes), p.Policy, p.Gossip, store, p.Segment, p.Tail, p.Retain, p.Retry, p.Beat, p.Road.Delay, p.Road.Jitter, p.Clients, p.Keys, p.Length, len(p.Faults))
+	fmt.Fprintf(&b, "seed %d: %d nodes, %v, gossip %v, store %s, segments %d, tail %d, retain %d, retry %v, beat %v, road %v±%v, %d clients (%d far), %d keys, %v, %d faults",
+		p.Seed, len(p.Nodes), p.Policy, p.Gossip, store, p.Segment, p.Tail, p.Retain, p.Retry, p.Beat, p.Road.Delay, p.Road.Jitter, p.Clients, p.Remote, p.Keys, p.Length, len(p.Faults))
 	for _, f := range p.Faults {
 		fmt.Fprintf(&b, "\n  %v", f)
 	}

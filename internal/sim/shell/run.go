@@ -63,6 +63,11 @@ func (w *world) work(ctx context.Context) {
 	w.within(time.Now(), "the leader takes a write", func() bool { return w.operator.write(ctx, endKey) })
 	cancel()
 	watching.Wait()
+	for _, c := range w.remotes {
+		if err := c.Close(); err != nil {
+			w.fault("a client could not be closed: %v", err)
+		}
+	}
 }
 
 const (

@@ -21,10 +21,16 @@ type Result struct {
 	Plan    Plan
 	Ops     []history.Op
 	Finals  []check.Final
-	Logs    map[topology.NodeID][]Entry
+	Logs    map[topology.NodeID]Log
 	Faults  []string       // what was found wrong while it ran
 	Reached map[string]int // how often states were met that a test is there for
 	Took    time.Duration  // virtual
+}
+
+// Log is what a machine holds of the log.
+type Log struct {
+	First   record.LSN // what is before it was trimmed, or came as a snapshot
+	Entries []Entry
 }
 
 // Entry is one of a log, read.
@@ -130,54 +136,55 @@ func (w *world) final(ctx context.Context, id topology.NodeID) (check.Final, err
 
 // readLogs reads the logs of all machines, of which none runs any more.
 func (w *world) readLogs(r *Result) {
-	r.Logs = map[topology.NodeID][]Entry{}
+	r.Logs = map[topology.NodeID]Log{}
 	for _, id := range w.plan.Nodes {
-		entries, err := w.machines[id].readLog()
+		log, err := w.machines[id].readLog()
 		if err != nil {
 			w.fault("the log of %s can not be read after the run: %v", id, err)
 		}
-		r.Logs[id] = entries
+		r.Logs[id] = log
 	}
 	for i := range r.Finals {
 		f := &r.Finals[i]
 		log := r.Logs[topology.NodeID(f.Node)]
-		if len(log) > 0 && log[0].LSN > 1 {
+		if log.First > 1 {
 			w.reach(reachedTrimmed)
 			continue
 		}
 		f.Held = map[check.Write]bool{}
-		for _, e := range log {
+		for _, e := range log.Entries {
 			f.Held[check.Write{Dot: e.Dot, Time: e.Time}] = true
 		}
 	}
 }
 
-func (m *machine) readLog() (entries []Entry, err error) {
+func (m *machine) readLog() (log Log, err error) {
 	h, err := home.Open(home.Options{FS: m.disk, Dir: "data", Cluster: "triad", Node: m.id})
 	if err != nil {
-		return nil, err
+		return log, err
 	}
 	defer h.Close()
 	dir, err := h.Place("log")
 	if err != nil {
-		return nil, err
+		return log, err
 	}
 	id, _ := h.Cluster()
 	l, err := wal.Open(wal.Options{FS: m.disk, Dir: dir, Cluster: id, Node: m.id})
 	if err != nil {
-		return nil, err
+		return log, err
 	}
 	defer l.Close()
-	for e, err := range l.Read(context.Background(), l.Bounds().First) {
+	log.First = l.Bounds().First
+	for e, err := range l.Read(context.Background(), log.First) {
 		if err != nil {
-			return entries, err
+			return log, err
 		}
 		e.Bytes = slices.Clone(e.Bytes)
 		r, err := e.Record()
 		if err != nil {
-			return entries, err
+			return log, err
 		}
-		entries = append(entries, Entry{e, r})
+		log.Entries = append(log.Entries, Entry{e, r})
 	}
-	return entries, nil
+	return log, nil
 }

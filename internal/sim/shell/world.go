@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/client"
 	"github.com/triad-kv/triad/internal/sim/crashfs"
 	"github.com/triad-kv/triad/internal/sim/history"
 	"github.com/triad-kv/triad/internal/stream"
@@ -29,6 +30,9 @@ type world struct {
 	machines map[topology.NodeID]*machine
 	wait     sync.WaitGroup // everything that runs
 	healed   atomic.Bool
+
+	dialling sync.Mutex // a leaf; guards remotes and the far hosts of links
+	remotes  []*client.Client
 
 	mu      sync.Mutex // a leaf
 	faults  []string   // what was found wrong
