@@ -37,7 +37,6 @@ type world struct {
 	mu      sync.Mutex // a leaf
 	faults  []string   // what was found wrong
 	reached map[string]int
-	slowed  time.Time // until when the network may have held something back
 }
 
 func newWorld(p Plan, logger *slog.Logger) *world {
