@@ -1,6 +1,7 @@
 package singleleader
 
 import (
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -21,7 +22,8 @@ func TestANodeThatBidInVainFollowsAgain(t *testing.T) {
 			b := c.nodes["b"].ballot
 			next := *b.e.group.Load()
 			next.Term, next.Leader, next.Life = 2, "b", b.e.env.Life
-			c.dial = func(from, to topology.NodeID) bool { return from != "b" && to != "b" || from == to }
+			var whole atomic.Bool
+			c.dial = func(from, to topology.NodeID) bool { return from != "b" && to != "b" || whole.Load() }
 			if rival {
 				c.nodes["b"].stop()
 				_, err := c.nodes["a"].Promote(t.Context(), false)
@@ -34,7 +36,7 @@ func TestANodeThatBidInVainFollowsAgain(t *testing.T) {
 			require.NoError(t, err)
 			_, err = c.nodes["a"].put("k", "v")
 			require.NoError(t, err)
-			c.dial = nil
+			whole.Store(true)
 			var last record.LSN
 			eventually(t, "a write is taken", func() bool {
 				for id := range c.nodes {

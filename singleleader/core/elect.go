@@ -114,10 +114,9 @@ func electable(g Group, target topology.NodeID, rs []Report) error {
 // start. If they answered and none does, the term committed nothing and, since
 // they have promised to obey it no more, never will: the term before it is
 // asked in the same way. An answer from another directory than the one the term
-// counted proves nothing by what it lacks (C1). Of several bids for one term, of
-// which nobody knows which one was confirmed, each is asked.
+// counted proves nothing by what it lacks (C1).
 func proven(g Group, rs []Report) error {
-	holds := false
+	held := false
 	for i := len(g.Before); i >= 0; i-- {
 		t := &g.Reign
 		if i < len(g.Before) {
@@ -127,7 +126,7 @@ func proven(g Group, rs []Report) error {
 		if err != nil {
 			return err
 		}
-		need, polled := 1, 0
+		need, polled, holds := 1, 0, false
 		if policy.Kind == quorum.KindAny {
 			need = rule.Poll()
 		}
@@ -145,7 +144,9 @@ func proven(g Group, rs []Report) error {
 		if polled < need {
 			return fmt.Errorf("%w: commits of term %d waited for %v (%s), and too few of them answer to prove that nothing is missing; wait for them, or lose what is missing with force", topology.ErrUnavailable, t.Term, rule.Members(), t.Policy)
 		}
-		if another := i > 0 && g.Before[i-1].Term == t.Term; holds && !another {
+		// Of several bids for one term each is asked: nobody knows which was confirmed.
+		held = held || holds
+		if another := i > 0 && g.Before[i-1].Term == t.Term; held && !another {
 			return nil
 		}
 	}
