@@ -444,6 +444,8 @@ func TestADelayedFollowerCatchesUpWithABurstThatIsDueAlready(t *testing.T) {
 
 func TestATermThatMustNotBeStartedIsHandedToWhoMayLead(t *testing.T) {
 	c := newCluster(t, Options{Sync: quorum.Any(1, "b", "c")}, "a", "b", "c")
+	var cut atomic.Bool // a can not ship to b
+	c.dial = func(from, to topology.NodeID) bool { return from != "a" || to != "b" || !cut.Load() }
 	c.startAll()
 	c.leads("a")
 	c.nodes["b"].stop()
@@ -451,7 +453,7 @@ func TestATermThatMustNotBeStartedIsHandedToWhoMayLead(t *testing.T) {
 		_, err := c.nodes["a"].put("k", "v")
 		require.NoError(t, err)
 	}
-	c.dial = func(from, to topology.NodeID) bool { return from != "a" || to != "b" } // a can not ship to b
+	cut.Store(true)
 	c.start("b")
 
 	// b is told to lead, is accepted, and only then learns what it lacks.
