@@ -3,6 +3,7 @@ package shell
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -40,7 +41,7 @@ func (o *operator) leader() topology.NodeID {
 // operate watches the leader until ctx ends, and sees to a new one where it is
 // gone.
 func (o *operator) operate(ctx context.Context) {
-	missed := 0
+	missed, rng := 0, rand.New(rand.NewPCG(o.w.plan.Seed, 2))
 	for ctx.Err() == nil {
 		time.Sleep(probeEvery)
 		if o.write(ctx, probeKey) {
@@ -50,7 +51,11 @@ func (o *operator) operate(ctx context.Context) {
 		if missed++; missed < probesMissed {
 			continue
 		}
-		for _, id := range o.best() {
+		candidates := o.best()
+		if o.w.plan.Hasty {
+			rng.Shuffle(len(candidates), func(i, j int) { candidates[i], candidates[j] = candidates[j], candidates[i] })
+		}
+		for _, id := range candidates {
 			if o.promote(ctx, id) {
 				missed = 0
 				break

@@ -38,6 +38,7 @@ type Plan struct {
 	Bound   time.Duration // of bounded reads
 	Length  time.Duration // from the first operation to the heal
 	Faults  []Fault       // by the time at which they come
+	Hasty   bool          // the operator tries any node, and not the best one first
 }
 
 // NewPlan draws a plan. The same seed is the same plan.
@@ -68,6 +69,7 @@ func NewPlan(seed uint64) Plan {
 	p.Length = time.Duration(30+rng.IntN(30)) * time.Second
 	p.Faults = drawFaults(rng, &p)
 	p.Remote = rng.IntN(p.Clients/2 + 1)
+	p.Hasty = rng.IntN(2) == 0
 	return p
 }
 
@@ -93,8 +95,8 @@ func (p Plan) String() string {
 	if p.Pebble {
 		store = "pebble"
 	}
-	fmt.Fprintf(&b, "seed %d: %d nodes, %v, gossip %v, store %s, segments %d, tail %d, retain %d, retry %v, beat %v, road %v±%v, %d clients (%d far), %d keys, %v, %d faults",
-		p.Seed, len(p.Nodes), p.Policy, p.Gossip, store, p.Segment, p.Tail, p.Retain, p.Retry, p.Beat, p.Road.Delay, p.Road.Jitter, p.Clients, p.Remote, p.Keys, p.Length, len(p.Faults))
+	fmt.Fprintf(&b, "seed %d: %d nodes, %v, gossip %v, store %s, segments %d, tail %d, retain %d, retry %v, beat %v, road %v±%v, %d clients (%d far), %d keys, %v, a hasty operator %v, %d faults",
+		p.Seed, len(p.Nodes), p.Policy, p.Gossip, store, p.Segment, p.Tail, p.Retain, p.Retry, p.Beat, p.Road.Delay, p.Road.Jitter, p.Clients, p.Remote, p.Keys, p.Length, p.Hasty, len(p.Faults))
 	for _, f := range p.Faults {
 		fmt.Fprintf(&b, "\n  %v", f)
 	}
