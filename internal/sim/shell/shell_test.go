@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 4, "how many seeds TestSeeds runs, and TestSeedsOnPebble a quarter of")
+	seeds = flag.Int("seeds", seedsDefault, "how many seeds TestSeeds runs, and TestSeedsOnPebble a quarter of")
 	seed  = flag.Uint64("seed", 0, "the seed of TestReplay, or the first of the others")
 	store = flag.String("store", "memory", "where TestReplay keeps what is applied: memory or pebble")
 )
