@@ -2,6 +2,7 @@ package triad
 
 import (
 	"sync"
+	"sync/atomic"
 )
 
 // identity is what the transport knows of the cluster: the data directory's
@@ -11,12 +12,13 @@ type identity struct {
 		ClusterName() string
 		Cluster() (id [16]byte, known bool)
 		Adopt(id [16]byte) error
-		Mint() ([16]byte, error)
+		Mint() (id [16]byte, drawn bool, err error)
 	}
 	log interface{ SetCluster(id [16]byte) error }
 
-	once  sync.Once
-	known chan struct{} // closed once both know the id
+	once    sync.Once
+	known   chan struct{} // closed once both know the id
+	founded atomic.Bool   // by this process
 }
 
 // ClusterName implements transport.Identity.
@@ -36,10 +38,11 @@ func (i *identity) Adopt(id [16]byte) error {
 
 // found draws the id of a new cluster, unless one is known meanwhile.
 func (i *identity) found() error {
-	id, err := i.home.Mint()
+	id, drawn, err := i.home.Mint()
 	if err != nil {
 		return err
 	}
+	i.founded.Store(drawn)
 	return i.tell(id)
 }
 

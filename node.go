@@ -192,7 +192,7 @@ func (n opening) openEngine() (err error) {
 	n.engine, err = n.config.Topology(topology.Env{
 		Self: n.config.ID, Life: n.home.Life(), Log: n.log, Store: observed{n.store, &n.catalogue.changes}, Stable: n.home, Sidelog: n.home.Sidelog(),
 		Transport: n.transport, Membership: n.membership, Control: n.control,
-		Clock: version.NewClock(n.config.WallClock, 0), Logger: n.logger,
+		Clock: version.NewClock(n.config.WallClock, 0), Logger: n.logger, Founded: n.identity.founded.Load,
 	})
 	if err != nil {
 		return err

@@ -193,7 +193,7 @@ func (b *ballot) promote(ctx context.Context, why core.Why, by topology.NodeID) 
 	e := b.e
 	bid := core.Bid{
 		Voting: b.voting(), Self: e.env.Self, Life: e.env.Life, Why: why, Resync: e.resync.Load(),
-		Waited: time.Since(e.since) >= e.o.CallTimeout,
+		Waited: time.Since(e.since) >= e.o.CallTimeout, Founds: e.env.Founded != nil && e.env.Founded(),
 	}
 	polled := b.askAll(ctx, methodPoll, nil)
 	bid.Own, bid.For = *e.group.Load(), by

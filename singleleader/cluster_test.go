@@ -163,6 +163,7 @@ func (n *testNode) run(p *store.Pebble, list *members.List, logger *slog.Logger)
 	eng, err := New(c.opts)(topology.Env{
 		Self: n.id, Life: n.home.Life(), Log: log, Store: n.store, Stable: n.home, Sidelog: n.side,
 		Transport: tr, Membership: list, Control: ctl, Clock: version.NewClock(nil, 0), Logger: logger,
+		Founded: n.home.Fresh,
 	})
 	require.NoError(t, err)
 	n.engine = eng.(*engine)

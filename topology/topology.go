@@ -55,6 +55,10 @@ type Env struct {
 	Control    Control
 	Clock      *version.Clock
 	Logger     *slog.Logger
+	// Founded reports, once Run has been called, whether this process founded the
+	// cluster: then nobody can have been told anything by this node that its
+	// directory does not know. Nil means that it did not.
+	Founded func() bool
 }
 
 // Engine is a replication topology over one log and one store.
@@ -194,6 +198,15 @@ func (h History) TermAt(lsn record.LSN) (uint64, bool) {
 		}
 	}
 	return 0, false
+}
+
+// Until returns the terms that start at lsn or before. It shares h.
+func (h History) Until(lsn record.LSN) History {
+	n := len(h)
+	for n > 0 && h[n-1].Start > lsn {
+		n--
+	}
+	return h[:n:n]
 }
 
 // Last returns the newest term, 0 for an empty history.

@@ -1,6 +1,7 @@
 package home
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -45,6 +46,7 @@ type Options struct {
 	Dir     string // made if it is not there, with mode 0700
 	Cluster string // the cluster's name, of the form of a node's name
 	Node    topology.NodeID
+	Life    uint64       // of a directory that is made now; 0 draws one
 	Logger  *slog.Logger // nil discards
 
 	// OnFailure is called once, with the first failure of the disk (H6), by
@@ -197,7 +199,7 @@ func (h opening) enterAs(o *Options) error {
 	}
 	if !known {
 		h.fresh = true
-		h.identity = identity{cluster: o.Cluster, node: o.Node, life: newLife()}
+		h.identity = identity{cluster: o.Cluster, node: o.Node, life: cmp.Or(o.Life, newLife())}
 		if err := replace(h.disk, h.dir, identityName, seal(magicIdentity, h.identity.encode())); err != nil {
 			return h.refuseWrite(err)
 		}

@@ -277,16 +277,18 @@ func TestClusterIdIsAdoptedForGood(t *testing.T) {
 	id, known := again.Cluster()
 	require.True(t, known)
 	require.Equal(t, mine, id)
-	minted, err := again.Mint()
+	minted, drawn, err := again.Mint()
 	require.NoError(t, err)
+	require.False(t, drawn)
 	require.Equal(t, mine, minted, "Mint changes nothing that is known")
 }
 
 func TestMintDrawsADifferentIdEveryTime(t *testing.T) {
-	one, err := open(t, vfs.NewMem()).Mint()
+	one, _, err := open(t, vfs.NewMem()).Mint()
 	require.NoError(t, err)
-	two, err := open(t, vfs.NewMem()).Mint()
+	two, drawn, err := open(t, vfs.NewMem()).Mint()
 	require.NoError(t, err)
+	require.True(t, drawn)
 	require.NotEqual(t, one, two)
 	require.NotEqual(t, [16]byte{}, one)
 }

@@ -181,19 +181,18 @@ func (h *Home) Adopt(id [16]byte) error {
 }
 
 // Mint gives the cluster a fresh random id if none is known, durably, and
-// returns the id.
-func (h *Home) Mint() ([16]byte, error) {
-	var id [16]byte
-	err := h.change(func(i *identity) (bool, error) {
+// returns the id, and whether it was drawn now.
+func (h *Home) Mint() (id [16]byte, drawn bool, err error) {
+	err = h.change(func(i *identity) (bool, error) {
 		if i.known {
 			id = i.id
 			return false, nil
 		}
 		_, _ = rand.Read(id[:]) // never fails
-		i.id, i.known = id, true
+		i.id, i.known, drawn = id, true, true
 		return true, nil
 	})
-	return id, err
+	return id, drawn, err
 }
 
 // change replaces the identity by what f makes of a copy of it, durably before

@@ -86,6 +86,7 @@ type Bid struct {
 	Why    Why
 	Own    Group // the newest document that is durable here
 	Waited bool  // the other members have been waited for before the first term
+	Founds bool  // the own directory founded the cluster: no term of it can be forgotten here
 	Resync bool  // the own log and store do not fit together
 
 	Accepted uint64          // the term that was durably accepted here,
@@ -117,7 +118,7 @@ func (b *Bid) Propose(polled []Report) (Group, error) {
 		next.Before = next.Before[:n-1] // its own, which is the last
 	}
 	next.Leader, next.Life, next.Term = b.Self, b.Life, top+1
-	b.first = !force && top == 0 && b.latest.Term == 1 && b.latest.Leader == b.Self
+	b.first = !force && top == 0 && b.latest.Term == 1 && b.latest.Leader == b.Self && (b.Founds || len(polled) == len(b.Members))
 	if force {
 		next.Term = top + forcedStep
 	}

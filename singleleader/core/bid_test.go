@@ -1,0 +1,42 @@
+package core
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/topology"
+)
+
+// The configuration names the first leader. A directory that is new there may be
+// that of a group that has long begun, and forgotten what it said: only who founded
+// the cluster, or hears from everybody that nothing was ever begun, starts term 1.
+func TestTheFirstTermIsStartedByWhoCanNotHaveForgottenIt(t *testing.T) {
+	voting := Voting{Sync: quorum.Any(1), Members: []topology.NodeID{"a", "b", "c"}}
+	own, err := voting.First("a")
+	require.NoError(t, err)
+	fresh := func(n topology.NodeID) Report { return Report{Node: n, Life: 9, Group: own} }
+	for _, c := range []struct {
+		name   string
+		bid    Bid
+		polled []Report
+		refuse string
+	}{
+		{"the founder, alone", Bid{Founds: true, Waited: true}, []Report{fresh("a")}, ""},
+		{"the founder, who has not waited for the others", Bid{Founds: true}, []Report{fresh("a")}, "waiting for the other members"},
+		{"an empty directory in a cluster that was there", Bid{Waited: true}, []Report{fresh("a")}, "a majority"},
+		{"the same, and one other that knows nothing", Bid{Waited: true}, []Report{fresh("a"), fresh("c")}, "too few of them answer"},
+		{"everybody says that nothing was begun", Bid{}, []Report{fresh("a"), fresh("b"), fresh("c")}, ""},
+		{"one has heard of term 1", Bid{Founds: true, Waited: true}, []Report{fresh("a"), said("b", 2, 1, 1)}, "run failover to b"},
+	} {
+		c.bid.Voting, c.bid.Self, c.bid.Life, c.bid.Why, c.bid.Own = voting, "a", 9, Restart, own
+		next, err := c.bid.Propose(c.polled)
+		if c.refuse == "" {
+			require.NoError(t, err, c.name)
+			require.EqualValues(t, 1, next.Term, c.name)
+			continue
+		}
+		require.ErrorContains(t, err, c.refuse, c.name)
+	}
+}
