@@ -114,7 +114,8 @@ func electable(g Group, target topology.NodeID, rs []Report) error {
 // start. If they answered and none does, the term committed nothing and, since
 // they have promised to obey it no more, never will: the term before it is
 // asked in the same way. An answer from another directory than the one the term
-// counted proves nothing by what it lacks (C1).
+// counted proves nothing by what it lacks (C1). The leader of the term is always
+// enough: nothing was committed without its own flush.
 func proven(g Group, rs []Report) error {
 	held := false
 	for i := len(g.Before); i >= 0; i-- {
@@ -126,7 +127,7 @@ func proven(g Group, rs []Report) error {
 		if err != nil {
 			return err
 		}
-		need, polled, holds := 1, 0, false
+		need, polled, holds, led := 1, 0, false, false
 		if policy.Kind == quorum.KindAny {
 			need = rule.Poll()
 		}
@@ -136,12 +137,14 @@ func proven(g Group, rs []Report) error {
 				continue
 			}
 			started := r.Last.Term >= t.Term
-			if started || r.Life == t.life(g.Voters, m) {
+			counted := r.Life == t.life(g.Voters, m)
+			if started || counted {
 				polled++
 			}
+			led = led || m == t.Leader && counted
 			holds = holds || started
 		}
-		if polled < need {
+		if polled < need && !led {
 			return fmt.Errorf("%w: commits of term %d waited for %v (%s), and too few of them answer to prove that nothing is missing; wait for them, or lose what is missing with force", topology.ErrUnavailable, t.Term, rule.Members(), t.Policy)
 		}
 		// Of several bids for one term each is asked: nobody knows which was confirmed.

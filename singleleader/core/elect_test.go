@@ -49,6 +49,8 @@ func TestOnlyANodeThatIsProvenToHoldEverythingIsElectable(t *testing.T) {
 		{"any 1: two of three are enough", any1, "c", []Report{said("b", 2, 2, 5), said("c", 3, 3, 6)}, ""},
 		{"any 1: two of three that lack the start", any1, "c", []Report{said("b", 2, 2, 5), said("c", 3, 2, 5)}, ""},
 		{"any 1: one of the two was wiped", any1, "c", []Report{said("b", 9, 0, 0), said("c", 3, 3, 6)}, "too few of them answer"},
+		{"any 1: the leader of the term answers, and lacks its start", testGroup(3, "b", "any 1 (a, b, c)"), "b", []Report{said("b", 2, 2, 9), said("a", 9, 2, 5)}, ""},
+		{"any 1: the same from another directory of the leader", testGroup(3, "b", "any 1 (a, b, c)"), "a", []Report{said("b", 9, 2, 5), said("a", 1, 2, 9)}, "too few of them answer"},
 		{"async: never without its leader", testGroup(3, "a", "async"), "b", []Report{said("b", 2, 3, 9), said("c", 3, 3, 9)}, "too few of them answer"},
 	} {
 		err := electable(c.g, c.target, c.rs)
