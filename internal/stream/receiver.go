@@ -230,15 +230,11 @@ func (r *Receiver) snapshot(ctx context.Context, w *pack.Writer, b []byte) (Tail
 }
 
 func (r *Receiver) stage(ctx context.Context, w *pack.Writer, o Offer, st topology.Stage) (Tail, error) {
-	var m Mark
-	if b := st.Resume(); b != nil {
-		rd := pack.NewReader(b)
-		m = getMark(&rd)
-		if err := rd.Done(); err != nil {
-			return Tail{}, fmt.Errorf("mark of snapshot %s: %w", o.ID, err)
-		}
+	m, err := DecodeMark(st.Resume())
+	if err != nil {
+		return Tail{}, fmt.Errorf("mark of snapshot %s: %w", o.ID, err)
 	}
-	if err := r.send(w, (*resume)(&m)); err != nil {
+	if err := r.send(w, (*Resume)(&m)); err != nil {
 		return Tail{}, err
 	}
 	var c Chunk
@@ -250,27 +246,25 @@ func (r *Receiver) stage(ctx context.Context, w *pack.Writer, o Offer, st topolo
 		if err := decodeAs(b, kindChunk, &c); err != nil {
 			return Tail{}, err
 		}
-		if m, err = m.over(&c); err != nil {
+		if m, err = m.Over(&c); err != nil {
 			return Tail{}, err
 		}
 		if c.Done {
 			return r.c.Sink.Install(ctx, o, st)
 		}
-		w.Reset(nil)
-		putMark(w, m)
-		if err := st.Put(w.Bytes(), c.Edits); err != nil {
+		if err := st.Put(m.Encode(), c.Edits); err != nil {
 			return Tail{}, err
 		}
 	}
 }
 
-// over returns the mark after c, if c is whole and follows m.
-func (m Mark) over(c *Chunk) (Mark, error) {
+// Over returns the mark after c, if c is whole and follows m.
+func (m Mark) Over(c *Chunk) (Mark, error) {
 	for _, e := range c.Edits {
 		if len(e.Key) == 0 || len(e.State) == 0 {
 			return m, fmt.Errorf("%w: a cell without key or state", errSnapshot)
 		}
-		m = m.with(e)
+		m = m.With(e)
 	}
 	if n := len(c.Edits); n > 0 {
 		m.Last = copyCell(c.Edits[n-1].Cell)

@@ -250,16 +250,16 @@ func TestAnAckOfAnotherTermEndsTheStream(t *testing.T) {
 
 func TestAChunkThatDoesNotAddUpIsRefused(t *testing.T) {
 	e := topology.Edit{Cell: record.Cell{Table: 16, Key: []byte("k")}, State: []byte{1}}
-	m := Mark{}.with(e)
+	m := Mark{}.With(e)
 	m.Last = e.Cell
-	got, err := Mark{}.over(&Chunk{Mark: m, Edits: []topology.Edit{e}})
+	got, err := Mark{}.Over(&Chunk{Mark: m, Edits: []topology.Edit{e}})
 	require.NoError(t, err)
 	require.Equal(t, m, got)
 	m.Sum++
-	_, err = Mark{}.over(&Chunk{Mark: m, Edits: []topology.Edit{e}})
+	_, err = Mark{}.Over(&Chunk{Mark: m, Edits: []topology.Edit{e}})
 	require.ErrorIs(t, err, errSnapshot)
 	m.Sum--
 	m.Count++
-	_, err = Mark{}.over(&Chunk{Mark: m, Edits: []topology.Edit{e}})
+	_, err = Mark{}.Over(&Chunk{Mark: m, Edits: []topology.Edit{e}})
 	require.ErrorIs(t, err, errSnapshot)
 }

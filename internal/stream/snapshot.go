@@ -45,14 +45,10 @@ func (s *Sender) take() (*outgoing, error) {
 		if err != nil {
 			return nil, err
 		}
-		h := s.c.Log.History()
-		for len(h) > 0 && h[len(h)-1].Start > snap.Applied() {
-			h = h[:len(h)-1]
-		}
 		s.snap = &outgoing{
 			id:      fmt.Sprintf("t%d-l%d-%d", s.c.Begin.Term, snap.Applied(), now.UnixMilli()),
 			snap:    snap,
-			history: h,
+			history: s.c.Log.History().Until(snap.Applied()),
 		}
 	}
 	s.snap.until = now.Add(s.c.Limits.SnapshotHold)
@@ -81,24 +77,20 @@ func (v *conversation) snapshot(ctx context.Context) error {
 }
 
 func (v *conversation) expectMark(m *Mark) error {
-	return v.expect(kindResume, (*resume)(m))
+	return v.expect(kindResume, (*Resume)(m))
 }
 
-// resume is a Mark as a message of its own.
-type resume Mark
+// Resume is a Mark as a message of its own: how far the receiver came last time.
+type Resume Mark
 
-func (m *resume) encode(w *pack.Writer) {
+func (m *Resume) encode(w *pack.Writer) {
 	w.Reset(append(w.Bytes()[:0], kindResume))
 	putMark(w, Mark(*m))
 }
-func (m *resume) decode(r *pack.Reader) { *m = resume(getMark(r)) }
+func (m *Resume) decode(r *pack.Reader) { *m = Resume(getMark(r)) }
 
 // chunks sends the cells after m.
 func (v *conversation) chunks(ctx context.Context, o *outgoing, m Mark) error {
-	from := record.Cell{}
-	if m.Count > 0 {
-		from = after(m.Last)
-	}
 	c := Chunk{Mark: m}
 	bytes, arena := 0, []byte(nil)
 	keep := func(b []byte) []byte {
@@ -118,13 +110,13 @@ func (v *conversation) chunks(ctx context.Context, o *outgoing, m Mark) error {
 		c.Edits, bytes, arena = c.Edits[:0], 0, arena[:0]
 		return err
 	}
-	for e, err := range o.snap.Scan(from, record.Cell{Table: math.MaxUint32}) {
+	for e, err := range o.snap.Scan(m.Next(), record.Cell{Table: math.MaxUint32}) {
 		if err != nil {
 			return err
 		}
 		e = topology.Edit{Cell: record.Cell{Table: e.Table, Key: keep(e.Key), Field: keep(e.Field)}, State: keep(e.State)}
 		c.Edits = append(c.Edits, e)
-		c.Mark = c.Mark.with(e)
+		c.Mark = c.Mark.With(e)
 		bytes += len(e.Key) + len(e.Field) + len(e.State)
 		if bytes >= v.c.Limits.ChunkBytesMax {
 			if err := flush(); err != nil {
@@ -157,13 +149,17 @@ func (v *conversation) throttle(ctx context.Context, bytes int) error {
 	}
 }
 
-// after returns the least cell behind c.
-func after(c record.Cell) record.Cell {
+// Next returns the least cell behind what m has counted.
+func (m Mark) Next() record.Cell {
+	if m.Count == 0 {
+		return record.Cell{}
+	}
+	c := m.Last
 	return record.Cell{Table: c.Table, Key: c.Key, Field: append(append([]byte(nil), c.Field...), 0)}
 }
 
-// with returns the mark with e counted and summed; Last stays as it is.
-func (m Mark) with(e topology.Edit) Mark {
+// With returns the mark with e counted and summed; Last stays as it is.
+func (m Mark) With(e topology.Edit) Mark {
 	var n [4]byte
 	for _, p := range [...][]byte{e.Key, e.Field, e.State} {
 		binary.LittleEndian.PutUint32(n[:], uint32(len(p)))

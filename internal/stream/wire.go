@@ -309,6 +309,23 @@ func getMark(r *pack.Reader) Mark {
 	}
 }
 
+// Encode returns the mark as it is kept beside a stage.
+func (m Mark) Encode() []byte {
+	w := pack.NewWriter(nil)
+	putMark(w, m)
+	return w.Bytes()
+}
+
+// DecodeMark reads what a stage has kept: the zero mark of nothing.
+func DecodeMark(b []byte) (Mark, error) {
+	if b == nil {
+		return Mark{}, nil
+	}
+	r := pack.NewReader(b)
+	m := getMark(&r)
+	return m, r.Done()
+}
+
 func getCell(r *pack.Reader) record.Cell {
 	return record.Cell{
 		Table: record.TableID(r.UintMax(math.MaxUint32)),

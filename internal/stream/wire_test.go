@@ -34,13 +34,16 @@ func TestMessagesReadBackAsTheyWereWritten(t *testing.T) {
 		{kindCut, &Cut{Term: 3, Asked: Place{2, 9}, To: Place{1, 4}}, &Cut{}},
 		{kindAck, &Ack{Term: 3, Written: 9, Flushed: 8, Applied: 7, Round: 6}, &Ack{}},
 		{kindOffer, &Offer{Term: 3, ID: "t3-l9-1", LSN: 9, History: topology.History{{Term: 1, Start: 1}, {Term: 3, Start: 5}}}, &Offer{}},
-		{kindResume, (*resume)(&Mark{Last: cell, Count: 4, Sum: 5}), (*resume)(&Mark{})},
+		{kindResume, (*Resume)(&Mark{Last: cell, Count: 4, Sum: 5}), (*Resume)(&Mark{})},
 		{kindChunk, &Chunk{Mark: Mark{Last: cell, Count: 4, Sum: 5}, Edits: []topology.Edit{{Cell: cell, State: []byte{7}}}}, &Chunk{}},
 	} {
 		w := pack.NewWriter(nil)
 		m.in.encode(w)
 		require.NoError(t, decodeAs(w.Bytes(), m.kind, m.out), "kind %d", m.kind)
 		require.Equal(t, m.in, m.out, "kind %d", m.kind)
+		got, err := Decode(Encode(m.in))
+		require.NoError(t, err, "kind %d", m.kind)
+		require.Equal(t, m.in, got, "kind %d", m.kind)
 		for n := range w.Bytes() {
 			require.Error(t, decodeAs(w.Bytes()[:n], m.kind, m.out), "kind %d cut to %d bytes", m.kind, n)
 		}
@@ -59,14 +62,8 @@ func TestARefusalArrivesWithItsSentinelWhateverWasExpected(t *testing.T) {
 }
 
 func encodeAppend(a *Append, entries ...record.Entry) []byte {
-	w := pack.NewWriter(nil)
-	a.Count = len(entries)
-	a.encode(w)
-	b := w.Bytes()
-	for _, e := range entries {
-		b = record.AppendEntry(b, e)
-	}
-	return b
+	a.Entries = entries
+	return Encode(a)
 }
 
 func decodeAppend(b []byte) (Append, error) {
@@ -136,7 +133,7 @@ func FuzzMessages(f *testing.F) {
 		}
 		for kind, m := range map[byte]message{
 			kindBegin: &Begin{}, kindTail: &Tail{}, kindCut: &Cut{}, kindAck: &Ack{}, kindOffer: &Offer{},
-			kindResume: (*resume)(&Mark{}), kindChunk: &Chunk{}, kindRefuse: &Refusal{},
+			kindResume: (*Resume)(&Mark{}), kindChunk: &Chunk{}, kindRefuse: &Refusal{},
 		} {
 			if decodeAs(b, kind, m) == nil && kind != kindRefuse {
 				w := pack.NewWriter(nil)

@@ -36,6 +36,9 @@ type spares struct {
 	kick  chan struct{}   // space may have returned
 	dead  chan struct{}   // closed when run has returned
 
+	driven bool       // nobody runs it: see Driven
+	ahead  *spareFile // made by provide, which then stands in for run
+
 	mu       sync.Mutex // a leaf; guards what follows
 	retired  []string   // spare files on disk that nobody holds
 	number   uint64     // of the segment the next spare is for
@@ -182,6 +185,9 @@ func (p *spares) take(ctx context.Context, need, all int64) (*spareFile, error) 
 }
 
 func (p *spares) wait(ctx context.Context, all int64) (*spareFile, error) {
+	if p.driven {
+		return p.handOver()
+	}
 	select {
 	case s := <-p.ready:
 		return s, nil

@@ -73,6 +73,7 @@ type writer struct {
 	rested bool          // since the last group, a promise was written
 	took   time.Duration // of a sync, over the last few
 	clock  *time.Timer
+	driven bool // nobody runs beside it: see Driven
 }
 
 // piece is a run of frames that stand one behind the other in memory, and will
@@ -176,7 +177,9 @@ func (w *writer) group(ctx context.Context) (bool, error) {
 	<-w.pen
 	if err == nil {
 		w.tell(nil)
-		w.gather()
+		if !w.driven {
+			w.gather()
+		}
 	}
 	return true, err
 }
@@ -216,6 +219,9 @@ func (w *writer) turn(ctx context.Context, need int64) error {
 		w.pen <- struct{}{}
 		if err != nil {
 			<-w.pen
+			if err == errWaits {
+				return err
+			}
 			return w.fail("making the next segment", err)
 		}
 		if s != nil {
