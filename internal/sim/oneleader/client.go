@@ -1,0 +1,155 @@
+package oneleader
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+// client asks for one thing after another, of whom it takes for the leader.
+type client struct {
+	w      *cluster
+	number int
+	to     *node
+	token  record.LSN // what its session has seen
+	op     *op
+	seen   version.Dot // what it last saw of the key it compares
+	key    int
+}
+
+// op is one thing that a client asks for.
+type op struct {
+	number  int
+	key     string
+	value   string // empty for a read
+	cas     bool
+	expect  version.Dot // by a cas, zero for nothing
+	session record.LSN  // of a read at any node
+	local   bool
+	invoked time.Duration
+	floor   record.LSN // what was known of the key when it was asked
+}
+
+func (w *cluster) addClient() {
+	c := &client{w: w, number: len(w.clients), to: w.nodes[0]}
+	w.clients = append(w.clients, c)
+}
+
+func (c *client) next() {
+	w := c.w
+	w.s.After(w.s.Lasting(0, w.c.think), func() {
+		if !w.still {
+			c.ask()
+		}
+	})
+}
+
+// draw makes the next operation.
+func (c *client) draw() *op {
+	w := c.w
+	w.ops++
+	o := &op{number: w.ops, invoked: w.s.Now()}
+	if c.key < 0 || !w.s.Chance(0.7) {
+		c.key, c.seen = w.s.Rand.IntN(w.c.keys), version.Dot{}
+	}
+	o.key = fmt.Sprintf("k%d", c.key)
+	switch at := w.s.Rand.Float64(); {
+	case at < 0.45:
+		o.value = c.fill(o.number)
+	case at < 0.7:
+		o.value, o.cas, o.expect = c.fill(o.number), true, c.seen
+	case at < 0.8:
+		o.local, o.session = true, c.token
+	}
+	o.floor = w.ledger.floor(o.key)
+	return o
+}
+
+// fill is a value that no other operation writes.
+func (c *client) fill(number int) string {
+	n := c.w.s.Rand.IntN(c.w.c.valueBytes + 1)
+	return fmt.Sprintf("v%d-%0*d", number, n, 0)
+}
+
+// ask sends one operation and waits for its answer, as long as it has patience.
+func (c *client) ask() {
+	w, o := c.w, c.draw()
+	c.op = o
+	to := c.to
+	if o.local {
+		to = w.nodes[w.s.Rand.IntN(len(w.nodes))]
+	}
+	answered := false
+	end := func(r reply) {
+		if answered {
+			return
+		}
+		answered = true
+		c.op = nil
+		c.answered(o, r)
+	}
+	send := func(r reply) { w.s.After(w.s.Net.Delay(), func() { end(r) }) }
+	if !w.s.Chance(w.c.lossy) {
+		w.s.After(w.s.Net.Delay(), func() {
+			to.m.Do(func() {
+				if p := to.live(); p != nil {
+					p.serveClient(o, send)
+				}
+			})
+		})
+	}
+	w.s.After(w.c.patience, func() { end(reply{outcome: topology.Unknown, err: topology.ErrTimeout}) })
+}
+
+// serveClient does what a client asks for.
+func (p *process) serveClient(o *op, answer func(reply)) {
+	cell := record.Cell{Table: record.TableDefault, Key: []byte(o.key)}
+	switch {
+	case o.local:
+		p.applying.wait(p, o.session, func() { p.reading.readAt(cell, 0, answer) })
+		return
+	case o.value == "":
+		p.reading.read(cell, answer)
+		return
+	}
+	w := &write{durability: topology.Flushed, reply: answer}
+	if p.s.Chance(0.2) {
+		w.durability = topology.Applied
+	}
+	w.batch.Mutations = []record.Mutation{{Table: cell.Table, Key: cell.Key, Op: record.OpPut, Kind: record.KindBytes, Value: []byte(o.value)}}
+	if o.cas {
+		w.batch.Conditions = []record.Condition{{Cell: cell, Version: o.expect, Absent: o.expect == version.Dot{}}}
+	}
+	p.write(w)
+}
+
+// answered judges an answer and goes on.
+func (c *client) answered(o *op, r reply) {
+	w := c.w
+	w.ledger.answered(c, o, r)
+	if r.err == nil {
+		if !o.local || r.lsn >= c.token {
+			c.token = max(c.token, r.lsn)
+		}
+		if o.value == "" {
+			c.seen = r.seen
+		} else {
+			c.seen = r.dot
+			w.progress = w.s.Now()
+			w.acked++
+		}
+	} else {
+		c.seen = version.Dot{}
+		c.to = w.nodes[w.s.Rand.IntN(len(w.nodes))]
+		if r.leader != "" {
+			c.to = w.node(r.leader)
+		}
+	}
+	if r.leader == "" {
+		w.s.Op()
+	}
+	c.next()
+}

@@ -1,0 +1,97 @@
+package oneleader
+
+import (
+	"time"
+
+	"github.com/triad-kv/triad/internal/sim"
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/topology"
+)
+
+// config is what a seed draws before anything happens. Limits are tiny, so that
+// rotation, snapshots and retention happen all the time.
+type config struct {
+	nodes    []topology.NodeID
+	replicas []topology.NodeID
+	sync     quorum.Policy
+
+	segmentBytes   int64
+	tailBytes      int64
+	batchBytesMax  int
+	windowBytesMax int
+	chunkBytesMax  int
+	retainBytesMax uint64
+	applyMost      int // entries in one step of the applier
+
+	times
+	asking
+}
+
+type times struct {
+	heartbeat   time.Duration
+	commitDelay time.Duration
+	hold        time.Duration // of a snapshot for a receiver that went away
+	callTimeout time.Duration
+	retry       time.Duration
+	trim        time.Duration
+	rest        time.Duration // of the applier
+}
+
+// asking is what clients are like.
+type asking struct {
+	clients    int
+	keys       int
+	valueBytes int
+	think      time.Duration
+	patience   time.Duration
+	lossy      float64 // of their requests
+}
+
+func draw(s *sim.Sim) config {
+	ms := func(from, to int) time.Duration { return time.Duration(s.Between(from, to)) * time.Millisecond }
+	c := config{
+		segmentBytes:   int64(sim.Pick(s, 8<<10, 8<<10, 12<<10, 32<<10)),
+		tailBytes:      int64(sim.Pick(s, 1, 4<<10, 64<<10)),
+		batchBytesMax:  sim.Pick(s, 1, 300, 2<<10, 64<<10),
+		windowBytesMax: sim.Pick(s, 1, 1<<10, 16<<10, 256<<10),
+		chunkBytesMax:  sim.Pick(s, 1, 200, 4<<10),
+		retainBytesMax: uint64(sim.Pick(s, 1, 4<<10, 32<<10, 1<<20)),
+		applyMost:      sim.Pick(s, 1, 7, 100),
+		times: times{
+			heartbeat:   ms(20, 300),
+			commitDelay: ms(0, 5),
+			hold:        ms(10, 5000),
+			callTimeout: ms(100, 1500),
+			retry:       ms(10, 200),
+			trim:        ms(20, 1000),
+			rest:        ms(0, 20),
+		},
+		asking: asking{
+			clients:    s.Between(2, 12),
+			keys:       sim.Pick(s, 1, 3, 10, 50),
+			valueBytes: sim.Pick(s, 0, 20, 200),
+			think:      ms(1, 20),
+			patience:   ms(200, 2000),
+			lossy:      float64(s.Between(0, 3)) / 100,
+		},
+	}
+	n := sim.Pick(s, 2, 3, 3, 3, 4, 5)
+	for i := range n {
+		c.nodes = append(c.nodes, topology.NodeID('a'+rune(i)))
+	}
+	if n > 3 && s.Chance(0.3) {
+		c.replicas = c.nodes[n-1:]
+	}
+	voters := n - len(c.replicas)
+	switch k := s.Between(1, max(voters-1, 1)); sim.Pick(s, "any", "any", "any", "first", "first", "all", "async") {
+	case "any":
+		c.sync = quorum.Any(k)
+	case "first":
+		c.sync = quorum.First(k)
+	case "all":
+		c.sync = quorum.All()
+	default:
+		c.sync = quorum.Async()
+	}
+	return c
+}

@@ -1,0 +1,336 @@
+package oneleader
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/triad-kv/triad/internal/sim"
+	"github.com/triad-kv/triad/internal/stream"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/singleleader/core"
+	"github.com/triad-kv/triad/topology"
+)
+
+// reign is the leader's side: one ship for every other member.
+type reign struct {
+	ships  []*ship
+	round  uint64
+	waking bool
+}
+
+// ship is the log on its way to one member.
+type ship struct {
+	p    *process
+	to   *node
+	term uint64
+	over bool
+
+	conn *sim.Conn
+	life uint64
+	pr   *stream.Progress
+	told stream.Append // what the member was told last
+	need record.LSN
+	beat bool // a heartbeat is due
+	snap *parcel
+}
+
+// parcel is a snapshot half sent.
+type parcel struct {
+	id      string
+	snap    topology.Snapshot
+	history topology.History
+	until   time.Duration
+	mark    stream.Mark
+	number  int // of the connection that sends it
+}
+
+// start ships to every other member as long as this node leads the present term.
+func (r *reign) start(p *process) {
+	if p.dead || p.core.Role != core.Leader {
+		return
+	}
+	r.stop()
+	for _, to := range p.w.nodes {
+		if to != p.n {
+			h := &ship{p: p, to: to, term: p.core.Term}
+			r.ships = append(r.ships, h)
+			h.dial()
+		}
+	}
+}
+
+func (r *reign) stop() {
+	for _, h := range r.ships {
+		h.over = true
+		if h.conn != nil {
+			h.conn.Close()
+		}
+	}
+	r.ships = nil
+}
+
+// wake tells the ships that there is something to ship or to say.
+func (r *reign) wake(p *process) {
+	if r.waking {
+		return
+	}
+	r.waking = true
+	p.after(0, func() {
+		r.waking = false
+		for _, h := range r.ships {
+			h.ship()
+		}
+	})
+}
+
+// needs returns the first LSN a member within the budget of bytes still needs.
+func (r *reign) needs(p *process) record.LSN {
+	end := p.log.Bounds().End
+	need, at := end+1, p.log.Offset(end)
+	for _, h := range r.ships {
+		if n := h.need; n > 0 && n < need && at-p.log.Offset(n-1) <= p.w.c.retainBytesMax {
+			need = n
+		}
+	}
+	return need
+}
+
+func (h *ship) dial() {
+	if h.over || h.p.dead {
+		return
+	}
+	from := topology.Peer{ID: h.p.n.id, Life: h.p.n.life()}
+	var life uint64
+	h.p.s.Net.Dial(h.p.n.m, h.to.m, func(far *sim.Conn) {
+		if q := h.to.live(); q != nil {
+			life = h.to.life()
+			q.serve(far, from)
+			return
+		}
+		far.Close()
+	}, func(near *sim.Conn) {
+		if near == nil || h.over {
+			if near != nil {
+				near.Close()
+			}
+			h.again()
+			return
+		}
+		h.life = life
+		h.begin(near)
+	})
+}
+
+func (h *ship) again() {
+	if !h.over {
+		h.p.after(h.p.s.Lasting(h.p.w.c.retry, 5*h.p.w.c.retry), h.dial)
+	}
+}
+
+func (h *ship) begin(conn *sim.Conn) {
+	h.conn, h.pr = conn, stream.NewProgress(h.p.w.c.windowBytesMax)
+	h.told, h.beat = stream.Append{}, true
+	conn.Take = h.take
+	conn.Closed = func() {
+		h.conn = nil
+		h.again()
+	}
+	h.send(&stream.Begin{Group: core.GroupName, Term: h.term, Body: h.p.group.Encode()})
+}
+
+func (h *ship) send(m stream.Message) { h.conn.Send(stream.Encode(m)) }
+
+// end gives the connection up and tries again.
+func (h *ship) end(why string) {
+	h.p.s.Note(string(h.p.n.id), "stops shipping: "+why)
+	h.conn.Close()
+	h.conn = nil
+	h.again()
+}
+
+func (h *ship) take(b []byte) {
+	if h.over || h.p.dead {
+		return
+	}
+	m, err := stream.Decode(b)
+	if err != nil {
+		h.p.s.Fail("floor", "%s does not understand %s: %v", h.p.n.id, h.to.id, err)
+		return
+	}
+	switch m := m.(type) {
+	case *stream.Tail:
+		h.probed(m)
+	case *stream.Resume:
+		if h.snap != nil {
+			h.snap.mark = stream.Mark(*m)
+			h.snap.number++
+			h.chunks(h.snap, h.conn, h.snap.number)
+		}
+	case *stream.Ack:
+		h.acked(*m)
+	case *stream.Refusal:
+		h.end("refused")
+	default:
+		h.end("it talks nonsense")
+	}
+}
+
+func (h *ship) probed(t *stream.Tail) {
+	p := h.p
+	cut := h.pr.Probed(h.term, *t, p.log.Bounds(), p.log.History())
+	if h.pr.State == stream.Snapshot {
+		h.offer()
+		return
+	}
+	h.need = cut.To.LSN + 1
+	h.send(&cut)
+	if h.pr.State == stream.Replicate {
+		conn := h.conn
+		h.beats(conn)
+		h.ship()
+	} else {
+		p.s.Reach("logs met after more than one question")
+	}
+}
+
+// beats sends a heartbeat now and then, as long as the connection lasts.
+func (h *ship) beats(conn *sim.Conn) {
+	h.p.after(h.p.w.c.heartbeat, func() {
+		if h.conn == conn && !h.over && !h.p.dead {
+			h.beat = true
+			h.ship()
+			h.beats(conn)
+		}
+	})
+}
+
+func (h *ship) acked(a stream.Ack) {
+	if a.Term != h.term {
+		h.end("ack of another term")
+		return
+	}
+	if err := h.pr.Received(a); err != nil {
+		h.p.s.Fail("B32", "%s to %s: %v", h.p.n.id, h.to.id, err)
+		return
+	}
+	h.need = a.Flushed + 1
+	h.p.step(core.Event{Kind: core.EvAck, Node: h.to.id, Life: h.life, Ack: a}, nil)
+	h.ship()
+}
+
+// ship sends batches as there are entries and the window is open.
+func (h *ship) ship() {
+	for h.conn != nil && !h.over && !h.p.dead && h.pr.State == stream.Replicate {
+		sent := h.batch()
+		if h.conn == nil || !sent {
+			return
+		}
+	}
+}
+
+// batch sends what the log holds from the next entry on, up to the limits.
+func (h *ship) batch() bool {
+	p, next := h.p, h.pr.Next
+	a := stream.Append{Term: h.term, Prev: stream.Place{LSN: next - 1}}
+	a.Prev.Term, _ = p.log.History().TermAt(next - 1)
+	b, last, size := p.log.Bounds(), next-1, 0
+	if h.pr.Open() && b.End >= next {
+		for e, err := range p.log.Read(context.Background(), next) {
+			if err != nil {
+				p.s.Reach("an entry was gone before it was sent")
+				h.end("the log was cut")
+				return false
+			}
+			if len(a.Entries) > 0 && size+record.EntryHeaderBytes+len(e.Bytes) > p.w.c.batchBytesMax {
+				break
+			}
+			size += record.EntryHeaderBytes + len(e.Bytes)
+			a.Entries = append(a.Entries, e)
+			last = e.LSN
+		}
+	}
+	a.Commit, a.Round, a.Time = p.core.Commit, p.reign.round, p.clock.Last()
+	if len(a.Entries) == 0 && !h.beat && a.Round <= h.told.Round {
+		if a.Commit > h.told.Commit {
+			h.tellSoon()
+		}
+		return false
+	}
+	h.beat = false
+	a.End = max(b.End, last)
+	a.Behind = p.log.Offset(a.End) - p.log.Offset(last)
+	if len(a.Entries) > 0 {
+		h.pr.Sent(last, size)
+	}
+	h.told.Commit, h.told.Round = a.Commit, a.Round
+	h.send(&a)
+	return true
+}
+
+// tellSoon lets a commit LSN wait for entries to ride with, for a while.
+func (h *ship) tellSoon() {
+	conn := h.conn
+	h.p.after(h.p.w.c.commitDelay, func() {
+		if h.conn == conn && !h.over && h.p.core.Commit > h.told.Commit {
+			h.beat = true
+			h.ship()
+		}
+	})
+}
+
+// offer begins a snapshot, or goes on with the one that is held.
+func (h *ship) offer() {
+	p := h.p
+	if h.snap != nil && p.s.Now() > h.snap.until {
+		h.snap = nil
+	}
+	if h.snap == nil {
+		snap, err := p.store.Snapshot()
+		if err != nil {
+			p.fail(err)
+			return
+		}
+		h.snap = &parcel{
+			id:   fmt.Sprintf("t%d-l%d-%d", h.term, snap.Applied(), p.s.Now()),
+			snap: snap, history: p.log.History().Until(snap.Applied()),
+		}
+	}
+	h.snap.until = p.s.Now() + p.w.c.hold
+	h.need = h.snap.snap.Applied() + 1
+	h.send(&stream.Offer{Term: h.term, ID: h.snap.id, LSN: h.snap.snap.Applied(), History: h.snap.history})
+}
+
+// chunks sends the next chunk of a snapshot, and the others after it.
+func (h *ship) chunks(o *parcel, conn *sim.Conn, number int) {
+	if h.over || h.p.dead || h.conn != conn || o.number != number || h.snap != o {
+		return
+	}
+	if !h.p.w.whole() {
+		h.p.s.Reach("a snapshot was sent during a partition")
+	}
+	c := stream.Chunk{Mark: o.mark}
+	size := 0
+	for e, err := range o.snap.Scan(o.mark.Next(), record.Cell{Table: ^record.TableID(0)}) {
+		if err != nil {
+			h.p.fail(err)
+			return
+		}
+		if size >= h.p.w.c.chunkBytesMax {
+			break
+		}
+		c.Edits = append(c.Edits, e)
+		c.Mark = c.Mark.With(e)
+		c.Mark.Last = e.Cell
+		size += len(e.Key) + len(e.Field) + len(e.State)
+	}
+	if len(c.Edits) == 0 {
+		c.Done = true
+		h.snap = nil
+		h.send(&c)
+		return
+	}
+	o.mark, o.until = c.Mark, h.p.s.Now()+h.p.w.c.hold
+	h.send(&c)
+	h.p.after(h.p.s.Lasting(0, 5*time.Millisecond), func() { h.chunks(o, conn, number) })
+}

@@ -1,0 +1,174 @@
+package oneleader
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/triad-kv/triad/internal/sim"
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/singleleader/core"
+	"github.com/triad-kv/triad/topology"
+)
+
+// World is the single-leader topology.
+var World = sim.World{
+	Name:    "single-leader",
+	New:     func(s *sim.Sim) sim.Cluster { return build(s) },
+	Reaches: []string{},
+}
+
+// cluster is the group under one seed.
+type cluster struct {
+	s       *sim.Sim
+	c       config
+	enc     *record.Encoder
+	nodes   []*node
+	clients []*client
+	ledger  *ledger
+
+	ops      int
+	acked    int           // writes
+	healed   int           // how many of them before the faults were over
+	progress time.Duration // when the last one was
+	commits  record.LSN    // the greatest commit LSN of a leader
+	stuck    int           // how often nobody could be made leader
+	still    bool          // the clients have stopped
+}
+
+func build(s *sim.Sim) *cluster {
+	w := &cluster{s: s, c: draw(s), enc: record.NewEncoder()}
+	w.ledger = newLedger(w)
+	for _, id := range w.c.nodes {
+		w.addNode(id)
+	}
+	for range w.c.clients {
+		w.addClient()
+	}
+	s.Say("", "%+v", w.c)
+	w.faults()
+	return w
+}
+
+func (w *cluster) node(id topology.NodeID) *node {
+	return w.nodes[slices.Index(w.c.nodes, id)]
+}
+
+// whole reports whether everybody hears everybody.
+func (w *cluster) whole() bool {
+	for _, a := range w.nodes {
+		for _, b := range w.nodes {
+			if !w.s.Net.Open(a.m, b.m) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// faults are those of this world: an operator who changes the leader for no
+// reason, disks that are lost or rot. The last two befall one node at a time,
+// which must have caught up before the next.
+func (w *cluster) faults() {
+	w.s.Fault(sim.Fault{Name: "an operator changes the leader", Weight: 5, Do: func() (func(), bool) {
+		p := w.nodes[w.s.Rand.IntN(len(w.nodes))].live()
+		if p == nil {
+			return nil, false
+		}
+		p.ballot.promote(core.Chosen, func(err error) {
+			if err == nil {
+				w.s.Reach("an operator changed the leader")
+			}
+		})
+		return nil, true
+	}})
+	whole := func() bool {
+		return w.c.sync.Kind != quorum.KindAsync && w.commits > 0 &&
+			!slices.ContainsFunc(w.nodes, func(n *node) bool { return n.repair || n.damaged || w.ledger.rotten[n] })
+	}
+	w.s.Fault(sim.Fault{Name: "a disk is lost", Weight: 2, Do: func() (func(), bool) {
+		n := w.nodes[w.s.Rand.IntN(len(w.nodes))]
+		if !whole() {
+			return nil, false
+		}
+		n.damaged = true
+		n.m.Exit()
+		return nil, true
+	}})
+	w.s.Fault(sim.Fault{Name: "a disk rots", Weight: 3, Do: func() (func(), bool) {
+		n := w.nodes[w.s.Rand.IntN(len(w.nodes))]
+		if !whole() || !n.m.Up() {
+			return nil, false
+		}
+		n.m.Exit()
+		return nil, w.rot(n)
+	}})
+}
+
+// rot flips a bit of a node's log at rest. The frames of the newest segment are
+// spared: what no later frame promises to be durable looks like a torn tail, by
+// the log's own contract (PW3), so that one node forgets what it had acknowledged.
+func (w *cluster) rot(n *node) bool {
+	files := n.m.Disk.Files("node/log")
+	if len(files) == 0 {
+		return false
+	}
+	newest := ""
+	for _, f := range files {
+		if strings.HasSuffix(f, ".seg") {
+			newest = f
+		}
+	}
+	f, to := files[w.s.Rand.IntN(len(files))], int64(12<<10)
+	if f == newest {
+		to = 4 << 10
+	}
+	w.ledger.rotten[n] = true
+	return n.m.Disk.Flip(f, 0, to)
+}
+
+// Begin implements sim.Cluster.
+func (w *cluster) Begin() {
+	for _, n := range w.nodes {
+		n.m.Start()
+	}
+	for _, c := range w.clients {
+		c.next()
+	}
+	w.operate()
+}
+
+// Heal implements sim.Cluster.
+func (w *cluster) Heal() { w.healed, w.c.lossy = w.acked, 0 }
+
+// Progress implements sim.Cluster.
+func (w *cluster) Progress() bool { return w.acked >= w.healed+2*len(w.clients) }
+
+// Settle implements sim.Cluster: one leader, and everybody where it is.
+func (w *cluster) Settle() bool {
+	w.still = true
+	var lead *process
+	for _, n := range w.nodes {
+		p := n.live()
+		if p == nil {
+			return false
+		}
+		if p.core.Role == core.Leader && (lead == nil || p.core.Term > lead.core.Term) {
+			lead = p
+		}
+	}
+	if lead == nil || !lead.core.Settled() || lead.core.Commit != lead.core.End {
+		return false
+	}
+	for _, n := range w.nodes {
+		p := n.p
+		if p.core.Term != lead.core.Term || p.store.Applied() != lead.core.End || p.core.End != lead.core.End || p.core.Flushed != lead.core.End {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(w.clients, func(c *client) bool { return c.op != nil })
+}
+
+// Check implements sim.Cluster.
+func (w *cluster) Check() { w.ledger.final() }
