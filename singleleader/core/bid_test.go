@@ -26,9 +26,9 @@ func TestTheFirstTermIsStartedByWhoCanNotHaveForgottenIt(t *testing.T) {
 		{"the founder, alone", Bid{Founds: true, Waited: true}, []Report{fresh("a")}, ""},
 		{"the founder, who has not waited for the others", Bid{Founds: true}, []Report{fresh("a")}, "waiting for the other members"},
 		{"an empty directory in a cluster that was there", Bid{Waited: true}, []Report{fresh("a")}, "a majority"},
-		{"the same, and one other that knows nothing", Bid{Waited: true}, []Report{fresh("a"), fresh("c")}, "too few of them answer"},
+		{"the same, and one other that knows nothing", Bid{Waited: true}, []Report{fresh("a"), fresh("c")}, "has forgotten what it promised"},
 		{"everybody says that nothing was begun", Bid{}, []Report{fresh("a"), fresh("b"), fresh("c")}, ""},
-		{"one has heard of term 1", Bid{Founds: true, Waited: true}, []Report{fresh("a"), said("b", 2, 1, 1)}, "run failover to b"},
+		{"one has heard of term 1", Bid{Founds: true, Waited: true}, []Report{fresh("a"), said("b", 2, 1, 1)}, "has forgotten what it promised"},
 	} {
 		c.bid.Voting, c.bid.Self, c.bid.Life, c.bid.Why, c.bid.Own = voting, "a", 9, Restart, own
 		next, err := c.bid.Propose(c.polled)

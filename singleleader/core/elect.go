@@ -70,7 +70,8 @@ func (g Group) rules(o Group) bool {
 // the reports that came in; nil if it may.
 //
 // Two things must hold. A majority of the voters is reached, so that no other
-// node can start the same term. And no voter that answers has a longer log,
+// node can start the same term, and enough of them are known not to have
+// forgotten whom they promised to obey (see kept). And no voter that answers has a longer log,
 // where those who answer are proven to hold everything that was committed.
 func electable(g Group, target topology.NodeID, rs []Report) error {
 	self := find(rs, target)
@@ -90,6 +91,9 @@ func electable(g Group, target topology.NodeID, rs []Report) error {
 	case 2*len(reached) <= len(g.Voters):
 		return fmt.Errorf("%w: a majority of the voters %v must be reached and only %v were, not %v; with force it goes on, if nobody else can lead", topology.ErrUnavailable, g.Voters, reached, missing)
 	}
+	if n := kept(g, rs); 2*n < len(g.Voters) {
+		return fmt.Errorf("%w: of the voters %v only %d answer from the directory that term %d counted, and a new one has forgotten what it promised; wait for the others, or take what may be lost with force", topology.ErrUnavailable, g.Voters, n, g.Term)
+	}
 	if self.Node == g.Leader && self.Life == g.Life && self.Last.Term >= g.Term {
 		return nil // no commit of its term went without its own flush: what others hold beyond it was never committed
 	}
@@ -103,6 +107,34 @@ func electable(g Group, target topology.NodeID, rs []Report) error {
 		return fmt.Errorf("%w: %s ends at entry %d of term %d, %s at %d of term %d: run failover to %s", topology.ErrUnavailable, target, self.Last.LSN, self.Last.Term, best.Node, best.Last.LSN, best.Last.Term, best.Node)
 	}
 	return proven(g, rs)
+}
+
+// kept returns how many voters are known to remember every promise they made.
+// Whatever term may have been begun elsewhere, a majority of the voters promised
+// to obey it; so half of them, who remember, include one who did.
+//
+// A voter remembers if it has the directory that the term of g counted. The
+// leader of that term counts too where it does not answer but somebody has
+// followed it in a new directory: it cannot have promised anything newer before.
+func kept(g Group, rs []Report) (n int) {
+	heard, led := false, false
+	for _, v := range g.Voters {
+		r := find(rs, v)
+		if r == nil {
+			continue
+		}
+		led = led || v == g.Leader
+		switch life := g.life(g.Voters, v); {
+		case life == r.Life, life == 0 && r.Accepted > 0: // of 0 nothing is known
+			n++
+		case r.Accepted == g.Term:
+			heard = true
+		}
+	}
+	if heard && !led {
+		n++
+	}
+	return n
 }
 
 // proven returns nil if the reports prove that the greatest log among them

@@ -11,7 +11,7 @@ import (
 )
 
 func said(node topology.NodeID, life, term uint64, lsn record.LSN) Report {
-	return Report{Node: node, Life: life, Accepted: 1, Last: stream.Place{Term: term, LSN: lsn}}
+	return Report{Node: node, Life: life, Accepted: max(term, 1), Last: stream.Place{Term: term, LSN: lsn}}
 }
 
 func testGroup(term uint64, leader topology.NodeID, policy string, before ...Reign) Group {
@@ -26,6 +26,8 @@ func testGroup(term uint64, leader topology.NodeID, policy string, before ...Rei
 func TestOnlyANodeThatIsProvenToHoldEverythingIsElectable(t *testing.T) {
 	first := testGroup(3, "a", "first 1 (b, c, a)")
 	any1 := testGroup(3, "a", "any 1 (b, c, a)")
+	four := testGroup(3, "b", "any 1 (a, b, c, d)")
+	four.Voters, four.Lives = append(four.Voters, "d"), append(four.Lives, 4)
 	for _, c := range []struct {
 		name   string
 		g      Group
@@ -40,17 +42,20 @@ func TestOnlyANodeThatIsProvenToHoldEverythingIsElectable(t *testing.T) {
 		{"the target is silent", first, "b", []Report{said("a", 1, 3, 9), said("c", 3, 3, 7)}, "does not answer"},
 		{"not a voter", first, "d", []Report{said("d", 4, 3, 9), said("b", 2, 3, 9), said("c", 3, 3, 9)}, "not among the voters"},
 		{"the leader itself, though a follower has more: it was not committed", first, "a", []Report{said("a", 1, 3, 5), said("b", 2, 3, 9)}, ""},
-		{"the leader's name with another directory", first, "a", []Report{said("a", 9, 3, 5), said("b", 2, 3, 9)}, "run failover to b"},
+		{"the leader's name with another directory", first, "a", []Report{said("a", 9, 3, 5), said("b", 2, 3, 9), said("c", 3, 3, 7)}, "run failover to b"},
+		{"beside the leader one who has forgotten what it promised", first, "a", []Report{said("a", 1, 3, 5), said("b", 9, 0, 0)}, "has forgotten what it promised"},
+		{"the same, who has followed in this term since, and the leader is away", first, "c", []Report{said("b", 9, 3, 5), said("c", 3, 3, 5)}, ""},
+		{"two who have forgotten", first, "c", []Report{said("a", 8, 3, 5), said("b", 9, 3, 5), said("c", 3, 3, 5)}, "has forgotten what it promised"},
 		{"the leader, its term's start not flushed", first, "a", []Report{said("a", 1, 2, 5), said("b", 2, 3, 9)}, "run failover to b"},
 		{"the leader itself", first, "a", []Report{said("a", 1, 3, 9), said("c", 3, 3, 7)}, ""},
 		{"the only synchronous follower lacks the start: the term committed nothing", first, "b", []Report{said("b", 2, 2, 5), said("c", 3, 2, 5)}, ""},
-		{"who lacks it has another directory: it proves nothing", first, "b", []Report{said("b", 9, 0, 0), said("c", 3, 0, 0)}, "too few of them answer"},
+		{"who lacks it has another directory: it proves nothing", first, "b", []Report{said("b", 9, 0, 0), said("c", 3, 0, 0)}, "has forgotten what it promised"},
 		{"another directory that holds the start is as good as any", first, "b", []Report{said("b", 9, 3, 9), said("c", 3, 3, 7)}, ""},
 		{"any 1: two of three are enough", any1, "c", []Report{said("b", 2, 2, 5), said("c", 3, 3, 6)}, ""},
 		{"any 1: two of three that lack the start", any1, "c", []Report{said("b", 2, 2, 5), said("c", 3, 2, 5)}, ""},
-		{"any 1: one of the two was wiped", any1, "c", []Report{said("b", 9, 0, 0), said("c", 3, 3, 6)}, "too few of them answer"},
-		{"any 1: the leader of the term answers, and lacks its start", testGroup(3, "b", "any 1 (a, b, c)"), "b", []Report{said("b", 2, 2, 9), said("a", 9, 2, 5)}, ""},
-		{"any 1: the same from another directory of the leader", testGroup(3, "b", "any 1 (a, b, c)"), "a", []Report{said("b", 9, 2, 5), said("a", 1, 2, 9)}, "too few of them answer"},
+		{"any 1: one of the two was wiped", any1, "c", []Report{said("b", 9, 0, 0), said("c", 3, 3, 6)}, "has forgotten what it promised"},
+		{"any 1 of four: the leader of the term answers, and lacks its start", four, "b", []Report{said("b", 2, 2, 9), said("c", 3, 2, 9), said("a", 9, 2, 5)}, ""},
+		{"any 1 of four: the same without its leader", four, "c", []Report{said("c", 3, 2, 9), said("d", 4, 2, 9), said("a", 9, 2, 5)}, "too few of them answer"},
 		{"async: never without its leader", testGroup(3, "a", "async"), "b", []Report{said("b", 2, 3, 9), said("c", 3, 3, 9)}, "too few of them answer"},
 	} {
 		err := electable(c.g, c.target, c.rs)
