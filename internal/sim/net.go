@@ -128,7 +128,7 @@ func (n *Net) Dial(from, to *Machine, accept func(*Conn), dialed func(*Conn)) {
 		near.peer, far.peer = far, near
 		to.Do(func() { far.open(); accept(far) })
 		n.s.After(n.takes(), func() {
-			if n.Open(to, from) && from.boots == boot && from.up && !over {
+			if n.Open(to, from) && from.boots == boot && from.up && !over && !near.over {
 				near.open()
 				end(near)
 				return

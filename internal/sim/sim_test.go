@@ -94,7 +94,7 @@ func (s *sum) String() string {
 }
 
 // failuresMax is how many failures a run of many seeds waits for.
-const failuresMax = 3
+const failuresMax = 12
 
 // run runs n seeds from the first on, on all processors.
 func run(w *sim.World, from uint64, n int) *sum {

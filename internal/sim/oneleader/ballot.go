@@ -97,6 +97,9 @@ func (b *ballot) promote(why core.Why, done func(error)) {
 // starts it, if it may be.
 func (b *ballot) tellAll(bid *core.Bid, next core.Group, end func(error)) {
 	p := b.p
+	if bid.Why == core.Forced {
+		p.w.ledger.forcing, p.w.ledger.pending = true, next.Term
+	}
 	if _, err := p.ballot.fence(next, p.n.id, p.n.life()); err != nil {
 		end(err)
 		return
@@ -113,7 +116,7 @@ func (b *ballot) tellAll(bid *core.Bid, next core.Group, end func(error)) {
 			p.ballot.handBack(bid, told, err, end)
 			return
 		}
-		end(p.ballot.begins(next, bid.Why == core.Forced))
+		end(p.ballot.begins(next))
 	})
 }
 
@@ -134,14 +137,11 @@ func (b *ballot) handBack(bid *core.Bid, told []core.Report, why error, end func
 }
 
 // begins begins the term, unless a newer one came meanwhile.
-func (b *ballot) begins(g core.Group, forced bool) error {
+func (b *ballot) begins(g core.Group) error {
 	p := b.p
 	_, rule, err := g.Rule()
 	if err != nil {
 		return err
-	}
-	if forced {
-		p.w.ledger.forces(p, g.Term)
 	}
 	p.step(core.Event{Kind: core.EvLead, Term: g.Term, Rule: rule}, nil)
 	if p.core.Role != core.Leader || p.core.Term != g.Term {
@@ -217,9 +217,23 @@ func (w *cluster) operate() {
 	w.s.After(w.s.Lasting(200*time.Millisecond, 2*time.Second), func() {
 		w.operate()
 		w.repairs()
-		if w.s.Now()-w.progress > time.Second && !w.still {
+		lead := w.leader()
+		switch {
+		case w.s.Now()-w.progress > time.Second && (!w.still || lead == nil):
 			w.failover()
+		case lead != nil && w.outrun(lead):
+			w.s.Reach("a node had accepted a term that nobody led")
+			lead.ballot.promote(core.Chosen, func(error) {})
 		}
+	})
+}
+
+// outrun reports whether a node refuses the leader for a term that it has
+// accepted and nobody has started: a newer one, or the same of another.
+func (w *cluster) outrun(lead *process) bool {
+	return slices.ContainsFunc(w.nodes, func(n *node) bool {
+		p := n.live()
+		return p != nil && (p.core.Term > lead.core.Term || p.core.Term == lead.core.Term && p.core.Leader != lead.n.id)
 	})
 }
 
@@ -241,7 +255,7 @@ func (w *cluster) failover() {
 	}
 	why := core.Chosen
 	if w.c.sync.Kind == quorum.KindAsync {
-		if w.stuck++; w.stuck > 3 && w.s.Chance(0.3) {
+		if w.stuck++; w.stuck > 3 && w.s.Chance(0.3) && w.ledger.mayForce() {
 			why = core.Forced
 		}
 	}

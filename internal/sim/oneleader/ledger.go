@@ -26,7 +26,9 @@ type ledger struct {
 	refuses  map[string]bool      // values that were answered NotApplied
 	keys     map[string]record.LSN
 	lost     map[ending]bool // committed by a leader alone, and given up by force
-	forced   uint64          // the newest term that was forced
+	forcing  bool            // some term was forced, whether it was started or not
+	pending  uint64          // the newest that was forced, until it or a later one is started
+	forced   uint64          // the newest term that was started since
 	asides   map[ending]bool // what stands in side files
 }
 
@@ -57,6 +59,15 @@ func (l *ledger) leads(p *process, term uint64, start record.LSN) {
 		return
 	}
 	l.leaders[term] = leadership{p.n, p.n.life(), p.n.m.Boots()}
+	switch {
+	case term < l.forced:
+		return // nobody told it that it is over
+	case l.forcing:
+		l.forces(p, term)
+		if term >= l.pending {
+			l.pending = 0
+		}
+	}
 	for lsn := record.LSN(1); lsn < record.LSN(len(l.log)); lsn++ {
 		if at, ok := p.termAt(lsn); lsn >= start || !ok && lsn >= p.log.Bounds().First || ok && at != l.log[lsn] {
 			l.s.Fail("PS2", "%s leads term %d from entry %d on without entry %d of term %d, which was committed", p.n.id, term, start, lsn, l.log[lsn])
@@ -278,6 +289,18 @@ func (l *ledger) installs(p *process, o stream.Offer) {
 		}
 	}
 	l.promised[p.n] = o.LSN
+}
+
+// mayForce reports whether an operator may force a leader: who forces two at
+// once, or one beside nodes that have not heard of the last, has two leaders in
+// one term, and is told so beforehand.
+func (l *ledger) mayForce() bool {
+	for _, n := range l.w.nodes {
+		if p := n.live(); l.forcing && (l.pending != 0 || p == nil || p.core.Term < l.forced) {
+			return false
+		}
+	}
+	return true
 }
 
 // forces: who is made leader by force takes the loss, which is counted (S9).

@@ -148,26 +148,29 @@ func (w *cluster) Progress() bool { return w.acked >= w.healed+2*len(w.clients) 
 // Settle implements sim.Cluster: one leader, and everybody where it is.
 func (w *cluster) Settle() bool {
 	w.still = true
-	var lead *process
-	for _, n := range w.nodes {
-		p := n.live()
-		if p == nil {
-			return false
-		}
-		if p.core.Role == core.Leader && (lead == nil || p.core.Term > lead.core.Term) {
-			lead = p
-		}
-	}
-	if lead == nil || !lead.core.Settled() || lead.core.Commit != lead.core.End {
+	lead := w.leader()
+	if lead == nil || lead.core.Commit != lead.core.End {
 		return false
 	}
 	for _, n := range w.nodes {
-		p := n.p
-		if p.core.Term != lead.core.Term || p.store.Applied() != lead.core.End || p.core.End != lead.core.End || p.core.Flushed != lead.core.End {
+		p := n.live()
+		if p == nil || p.core.Term != lead.core.Term || p.store.Applied() != lead.core.End || p.core.End != lead.core.End || p.core.Flushed != lead.core.End {
 			return false
 		}
 	}
 	return !slices.ContainsFunc(w.clients, func(c *client) bool { return c.op != nil })
+}
+
+// leader returns who leads the newest term that anybody leads, if its start is
+// committed.
+func (w *cluster) leader() (lead *process) {
+	for _, n := range w.nodes {
+		p := n.live()
+		if p != nil && p.core.Settled() && (lead == nil || p.core.Term > lead.core.Term) {
+			lead = p
+		}
+	}
+	return lead
 }
 
 // Check implements sim.Cluster.
