@@ -144,8 +144,7 @@ func (k *sink) rewind(ctx context.Context, to record.LSN, why string) (stream.Ta
 	if err := e.export(ctx, to, why); err != nil {
 		return stream.Tail{}, err
 	}
-	b := e.env.Log.Bounds()
-	if err := e.env.Log.Truncate(topology.Range{First: b.First, Last: to}); err != nil {
+	if err := e.env.Log.Truncate(core.Rewound(e.env.Log.Bounds(), e.env.Log.History(), to)); err != nil {
 		e.fail(err)
 		return stream.Tail{}, err
 	}

@@ -47,6 +47,13 @@ func (i Install) Range() topology.Range {
 	return topology.Range{First: i.LSN + 1, Last: i.LSN, History: i.History}
 }
 
+// Rewound returns what a log keeps that is cut behind to. Where that leaves no
+// entry the log begins anew after to, and its terms go with it: without them it
+// would not know what it ends with.
+func Rewound(b topology.Bounds, h topology.History, to record.LSN) topology.Range {
+	return topology.Range{First: b.First, Last: to, History: h.Until(to)}
+}
+
 // Unfinished reports whether the store has been switched and the log not: it
 // is still the one from before.
 func (i Install) Unfinished(p *Positions) bool {
