@@ -47,7 +47,7 @@ func (n *nemesis) begin() {
 	if n.faults = kept; len(kept) == 0 {
 		n.faults = append(n.faults, n.machines()[0])
 	}
-	n.pause = time.Duration(s.Between(100, 1500)) * time.Millisecond
+	n.pause = time.Duration(s.Between(50, 800)) * time.Millisecond
 	n.next()
 }
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -98,6 +99,7 @@ const failuresMax = 12
 
 // run runs n seeds from the first on, on all processors.
 func run(w *sim.World, from uint64, n int) *sum {
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	s := &sum{faults: map[string]int{}, reached: map[string]int{}}
 	var next, failed atomic.Int64
 	var wg sync.WaitGroup

@@ -16,8 +16,9 @@ import (
 
 // ballot makes terms: one promotion at a time.
 type ballot struct {
-	p    *process
-	busy bool
+	p     *process
+	busy  bool
+	since time.Duration // when the process started, or its term did
 }
 
 // accept makes a newer term and its document durable here and steps the core
@@ -80,7 +81,7 @@ func (b *ballot) promote(why core.Why, done func(error)) {
 	}
 	bid := &core.Bid{
 		Voting: p.w.voting(), Self: p.n.id, Life: p.n.life(), Why: why, Resync: p.resync,
-		Waited: p.s.Now()-p.since >= p.w.c.callTimeout, Founds: p.n.lives == 1,
+		Waited: p.s.Now()-p.ballot.since >= p.w.c.callTimeout, Founds: p.n.lives == 1,
 	}
 	p.ballot.askAll(func(q *process) ([]byte, error) { return q.ballot.report(), nil }, func(polled []core.Report) {
 		bid.Own = p.group
@@ -111,6 +112,9 @@ func (b *ballot) tellAll(bid *core.Bid, next core.Group, end func(error)) {
 		}
 		return q.ballot.fence(next, self, life)
 	}, func(told []core.Report) {
+		for _, r := range told {
+			p.s.Say(string(p.n.id), "is told by %s, life %d, accepted %d, document %d: %d of term %d", r.Node, r.Life, r.Accepted, r.Group.Term, r.Last.LSN, r.Last.Term)
+		}
 		if err := bid.Confirm(next, told); err != nil {
 			p.s.Reach("a term was accepted by others and must not be started")
 			p.ballot.handBack(bid, told, err, end)
@@ -255,8 +259,8 @@ func (w *cluster) failover() {
 	}
 	why := core.Chosen
 	if w.c.sync.Kind == quorum.KindAsync {
-		if w.stuck++; w.stuck > 3 && w.s.Chance(0.3) && w.ledger.mayForce() {
-			why = core.Forced
+		if w.stuck++; w.stuck > 3 && w.s.Chance(0.3) && w.s.Now() > w.forcing && w.ledger.mayForce() {
+			why, w.forcing = core.Forced, w.s.Now()+4*w.c.callTimeout
 		}
 	}
 	w.s.Note(string(p.n.id), "is told to lead", uint64(why))

@@ -68,8 +68,9 @@ func (l *ledger) leads(p *process, term uint64, start record.LSN) {
 			l.pending = 0
 		}
 	}
+	h := p.log.History()
 	for lsn := record.LSN(1); lsn < record.LSN(len(l.log)); lsn++ {
-		if at, ok := p.termAt(lsn); lsn >= start || !ok && lsn >= p.log.Bounds().First || ok && at != l.log[lsn] {
+		if at, ok := h.TermAt(lsn); lsn >= start || !ok && lsn >= p.log.Bounds().First || ok && at != l.log[lsn] {
 			l.s.Fail("PS2", "%s leads term %d from entry %d on without entry %d of term %d, which was committed", p.n.id, term, start, lsn, l.log[lsn])
 			return
 		}
@@ -126,8 +127,9 @@ func (l *ledger) booted(p *process) {
 	if b.End >= b.First {
 		l.appended(p, b.First, b.End)
 	}
+	h := p.log.History()
 	for lsn := record.LSN(1); lsn <= min(p.store.Applied(), record.LSN(len(l.log)-1)); lsn++ {
-		if at, ok := p.termAt(lsn); ok && at != l.log[lsn] && !l.lost[ending{at, lsn}] {
+		if at, ok := h.TermAt(lsn); ok && at != l.log[lsn] && !l.lost[ending{at, lsn}] {
 			l.s.Fail("PS4", "the store of %s shows entry %d of term %d, committed was that of term %d", p.n.id, lsn, at, l.log[lsn])
 			return
 		}
@@ -154,12 +156,14 @@ func (l *ledger) committed(p *process, to record.LSN) {
 	l.w.commits = max(l.w.commits, to)
 	l.s.Note(string(p.n.id), "commits", uint64(to), p.core.Term)
 	l.enough(p, to)
-	for lsn := record.LSN(1); lsn <= to; lsn++ {
-		at, ok := p.termAt(lsn)
+	h := p.log.History()
+	for lsn := p.sure + 1; lsn <= to; lsn++ {
+		at, ok := h.TermAt(lsn)
 		switch {
 		case !ok:
 			l.s.Fail("PS4", "%s commits entry %d and does not know its term", p.n.id, lsn)
 		case lsn < record.LSN(len(l.log)) && l.log[lsn] == at:
+			p.sure = lsn
 			continue
 		case p.core.Term < l.forced: // nobody told it that it is over
 			l.s.Reach("a leader went on alone after another was forced")
@@ -169,6 +173,7 @@ func (l *ledger) committed(p *process, to record.LSN) {
 			l.s.Fail("PS4", "%s commits entry %d of term %d, committed was that of term %d", p.n.id, lsn, at, l.log[lsn])
 		default:
 			l.log = append(l.log, at)
+			p.sure = lsn
 			continue
 		}
 		return
@@ -201,8 +206,9 @@ func (l *ledger) mayApply(p *process, to record.LSN) {
 }
 
 func (l *ledger) agreed(p *process, from, to record.LSN) {
+	h := p.log.History()
 	for lsn := from; lsn <= to; lsn++ {
-		at, ok := p.termAt(lsn)
+		at, ok := h.TermAt(lsn)
 		if !ok || lsn >= record.LSN(len(l.log)) || l.log[lsn] != at {
 			if l.lost[ending{at, lsn}] {
 				continue
@@ -249,6 +255,7 @@ func (l *ledger) cuts(p *process, to record.LSN) {
 		}
 	}
 	l.promised[p.n] = min(l.promised[p.n], to)
+	p.sure = min(p.sure, to)
 }
 
 // aside reads a side file back.
@@ -288,7 +295,7 @@ func (l *ledger) installs(p *process, o stream.Offer) {
 			return
 		}
 	}
-	l.promised[p.n] = o.LSN
+	l.promised[p.n], p.sure = o.LSN, 0
 }
 
 // mayForce reports whether an operator may force a leader: who forces two at
@@ -306,9 +313,9 @@ func (l *ledger) mayForce() bool {
 // forces: who is made leader by force takes the loss, which is counted (S9).
 func (l *ledger) forces(p *process, term uint64) {
 	l.forced = term
-	end := p.log.Bounds().End
+	end, h := p.log.Bounds().End, p.log.History()
 	for lsn := record.LSN(1); lsn < record.LSN(len(l.log)); lsn++ {
-		if at, ok := p.termAt(lsn); lsn <= end && (ok && at == l.log[lsn] || lsn < p.log.Bounds().First) {
+		if at, ok := h.TermAt(lsn); lsn <= end && (ok && at == l.log[lsn] || lsn < p.log.Bounds().First) {
 			continue
 		}
 		l.s.Reach("a forced leader lost what was committed")
@@ -317,6 +324,11 @@ func (l *ledger) forces(p *process, term uint64) {
 		}
 		l.log = l.log[:lsn]
 		clear(l.keys)
+		for _, n := range l.w.nodes {
+			if n.p != nil {
+				n.p.sure = 0
+			}
+		}
 		return
 	}
 }

@@ -68,6 +68,7 @@ func (n *node) boot() {
 	if err == nil {
 		n.p = p
 		n.w.s.Note(string(n.id), "is up", p.core.Term, uint64(p.core.End), uint64(p.core.Applied))
+		n.w.s.Say(string(n.id), "its log: %+v, terms %v", p.log.Bounds(), p.log.History())
 		n.w.ledger.booted(p)
 		p.begin()
 		return
@@ -132,7 +133,7 @@ type process struct {
 	core   core.Core
 	group  core.Group
 	resync bool
-	since  time.Duration // when it started, or its term did
+	sure   record.LSN // its log is known to be the committed one up to here
 
 	flushing bool
 	writing  writing
@@ -171,7 +172,7 @@ func (p *process) open() error {
 		return err
 	}
 	p.clock = version.NewClock(n.m.Clock.Now, version.MaxSkewDefault)
-	p.since = p.s.Now()
+	p.ballot.since = p.s.Now()
 	return p.recover()
 }
 

@@ -163,8 +163,7 @@ func (k *sink) rewind(to record.LSN, why string) (stream.Tail, error) {
 		return stream.Tail{}, err
 	}
 	p.w.ledger.cuts(p, to)
-	b := p.log.Bounds()
-	if err := p.log.Truncate(topology.Range{First: b.First, Last: to}); err != nil {
+	if err := p.log.Truncate(core.Rewound(p.log.Bounds(), p.log.History(), to)); err != nil {
 		p.fail(err)
 		return stream.Tail{}, err
 	}

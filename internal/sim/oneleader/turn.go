@@ -90,7 +90,7 @@ func (p *process) startTerm(x *core.Effect) {
 		return
 	}
 	p.s.Note(string(p.n.id), "leads", x.Term, uint64(x.LSN))
-	p.since = p.s.Now()
+	p.ballot.since = p.s.Now()
 	p.w.ledger.leads(p, x.Term, x.LSN)
 	p.w.ledger.appended(p, x.LSN, x.LSN)
 	p.writing.recent = nil

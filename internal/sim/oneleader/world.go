@@ -34,6 +34,7 @@ type cluster struct {
 	progress time.Duration // when the last one was
 	commits  record.LSN    // the greatest commit LSN of a leader
 	stuck    int           // how often nobody could be made leader
+	forcing  time.Duration // until then a leader is being forced
 	still    bool          // the clients have stopped
 }
 
