@@ -169,6 +169,13 @@ func (b *ballot) askAll(ask func(*process) ([]byte, error), done func([]core.Rep
 		}
 	}
 	for _, to := range p.w.nodes {
+		if to == p.n {
+			p.after(0, func() {
+				b, _ := ask(p)
+				heard(to.id, b)
+			})
+			continue
+		}
 		p.s.Net.Call(p.n.m, to.m, p.w.c.callTimeout, func(reply func([]byte)) {
 			q := to.live()
 			if q == nil {
@@ -241,12 +248,12 @@ func (w *cluster) outrun(lead *process) bool {
 	})
 }
 
-// failover tells a node to lead: any, the one whose log is longest more often
-// than others.
+// failover tells a node to lead that may: any, the one whose log is longest more
+// often than others.
 func (w *cluster) failover() {
 	var ps []*process
 	for _, n := range w.nodes {
-		if p := n.live(); p != nil {
+		if p := n.live(); p != nil && !slices.Contains(w.c.replicas, n.id) {
 			ps = append(ps, p)
 		}
 	}

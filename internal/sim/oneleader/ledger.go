@@ -247,7 +247,7 @@ func (l *ledger) cuts(p *process, to record.LSN) {
 	for lsn := to + 1; lsn <= p.log.Bounds().End; lsn++ {
 		at, _ := p.termAt(lsn)
 		e := ending{at, lsn}
-		if lsn < record.LSN(len(l.log)) && l.log[lsn] == at {
+		if lsn < record.LSN(len(l.log)) && l.log[lsn] == at && p.core.Term >= l.forced {
 			l.s.Fail("PS4", "%s cuts entry %d of term %d, which is committed", p.n.id, lsn, at)
 		}
 		if !l.asides[e] {
@@ -315,7 +315,7 @@ func (l *ledger) forces(p *process, term uint64) {
 	l.forced = term
 	end, h := p.log.Bounds().End, p.log.History()
 	for lsn := record.LSN(1); lsn < record.LSN(len(l.log)); lsn++ {
-		if at, ok := h.TermAt(lsn); lsn <= end && (ok && at == l.log[lsn] || lsn < p.log.Bounds().First) {
+		if at, ok := h.TermAt(lsn); lsn <= end && (!ok || at == l.log[lsn]) {
 			continue
 		}
 		l.s.Reach("a forced leader lost what was committed")

@@ -74,8 +74,9 @@ func (n *node) boot() {
 		return
 	}
 	var corrupt *wal.CorruptError
+	var format *wal.FormatError
 	switch {
-	case errors.As(err, &corrupt), errors.Is(err, home.ErrCorrupt), errors.Is(err, home.ErrLost):
+	case errors.As(err, &corrupt), errors.As(err, &format), errors.Is(err, home.ErrCorrupt), errors.Is(err, home.ErrLost):
 		n.w.s.Note(string(n.id), "is damaged")
 		n.w.s.Say(string(n.id), "%v", err)
 		n.w.ledger.refused(n, err)
