@@ -81,3 +81,40 @@ func TestADrivenLogWaitsForSpaceAndGoesOn(t *testing.T) {
 	require.EqualValues(t, n+1, d.Bounds().Flushed)
 	require.NoError(t, d.Close())
 }
+
+// A spare that was made longer for a long record, and whose sync failed, looks
+// long enough to the next process. It must be so after the power has failed too.
+func TestASpareIsAsLongAsItLooks(t *testing.T) {
+	fs, fail := crashfs.New(), false
+	fs.Before(func(c crashfs.Call) error {
+		if fail && c.Op == "sync" {
+			return syscall.EIO
+		}
+		return nil
+	})
+	o := Options{FS: fs, Dir: "log", Node: "a", Cluster: [16]byte{1}, SegmentBytes: segmentBytesMin, FirstSegmentBytes: segmentBytesMin}
+	d, err := open(t, o).Drive()
+	require.NoError(t, err)
+	_, err = d.Write() // makes the spare
+	require.NoError(t, err)
+	_, err = d.Append(1, sized(1, segmentBytesMin))
+	require.NoError(t, err)
+	fail = true
+	_, err = d.Write()
+	require.ErrorIs(t, err, syscall.EIO)
+
+	fs = fs.Crash(crashfs.Killed, nil, crashfs.Call{})
+	o.FS = fs
+	d, err = open(t, o).Drive()
+	require.NoError(t, err)
+	_, err = d.Append(1, sized(1, segmentBytesMin))
+	require.NoError(t, err)
+	for wrote := true; wrote; {
+		wrote, err = d.Write()
+		require.NoError(t, err)
+	}
+	require.EqualValues(t, 1, d.Bounds().Flushed)
+
+	o.FS = fs.Crash(crashfs.Nothing, nil, crashfs.Call{})
+	require.EqualValues(t, 1, open(t, o).Bounds().End)
+}

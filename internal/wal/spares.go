@@ -127,7 +127,9 @@ func (p *spares) pop() (string, bool) {
 	return name, true
 }
 
-// reuse opens a spare that stands on disk.
+// reuse opens a spare that stands on disk. Its length is written again: after a
+// failed sync a file may look longer than what a failure of the power leaves of
+// it, and a segment must not be shorter than its header says.
 func (p *spares) reuse(name string) (*spareFile, error) {
 	f, err := p.d.edit(name)
 	if err != nil {
@@ -137,7 +139,11 @@ func (p *spares) reuse(name string) (*spareFile, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &spareFile{file: f, name: name, size: stat.Size()}, nil
+	size := stat.Size()
+	if err := zero(f, max(0, size-headerBytes), size); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &spareFile{file: f, name: name, size: size}, nil
 }
 
 // create makes a spare of zeros, under its name only once it is whole.
