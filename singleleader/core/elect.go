@@ -189,11 +189,18 @@ func proven(g Group, rs []Report) error {
 }
 
 // succeed returns the document of a term after g and its rivals, as far as they
-// and the reports determine it.
+// and the reports determine it. The terms before g are forgotten once its start is
+// seen to be committed: before that, a later election may find out that g committed
+// nothing, and must ask on.
 func succeed(g Group, rivals []Group, rs []Report) Group {
 	next := g
 	next.Before = nil
-	if !slices.ContainsFunc(rs, func(r Report) bool { return r.Last.Term >= g.Term }) {
+	_, rule, err := g.Rule()
+	members := rule.Members()
+	if err != nil || !rule.Satisfied(func(i int) bool {
+		r := find(rs, members[i])
+		return r != nil && r.Last.Term >= g.Term
+	}) {
 		next.Before = append(next.Before, g.Before...)
 		for _, o := range rivals {
 			next.Before = append(next.Before, o.Before...)

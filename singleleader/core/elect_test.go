@@ -87,16 +87,34 @@ func TestATermThatNeverStartedDoesNotHideTheOneBefore(t *testing.T) {
 	require.NoError(t, proven(g, rs), "forgetting the term before is what the proof must not do")
 }
 
-func TestSucceedKeepsEarlierTermsUntilTheLastIsSeenToHaveStarted(t *testing.T) {
+func TestSucceedKeepsEarlierTermsUntilTheStartOfTheLastIsSeenToBeCommitted(t *testing.T) {
 	older := Reign{Term: 2, Leader: "b"}
 	g := testGroup(3, "a", "any 1 (b, c, a)", older)
 	next := succeed(g, nil, []Report{said("b", 2, 2, 5)})
 	require.Equal(t, []Reign{older, g.Reign}, next.Before)
-	next = succeed(g, nil, []Report{said("b", 2, 3, 5)})
+	next = succeed(g, nil, []Report{said("a", 1, 3, 6), said("b", 2, 2, 5)})
+	require.Equal(t, []Reign{older, g.Reign}, next.Before, "the leader alone holds it")
+	next = succeed(g, nil, []Report{said("b", 2, 3, 6), said("c", 3, 3, 6)})
+	require.Equal(t, []Reign{older, g.Reign}, next.Before, "its leader may have lost it")
+	next = succeed(g, nil, []Report{said("a", 1, 3, 6), said("b", 2, 3, 5)})
 	require.Equal(t, []Reign{g.Reign}, next.Before)
 	fresh := said("b", 2, 0, 0)
 	fresh.Accepted = 0
 	require.Empty(t, succeed(testGroup(1, "a", "async"), nil, []Report{fresh}).Before)
+}
+
+// a committed in term 2 with c, whose disk was lost then; terms 3 and 4 were started
+// at a alone. They must not hide term 2: b, which was behind, and c in its new
+// directory find that 4 and 3 committed nothing, and have to ask on.
+func TestTermsThatOnlyTheirLeaderHoldsDoNotHideTheOneBefore(t *testing.T) {
+	g := testGroup(2, "a", "any 1 (b, c, a)")
+	for term := uint64(3); term <= 4; term++ {
+		g = succeed(g, nil, []Report{said("a", 1, term-1, 9), said("c", 9, 0, 0)})
+		g.Reign = Reign{Term: term, Leader: "a", Policy: g.Policy, Lives: []uint64{1, 2, 9}}
+	}
+	behind, empty := said("b", 2, 1, 4), said("c", 9, 0, 0)
+	require.ErrorContains(t, electable(g, "b", []Report{behind, empty}), "commits of term 2")
+	require.NoError(t, electable(g, "a", []Report{said("a", 1, 4, 10), empty}))
 }
 
 func TestAGroupDocumentReadsBackAndRefusesAnythingElse(t *testing.T) {
