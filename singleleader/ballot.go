@@ -31,7 +31,7 @@ type ballot struct {
 // standing is what a node finds at its start.
 type standing struct {
 	core.Group
-	accepted core.Accepted
+	accepted core.Group
 }
 
 // load reads the document and the accepted term; the first start of a group
@@ -55,8 +55,11 @@ func (b *ballot) load() (standing, error) {
 	if err != nil {
 		return s, err
 	}
-	s.accepted, err = core.DecodeAccepted(body)
-	return s, err
+	if s.accepted, err = core.DecodeAccepted(body); err != nil {
+		return s, err
+	}
+	s.Group = core.Standing(s.Group, s.accepted)
+	return s, nil
 }
 
 func (b *ballot) seed(ctx context.Context, d topology.Document) (topology.Document, error) {
@@ -91,8 +94,7 @@ func (b *ballot) accept(ctx context.Context, g core.Group) error {
 	if g.Term <= now {
 		return nil
 	}
-	a := core.Accepted{Term: g.Term, Leader: g.Leader, Life: g.Life}
-	if err := e.env.Stable.Save(stableAccepted, a.Encode()); err != nil {
+	if err := e.env.Stable.Save(stableAccepted, g.Encode()); err != nil {
 		return err
 	}
 	d, err := e.env.Control.Load(ctx, topology.DocumentGroup)

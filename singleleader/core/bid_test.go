@@ -17,6 +17,8 @@ func TestTheFirstTermIsStartedByWhoCanNotHaveForgottenIt(t *testing.T) {
 	own, err := voting.First("a")
 	require.NoError(t, err)
 	fresh := func(n topology.NodeID) Report { return Report{Node: n, Life: 9, Group: own} }
+	began := Report{Node: "a", Life: 9, Accepted: 1, Group: own}
+	began.Group.Life, began.Group.Lives = 9, []uint64{9, 0, 0}
 	for _, c := range []struct {
 		name   string
 		bid    Bid
@@ -28,13 +30,15 @@ func TestTheFirstTermIsStartedByWhoCanNotHaveForgottenIt(t *testing.T) {
 		{"an empty directory in a cluster that was there", Bid{Waited: true}, []Report{fresh("a")}, "a majority"},
 		{"the same, and one other that knows nothing", Bid{Waited: true}, []Report{fresh("a"), fresh("c")}, "has forgotten what it promised"},
 		{"everybody says that nothing was begun", Bid{}, []Report{fresh("a"), fresh("b"), fresh("c")}, ""},
+		{"its own term 1 was begun, and everybody is there", Bid{}, []Report{began, fresh("b"), fresh("c")}, ""},
+		{"its own term 1 was begun, and one is away", Bid{}, []Report{began, fresh("b")}, "has forgotten what it promised"},
 		{"one has heard of term 1", Bid{Founds: true, Waited: true}, []Report{fresh("a"), said("b", 2, 1, 1)}, "has forgotten what it promised"},
 	} {
-		c.bid.Voting, c.bid.Self, c.bid.Life, c.bid.Why, c.bid.Own = voting, "a", 9, Restart, own
+		c.bid.Voting, c.bid.Self, c.bid.Life, c.bid.Why, c.bid.Own = voting, "a", 9, Restart, c.polled[0].Group
 		next, err := c.bid.Propose(c.polled)
 		if c.refuse == "" {
 			require.NoError(t, err, c.name)
-			require.EqualValues(t, 1, next.Term, c.name)
+			require.EqualValues(t, 1+c.polled[0].Accepted, next.Term, c.name)
 			continue
 		}
 		require.ErrorContains(t, err, c.refuse, c.name)

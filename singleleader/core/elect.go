@@ -91,7 +91,7 @@ func electable(g Group, target topology.NodeID, rs []Report) error {
 	case 2*len(reached) <= len(g.Voters):
 		return fmt.Errorf("%w: a majority of the voters %v must be reached and only %v were, not %v; with force it goes on, if nobody else can lead", topology.ErrUnavailable, g.Voters, reached, missing)
 	}
-	if n := kept(g, rs); 2*n < len(g.Voters) {
+	if n := kept(g, rs, len(missing) == 0); 2*n < len(g.Voters) {
 		return fmt.Errorf("%w: of the voters %v only %d answer from the directory that term %d counted, and a new one has forgotten what it promised; wait for the others, or take what may be lost with force", topology.ErrUnavailable, g.Voters, n, g.Term)
 	}
 	if self.Node == g.Leader && self.Life == g.Life && self.Last.Term >= g.Term {
@@ -113,10 +113,12 @@ func electable(g Group, target topology.NodeID, rs []Report) error {
 // Whatever term may have been begun elsewhere, a majority of the voters promised
 // to obey it; so half of them, who remember, include one who did.
 //
-// A voter remembers if it has the directory that the term of g counted. The
+// A voter remembers if it has the directory that the term of g counted. One that
+// the term knows no directory of, because it was away when it was made, is taken
+// for the one it was if it has accepted any term since, or everybody is there. The
 // leader of that term counts too where it does not answer but somebody has
 // followed it in a new directory: it cannot have promised anything newer before.
-func kept(g Group, rs []Report) (n int) {
+func kept(g Group, rs []Report, all bool) (n int) {
 	heard, led := false, false
 	for _, v := range g.Voters {
 		r := find(rs, v)
@@ -125,7 +127,7 @@ func kept(g Group, rs []Report) (n int) {
 		}
 		led = led || v == g.Leader
 		switch life := g.life(g.Voters, v); {
-		case life == r.Life, life == 0 && r.Accepted > 0: // of 0 nothing is known
+		case life == r.Life, life == 0 && (r.Accepted > 0 || all):
 			n++
 		case r.Accepted == g.Term:
 			heard = true

@@ -8,36 +8,33 @@ import (
 	"github.com/triad-kv/triad/topology"
 )
 
-// Accepted is the newest term a node has promised to obey, as it is kept beside
-// the log.
-type Accepted struct {
-	Term   uint64
-	Leader topology.NodeID
-	Life   uint64 // of the leader's directory
-}
-
-// Encode returns the document as it is stored.
-func (a Accepted) Encode() []byte {
-	w := pack.NewWriter(nil)
-	w.Array(3)
-	w.Uint(a.Term)
-	w.Str(string(a.Leader))
-	w.Uint(a.Life)
-	return w.Bytes()
-}
-
-// DecodeAccepted reads the stored document; of none, nil, it is zero.
-func DecodeAccepted(b []byte) (a Accepted, err error) {
+// DecodeAccepted reads the document of the newest term that a node has promised to
+// obey, as it is kept beside the log; of none, nil, it is zero. It is a group's
+// document, kept apart from the control document because one write of it is the
+// promise and what was promised. Before it was, it was an array of three: term,
+// leader, and the leader's life.
+func DecodeAccepted(b []byte) (Group, error) {
 	if b == nil {
-		return a, nil
+		return Group{}, nil
 	}
 	r := pack.NewReader(b)
-	r.ArrayOf(3)
-	a = Accepted{Term: r.Uint(), Leader: topology.NodeID(r.StrMax(nameBytesMax)), Life: r.Uint()}
-	if err := r.Done(); err != nil {
-		return Accepted{}, fmt.Errorf("accepted term: %w", err)
+	if r.Array() != 3 {
+		return DecodeGroup(b)
 	}
-	return a, nil
+	g := Group{Reign: Reign{Term: r.Uint(), Leader: topology.NodeID(r.StrMax(nameBytesMax))}, Life: r.Uint()}
+	if err := r.Done(); err != nil {
+		return Group{}, fmt.Errorf("accepted term: %w", err)
+	}
+	return g, nil
+}
+
+// Standing returns the newest document that is durable here: that of the accepted
+// term, unless the control document is newer.
+func Standing(document, accepted Group) Group {
+	if accepted.Term >= document.Term && accepted.Policy != "" {
+		return accepted
+	}
+	return document
 }
 
 // Positions are where a node's log and store stand at its start.
@@ -53,10 +50,10 @@ func (p *Positions) Fits() bool { return p.Applied <= p.End && p.Applied+1 >= p.
 
 // Recover returns the core of a node that starts. What its store shows was
 // committed.
-func Recover(self topology.NodeID, async bool, a Accepted, p *Positions) Core {
+func Recover(self topology.NodeID, async bool, accepted Group, p *Positions) Core {
 	return Core{
 		Self: self, Async: async,
-		Term: a.Term, Leader: a.Leader, Life: a.Life,
+		Term: accepted.Term, Leader: accepted.Leader, Life: accepted.Life,
 		End: p.End, Flushed: p.Flushed, LastTerm: p.History.Last(),
 		Applied: min(p.Applied, p.End), Commit: min(p.Applied, p.End),
 	}

@@ -28,8 +28,7 @@ func (b *ballot) accept(g core.Group) error {
 	if g.Term <= p.core.Term {
 		return nil
 	}
-	a := core.Accepted{Term: g.Term, Leader: g.Leader, Life: g.Life}
-	if err := p.home.Save(stableAccepted, a.Encode()); err != nil {
+	if err := p.home.Save(stableAccepted, g.Encode()); err != nil {
 		p.fail(err)
 		return err
 	}

@@ -220,7 +220,7 @@ func (p *process) positions() *core.Positions {
 }
 
 // standing reads the control document and the accepted term.
-func (p *process) standing() (core.Accepted, error) {
+func (p *process) standing() (core.Group, error) {
 	d, err := p.control.Load(context.Background(), topology.DocumentGroup)
 	if err == nil && d.Version == 0 {
 		var g core.Group
@@ -230,16 +230,18 @@ func (p *process) standing() (core.Accepted, error) {
 		}
 	}
 	if err != nil {
-		return core.Accepted{}, err
+		return core.Group{}, err
 	}
 	if p.group, err = core.DecodeGroup(d.Body); err != nil {
-		return core.Accepted{}, err
+		return core.Group{}, err
 	}
 	b, err := p.home.Load(stableAccepted)
 	if err != nil {
-		return core.Accepted{}, err
+		return core.Group{}, err
 	}
-	return core.DecodeAccepted(b)
+	accepted, err := core.DecodeAccepted(b)
+	p.group = core.Standing(p.group, accepted)
+	return accepted, err
 }
 
 func (w *cluster) voting() core.Voting {
