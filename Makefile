@@ -1,5 +1,7 @@
 .PHONY: help build test race lint fuzz mutants bench demo ci
 .PHONY: help build test race lint fuzz bench demo soak ci
+.PHONY: help build test race lint fuzz bench demo sim ci
+SEEDS ?= 200
 .DEFAULT_GOAL := help
 
 help: ## print the targets
@@ -32,6 +34,8 @@ demo: ## a cluster on this machine
 DURATION ?= 30m
 soak: ## break real processes for DURATION (30m), by SEED
 	go run ./internal/nemesis/soak -duration $(DURATION) $(if $(SEED),-seed $(SEED))
+sim: ## SEEDS=200 seeds of every simulated world
+	CGO_ENABLED=0 go test ./internal/sim -run Seeds -v -timeout 0 -seeds=$(SEEDS)
 
 ci: ## everything that must hold before a change is taken
 	.ci/run

@@ -212,9 +212,9 @@ func (n *nemesis) machines() []Fault {
 				}
 			}, true
 		}},
-		{"the power fails under a call", 6, func() (func(), bool) {
+		{"the power fails under a call", 9, func() (func(), bool) {
 			m := draw()
-			m.Disk.cutIn, m.Disk.survive = s.Between(1, 40), Pick(s, crashfs.Nothing, crashfs.Sectors, crashfs.Torn)
+			m.Disk.cutIn, m.Disk.survive = s.Between(1, 40), Pick(s, crashfs.Nothing, crashfs.Sectors, crashfs.Torn, crashfs.Torn)
 			return m.Start, m.up
 		}},
 		{"a sync fails", 3, func() (func(), bool) {

@@ -21,7 +21,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 40, "how many seeds TestSeeds runs of each world")
+	seeds = flag.Int("seeds", 60, "how many seeds TestSeeds runs of each world")
 	first = flag.Uint64("first", 1, "the first of them")
 	seed  = flag.Uint64("seed", 1, "the seed that TestReplay runs")
 	world = flag.String("world", "", "the world that runs; the first one, or all, for none")
@@ -97,6 +97,9 @@ func (s *sum) String() string {
 // failuresMax is how many failures a run of many seeds waits for.
 const failuresMax = 12
 
+// seedsForReaches is how many seeds it takes to have met all that is to be met.
+const seedsForReaches = 60
+
 // run runs n seeds from the first on, on all processors.
 func run(w *sim.World, from uint64, n int) *sum {
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
@@ -126,6 +129,12 @@ func TestSeeds(t *testing.T) {
 			for _, r := range s.failed {
 				t.Error(r)
 			}
+			if s.seeds < seedsForReaches {
+				return
+			}
+			for _, state := range w.Reaches {
+				require.NotZero(t, s.reached[state], "%d seeds never reached: %s", s.seeds, state)
+			}
 		})
 	}
 }
@@ -133,7 +142,7 @@ func TestSeeds(t *testing.T) {
 // The same seed on the same commit gives the same trace.
 func TestTheSameSeedGivesTheSameTrace(t *testing.T) {
 	for _, w := range chosen(t) {
-		for seed := uint64(1); seed <= 20; seed++ {
+		for seed := uint64(101); seed <= 120; seed++ {
 			a, b := sim.Run(w, seed, nil), sim.Run(w, seed, nil)
 			require.Equal(t, a, b)
 			require.NotZero(t, a.Lines)

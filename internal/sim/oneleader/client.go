@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/triad-kv/triad/internal/sim/history"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
@@ -17,6 +18,7 @@ type client struct {
 	token  record.LSN // what its session has seen
 	op     *op
 	seen   version.Dot // what it last saw of the key it compares
+	value  string      // and its value
 	key    int
 }
 
@@ -31,10 +33,12 @@ type op struct {
 	local   bool
 	invoked time.Duration
 	floor   record.LSN // what was known of the key when it was asked
+	said    history.Op
 }
 
 func (w *cluster) addClient() {
-	c := &client{w: w, number: len(w.clients), to: w.nodes[0]}
+	w.numbers++
+	c := &client{w: w, number: w.numbers, to: w.nodes[0]}
 	w.clients = append(w.clients, c)
 }
 
@@ -53,7 +57,7 @@ func (c *client) draw() *op {
 	w.ops++
 	o := &op{number: w.ops, invoked: w.s.Now()}
 	if c.key < 0 || !w.s.Chance(0.7) {
-		c.key, c.seen = w.s.Rand.IntN(w.c.keys), version.Dot{}
+		c.key, c.seen, c.value = w.s.Rand.IntN(w.c.keys), version.Dot{}, ""
 	}
 	o.key = fmt.Sprintf("k%d", c.key)
 	switch at := w.s.Rand.Float64(); {
@@ -65,7 +69,41 @@ func (c *client) draw() *op {
 		o.local, o.session = true, c.token
 	}
 	o.floor = w.ledger.floor(o.key)
+	o.said = history.Op{Client: uint64(c.number), Kind: history.Get, Key: o.key, Value: o.value}
+	switch {
+	case o.cas:
+		o.said.Kind, o.said.Expect = history.CompareAndSet, c.value
+	case o.value != "":
+		o.said.Kind = history.Put
+	case o.local:
+		o.said.Want.Guarantee = history.Any
+	}
+	o.said = w.told.Begin(o.said)
 	return o
+}
+
+// tell notes in the history what a client was told.
+func (c *client) tell(o *op, r reply) {
+	h := o.said
+	switch {
+	case r.err == nil:
+		h.Outcome = history.Applied
+		if o.value == "" {
+			h.Place.LSN = uint64(r.lsn)
+			if r.value != "" {
+				h.Got = []string{r.value}
+			}
+		} else {
+			h.Place = history.Place{Dot: r.dot, Term: r.term, LSN: uint64(r.lsn)}
+		}
+	case r.outcome == topology.NotApplied || o.value == "":
+		h.Outcome, h.Refused = history.NotApplied, r.refused
+	default:
+		h.Outcome = history.Unknown
+		c.w.numbers++
+		c.number = c.w.numbers // who asked this asks no more
+	}
+	c.w.told.End(h)
 }
 
 // fill is a value that no other operation writes.
@@ -130,19 +168,20 @@ func (p *process) serveClient(o *op, answer func(reply)) {
 func (c *client) answered(o *op, r reply) {
 	w := c.w
 	w.ledger.answered(c, o, r)
+	c.tell(o, r)
 	if r.err == nil {
 		if !o.local || r.lsn >= c.token {
 			c.token = max(c.token, r.lsn)
 		}
 		if o.value == "" {
-			c.seen = r.seen
+			c.seen, c.value = r.seen, r.value
 		} else {
-			c.seen = r.dot
+			c.seen, c.value = r.dot, o.value
 			w.progress = w.s.Now()
 			w.acked++
 		}
 	} else {
-		c.seen = version.Dot{}
+		c.seen, c.value = version.Dot{}, ""
 		c.to = w.nodes[w.s.Rand.IntN(len(w.nodes))]
 		if r.leader != "" {
 			c.to = w.node(r.leader)

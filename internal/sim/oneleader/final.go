@@ -3,7 +3,9 @@ package oneleader
 import (
 	"bytes"
 
+	"github.com/triad-kv/triad/internal/sim/check"
 	"github.com/triad-kv/triad/internal/store"
+	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
@@ -12,12 +14,21 @@ import (
 
 // final looks at the end of it all: the committed log, replayed by itself, is
 // what every store holds (PS15); every acknowledged write is in it (PS2), and no
-// write that was refused (C9); and of two conditional writes on one version one
-// was refused (S16).
+// write that was refused (C9), and every condition held where its write stands
+// (S16).
 func (l *ledger) final() {
+	started := map[uint64]bool{}
+	for _, term := range l.log {
+		started[term] = true
+	}
+	for term := uint64(1); term <= l.log[len(l.log)-1]; term++ {
+		if _, ok := l.leaders[term]; ok && !started[term] {
+			l.s.Reach("a term was started and never committed")
+		}
+	}
 	want := store.NewMemory()
+	held := map[string]*record.Version{}
 	enc := record.NewEncoder()
-	held := map[string]version.Dot{}
 	for lsn := record.LSN(1); lsn < record.LSN(len(l.log)); lsn++ {
 		e, ok := l.at(lsn)
 		var r record.Record
@@ -29,7 +40,15 @@ func (l *ledger) final() {
 			if l.refuses[v] {
 				l.s.Fail("C9", "entry %d holds %q, which was answered NotApplied", lsn, v)
 			}
-			held[string(r.Mutations[0].Key)] = r.Dot
+		}
+		for _, c := range l.asked[ending{l.log[lsn], lsn}] {
+			if err := core.Satisfied(&c, held[string(c.Key)]); err != nil {
+				l.s.Fail("S16", "entry %d was accepted under a condition that did not hold: %v", lsn, err)
+			}
+		}
+		for i := range r.Mutations {
+			l.changes[string(r.Mutations[i].Key)] = append(l.changes[string(r.Mutations[i].Key)], change{lsn, r.Dot})
+			held[string(r.Mutations[i].Key)] = &record.Version{Dot: r.Dot}
 		}
 		edits, _ := core.AppendEdits(nil, nil, enc, &r)
 		if err := want.Apply(lsn, edits); err != nil {
@@ -50,6 +69,43 @@ func (l *ledger) final() {
 	for _, n := range l.w.nodes {
 		l.same(n, want)
 	}
+	l.judge()
+}
+
+// judge gives what the clients were told to the checkers (PS1, C9). They do not
+// search for an order of it (PS5): the log is one, and what was answered was held
+// against it ([ledger.answered]), refusals here.
+func (l *ledger) judge() {
+	rules := check.Rules{Lossy: l.w.c.sync.Kind == quorum.KindAsync}
+	c, err := check.New(rules, l.w.told.Ops())
+	if err != nil {
+		l.s.Fail("floor", "what clients were told is no history: %v", err)
+		return
+	}
+	if err := c.Places().And(c.Nowhere()).Err(); err != nil {
+		l.s.Fail("PS1", "%v", err)
+	}
+	for i := range l.refusals {
+		if o := &l.refusals[i]; !rules.Lossy && !l.differed(o) {
+			l.s.Fail("PS5", "operation %d on %s was refused, which held %v all the while, from entry %d to %d", o.number, o.key, o.expect, o.floor, o.until)
+		}
+	}
+}
+
+// differed reports whether a key held something else than a refused operation
+// expected, at some time while it was under way.
+func (l *ledger) differed(o *refusal) bool {
+	var at version.Dot
+	for _, c := range l.changes[o.key] {
+		if c.lsn > o.floor && at != o.expect {
+			return true
+		}
+		if c.lsn > o.until {
+			return false
+		}
+		at = c.dot
+	}
+	return at != o.expect
 }
 
 // same holds a node's store to what it must be, byte by byte.

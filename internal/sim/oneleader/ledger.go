@@ -3,13 +3,13 @@ package oneleader
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/triad-kv/triad/internal/sim"
 	"github.com/triad-kv/triad/internal/stream"
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
 )
 
 // ledger sees everything, as nobody in the group can, and holds the group to its
@@ -30,6 +30,9 @@ type ledger struct {
 	pending  uint64          // the newest that was forced, until it or a later one is started
 	forced   uint64          // the newest term that was started since
 	asides   map[ending]bool // what stands in side files
+	asked    map[ending][]record.Condition
+	refusals []refusal
+	changes  map[string][]change // of keys, by the log, in the end
 }
 
 // entry is what one place of the log holds, wherever it stands.
@@ -37,6 +40,18 @@ type entry struct {
 	sum   uint32
 	prev  uint64 // the term of the entry before it
 	bytes []byte
+}
+
+// refusal is a conditional write that was refused, while the log went from floor
+// to until.
+type refusal struct {
+	*op
+	until record.LSN
+}
+
+type change struct {
+	lsn record.LSN
+	dot version.Dot
 }
 
 type leadership struct {
@@ -48,7 +63,7 @@ type leadership struct {
 func newLedger(w *cluster) *ledger {
 	return &ledger{
 		w: w, s: w.s, entries: map[ending]entry{}, log: []uint64{0}, leaders: map[uint64]leadership{}, rotten: map[*node]bool{},
-		promised: map[*node]record.LSN{}, refuses: map[string]bool{}, keys: map[string]record.LSN{}, lost: map[ending]bool{}, asides: map[ending]bool{},
+		promised: map[*node]record.LSN{}, refuses: map[string]bool{}, keys: map[string]record.LSN{}, lost: map[ending]bool{}, asides: map[ending]bool{}, asked: map[ending][]record.Condition{}, changes: map[string][]change{},
 	}
 }
 
@@ -351,6 +366,9 @@ func (l *ledger) floor(key string) record.LSN { return l.keys[key] }
 // where its time says (PS5): behind what was answered before it was asked.
 func (l *ledger) answered(c *client, o *op, r reply) {
 	var t *topology.Error
+	if r.refused {
+		l.refusals = append(l.refusals, refusal{o, record.LSN(len(l.log) - 1)})
+	}
 	if r.err != nil {
 		if r.outcome == topology.NotApplied && o.value != "" && !errors.As(r.err, &t) {
 			l.refuses[o.value] = true
@@ -393,12 +411,4 @@ func valueOf(r *record.Record) string {
 func (l *ledger) at(lsn record.LSN) (entry, bool) {
 	e, ok := l.entries[ending{l.log[lsn], lsn}]
 	return e, ok
-}
-
-func describe(b []byte) string {
-	var r record.Record
-	if err := record.Decode(b, &r); err != nil {
-		return err.Error()
-	}
-	return strings.TrimSpace(valueOf(&r))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"hash/fnv"
+	"log/slog"
 	"time"
 
 	"github.com/triad-kv/triad/control/static"
@@ -92,6 +93,12 @@ func (n *node) boot() {
 // store what was not made durable, as far as chance has it.
 func (n *node) halt() {
 	if n.p != nil {
+		for _, k := range n.p.sinks.open {
+			if k.agreed.Ack(n.p.log.Bounds(), 0).Flushed > k.told.Flushed {
+				n.w.s.Reach("a node died between a flush and its ack")
+				break
+			}
+		}
 		n.p.dead = true
 		n.p = nil
 	}
@@ -161,7 +168,7 @@ func (p *process) open() error {
 	}
 	log, err := wal.Open(wal.Options{
 		FS: n.m.Disk.FS(), Dir: dir, Cluster: [16]byte{1}, Node: n.id, SegmentBytes: c.segmentBytes, FirstSegmentBytes: c.segmentBytes,
-		UnflushedBytesMax: 1 << 30, TailBytes: c.tailBytes,
+		UnflushedBytesMax: 1 << 30, TailBytes: c.tailBytes, Logger: slog.New(heard{p.s}),
 	})
 	if err != nil {
 		return err
@@ -312,6 +319,19 @@ func (p *process) fail(err error) {
 	p.s.Note(string(p.n.id), "fails")
 	p.s.Say(string(p.n.id), "%v", err)
 	p.after(0, p.n.m.Exit)
+}
+
+// heard counts what the log says of itself, and nothing else hears it.
+type heard struct{ s *sim.Sim }
+
+func (h heard) Enabled(context.Context, slog.Level) bool { return true }
+func (h heard) WithAttrs([]slog.Attr) slog.Handler       { return h }
+func (h heard) WithGroup(string) slog.Handler            { return h }
+func (h heard) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "torn tail cut" {
+		h.s.Reach("a torn tail was cut")
+	}
+	return nil
 }
 
 // passing reports whether err says no more than that the log takes nothing now.

@@ -45,6 +45,7 @@ func (p *process) perform(ev core.Event, effects []core.Effect, a *answer) {
 			p.w.ledger.committed(p, x.LSN)
 			p.reign.wake(p)
 			p.writing.release(p, topology.Flushed, x.LSN)
+			p.writing.tellLooks(p)
 		case core.DoShow:
 			p.writing.release(p, topology.Applied, x.LSN)
 		case core.DoApply:

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/triad-kv/triad/internal/sim"
+	"github.com/triad-kv/triad/internal/sim/history"
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/singleleader/core"
@@ -14,9 +15,33 @@ import (
 
 // World is the single-leader topology.
 var World = sim.World{
-	Name:    "single-leader",
-	New:     func(s *sim.Sim) sim.Cluster { return build(s) },
-	Reaches: []string{},
+	Name: "single-leader",
+	New:  func(s *sim.Sim) sim.Cluster { return build(s) },
+	Reaches: []string{
+		"a condition did not hold",
+		"a diverged tail was rewound",
+		"a follower answered a linearizable read",
+		"a follower refused an old term",
+		"a half-open connection was given up",
+		"a leader stepped down",
+		"a leader's clock was ahead",
+		"a log was trimmed",
+		"a node came back with an empty directory",
+		"a node died between a flush and its ack",
+		"a snapshot was installed",
+		"a snapshot was sent during a partition",
+		"a sync failed",
+		"a term was accepted by others and must not be started",
+		"a term was not accepted",
+		"a term was started and never committed",
+		"a torn tail was cut",
+		"a write ended unknown with its leader's term",
+		"an operator changed the leader",
+		"damage was found",
+		"logs met after more than one question",
+		"the disk was full",
+		"the power failed under a call of the disk",
+	},
 }
 
 // cluster is the group under one seed.
@@ -28,6 +53,8 @@ type cluster struct {
 	clients []*client
 	ledger  *ledger
 
+	told     *history.Recorder
+	numbers  int // of clients, and of who took the place of one that does not know
 	ops      int
 	acked    int           // writes
 	healed   int           // how many of them before the faults were over
@@ -41,6 +68,7 @@ type cluster struct {
 func build(s *sim.Sim) *cluster {
 	w := &cluster{s: s, c: draw(s), enc: record.NewEncoder()}
 	w.ledger = newLedger(w)
+	w.told = history.NewRecorder(s.Now)
 	for _, id := range w.c.nodes {
 		w.addNode(id)
 	}

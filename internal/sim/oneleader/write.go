@@ -2,6 +2,7 @@ package oneleader
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/triad-kv/triad/record"
@@ -16,7 +17,15 @@ type writing struct {
 	turn   bool     // one is coming
 	held   []*write // for the term's start to be durable
 	waits  [topology.Applied + 1][]*write
+	looks  []look
 	recent *core.Recent
+}
+
+// look is a refusal that may be told once what it saw is committed.
+type look struct {
+	lsn    record.LSN
+	w      *write
+	ground error
 }
 
 // write is one client's batch on its way.
@@ -45,6 +54,7 @@ type reply struct {
 	term    uint64
 	lsn     record.LSN
 	dot     version.Dot
+	refused bool   // a condition does not hold
 	value   string // of a read
 	seen    version.Dot
 }
@@ -116,7 +126,7 @@ func (wr *writing) judge(p *process, ws []*write) []*write {
 	keep := ws[:0]
 	for _, w := range ws {
 		w.time = p.clock.Now()
-		again, err := wr.holds(w)
+		again, seen, err := wr.holds(w)
 		switch {
 		case again:
 			p.s.Reach("a condition had to be looked at again")
@@ -124,7 +134,7 @@ func (wr *writing) judge(p *process, ws []*write) []*write {
 			continue
 		case err != nil:
 			p.s.Reach("a condition did not hold")
-			w.reply(reply{outcome: topology.NotApplied, err: err})
+			wr.refuse(p, look{seen, w, err})
 			continue
 		}
 		keep = append(keep, w)
@@ -173,24 +183,48 @@ func (wr *writing) remember(p *process, ws []*write) {
 	}
 }
 
-// holds evaluates the conditions of w.
-func (wr *writing) holds(w *write) (again bool, err error) {
+// refuse answers a write whose condition does not hold, once this node is known
+// to have led then, and what it has seen is committed: it may be rewound before.
+func (wr *writing) refuse(p *process, l look) {
+	p.reading.index(func(_ record.LSN, err error) {
+		if err != nil {
+			l.w.reply(p.notLeader())
+			return
+		}
+		wr.looks = append(wr.looks, l)
+		wr.tellLooks(p)
+	})
+}
+
+// tellLooks tells the refusals whose sight is committed.
+func (wr *writing) tellLooks(p *process) {
+	wr.looks = slices.DeleteFunc(wr.looks, func(l look) bool {
+		told := l.lsn <= p.core.Commit
+		if told {
+			l.w.reply(reply{outcome: topology.NotApplied, err: l.ground, refused: true})
+		}
+		return told
+	})
+}
+
+// holds evaluates the conditions of w; seen is the entry that refuses it.
+func (wr *writing) holds(w *write) (again bool, seen record.LSN, err error) {
 	for i := range w.known {
 		k := &w.known[i]
 		if k.applied < wr.recent.Floor {
-			return true, nil
+			return true, 0, nil
 		}
 		c := &w.batch.Conditions[i]
 		v, err := core.Stored(k.state)
 		if err == nil {
-			v, _ = wr.recent.Cell(c.Cell, k.applied, v)
+			v, seen = wr.recent.Cell(c.Cell, k.applied, v)
 			err = core.Satisfied(c, v)
 		}
 		if err != nil {
-			return false, err
+			return false, max(seen, k.applied), err
 		}
 	}
-	return false, nil
+	return false, 0, nil
 }
 
 // append gives the group its places in the log.
@@ -221,6 +255,7 @@ func (wr *writing) append(p *process, ws []*write) {
 	}
 	p.w.ledger.appended(p, at+1, end)
 	for _, w := range ws {
+		p.w.ledger.asked[ending{w.term, w.lsn}] = w.batch.Conditions
 		wr.waits[w.durability] = append(wr.waits[w.durability], w)
 	}
 	p.step(core.Event{Kind: core.EvAppended, N: len(ws)}, nil)
@@ -252,5 +287,8 @@ func (wr *writing) stop(p *process) {
 	for _, w := range wr.held {
 		w.reply(p.notLeader())
 	}
-	wr.held, wr.recent = nil, nil
+	for _, l := range wr.looks {
+		l.w.reply(p.notLeader())
+	}
+	wr.held, wr.looks, wr.recent = nil, nil, nil
 }
