@@ -68,7 +68,7 @@ func (c *client) draw() *op {
 	case at < 0.8:
 		o.local, o.session = true, c.token
 	}
-	o.floor = w.ledger.floor(o.key)
+	o.floor = w.ledger.keys[o.key]
 	o.said = history.Op{Client: uint64(c.number), Kind: history.Get, Key: o.key, Value: o.value}
 	switch {
 	case o.cas:

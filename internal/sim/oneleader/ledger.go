@@ -22,14 +22,14 @@ type ledger struct {
 	leaders  map[uint64]leadership
 	acked    []*write
 	rotten   map[*node]bool
-	promised map[*node]record.LSN // what a node has acknowledged as flushed, in its present log
-	refuses  map[string]bool      // values that were answered NotApplied
-	keys     map[string]record.LSN
-	lost     map[ending]bool // committed by a leader alone, and given up by force
-	forcing  bool            // some term was forced, whether it was started or not
-	pending  uint64          // the newest that was forced, until it or a later one is started
-	forced   uint64          // the newest term that was started since
-	asides   map[ending]bool // what stands in side files
+	promised map[*node]record.LSN  // what a node has acknowledged as flushed, in its present log
+	refuses  map[string]bool       // values that were answered NotApplied
+	keys     map[string]record.LSN // how far each is known to have come
+	lost     map[ending]bool       // committed by a leader alone, and given up by force
+	forcing  bool                  // some term was forced, whether it was started or not
+	pending  uint64                // the newest that was forced, until it or a later one is started
+	forced   uint64                // the newest term that was started since
+	asides   map[ending]bool       // what stands in side files
 	asked    map[ending][]record.Condition
 	refusals []refusal
 	changes  map[string][]change // of keys, by the log, in the end
@@ -358,9 +358,6 @@ func (l *ledger) acknowledges(p *process, w *write) {
 	}
 	l.acked = append(l.acked, w)
 }
-
-// floor is how far a key is known to have come.
-func (l *ledger) floor(key string) record.LSN { return l.keys[key] }
 
 // answered: with the log for an order of all operations, each must stand in it
 // where its time says (PS5): behind what was answered before it was asked.

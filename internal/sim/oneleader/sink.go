@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/triad-kv/triad/internal/sim"
 	"github.com/triad-kv/triad/internal/stream"
@@ -292,7 +293,7 @@ func (k *sink) wake() {
 		return
 	}
 	k.waking = true
-	k.p.after(0, func() {
+	k.p.after(k.p.s.Lasting(0, time.Millisecond), func() {
 		k.waking = false
 		if k.p.dead {
 			return
