@@ -170,6 +170,9 @@ func (l *ledger) refused(n *node, err error) {
 func (l *ledger) committed(p *process, to record.LSN) {
 	l.w.commits = max(l.w.commits, to)
 	l.s.Note(string(p.n.id), "commits", uint64(to), p.core.Term)
+	if to < p.core.Lead.Start {
+		l.s.Fail("S4", "%s commits entry %d of an older term by itself, its own starts at %d", p.n.id, to, p.core.Lead.Start)
+	}
 	l.enough(p, to)
 	h := p.log.History()
 	for lsn := p.sure + 1; lsn <= to; lsn++ {
@@ -201,7 +204,7 @@ func (l *ledger) enough(p *process, lsn record.LSN) {
 	names := p.core.Lead.Rule.Members()
 	if !p.core.Lead.Rule.Satisfied(func(i int) bool {
 		n := l.w.node(names[i])
-		if n.repair || n.damaged {
+		if (n.repair || n.damaged) && p.reign.heard[n] != n.life() {
 			return true // what it had acknowledged before its disk was lost
 		}
 		t, ok := n.history.TermAt(lsn)

@@ -15,6 +15,7 @@ import (
 // reign is the leader's side: one ship for every other member.
 type reign struct {
 	ships  []*ship
+	heard  map[*node]uint64 // the directory that a member last acknowledged from, in this term
 	round  uint64
 	waking bool
 }
@@ -51,6 +52,7 @@ func (r *reign) start(p *process) {
 		return
 	}
 	r.stop()
+	r.heard = map[*node]uint64{}
 	for _, to := range p.w.nodes {
 		if to != p.n {
 			h := &ship{p: p, to: to, term: p.core.Term}
@@ -215,6 +217,7 @@ func (h *ship) acked(a stream.Ack) {
 		return
 	}
 	h.need = a.Flushed + 1
+	h.p.reign.heard[h.to] = h.life
 	h.p.step(core.Event{Kind: core.EvAck, Node: h.to.id, Life: h.life, Ack: a}, nil)
 	h.ship()
 }
