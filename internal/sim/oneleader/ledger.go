@@ -131,6 +131,9 @@ func (l *ledger) holds(p *process, e record.Entry, prev uint64) {
 // ahead of it.
 func (l *ledger) booted(p *process) {
 	delete(l.rotten, p.n)
+	if end := p.log.Bounds().End; end > 0 && p.log.History().Last() == 0 {
+		l.s.Fail("S8", "the log of %s ends at %d, and knows no term", p.n.id, end)
+	}
 	b := p.log.Bounds()
 	if p.resync {
 		l.s.Fail("C6", "the store of %s shows %d, its log goes from %d to %d", p.n.id, p.store.Applied(), b.First, b.End)

@@ -219,7 +219,21 @@ func (h *ship) acked(a stream.Ack) {
 	h.need = a.Flushed + 1
 	h.p.reign.heard[h.to] = h.life
 	h.p.step(core.Event{Kind: core.EvAck, Node: h.to.id, Life: h.life, Ack: a}, nil)
+	h.counted()
 	h.ship()
+}
+
+// counted holds what the leader counts of a member that obeys it to what is in
+// the member's present directory (C1).
+func (h *ship) counted() {
+	lead, q := &h.p.core.Lead, h.to.live()
+	i := lead.Rule.Index(h.to.id)
+	if i <= 0 || q == nil || h.life != h.to.life() || q.core.Term != h.p.core.Term {
+		return
+	}
+	if lead.Flushed[i] > uint64(h.to.durable.Flushed) {
+		h.p.s.Fail("C1", "%s counts %s for entry %d, durable there is %d", h.p.n.id, h.to.id, lead.Flushed[i], h.to.durable.Flushed)
+	}
 }
 
 // ship sends batches as there are entries and the window is open.

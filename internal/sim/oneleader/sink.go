@@ -170,6 +170,9 @@ func (k *sink) rewind(to record.LSN, why string) (stream.Tail, error) {
 	}
 	p.n.isDurable(p.log.Bounds(), p.log.History())
 	p.s.Reach("a diverged tail was rewound")
+	if to > 0 && p.log.History().Last() == 0 {
+		p.s.Fail("S8", "the log of %s ends at %d, and knows no term", p.n.id, to)
+	}
 	p.s.Note(string(p.n.id), "rewinds", uint64(to))
 	a := k.ask(core.Event{Kind: core.EvTruncated, LSN: to, Term: p.log.History().Last()})
 	return a.tail, a.err
