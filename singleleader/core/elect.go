@@ -224,7 +224,7 @@ func succeed(g Group, rivals []Group, rs []Report) Group {
 // vain reports whether g is a bid of self for a term that it has not started, by
 // its own log, and never will, as it bids for another: nothing was committed in it.
 // If it began to and lost that in a crash, another log may hold the start, and then
-// the terms before it are proven by it, and not kept beside it.
+// it is kept as anybody's.
 func (g Group) vain(self topology.NodeID, life uint64, rs []Report) bool {
 	own := find(rs, self)
 	if g.Leader != self || g.Life != life || own == nil || own.Life != life {

@@ -206,5 +206,5 @@ func TestABidOfOnesOwnThatNeverStartedIsForgotten(t *testing.T) {
 	bid = Bid{Self: "c", Life: 3, Why: Restart, Own: own, Voting: Voting{Members: voters}}
 	bid.Sync.Kind, bid.Sync.K = 2, 1
 	next, _ = bid.Propose([]Report{said("b", 2, own.Term, 10), asked})
-	require.Equal(t, []Reign{own.Reign}, next.Before, "b holds its start, which c has lost: that stands for all before it")
+	require.Equal(t, []Reign{was, own.Reign}, next.Before, "b alone holds its start, which c has lost: it may have committed nothing, and hides nothing")
 }
