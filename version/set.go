@@ -63,6 +63,57 @@ func (s *Set) includes(t *Set) bool {
 	return s.Prefix.Descends(t.Prefix)
 }
 
+// Missing returns the dots of s that t lacks, in canonical order, at most most
+// of them.
+func (s *Set) Missing(t *Set, most int) []Dot {
+	var out []Dot
+	if s == nil {
+		return nil
+	}
+	for _, m := range s.Prefix {
+		from := uint64(1)
+		if t != nil {
+			from += t.Prefix.Get(m.Origin)
+		}
+		for seq := from; seq <= m.Seq && seq >= from && len(out) < most; seq++ {
+			if d := (Dot{m.Origin, seq}); !t.Has(d) {
+				out = append(out, d)
+			}
+		}
+	}
+	for _, d := range s.Dots {
+		if len(out) < most && !t.Has(d) {
+			out = append(out, d)
+		}
+	}
+	slices.SortFunc(out, Dot.Compare)
+	return out
+}
+
+// Without returns the dots of s that t lacks, as a set; nil if there are none.
+// Only dots beyond the prefix of s can be taken away one by one, so s keeps its
+// prefix unless t has all of it.
+func (s *Set) Without(t *Set) *Set {
+	if s.IsEmpty() {
+		return nil
+	}
+	out := &Set{}
+	for _, m := range s.Prefix {
+		if t == nil || t.Prefix.Get(m.Origin) < m.Seq {
+			out.Prefix = append(out.Prefix, m)
+		}
+	}
+	for _, d := range s.Dots {
+		if !t.Has(d) {
+			out.Dots = append(out.Dots, d)
+		}
+	}
+	if out.IsEmpty() {
+		return nil
+	}
+	return out
+}
+
 // Clone returns a copy that shares nothing with s.
 func (s *Set) Clone() *Set {
 	if s == nil {

@@ -248,3 +248,35 @@ func TestUnionWithWhatIsKnownAllocatesNothing(t *testing.T) {
 	u := setOf(dot(1, 1, 1), dot(2, 1, 4))
 	require.Zero(t, testing.AllocsPerRun(100, func() { s.Union(u) }))
 }
+
+func TestMissingIsWhatTheOtherLacks(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := drawnSet(t, "a"), drawnSet(t, "b")
+		all := a.Missing(b, math.MaxInt)
+		require.True(t, slices.IsSortedFunc(all, version.Dot.Compare))
+		for id := uint32(1); id <= 3; id++ {
+			for seq := uint64(1); seq <= 8; seq++ {
+				d := dot(id, 1, seq)
+				require.Equal(t, a.Has(d) && !b.Has(d), slices.Contains(all, d))
+				if w := a.Without(b); !a.Has(d) || !b.Has(d) {
+					require.Equal(t, a.Has(d), w.Has(d), "only what the other has may go")
+				}
+			}
+		}
+		require.True(t, a.Without(b).Valid())
+		require.True(t, a.Without(a).IsEmpty())
+		require.LessOrEqual(t, len(a.Missing(b, 2)), 2)
+	})
+	var none *version.Set
+	require.Empty(t, none.Missing(setOf(dot(1, 1, 1)), 9))
+	require.Equal(t, []version.Dot{dot(1, 1, 1)}, setOf(dot(1, 1, 1)).Missing(none, 9))
+	require.Nil(t, none.Without(none))
+}
+
+func drawnSet(t *rapid.T, label string) *version.Set {
+	s := &version.Set{}
+	for range rapid.IntRange(0, 12).Draw(t, label) {
+		s.Add(dot(rapid.Uint32Range(1, 3).Draw(t, "origin"), 1, rapid.Uint64Range(1, 8).Draw(t, "seq")))
+	}
+	return s
+}
