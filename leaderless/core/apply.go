@@ -1,0 +1,89 @@
+package core
+
+import (
+	"fmt"
+
+	"github.com/triad-kv/triad/conflict"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+// Apply returns what an entry of the log changes: a record, or a note with
+// another replica's state (rule X, second and third row). applied is the set of
+// writes applied to the key's partition before it. The caller applies the change
+// and, unless r is a note, adds r's dot to applied, in one atomic step (C6).
+//
+// What a state replaces is reported as gone, never as lost: a state does not tell
+// whether the writer of what it brings had seen what it replaces.
+//
+// Errors wrap [conflict.ErrForked], [topology.ErrMalformed] or are held's; then
+// nothing is to be changed.
+func Apply(r *record.Record, applied *version.Set, held conflict.Held) (conflict.Change, error) {
+	if len(r.Mutations) != 1 {
+		return conflict.Change{}, fmt.Errorf("%w: record %v writes %d cells", topology.ErrMalformed, r.Dot, len(r.Mutations))
+	}
+	m := &r.Mutations[0]
+	cell := record.Cell{Table: m.Table, Key: m.Key}
+	local, err := held(cell)
+	if err != nil {
+		return conflict.Change{}, err
+	}
+	var c conflict.Change
+	if m.Op == record.OpState {
+		var in record.State
+		if err := record.DecodeState(m.Value, &in); err != nil {
+			return c, fmt.Errorf("%w: note on key %q: %w", topology.ErrMalformed, m.Key, err)
+		}
+		c, err = joinState(&local, applied, &in)
+		c.Gone, c.Lost = append(c.Gone, c.Lost...), nil
+	} else {
+		c, err = joinRecord(&local, applied, r, m)
+	}
+	c.Cell = cell
+	return c, err
+}
+
+// joinRecord takes one write: it covers exactly what its client had seen, and of
+// its coordinator's earlier writes nothing more than that.
+func joinRecord(local *record.State, applied *version.Set, r *record.Record, m *record.Mutation) (conflict.Change, error) {
+	c, err := conflict.JoinLWW(local.Siblings, either{local.Context, applied}, []record.Version{conflict.VersionOf(r, m)}, r.Context)
+	if err == nil {
+		c.State.Context = contextAfter(local.Context, r.Context, nil, applied, r.Dot)
+	}
+	return c, err
+}
+
+// joinState takes what another replica holds: it covers that replica's key
+// context, never its applied set, in which a hole here would be a hole there.
+func joinState(local *record.State, applied *version.Set, in *record.State) (conflict.Change, error) {
+	c, err := conflict.JoinLWW(local.Siblings, either{local.Context, applied}, in.Siblings, in.Context)
+	if err == nil {
+		c.State.Context = contextAfter(local.Context, in.Context, in.Siblings, applied, version.Dot{})
+	}
+	return c, err
+}
+
+// contextAfter is the key's context: all that was and is covered, and what came
+// with it, less what the partition's applied set, of which more is about to
+// become part, knows anyway. nil knows nothing.
+func contextAfter(was, covers *version.Set, in []record.Version, applied *version.Set, more version.Dot) *version.Set {
+	if was.IsEmpty() && covers.IsEmpty() && len(in) == 0 {
+		return nil
+	}
+	s := &version.Set{}
+	s.Union(was)
+	s.Union(covers)
+	for _, v := range in {
+		s.Add(v.Dot)
+	}
+	soon := &version.Set{}
+	soon.Union(applied)
+	soon.Add(more)
+	return s.Without(soon)
+}
+
+// either is what two sets know together.
+type either [2]*version.Set
+
+func (e either) Has(d version.Dot) bool { return e[0].Has(d) || e[1].Has(d) }

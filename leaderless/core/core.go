@@ -1,0 +1,257 @@
+package core
+
+import (
+	"slices"
+	"time"
+
+	"github.com/triad-kv/triad/leaderless/placement"
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+// Repair says when a read brings those up to date who were behind (rule L4).
+type Repair uint8
+
+// The modes of repair.
+const (
+	RepairNone     Repair = iota // never
+	RepairAsync                  // while the client is answered
+	RepairBlocking               // before: the answer stands on max(R, N−R+1) replicas
+)
+
+func (r Repair) String() string {
+	return [...]string{"none", "async", "blocking"}[min(r, RepairBlocking)]
+}
+
+// Limits bound what a core holds. A zero field is its default.
+type Limits struct {
+	Requests  int // puts and gets under way: 1,024; more are refused
+	Unflushed int // records in the log that are not durable: 4,096; more are refused, own or others'
+	Fill      int // records sent for one exchange of applied sets: 64
+}
+
+var limitsDefault = Limits{Requests: 1024, Unflushed: 4096, Fill: 64}
+
+func (l Limits) or(d Limits) Limits {
+	for _, p := range [...][2]*int{{&l.Requests, &d.Requests}, {&l.Unflushed, &d.Unflushed}, {&l.Fill, &d.Fill}} {
+		if *p[0] <= 0 {
+			*p[0] = *p[1]
+		}
+	}
+	return l
+}
+
+// Config is what a core is told once.
+type Config struct {
+	Self        topology.NodeID
+	Map         *placement.Map
+	Incarnation uint32 // of this data directory (C1)
+	// CatchingUp says that the directory is new or was set back, and that others
+	// may hold what it had: the node votes on nothing until EvCaughtUp (L6a).
+	CatchingUp bool
+	MaxSkew    time.Duration // 0: version.MaxSkewDefault
+	Limits     Limits
+}
+
+// Core decides for one node. Its exported state is there to be read; nobody
+// changes it but Step.
+type Core struct {
+	Self       topology.NodeID
+	Life       uint32 // the incarnation under which it writes
+	CatchingUp bool
+	End        record.LSN // of the node's log
+	Flushed    record.LSN
+	Counts     Counts
+
+	cfg    Config
+	clock  *version.Clock
+	now    time.Time
+	shares []*share // the partitions it holds, in order
+	tail   []tailed // what is in the log and not durable, in order
+	requests
+	alive  []topology.NodeID // this node included
+	lives  []lived           // the newest incarnation heard of each node
+	forgot bool              // somebody knows writes of this life that this node does not (C1)
+	turn   int               // of exchanges of applied sets
+
+	enc *record.Encoder
+	out []Effect
+}
+
+// Counts are what a core has seen since it started, for status and for tests;
+// nothing is decided by them.
+type Counts struct {
+	Taken      uint64 // records appended for others
+	Duplicates uint64 // records that were there already
+	Repairs    uint64 // states sent to replicas that were behind
+	Repaired   uint64 // states taken
+	Filled     uint64 // records sent because another replica lacked them
+	Second     uint64 // reads that needed a second round
+	Skewed     uint64 // records and states refused because their time is too far ahead
+	Void       uint64 // acknowledgements that counted for nothing: of an earlier life
+}
+
+// EventKind says what happened.
+type EventKind uint8
+
+const (
+	EvPut       EventKind = iota + 1 // a client writes Mutation, having seen Context, and waits for Level
+	EvGet                            // a client reads Table and Key at Level, with Repair
+	EvFlushed                        // the log is durable up to LSN
+	EvLooked                         // the answer to DoLook for Node and Op: State
+	EvFound                          // the answer to DoFill for Node: Entries
+	EvMessage                        // Message came from Node
+	EvDeadline                       // request Op has no more time
+	EvHedge                          // request Op takes longer than most: ask the others too
+	EvAlive                          // who can be reached, this node included: Nodes; never who counts
+	EvTick                           // time passes: exchange applied sets
+	EvIncarnate                      // this node writes as Incarnation from now on (C1)
+	EvCaughtUp                       // this node holds what N−W+1 others held (L6a)
+)
+
+// Event is something that happened, and when. Which fields count is said by Kind.
+type Event struct {
+	Kind        EventKind
+	Now         time.Time // the node's wall clock; it may jump
+	Node        topology.NodeID
+	Op          uint64 // names a request at this node; the shell gives it, greater every time, also after a restart
+	Forwarded   bool   // the request was passed on by who is no replica
+	Mutation    record.Mutation
+	Context     Context
+	Level       quorum.Consistency
+	Repair      Repair
+	Table       record.TableID
+	Key         []byte
+	State       record.State
+	LSN         record.LSN
+	Entries     []record.Entry
+	Nodes       []topology.NodeID
+	Incarnation uint32
+	Full        bool
+	Message     *Message // owned by the core from then on
+}
+
+// Context is what a client has seen of a key: exactly which writes, and the
+// greatest of their times (C3). It comes from a Reading and goes with a put.
+type Context struct {
+	Seen *version.Set
+	Time version.Timestamp
+}
+
+// EffectKind says what is to be done.
+type EffectKind uint8
+
+const (
+	DoAppend    EffectKind = iota + 1 // put Entry in the log at LSN, without waiting for the disk
+	DoApply                           // apply the log up to LSN: it is durable
+	DoSend                            // send Message to Node
+	DoForward                         // pass request Op on to Node, as Forwarded
+	DoLook                            // read Table and Key and tell EvLooked for Node, Op and Full; the values matter if Full
+	DoFill                            // read the records of Dots and tell EvFound for Node
+	DoAnswer                          // request Op has ended: Answer
+	DoAlarm                           // tell a person Err
+	DoIncarnate                       // make a new incarnation durable, and tell EvIncarnate
+)
+
+// Effect is something to do. Which fields count is said by Kind.
+type Effect struct {
+	Kind    EffectKind
+	Node    topology.NodeID
+	Op      uint64
+	LSN     record.LSN
+	Entry   record.Entry
+	Table   record.TableID
+	Key     []byte
+	Full    bool
+	Dots    []version.Dot
+	Message Message
+	Answer  Answer
+	Err     error
+}
+
+// Answer is how a request ended. An Err states its outcome.
+type Answer struct {
+	Dot     version.Dot  // of a put
+	State   record.State // of a get: no version, one, or one that says absent
+	Context Context      // of a get: what a put that follows is to carry
+	Stands  int          // on how many replicas the answer was known to stand
+	Err     error
+}
+
+// Step takes one event. The effects are valid until the next step.
+func (c *Core) Step(ev Event) []Effect {
+	c.out = c.out[:0]
+	if !ev.Now.IsZero() {
+		c.now = ev.Now
+	}
+	switch ev.Kind {
+	case EvPut:
+		c.put(&ev)
+	case EvGet:
+		c.get(&ev)
+	case EvFlushed:
+		c.flushed(ev.LSN)
+	case EvLooked:
+		c.looked(&ev)
+	case EvFound:
+		for _, e := range ev.Entries {
+			c.Counts.Filled++
+			c.send(ev.Node, Message{Kind: MsgRecord, Entry: e})
+		}
+	case EvMessage:
+		c.message(ev.Node, ev.Message)
+	case EvDeadline, EvHedge:
+		c.late(c, ev.Op, ev.Kind)
+	case EvAlive:
+		c.alive = append([]topology.NodeID{c.Self}, ev.Nodes...)
+	case EvTick:
+		c.turn++
+		for _, s := range c.shares {
+			s.exchange(c)
+		}
+	case EvIncarnate:
+		c.incarnate(ev.Incarnation)
+	case EvCaughtUp:
+		c.CatchingUp = false
+	}
+	return c.out
+}
+
+func (c *Core) do(e Effect) { c.out = append(c.out, e) }
+
+// incarnate begins a new life: a new origin in every partition. Whatever the
+// old one had forgotten, it votes on nothing before it has caught up (L6a).
+func (c *Core) incarnate(incarnation uint32) {
+	if incarnation <= c.Life {
+		return
+	}
+	c.Life, c.forgot, c.CatchingUp = incarnation, false, true
+	for _, s := range c.shares {
+		s.own, s.seq = c.cfg.Map.Origin(c.Self, s.partition, incarnation), 0
+	}
+}
+
+// share returns this node's share of a partition, nil if it holds no copy.
+func (c *Core) share(partition int) *share {
+	i, ok := slices.BinarySearchFunc(c.shares, partition, func(s *share, p int) int { return s.partition - p })
+	if !ok {
+		return nil
+	}
+	return c.shares[i]
+}
+
+// Applied returns the writes applied to a partition here, nil if it holds no
+// copy. It is the core's own: read only.
+func (c *Core) Applied(partition int) *version.Set {
+	if s := c.share(partition); s != nil {
+		return &s.applied
+	}
+	return nil
+}
+
+// votes reports whether this node may write, acknowledge and answer.
+func (c *Core) votes() bool { return !c.forgot && !c.CatchingUp }
+
+func (c *Core) isAlive(n topology.NodeID) bool { return slices.Contains(c.alive, n) }

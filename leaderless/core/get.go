@@ -1,0 +1,255 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/triad-kv/triad/conflict"
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+)
+
+// get is a read that this node coordinates. It goes through three phases: enough
+// replicas say what they hold; the value is here; enough replicas hold it.
+type get struct {
+	op       uint64
+	table    record.TableID
+	key      []byte
+	replicas []topology.NodeID
+	needed   int // to be heard; in blocking repair also to hold the value before it is shown: max(R, N−R+1) (L4)
+	repair   Repair
+	asked    []topology.NodeID
+	heard    []heard
+	refused  []answered
+	fetching topology.NodeID // who was asked for the value
+	value    record.State    // the newest that is here in full, once own has been read
+	own      bool            // the own copy has been read
+	settled  bool            // the value is the newest of those heard
+	holders  []answered      // who is known to hold it durably, or will not
+	given    []topology.NodeID
+}
+
+// heard is what a replica holds, as it said.
+type heard struct {
+	node  topology.NodeID
+	state record.State // without values, but the coordinator's own
+}
+
+// get takes a client's read.
+func (c *Core) get(ev *Event) {
+	replicas := c.cfg.Map.Replicas(c.cfg.Map.Partition(ev.Key))
+	if c.route(ev, ev.Key, replicas) == nil {
+		return
+	}
+	g := &get{op: ev.Op, table: ev.Table, key: ev.Key, replicas: replicas, repair: ev.Repair}
+	g.needed = ev.Level.Needed(len(replicas))
+	if g.repair == RepairBlocking {
+		// On how many the value must stand is how many must be heard.
+		g.needed = max(g.needed, len(replicas)-g.needed+1)
+	}
+	if err := c.able(replicas, g.needed); err != nil {
+		c.refuse(ev, "get", ev.Key, err)
+		return
+	}
+	c.gets = append(c.gets, g)
+	c.do(Effect{Kind: DoLook, Node: c.Self, Op: g.op, Table: g.table, Key: g.key, Full: true})
+	g.asked = append(g.asked, c.Self)
+	for _, alive := range []bool{true, false} {
+		for _, n := range replicas {
+			if len(g.asked) < g.needed && c.isAlive(n) == alive {
+				g.ask(c, n, false)
+			}
+		}
+	}
+}
+
+func (g *get) ask(c *Core, n topology.NodeID, full bool) {
+	if n == c.Self || !full && slices.Contains(g.asked, n) {
+		return
+	}
+	if !full {
+		g.asked = append(g.asked, n)
+	}
+	c.send(n, Message{Kind: MsgAsk, Op: g.op, Table: g.table, Key: g.key, Full: full})
+}
+
+// hedge asks whoever has not been asked.
+func (g *get) hedge(c *Core) {
+	for _, n := range g.replicas {
+		g.ask(c, n, false)
+	}
+}
+
+// asked: another node wants to know what this one holds.
+func (c *Core) asked(from topology.NodeID, m *Message) {
+	switch {
+	case !c.votes():
+		c.nack(from, m.Op, errMute(c))
+	case c.share(c.cfg.Map.Partition(m.Key)) == nil:
+		c.nack(from, m.Op, fmt.Errorf("%w: %s holds no copy of key %q under map %d", topology.ErrStale, c.Self, m.Key, c.cfg.Map.Epoch()))
+	default:
+		c.do(Effect{Kind: DoLook, Node: from, Op: m.Op, Table: m.Table, Key: m.Key, Full: m.Full})
+	}
+}
+
+// looked: the own copy was read, for a get of this node or of another.
+func (c *Core) looked(ev *Event) {
+	if ev.Node != c.Self {
+		s := ev.State
+		if !ev.Full {
+			s = bare(&s)
+		}
+		c.send(ev.Node, Message{Kind: MsgFound, Op: ev.Op, State: s, Full: ev.Full})
+		return
+	}
+	if g := c.getting(ev.Op); g != nil && !g.own {
+		g.own, g.value = true, ev.State
+		g.found(c, c.Self, ev.State, true)
+	}
+}
+
+// bare returns a state's versions without their values.
+func bare(s *record.State) record.State {
+	vs := slices.Clone(s.Siblings)
+	for i := range vs {
+		vs[i].Value = nil
+	}
+	return record.State{Siblings: vs}
+}
+
+// newest returns the version of a state that wins, the zero version if it holds
+// none: a not-found is a vote like any other (L3).
+func newest(s *record.State) (v record.Version) {
+	for _, w := range s.Siblings {
+		if v.Dot.IsZero() || conflict.Compare(w, v) > 0 {
+			v = w
+		}
+	}
+	return v
+}
+
+// found: a replica says what it holds.
+func (g *get) found(c *Core, from topology.NodeID, state record.State, full bool) {
+	if full && from != c.Self && from == g.fetching {
+		g.fetched(c, from, state)
+		return
+	}
+	if !slices.ContainsFunc(g.heard, func(h heard) bool { return h.node == from }) {
+		g.heard = append(g.heard, heard{from, state})
+	}
+	g.advance(c)
+}
+
+// advance goes on once enough have been heard, the own copy among them.
+func (g *get) advance(c *Core) {
+	tally := g.tally()
+	switch {
+	case g.settled || g.fetching != "":
+	case tally.Verdict() == quorum.Unreachable:
+		g.fail(c, topology.ErrUnavailable, "too many replicas refused")
+	case g.own && tally.Verdict() == quorum.Reached:
+		g.settle(c)
+	}
+}
+
+func (g *get) tally() quorum.Tally[topology.NodeID] {
+	answers := slices.Clone(g.refused)
+	for _, h := range g.heard {
+		answers = append(answers, answered{node: h.node})
+	}
+	return count(g.needed, g.replicas, answers)
+}
+
+// settle finds out whether the value is here, and else asks for it who is ahead.
+func (g *get) settle(c *Core) {
+	var ahead topology.NodeID
+	best := newest(&g.value)
+	for _, h := range g.heard {
+		if v := newest(&h.state); after(v, best) {
+			best, ahead = v, h.node
+		}
+	}
+	if ahead != "" {
+		c.Counts.Second++
+		g.fetching = ahead
+		g.ask(c, ahead, true)
+		return
+	}
+	g.settled = true
+	g.mend(c)
+}
+
+// fetched: the value has come from who was ahead. It is merged with what was read
+// here by the same rule as on any replica (X, third row), but for the partition's
+// applied set: that may have grown since the own copy was read, and would refuse
+// what it now holds.
+func (g *get) fetched(c *Core, from topology.NodeID, state record.State) {
+	joined, err := joinState(&g.value, nil, &state)
+	if err != nil {
+		c.do(Effect{Kind: DoAlarm, Err: fmt.Errorf("key %q at %s and %s: %w", g.key, c.Self, from, err)})
+		g.fail(c, err, "two replicas hold one write with two contents")
+		return
+	}
+	for i := range g.heard {
+		if g.heard[i].node == from {
+			g.heard[i].state = state
+		}
+	}
+	g.value, g.fetching = joined.State, ""
+	g.settle(c)
+}
+
+// failed: a replica refused, or could not be asked.
+func (g *get) failed(c *Core, from topology.NodeID, err error) {
+	if g.settled {
+		g.holders = append(g.holders, answered{from, err})
+		g.giveMore(c)
+		g.stand(c)
+		return
+	}
+	g.refused = append(g.refused, answered{from, err})
+	g.heard = slices.DeleteFunc(g.heard, func(h heard) bool { return h.node == from })
+	if g.fetching == from {
+		g.fetching = ""
+	}
+	g.hedge(c)
+	g.advance(c)
+}
+
+// void takes back what a node said in an earlier life.
+func (g *get) void(c *Core, node topology.NodeID) {
+	if !g.settled {
+		g.heard = slices.DeleteFunc(g.heard, func(h heard) bool { return h.node == node })
+		if g.fetching == node {
+			g.fetching = ""
+		}
+		g.hedge(c)
+		return
+	}
+	n := len(g.holders)
+	g.holders = slices.DeleteFunc(g.holders, func(a answered) bool { return a.node == node && a.err == nil })
+	c.Counts.Void += uint64(n - len(g.holders))
+}
+
+// expire: the time is over.
+func (g *get) expire(c *Core) {
+	what := "the time is over"
+	if g.settled {
+		what = fmt.Sprintf("the time is over: the value stands on %d replicas, %d are to hold it before it is shown", g.standing(), g.needed)
+	}
+	g.fail(c, topology.ErrTimeout, what)
+}
+
+func (g *get) fail(c *Core, err error, what string) {
+	err = fmt.Errorf("%w: %s: %d replicas are needed", err, what, g.needed)
+	for _, r := range g.refused {
+		err = fmt.Errorf("%w; %s: %w", err, r.node, r.err)
+	}
+	g.end(c, Answer{Err: &topology.Error{Op: "get", Node: c.Self, Key: g.key, Outcome: topology.NotApplied, Err: err}})
+}
+
+func (g *get) end(c *Core, a Answer) {
+	c.gets = slices.DeleteFunc(c.gets, func(h *get) bool { return h == g })
+	c.do(Effect{Kind: DoAnswer, Op: g.op, Answer: a})
+}

@@ -1,0 +1,388 @@
+package core_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/triad-kv/triad/conflict"
+	"github.com/triad-kv/triad/leaderless/core"
+	"github.com/triad-kv/triad/leaderless/placement"
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+// host is a node: a core, its log, and the store the log was applied to. What
+// stands in the log beyond the core's Flushed is lost in a crash; the store is
+// made anew from the rest.
+type host struct {
+	name     topology.NodeID
+	cfg      core.Config
+	core     *core.Core
+	wall     time.Time
+	log      []record.Entry
+	store    map[string]record.State
+	applied  core.Position
+	lost     []record.Version
+	op       uint64
+	requests map[uint64]*request
+	net      *network
+}
+
+// request is what a client waits for. It outlives the node it was sent to.
+type request struct {
+	name   string
+	event  core.Event
+	answer *core.Answer
+	at     topology.NodeID // who coordinates it
+	op     uint64
+}
+
+type network struct {
+	place  *placement.Map
+	hosts  []*host
+	queues map[[2]topology.NodeID][]core.Message
+	say    func(format string, args ...any)
+	ended  func(*request) // after an answer
+}
+
+func newNetwork(place *placement.Map) *network {
+	return &network{place: place, queues: map[[2]topology.NodeID][]core.Message{}, say: func(string, ...any) {}, ended: func(*request) {}}
+}
+
+func (n *network) host(name topology.NodeID) *host {
+	i := slices.IndexFunc(n.hosts, func(h *host) bool { return h.name == name })
+	return n.hosts[i]
+}
+
+// add makes a node and starts it.
+func (n *network) add(cfg core.Config) *host {
+	h := &host{name: cfg.Self, cfg: cfg, wall: epoch, net: n}
+	n.hosts = append(n.hosts, h)
+	h.start()
+	return h
+}
+
+// start makes a node's store and core from what its log holds.
+func (h *host) start() {
+	h.store, h.applied, h.lost, h.requests = map[string]record.State{}, core.Position{}, nil, map[uint64]*request{}
+	h.apply(record.LSN(len(h.log)))
+	var p core.Position
+	for _, e := range h.log {
+		if err := p.Add(e, h.net.place); err != nil {
+			panic(err)
+		}
+	}
+	h.core = core.New(h.cfg, p)
+	h.core.Step(core.Event{Kind: core.EvAlive, Nodes: h.net.place.Nodes()})
+}
+
+// crash loses what is not durable, and every request.
+func (h *host) crash() {
+	h.log = h.log[:h.core.Flushed]
+	h.core = nil
+	for pair := range h.net.queues {
+		if pair[1] == h.name {
+			delete(h.net.queues, pair)
+		}
+	}
+}
+
+func (h *host) step(ev core.Event) {
+	if h.core == nil {
+		return
+	}
+	ev.Now = h.wall
+	for _, e := range slices.Clone(h.core.Step(ev)) {
+		h.perform(e)
+	}
+}
+
+func (h *host) perform(e core.Effect) {
+	say := h.net.say
+	switch e.Kind {
+	case core.DoAppend:
+		h.log = append(h.log, e.Entry)
+		say("%s appends %s\n", h.name, describe(e.Entry))
+	case core.DoApply:
+		h.apply(e.LSN)
+	case core.DoSend:
+		pair := [2]topology.NodeID{h.name, e.Node}
+		h.net.queues[pair] = append(h.net.queues[pair], e.Message)
+		if e.Message.Kind != core.MsgSync {
+			say("%s to %s: %s\n", h.name, e.Node, talk(e.Message))
+		}
+	case core.DoForward:
+		say("%s passes the request on to %s\n", h.name, e.Node)
+		r := h.requests[e.Op]
+		delete(h.requests, e.Op)
+		r.event.Forwarded = true
+		h.net.host(e.Node).serve(r)
+	case core.DoLook:
+		s := h.store[string(e.Key)]
+		h.step(core.Event{Kind: core.EvLooked, Node: e.Node, Op: e.Op, Key: e.Key, Full: e.Full, State: s})
+	case core.DoFill:
+		h.fill(e)
+	case core.DoAnswer:
+		r := h.requests[e.Op]
+		delete(h.requests, e.Op)
+		if r != nil {
+			r.answer = &e.Answer
+			say("%s answers %s: %s\n", h.name, r.name, answerText(r))
+			h.net.ended(r)
+		}
+	case core.DoAlarm:
+		say("%s alarms: %v\n", h.name, e.Err)
+	case core.DoIncarnate:
+		say("%s asks for a new incarnation\n", h.name)
+	}
+}
+
+func (h *host) fill(e core.Effect) {
+	var found []record.Entry
+	for _, entry := range h.log[:h.core.Flushed] {
+		if r, err := entry.Record(); err == nil && slices.Contains(e.Dots, r.Dot) {
+			found = append(found, entry)
+		}
+	}
+	h.step(core.Event{Kind: core.EvFound, Node: e.Node, Entries: found})
+}
+
+// apply makes visible what is durable up to lsn.
+func (h *host) apply(lsn record.LSN) {
+	for _, e := range h.log[h.applied.LSN:lsn] {
+		r, err := e.Record()
+		if err != nil {
+			panic(err)
+		}
+		set := h.applied.At(h.net.place.Partition(r.Mutations[0].Key))
+		c, err := core.Apply(&r, set, func(c record.Cell) (record.State, error) { return h.store[string(c.Key)], nil })
+		if err != nil {
+			panic(err)
+		}
+		h.store[string(c.Cell.Key)] = c.State
+		for _, v := range c.Lost {
+			h.lost = append(h.lost, v)
+			h.net.say("%s: %s loses %s\n", h.name, c.Cell.Key, v.Dot)
+		}
+		if err := h.applied.Add(e, h.net.place); err != nil {
+			panic(err)
+		}
+	}
+}
+
+// flush makes everything in the log durable.
+func (h *host) flush() {
+	if h.core != nil {
+		h.step(core.Event{Kind: core.EvFlushed, LSN: h.core.End})
+	}
+}
+
+// serve gives a client's request to this node.
+func (h *host) serve(r *request) {
+	if h.core == nil {
+		return
+	}
+	h.op++
+	r.at, r.op, r.event.Op = h.name, h.op, h.op
+	h.requests[h.op] = r
+	h.step(r.event)
+}
+
+func putOf(name, key, value string, level quorum.Consistency, seen core.Context) *request {
+	m := record.Mutation{Table: record.TableDefault, Op: record.OpPut, Key: []byte(key), Value: []byte(value)}
+	if value == "" {
+		m.Op = record.OpDelete
+	}
+	return &request{name: name, event: core.Event{Kind: core.EvPut, Mutation: m, Level: level, Context: seen}}
+}
+
+func getOf(name, key string, level quorum.Consistency, repair core.Repair) *request {
+	return &request{name: name, event: core.Event{Kind: core.EvGet, Table: record.TableDefault, Key: []byte(key), Level: level, Repair: repair}}
+}
+
+// deliver takes the i-th message from a to b off the network, or a copy of it.
+func (n *network) deliver(a, b topology.NodeID, i int, keep bool) bool {
+	pair := [2]topology.NodeID{a, b}
+	q := n.queues[pair]
+	if i >= len(q) {
+		return false
+	}
+	m := q[i]
+	if m.Applied != nil {
+		m.Applied = m.Applied.Clone()
+	}
+	if !keep {
+		n.queues[pair] = slices.Delete(slices.Clone(q), i, i+1)
+	}
+	n.host(b).step(core.Event{Kind: core.EvMessage, Node: a, Message: &m})
+	return true
+}
+
+// run delivers in order until nothing is on its way; disks are quick.
+func (n *network) run() {
+	for busy := true; busy; {
+		busy = false
+		for _, a := range n.hosts {
+			a.flush()
+			for _, b := range n.hosts {
+				for n.deliver(a.name, b.name, 0, false) {
+					b.flush()
+					busy = true
+				}
+			}
+		}
+	}
+}
+
+// epoch is when every story begins.
+var epoch = time.UnixMilli(1_000_000)
+
+func clockText(t version.Timestamp) string {
+	return fmt.Sprintf("%d+%d", t.Time().Sub(epoch).Milliseconds(), t.Counter())
+}
+
+func describe(e record.Entry) string {
+	r, err := e.Record()
+	if err != nil {
+		return err.Error()
+	}
+	m := r.Mutations[0]
+	switch m.Op {
+	case record.OpState:
+		var s record.State
+		if err := record.DecodeState(m.Value, &s); err != nil {
+			return err.Error()
+		}
+		return fmt.Sprintf("at %d a note: %s holds %s", e.LSN, m.Key, stateText(s))
+	case record.OpDelete:
+		return fmt.Sprintf("%v at %d, time %s, having seen %s: delete %s", r.Dot, e.LSN, clockText(r.Time), setText(r.Context), m.Key)
+	}
+	return fmt.Sprintf("%v at %d, time %s, having seen %s: %s=%s", r.Dot, e.LSN, clockText(r.Time), setText(r.Context), m.Key, m.Value)
+}
+
+func talk(m core.Message) string {
+	switch m.Kind {
+	case core.MsgRecord:
+		r, err := m.Entry.Record()
+		if err != nil {
+			return err.Error()
+		}
+		return fmt.Sprintf("take %v", r.Dot)
+	case core.MsgState:
+		return fmt.Sprintf("take what I hold of %s: %s", m.Key, stateText(m.State))
+	case core.MsgAck:
+		return "it is durable here"
+	case core.MsgNack:
+		return fmt.Sprintf("no: %v", m.Err)
+	case core.MsgAsk:
+		if m.Full {
+			return fmt.Sprintf("give me %s", m.Key)
+		}
+		return fmt.Sprintf("which %s do you hold?", m.Key)
+	case core.MsgFound:
+		if m.Full {
+			return "the value is " + stateText(m.State)
+		}
+		return "I hold " + stateText(m.State)
+	}
+	return fmt.Sprintf("message %d", m.Kind)
+}
+
+func stateText(s record.State) string {
+	if len(s.Siblings) == 0 {
+		return "nothing"
+	}
+	v := s.Siblings[0]
+	switch {
+	case v.Absent:
+		return fmt.Sprintf("%v, a delete", v.Dot)
+	case len(v.Value) == 0:
+		return v.Dot.String()
+	}
+	return fmt.Sprintf("%v, %s", v.Dot, v.Value)
+}
+
+func setText(s *version.Set) string {
+	if s.IsEmpty() {
+		return "nothing"
+	}
+	var out []string
+	for _, m := range s.Prefix {
+		out = append(out, fmt.Sprintf("%v:1-%d", m.Origin, m.Seq))
+	}
+	for _, d := range s.Dots {
+		out = append(out, d.String())
+	}
+	return strings.Join(out, " ")
+}
+
+func answerText(r *request) string {
+	a := r.answer
+	if a.Err != nil {
+		return a.Err.Error()
+	}
+	if r.event.Kind == core.EvPut {
+		return fmt.Sprintf("%v is applied, on %d replicas", a.Dot, a.Stands)
+	}
+	return stateText(a.State)
+}
+
+// wins returns the version a state comes to.
+func wins(s record.State) record.Version {
+	if len(s.Siblings) == 0 {
+		return record.Version{}
+	}
+	return s.Siblings[0]
+}
+
+// recount finds what the log's order made each key lose, without Merge.
+func (h *host) recount() int {
+	held, seen, lost := map[string]record.Version{}, map[string]*version.Set{}, 0
+	for _, e := range h.log[:h.applied.LSN] {
+		r, err := e.Record()
+		if err != nil {
+			panic(err)
+		}
+		m := &r.Mutations[0]
+		key := string(m.Key)
+		if seen[key] == nil {
+			seen[key] = &version.Set{}
+		}
+		was, ok := held[key]
+		if r.IsNote() {
+			var s record.State
+			if err := record.DecodeState(m.Value, &s); err != nil {
+				panic(err)
+			}
+			seen[key].Union(s.Context)
+			for _, v := range s.Siblings {
+				if !ok || conflict.Compare(v, was) > 0 {
+					held[key] = v
+				}
+				seen[key].Add(v.Dot)
+			}
+			continue
+		}
+		v := conflict.VersionOf(&r, m)
+		fresh := !seen[key].Has(v.Dot)
+		seen[key].Union(r.Context)
+		seen[key].Add(v.Dot)
+		switch {
+		case !fresh:
+		case !ok:
+			held[key] = v
+		case r.Context.Has(was.Dot):
+			held[key] = v
+		default:
+			lost++
+			if conflict.Compare(v, was) > 0 {
+				held[key] = v
+			}
+		}
+	}
+	return lost
+}

@@ -1,0 +1,122 @@
+package core
+
+import (
+	"slices"
+
+	"github.com/triad-kv/triad/conflict"
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+// after reports whether v sorts after w, where a zero version is nothing.
+func after(v, w record.Version) bool {
+	return !v.Dot.IsZero() && (w.Dot.IsZero() || conflict.Compare(v, w) > 0)
+}
+
+// mend brings those up to date who were behind, as the read's mode says, and
+// answers. Where nobody holds anything there is nothing to repair.
+func (g *get) mend(c *Core) {
+	best := newest(&g.value)
+	var behind []topology.NodeID
+	for _, h := range g.heard {
+		if newest(&h.state).Dot == best.Dot {
+			g.holders = append(g.holders, answered{node: h.node})
+		} else {
+			behind = append(behind, h.node)
+		}
+	}
+	if best.Dot.IsZero() || g.repair == RepairNone {
+		g.answer(c)
+		return
+	}
+	for _, n := range behind {
+		g.give(c, n)
+	}
+	if g.repair == RepairAsync {
+		g.answer(c)
+		return
+	}
+	g.stand(c)
+}
+
+// give sends a replica the state that it lacks, once. In blocking repair it is to
+// say when it has it.
+func (g *get) give(c *Core, n topology.NodeID) {
+	if slices.Contains(g.given, n) {
+		return
+	}
+	g.given = append(g.given, n)
+	c.Counts.Repairs++
+	op := g.op
+	if g.repair != RepairBlocking {
+		op = 0
+	}
+	if n != c.Self {
+		c.send(n, Message{Kind: MsgState, Op: op, Table: g.table, Key: g.key, State: g.value})
+		return
+	}
+	s := c.share(c.cfg.Map.Partition(g.key))
+	if err := s.note(c, g.table, g.key, &g.value, waiting{c.Self, op}); err != nil {
+		g.holders = append(g.holders, answered{n, err})
+	}
+}
+
+// giveMore sends the state to the replicas that were not heard, because one of
+// those that were could not be repaired.
+func (g *get) giveMore(c *Core) {
+	for _, n := range g.replicas {
+		if !slices.ContainsFunc(g.holders, func(a answered) bool { return a.node == n }) {
+			g.give(c, n)
+		}
+	}
+}
+
+// standing returns how many are known to hold the value.
+func (g *get) standing() int {
+	t, n := count(g.needed, g.replicas, g.holders), 0
+	for range t.Agreed() {
+		n++
+	}
+	return n
+}
+
+// stood: a replica has made durable what the read gave it.
+func (g *get) stood(c *Core, node topology.NodeID) {
+	if g.settled && g.repair == RepairBlocking {
+		g.holders = append(g.holders, answered{node: node})
+		g.stand(c)
+	}
+}
+
+// stand answers once the value stands on enough replicas: on N−R+1, every later
+// read meets one of them; R may be less. A replica that could not
+// be repaired fails the read only if the others are too few without it.
+func (g *get) stand(c *Core) {
+	t := count(g.needed, g.replicas, g.holders)
+	switch t.Verdict() {
+	case quorum.Reached:
+		g.answer(c)
+	case quorum.Unreachable:
+		for n, why := range t.Reasons() {
+			g.refused = append(g.refused, answered{n, why})
+		}
+		g.fail(c, topology.ErrUnavailable, "too few replicas could be repaired before the answer")
+	}
+}
+
+// answer ends the read. What it returns as context is what a put that follows is
+// to carry: the versions it has seen, and the greatest of their times (C3).
+func (g *get) answer(c *Core) {
+	seen := g.value.Context.Clone()
+	if seen == nil {
+		seen = &version.Set{}
+	}
+	var latest version.Timestamp
+	for _, v := range g.value.Siblings {
+		seen.Add(v.Dot)
+		latest = max(latest, v.Time)
+	}
+	g.end(c, Answer{State: record.State{Siblings: g.value.Siblings}, Context: Context{seen, latest}, Stands: g.standing()})
+}

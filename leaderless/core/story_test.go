@@ -1,0 +1,236 @@
+package core_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+	"github.com/stretchr/testify/require"
+
+	"github.com/triad-kv/triad/leaderless/core"
+	"github.com/triad-kv/triad/leaderless/placement"
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/topology"
+)
+
+// Each file of testdata is a story: nodes, and what happens to them in the order
+// written. What a node does about it is the report; exchanges of applied sets are
+// left out of it, but for what they bring.
+//
+//	nodes a b c … [n=N] [partitions=N] [requests=N unflushed=N fill=N]
+//	where KEY                                   who holds it
+//	put NAME at=NODE KEY=VALUE|KEY [level=one|quorum|all] [seen=READ]
+//	get NAME at=NODE KEY [level=…] [repair=none|async|blocking]
+//	flush NODE                                  its log is durable
+//	deliver A B [copy] | drop A B | lose A B    the oldest message from A to B, or a copy; or all that there are
+//	run                                         everything is delivered and flushed, until nobody says any more
+//	tick [N] | deadline NAME | hedge NAME
+//	clock NODE MS                               sets a wall clock, in ms since the story began
+//	alive NODE…                                 what all nodes believe
+//	crash NODE | start NODE [wiped] [life=N] [catching-up]
+//	incarnate NODE life=N | caught-up NODE
+//	show KEY | applied KEY
+func TestStories(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		var s *story
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			if d.Cmd == "nodes" {
+				s = newStory(t, d)
+				return ""
+			}
+			s.d = d
+			s.b.Reset()
+			s.tell()
+			return s.b.String()
+		})
+	})
+}
+
+type story struct {
+	t        *testing.T
+	d        *datadriven.TestData
+	n        *network
+	b        strings.Builder
+	requests map[string]*request
+}
+
+func newStory(t *testing.T, d *datadriven.TestData) *story {
+	s := &story{t: t, d: d, requests: map[string]*request{}}
+	var names []topology.NodeID
+	for _, a := range d.CmdArgs {
+		if len(a.Vals) == 0 {
+			names = append(names, topology.NodeID(a.Key))
+		}
+	}
+	place, err := placement.New(1, names, int(max(1, s.num("partitions"))), int(max(3, s.num("n"))), 1)
+	require.NoError(t, err)
+	s.n = newNetwork(place)
+	for _, name := range names {
+		s.n.add(core.Config{Self: name, Map: place, Incarnation: 1, Limits: core.Limits{
+			Requests: int(s.num("requests")), Unflushed: int(s.num("unflushed")), Fill: int(s.num("fill")),
+		}})
+	}
+	s.n.say = func(format string, args ...any) { fmt.Fprintf(&s.b, format, args...) }
+	return s
+}
+
+func (s *story) word(i int) string { return s.d.CmdArgs[i].Key }
+
+func (s *story) node(i int) *host { return s.n.host(topology.NodeID(s.word(i))) }
+
+func (s *story) num(key string) (n uint64) {
+	if s.d.HasArg(key) {
+		s.d.ScanArgs(s.t, key, &n)
+	}
+	return n
+}
+
+func (s *story) str(key string) (v string) {
+	if s.d.HasArg(key) {
+		s.d.ScanArgs(s.t, key, &v)
+	}
+	return v
+}
+
+func (s *story) level() quorum.Consistency {
+	return map[string]quorum.Consistency{"": quorum.AtQuorum, "quorum": quorum.AtQuorum, "one": quorum.AtOne, "all": quorum.AtAll}[s.str("level")]
+}
+
+func (s *story) tell() {
+	switch s.d.Cmd {
+	case "put", "get":
+		s.ask()
+	case "flush":
+		s.node(0).flush()
+	case "deliver", "drop", "lose":
+		s.one()
+	case "run":
+		s.n.run()
+	case "tick":
+		s.ticks()
+	case "deadline", "hedge":
+		kind := core.EvDeadline
+		if s.d.Cmd == "hedge" {
+			kind = core.EvHedge
+		}
+		r := s.requests[s.word(0)]
+		s.n.host(r.at).step(core.Event{Kind: kind, Op: r.op})
+	case "clock":
+		var ms int64
+		_, err := fmt.Sscanf(s.word(1), "%d", &ms)
+		require.NoError(s.t, err)
+		s.node(0).wall = epoch.Add(time.Duration(ms) * time.Millisecond)
+	case "alive":
+		var nodes []topology.NodeID
+		for i := range s.d.CmdArgs {
+			nodes = append(nodes, topology.NodeID(s.word(i)))
+		}
+		for _, h := range s.n.hosts {
+			h.step(core.Event{Kind: core.EvAlive, Nodes: nodes})
+		}
+	case "crash":
+		s.node(0).crash()
+	case "start":
+		s.start()
+	case "incarnate":
+		s.node(0).step(core.Event{Kind: core.EvIncarnate, Incarnation: uint32(s.num("life"))})
+	case "caught-up":
+		s.node(0).step(core.Event{Kind: core.EvCaughtUp})
+	default:
+		s.look()
+	}
+}
+
+// ask sends a request: put NAME at=NODE KEY=VALUE, get NAME at=NODE KEY.
+func (s *story) ask() {
+	name, key := s.word(0), s.d.CmdArgs[2]
+	var r *request
+	if s.d.Cmd == "get" {
+		repair := map[string]core.Repair{"": core.RepairNone, "none": core.RepairNone, "async": core.RepairAsync, "blocking": core.RepairBlocking}[s.str("repair")]
+		r = getOf(name, key.Key, s.level(), repair)
+	} else {
+		value := ""
+		if len(key.Vals) > 0 {
+			value = key.Vals[0]
+		}
+		var seen core.Context
+		if from := s.requests[s.str("seen")]; from != nil {
+			seen = from.answer.Context
+		}
+		r = putOf(name, key.Key, value, s.level(), seen)
+	}
+	s.requests[name] = r
+	s.n.host(topology.NodeID(s.str("at"))).serve(r)
+}
+
+func (s *story) one() {
+	a, b := topology.NodeID(s.word(0)), topology.NodeID(s.word(1))
+	pair := [2]topology.NodeID{a, b}
+	require.NotEmpty(s.t, s.n.queues[pair], "%s: nothing is on its way", s.d.Pos)
+	switch s.d.Cmd {
+	case "drop":
+		s.n.queues[pair] = s.n.queues[pair][1:]
+	case "lose":
+		s.n.queues[pair] = nil
+	default:
+		s.n.deliver(a, b, 0, s.d.HasArg("copy"))
+	}
+}
+
+func (s *story) ticks() {
+	count := 1
+	if len(s.d.CmdArgs) > 0 {
+		_, err := fmt.Sscanf(s.word(0), "%d", &count)
+		require.NoError(s.t, err)
+	}
+	for range count {
+		for _, h := range s.n.hosts {
+			h.step(core.Event{Kind: core.EvTick})
+		}
+		s.n.run()
+	}
+}
+
+func (s *story) start() {
+	h := s.node(0)
+	if s.d.HasArg("wiped") {
+		h.log = nil
+	}
+	if s.d.HasArg("life") {
+		h.cfg.Incarnation = uint32(s.num("life"))
+	}
+	h.cfg.CatchingUp = s.d.HasArg("catching-up")
+	h.start()
+}
+
+func (s *story) look() {
+	switch s.d.Cmd {
+	case "where":
+		fmt.Fprintf(&s.b, "%v\n", s.n.place.Replicas(s.n.place.Partition([]byte(s.word(0)))))
+	case "show":
+		for _, h := range s.n.hosts {
+			if h.core == nil || h.core.Applied(s.n.place.Partition([]byte(s.word(0)))) == nil {
+				continue
+			}
+			fmt.Fprintf(&s.b, "%s: %s", h.name, stateText(h.store[s.word(0)]))
+			if n := len(h.lost); n > 0 {
+				fmt.Fprintf(&s.b, "; %d lost", n)
+			}
+			s.b.WriteByte('\n')
+			require.Equal(s.t, h.recount(), len(h.lost))
+		}
+	case "applied":
+		for _, h := range s.n.hosts {
+			if h.core == nil {
+				continue
+			}
+			if set := h.core.Applied(s.n.place.Partition([]byte(s.word(0)))); set != nil {
+				fmt.Fprintf(&s.b, "%s: applied %s; of the key %s\n", h.name, setText(set), setText(h.store[s.word(0)].Context))
+			}
+		}
+	default:
+		s.d.Fatalf(s.t, "no command %q", s.d.Cmd)
+	}
+}

@@ -1,0 +1,30 @@
+package core
+
+import "github.com/triad-kv/triad/topology"
+
+// exchange tells another replica of the partition what is applied here, a
+// different one every tick. Whoever holds what another lacks sends it from its
+// log: that is all the hints there are (L1, L6).
+func (s *share) exchange(c *Core) {
+	replicas := c.cfg.Map.Replicas(s.partition)
+	n := len(replicas)
+	if n < 2 {
+		return
+	}
+	to := replicas[c.turn%n]
+	if to == c.Self {
+		to = replicas[(c.turn+1)%n]
+	}
+	c.send(to, Message{Kind: MsgSync, Partition: s.partition, Applied: s.applied.Clone()})
+}
+
+// compare sends a replica what it lacks and this node has, some at a time.
+func (s *share) compare(c *Core, from topology.NodeID, m *Message) {
+	if d, ok := s.unknown(m.Applied); ok {
+		c.forget(from, d)
+		return
+	}
+	if dots := s.applied.Missing(m.Applied, c.cfg.Limits.Fill); len(dots) > 0 {
+		c.do(Effect{Kind: DoFill, Node: from, Dots: dots})
+	}
+}
