@@ -213,3 +213,21 @@ func TestLatePacketsOfAnotherSessionAreNotHeard(t *testing.T) {
 	a.from(b, core.Message{Kind: core.MsgShip, Items: items})
 	require.EqualValues(t, 1, a.core.Counts.Delivered)
 }
+
+func TestAGapIsFilledWithWhatIsCommittedAlone(t *testing.T) {
+	a, b := pair(core.Limits{})
+	written(a, 2)
+	a.put("k", "v") // not committed
+	a.net.up("a", "b")
+	a.net.queues = map[[2]core.Site][]packet{}
+	a.from(b, core.Message{Kind: core.MsgAsk, Origin: a.cfg.Origin, First: 2, Last: 9})
+	require.Len(t, a.net.queues[[2]core.Site{"a", "b"}], 1)
+	items := a.net.queues[[2]core.Site{"a", "b"}][0].message.Items
+	require.Len(t, items, 1)
+	require.EqualValues(t, 2, items[0].Dot.Seq)
+	for _, m := range []core.Message{{First: 3, Last: 9}, {First: 0, Last: 1}, {First: 2, Last: 1}} {
+		m.Kind, m.Origin = core.MsgAsk, a.cfg.Origin
+		a.from(b, m)
+		require.Len(t, a.net.queues[[2]core.Site{"a", "b"}], 1)
+	}
+}
