@@ -154,3 +154,21 @@ func TestWhatTheLastWriterCanNotWinIsRefused(t *testing.T) {
 		})
 	}
 }
+
+// Why fields are refused: were each field to keep its winner alone, a delete of the
+// whole key that has seen the winner and not the loser would leave the loser where
+// it comes last, and nothing where it came first.
+func TestAWinnerAloneIsNotEnoughWhereAWholeKeyIsDeleted(t *testing.T) {
+	one, two := write(1, 1, 5), write(2, 1, 3)
+	join := func(local, in []record.Version, seen, covers version.Seen) []record.Version {
+		c, err := conflict.JoinLWW(local, seen, in, covers)
+		require.NoError(t, err)
+		return c.State.Siblings
+	}
+	deleted := func(field []record.Version) []record.Version { return join(field, nil, nil, setOf(one.Dot)) }
+	late := join(deleted(join(nil, []record.Version{one}, nil, nil)), []record.Version{two}, setOf(one.Dot), nil)
+	early := deleted(join(join(nil, []record.Version{two}, nil, nil), []record.Version{one}, nil, nil))
+	require.Equal(t, "2.1:1", text(late))
+	require.Empty(t, early)
+	require.ErrorIs(t, conflict.CheckLWW(&record.Mutation{Op: record.OpPut, Key: []byte("k"), Field: []byte("x")}), record.ErrInvalid)
+}
