@@ -19,6 +19,7 @@ import (
 func (w *world) heal() {
 	var latest time.Time
 	for _, h := range w.net.hosts {
+		h.full = false
 		if h.core == nil {
 			h.start()
 		}

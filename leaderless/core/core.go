@@ -97,18 +97,19 @@ type Counts struct {
 type EventKind uint8
 
 const (
-	EvPut       EventKind = iota + 1 // a client writes Mutation, having seen Context, and waits for Level
-	EvGet                            // a client reads Table and Key at Level, with Repair
-	EvFlushed                        // the log is durable up to LSN
-	EvLooked                         // the answer to DoLook for Node and Op: State
-	EvFound                          // the answer to DoFill for Node: Entries
-	EvMessage                        // Message came from Node
-	EvDeadline                       // request Op has no more time
-	EvHedge                          // request Op takes longer than most: ask the others too
-	EvAlive                          // who can be reached, this node included: Nodes; never who counts
-	EvTick                           // time passes: exchange applied sets
-	EvIncarnate                      // this node writes as Incarnation from now on (C1)
-	EvCaughtUp                       // this node holds what N−W+1 others held (L6a)
+	EvPut         EventKind = iota + 1 // a client writes Mutation, having seen Context, and waits for Level
+	EvGet                              // a client reads Table and Key at Level, with Repair
+	EvFlushed                          // the log is durable up to LSN
+	EvNotAppended                      // the log ends at LSN: because of Err it took nothing of what was to stand behind
+	EvLooked                           // the answer to DoLook for Node and Op: State
+	EvFound                            // the answer to DoFill for Node: Entries
+	EvMessage                          // Message came from Node
+	EvDeadline                         // request Op has no more time
+	EvHedge                            // request Op takes longer than most: ask the others too
+	EvAlive                            // who can be reached, this node included: Nodes; never who counts
+	EvTick                             // time passes: exchange applied sets
+	EvIncarnate                        // this node writes as Incarnation from now on (C1)
+	EvCaughtUp                         // this node holds what N−W+1 others held (L6a)
 )
 
 // Event is something that happened, and when. Which fields count is said by Kind.
@@ -130,6 +131,7 @@ type Event struct {
 	Nodes       []topology.NodeID
 	Incarnation uint32
 	Full        bool
+	Err         error
 	Message     *Message // owned by the core from then on
 }
 
@@ -144,7 +146,7 @@ type Context struct {
 type EffectKind uint8
 
 const (
-	DoAppend    EffectKind = iota + 1 // put Entry in the log at LSN, without waiting for the disk
+	DoAppend    EffectKind = iota + 1 // put Entry in the log at LSN, without waiting for the disk; else tell EvNotAppended
 	DoApply                           // apply the log up to LSN: it is durable
 	DoSend                            // send Message to Node
 	DoForward                         // pass request Op on to Node, as Forwarded
@@ -193,6 +195,8 @@ func (c *Core) Step(ev Event) []Effect {
 		c.get(&ev)
 	case EvFlushed:
 		c.flushed(ev.LSN)
+	case EvNotAppended:
+		retract(c, ev.LSN, ev.Err)
 	case EvLooked:
 		c.looked(&ev)
 	case EvFound:

@@ -210,3 +210,26 @@ func TestAContextIsNoLongerThanWhatIsMissing(t *testing.T) {
 		require.Empty(t, h.lost, "each had read the one before it")
 	}
 }
+
+func TestWhatTheLogDidNotTakeIsNotApplied(t *testing.T) {
+	n, a, b := three(t)
+	a.full = true
+	w := putOf("w", "k", "v", quorum.AtOne, core.Context{})
+	a.serve(w)
+	require.ErrorIs(t, w.answer.Err, topology.ErrDiskFull)
+	require.Equal(t, topology.NotApplied, topology.OutcomeOf(w.answer.Err))
+	require.Zero(t, a.core.Busy())
+
+	w = putOf("w", "k", "v", quorum.AtAll, core.Context{})
+	b.serve(w)
+	n.run()
+	require.ErrorIs(t, w.answer.Err, topology.ErrDiskFull, "a replica without room says so")
+	require.Equal(t, topology.Unknown, topology.OutcomeOf(w.answer.Err))
+
+	a.full = false
+	w = putOf("w", "k", "w", quorum.AtQuorum, core.Context{})
+	a.serve(w)
+	n.run()
+	require.NoError(t, w.answer.Err)
+	require.EqualValues(t, 1, w.answer.Dot.Seq, "the dot is free again")
+}

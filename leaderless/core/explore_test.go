@@ -96,6 +96,9 @@ func (w *world) any() *host { return w.net.hosts[w.rng.IntN(len(w.net.hosts))] }
 func (w *world) step() {
 	w.now++
 	h := w.any()
+	if w.rng.IntN(60) == 0 {
+		h.full = !h.full
+	}
 	switch p := w.rng.IntN(100); {
 	case p < 15:
 		w.ask(w.clients[w.rng.IntN(len(w.clients))], h)

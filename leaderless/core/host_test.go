@@ -29,6 +29,7 @@ type host struct {
 	lost     []record.Version
 	op       uint64
 	requests map[uint64]*request
+	full     bool // the disk
 	net      *network
 }
 
@@ -105,6 +106,14 @@ func (h *host) perform(e core.Effect) {
 	say := h.net.say
 	switch e.Kind {
 	case core.DoAppend:
+		if e.LSN != record.LSN(len(h.log))+1 {
+			return // behind what was not appended
+		}
+		if h.full {
+			say("%s has no room for %s\n", h.name, describe(e.Entry))
+			h.step(core.Event{Kind: core.EvNotAppended, LSN: record.LSN(len(h.log)), Err: topology.ErrDiskFull})
+			return
+		}
 		h.log = append(h.log, e.Entry)
 		say("%s appends %s\n", h.name, describe(e.Entry))
 	case core.DoApply:

@@ -63,6 +63,31 @@ func (c *Core) flushed(lsn record.LSN) {
 	}
 }
 
+// retract forgets what is behind lsn: the log did not take it, because its disk is
+// full. Nobody has seen it, so a put of this node is not applied.
+func retract(c *Core, lsn record.LSN, why error) {
+	lsn = max(lsn, c.Flushed)
+	gone := slices.Clone(c.tail[min(len(c.tail), int(lsn-c.Flushed)):])
+	c.tail, c.End = c.tail[:len(c.tail)-len(gone)], c.End-record.LSN(len(gone))
+	for _, t := range slices.Backward(gone) {
+		if t.dot.Origin == t.share.own {
+			t.share.seq = t.dot.Seq - 1
+		}
+	}
+	for _, t := range gone {
+		for _, w := range t.waits {
+			if w.node != c.Self {
+				c.nack(w.node, w.op, why)
+			} else if p := c.putting(w.op); p != nil {
+				c.puts = slices.DeleteFunc(c.puts, func(q *put) bool { return q == p })
+				c.do(Effect{Kind: DoAnswer, Op: p.op, Answer: Answer{Err: &topology.Error{Op: "put", Node: c.Self, Key: p.key, Outcome: topology.NotApplied, Err: why}}})
+			} else if g := c.getting(w.op); g != nil {
+				g.failed(c, c.Self, why)
+			}
+		}
+	}
+}
+
 // durable tells who waits for it that something is durable here.
 func (c *Core) durable(w waiting) {
 	switch {

@@ -102,17 +102,18 @@ type Counts struct {
 type EventKind uint8
 
 const (
-	EvLead      EventKind = iota + 1 // this site's leader opens Term, which is greater than every one before
-	EvStepDown                       // it takes no more writes
-	EvWrite                          // Writes are asked for
-	EvCommitted                      // the log is committed up to LSN
-	EvLinkUp                         // a session with Peer begins
-	EvLinkDown                       // it ended
-	EvMessage                        // Message came from Peer over Session
-	EvRead                           // the answer to DoRead, with its LSN, or to DoFill, with LSN 0: Items
-	EvTick                           // time passes: beats, gaps, what is parked
-	EvIncarnate                      // this site writes as Origin from now on (C1)
-	EvThaw                           // a person lets the link to Peer go on
+	EvLead        EventKind = iota + 1 // this site's leader opens Term, which is greater than every one before
+	EvStepDown                         // it takes no more writes
+	EvWrite                            // Writes are asked for
+	EvCommitted                        // the log is committed up to LSN
+	EvNotAppended                      // the log ends at LSN: it took nothing of what was to stand behind
+	EvLinkUp                           // a session with Peer begins
+	EvLinkDown                         // it ended
+	EvMessage                          // Message came from Peer over Session
+	EvRead                             // the answer to DoRead, with its LSN, or to DoFill, with LSN 0: Items
+	EvTick                             // time passes: beats, gaps, what is parked
+	EvIncarnate                        // this site writes as Origin from now on (C1)
+	EvThaw                             // a person lets the link to Peer go on
 )
 
 // Event is something that happened, and when. Which fields count is said by Kind.
@@ -133,8 +134,8 @@ type Event struct {
 type EffectKind uint8
 
 const (
-	DoAppend    EffectKind = iota + 1 // put Entry in the log, and Item's dot and chain in its index
-	DoAccept                          // the write N of the event is the record Item.Dot at LSN: not yet an answer
+	DoAppend    EffectKind = iota + 1 // put Item's entry in the log at LSN, and its dot and chain in its index; else tell EvNotAppended
+	DoAccept                          // the write N of the event is the record Item.Dot, if the log took LSN: not yet an answer
 	DoRefuse                          // the write N of the event is refused with Err, not applied
 	DoCommit                          // the log is committed up to LSN: answer, and apply, what it holds
 	DoSend                            // send Message to Peer over Session
@@ -177,6 +178,10 @@ func (c *Core) Step(ev Event) []Effect {
 	case EvCommitted:
 		if c.log.commit(ev.LSN) {
 			c.do(Effect{Kind: DoCommit, LSN: c.log.committed})
+		}
+	case EvNotAppended:
+		if c.log.retract(ev.LSN) {
+			c.Term = 0
 		}
 	case EvTick:
 		c.tick()

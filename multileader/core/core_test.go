@@ -231,3 +231,34 @@ func TestAGapIsFilledWithWhatIsCommittedAlone(t *testing.T) {
 		require.Len(t, a.net.queues[[2]core.Site{"a", "b"}], 1)
 	}
 }
+
+func TestWhatTheLogDidNotTakeWasNeverThere(t *testing.T) {
+	a, b := pair(core.Limits{})
+	items := written(b, 70) // more than there are chains remembered
+	written(a, 1)
+	a.full = true
+	a.put("k", "no room")
+	require.Empty(t, a.waiting)
+	a.net.up("a", "b")
+	a.from(b, core.Message{Kind: core.MsgShip, Items: items})
+	require.EqualValues(t, 2, a.core.End())
+	a.full = false
+	a.put("k", "room")
+	a.from(b, core.Message{Kind: core.MsgShip, Items: items})
+	require.EqualValues(t, 2, a.log[2].Dot.Seq, "the dot is free again")
+	require.EqualValues(t, 73, a.core.End(), "and what was sent is taken when it comes again")
+	a.commit()
+	require.False(t, a.core.Frozen("b"))
+}
+
+func TestATermThatTheLogDidNotTakeIsNotLed(t *testing.T) {
+	a, _ := pair(core.Limits{})
+	a.full = true
+	a.step(core.Event{Kind: core.EvLead, Term: 2})
+	require.False(t, a.core.Open())
+	a.full = false
+	a.step(core.Event{Kind: core.EvLead, Term: 2})
+	require.False(t, a.core.Open(), "it is left to its number")
+	a.step(core.Event{Kind: core.EvLead, Term: 3})
+	require.True(t, a.core.Open())
+}

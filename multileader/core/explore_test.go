@@ -74,6 +74,9 @@ func (w *world) any() *host { return w.net.hosts[w.rng.IntN(len(w.net.hosts))] }
 // step does one thing that may happen.
 func (w *world) step() {
 	h := w.any()
+	if w.rng.IntN(60) == 0 {
+		h.full = !h.full
+	}
 	switch p := w.rng.IntN(100); {
 	case p < 30:
 		w.wrote++
@@ -168,8 +171,13 @@ func (w *world) check(h *host) {
 func (w *world) heal() {
 	var latest time.Time
 	for _, h := range w.net.hosts {
+		h.full = false
 		if h.core == nil {
 			w.crash(h)
+		}
+		if !h.core.Open() { // its disk was full when its term was to begin
+			w.terms++
+			h.step(core.Event{Kind: core.EvLead, Term: w.terms})
 		}
 		if h.wall.After(latest) {
 			latest = h.wall

@@ -27,6 +27,7 @@ type host struct {
 	acked   []version.Dot    // what was answered as applied
 	waiting []version.Dot
 	asked   bool // a new incarnation
+	full    bool // the disk
 	net     *network
 }
 
@@ -95,9 +96,20 @@ func (h *host) perform(e core.Effect) {
 	say := h.net.say
 	switch e.Kind {
 	case core.DoAppend:
+		if e.LSN != record.LSN(len(h.log))+1 {
+			return // behind what was not appended
+		}
+		if h.full {
+			say("%s has no room for %s\n", h.name, describe(e.Item))
+			h.step(core.Event{Kind: core.EvNotAppended, LSN: record.LSN(len(h.log))})
+			return
+		}
 		h.log = append(h.log, e.Item)
 		say("%s appends %s\n", h.name, describe(e.Item))
 	case core.DoAccept:
+		if e.LSN > record.LSN(len(h.log)) {
+			return
+		}
 		h.waiting = append(h.waiting, e.Item.Dot)
 	case core.DoRefuse:
 		say("%s refuses: %v\n", h.name, e.Err)

@@ -47,6 +47,7 @@ type queued struct {
 type tailed struct {
 	lsn record.LSN
 	Mark
+	before Mark // of its origin
 }
 
 // ledger is what stands in the site's log, by origin.
@@ -69,12 +70,33 @@ func (g *ledger) place(term uint64, item Item) Item {
 	}
 	o := g.origin(item.Dot.Origin)
 	item.Chain = record.Chain(o.placed.Chain, item.Entry.Sum)
+	before := o.placed
 	o.place(item.Chain)
 	if o.Origin != g.own {
 		g.others = g.others.With(o.Origin, o.placed.Seq)
 	}
-	g.tail = append(g.tail, tailed{lsn: g.end, Mark: o.placed})
+	g.tail = append(g.tail, tailed{lsn: g.end, Mark: o.placed, before: before})
 	return item
+}
+
+// retract forgets what is behind lsn: the log did not take it, because its disk is
+// full. Nobody has seen it. It reports whether a note was among it.
+func (g *ledger) retract(lsn record.LSN) (note bool) {
+	lsn = max(lsn, g.committed)
+	for g.end > lsn {
+		t := g.tail[len(g.tail)-1]
+		g.tail, g.end = g.tail[:len(g.tail)-1], g.end-1
+		if t.Origin.IsZero() {
+			note = true
+			continue
+		}
+		o := g.origin(t.Origin)
+		o.placed, o.recent = t.before, o.recent[:max(len(o.recent)-1, 0)]
+		if t.Origin != g.own {
+			g.others = g.others.With(t.Origin, t.before.Seq)
+		}
+	}
+	return note
 }
 
 // commit notes that the log is committed up to lsn: what beats may show and
