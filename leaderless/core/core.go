@@ -200,9 +200,10 @@ func (c *Core) Step(ev Event) []Effect {
 	case EvLooked:
 		c.looked(&ev)
 	case EvFound:
-		for _, e := range ev.Entries {
+		for i, e := range ev.Entries {
 			c.Counts.Filled++
-			c.send(ev.Node, Message{Kind: MsgRecord, Entry: e})
+			more := i+1 == len(ev.Entries) && i+1 >= c.cfg.Limits.Fill
+			c.send(ev.Node, Message{Kind: MsgRecord, Entry: e, Full: more})
 		}
 	case EvMessage:
 		c.message(ev.Node, ev.Message)

@@ -13,7 +13,7 @@ import (
 type MessageKind uint8
 
 const (
-	MsgRecord MessageKind = iota + 1 // take Entry; Op 0 asks for no answer
+	MsgRecord MessageKind = iota + 1 // take Entry; Op 0 asks for no answer; Full: you lack more, and may tell again what you have
 	MsgState                         // take State, which another replica holds of Table and Key
 	MsgAck                           // what Op asked to be taken is durable and applied here
 	MsgNack                          // it is not, or Op is not answered, because of Err
@@ -78,7 +78,7 @@ func (c *Core) message(from topology.NodeID, m *Message) {
 			c.nack(from, m.Op, fmt.Errorf("%w: %s holds no copy of key %q under map %d", topology.ErrStale, c.Self, m.Key, c.cfg.Map.Epoch()))
 		} else if m.Kind == MsgAsk {
 			c.asked(from, m)
-		} else if err := s.note(c, m.Table, m.Key, &m.State, waiting{from, m.Op}); err != nil {
+		} else if err := s.note(c, m.Table, m.Key, &m.State, waiting{node: from, op: m.Op}); err != nil {
 			c.nack(from, m.Op, err)
 		}
 	case MsgSync:

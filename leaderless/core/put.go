@@ -51,7 +51,7 @@ func (c *Core) put(ev *Event) {
 		entry: record.Entry{Sum: record.Sum(b), Bytes: b},
 	}
 	c.puts = append(c.puts, p)
-	c.append(s, r.Dot, p.entry, waiting{c.Self, p.op})
+	c.append(s, r.Dot, p.entry, waiting{node: c.Self, op: p.op})
 }
 
 // route returns this node's share of a key's partition, or passes the request

@@ -58,7 +58,7 @@ func (g *get) give(c *Core, n topology.NodeID) {
 		return
 	}
 	s := c.share(c.cfg.Map.Partition(g.key))
-	if err := s.note(c, g.table, g.key, &g.value, waiting{c.Self, op}); err != nil {
+	if err := s.note(c, g.table, g.key, &g.value, waiting{node: c.Self, op: op}); err != nil {
 		g.holders = append(g.holders, answered{n, err})
 	}
 }

@@ -31,6 +31,7 @@ type tailed struct {
 type waiting struct {
 	node topology.NodeID
 	op   uint64
+	more *share // node has more for this share
 }
 
 // append puts a record in the log, and has somebody told once it is durable.
@@ -91,6 +92,8 @@ func retract(c *Core, lsn record.LSN, why error) {
 // durable tells who waits for it that something is durable here.
 func (c *Core) durable(w waiting) {
 	switch {
+	case w.more != nil:
+		w.more.tell(c, w.node)
 	case w.op == 0:
 	case w.node != c.Self && c.votes():
 		c.send(w.node, Message{Kind: MsgAck, Op: w.op})
@@ -112,7 +115,10 @@ func (c *Core) takeRecord(from topology.NodeID, m *Message) {
 		c.nack(from, m.Op, err)
 		return
 	}
-	w := waiting{from, m.Op}
+	w := waiting{node: from, op: m.Op}
+	if m.Full {
+		w.more = s
+	}
 	if s.applied.Has(r.Dot) {
 		c.Counts.Duplicates++
 		c.durable(w)

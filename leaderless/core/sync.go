@@ -4,7 +4,8 @@ import "github.com/triad-kv/triad/topology"
 
 // exchange tells another replica of the partition what is applied here, a
 // different one every tick. Whoever holds what another lacks sends it from its
-// log: that is all the hints there are (L1, L6).
+// log: that is all the hints there are (L1, L6). It sends some at a time, and the
+// next when it is told that those are durable: the receiver sets the pace.
 func (s *share) exchange(c *Core) {
 	replicas := c.cfg.Map.Replicas(s.partition)
 	n := len(replicas)
@@ -15,6 +16,11 @@ func (s *share) exchange(c *Core) {
 	if to == c.Self {
 		to = replicas[(c.turn+1)%n]
 	}
+	s.tell(c, to)
+}
+
+// tell tells a replica what is applied here.
+func (s *share) tell(c *Core, to topology.NodeID) {
 	c.send(to, Message{Kind: MsgSync, Partition: s.partition, Applied: s.applied.Clone()})
 }
 
