@@ -193,6 +193,7 @@ func (c *Core) Step(ev Event) []Effect {
 		}
 	}
 	c.deliver()
+	fillMore(c)
 	for _, l := range c.links {
 		l.pump(c)
 	}

@@ -12,8 +12,9 @@ import (
 )
 
 // arrived takes what a peer sent: duplicates are dropped (M2), the rest waits in
-// the queue of its origin. It stops at the first record that is not to be trusted.
-func (l *link) arrived(c *Core, items []Item) {
+// the queue of its origin, to which a fill brings what it lacked. It stops at the
+// first record that is not to be trusted.
+func (l *link) arrived(c *Core, items []Item, fill bool) {
 	for _, it := range items {
 		q := queued{Item: it, from: l.Peer}
 		var err error
@@ -29,6 +30,7 @@ func (l *link) arrived(c *Core, items []Item) {
 		l.has = l.has.With(o.Origin, max(l.has.Get(o.Origin), q.Dot.Seq))
 		switch {
 		case q.Dot.Seq > o.placed.Seq:
+			o.filled = o.filled || fill
 			if o.Origin == c.Origin {
 				c.forgotten(q.Dot.Seq)
 				continue

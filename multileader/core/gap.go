@@ -6,23 +6,40 @@ import "github.com/triad-kv/triad/version"
 // origin, at any peer that has it (M2).
 func (c *Core) fillGaps() {
 	for _, o := range c.log.origins {
-		if o.Origin == c.Origin {
-			continue
-		}
-		l, upTo := holder(c.links, o)
-		first, last, any := o.wanted(upTo)
-		if l == nil || !any {
+		if o.missing++; !o.lacks(c) {
 			o.missing = 0
-			continue
+		} else if o.missing >= c.cfg.Limits.GapTicks {
+			o.ask(c)
 		}
-		if o.missing++; o.missing < c.cfg.Limits.GapTicks {
-			continue
-		}
-		o.missing = 0
-		c.Counts.Asked++
-		last = min(last, first+uint64(c.cfg.Limits.Shipment)-1)
-		l.send(c, Message{Kind: MsgAsk, Origin: o.Origin, First: first, Last: last})
 	}
+}
+
+// fillMore goes on with gaps of which a part has come: whoever is behind by much
+// asks at his own pace, and not at that of ticks.
+func fillMore(c *Core) {
+	for _, o := range c.log.origins {
+		if o.filled && o.lacks(c) {
+			o.ask(c)
+		}
+		o.filled = false
+	}
+}
+
+// lacks reports whether a peer has what is missing here of an origin.
+func (o *origin) lacks(c *Core) bool {
+	_, upTo := holder(c.links, o)
+	_, _, any := o.wanted(upTo)
+	return any && o.Origin != c.Origin
+}
+
+// ask asks for what is missing of an origin, as much as one message holds.
+func (o *origin) ask(c *Core) {
+	l, upTo := holder(c.links, o)
+	first, last, _ := o.wanted(upTo)
+	last = min(last, first+uint64(c.cfg.Limits.Shipment)-1)
+	o.missing = 0
+	c.Counts.Asked++
+	l.send(c, Message{Kind: MsgAsk, Origin: o.Origin, First: first, Last: last})
 }
 
 // holder returns the peer that has most of an origin, the first in order of

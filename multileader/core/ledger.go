@@ -34,6 +34,7 @@ type origin struct {
 	parked    bool     // its head's time is too far ahead; looked at again at the next tick
 	alarmed   bool     // somebody was told
 	missing   int      // ticks for which a peer has had what is missing here
+	filled    bool     // a part of a gap has come in this step
 }
 
 // queued is a record that waits.

@@ -110,7 +110,7 @@ func (l *link) message(c *Core, m *Message) {
 			l.acknowledged(c, m.Next)
 		}
 	case MsgShip:
-		l.arrived(c, m.Items)
+		l.arrived(c, m.Items, m.From == 0)
 		if m.From != 0 && m.From <= max(l.from, 1) && m.Next > l.from && l.up() {
 			l.from = m.Next
 			l.beat(c)
