@@ -102,7 +102,7 @@ const (
 	EvFlushed                          // the log is durable up to LSN
 	EvNotAppended                      // the log ends at LSN: because of Err it took nothing of what was to stand behind
 	EvLooked                           // the answer to DoLook for Node and Op: State
-	EvFound                            // the answer to DoFill for Node: Entries
+	EvFound                            // the answer to DoFill for Node and Op: Entries
 	EvMessage                          // Message came from Node
 	EvDeadline                         // request Op has no more time
 	EvHedge                            // request Op takes longer than most: ask the others too
@@ -151,7 +151,7 @@ const (
 	DoSend                            // send Message to Node
 	DoForward                         // pass request Op on to Node, as Forwarded
 	DoLook                            // read Table and Key and tell EvLooked for Node, Op and Full; the values matter if Full
-	DoFill                            // read the records of Dots and tell EvFound for Node
+	DoFill                            // read the records of Dots and tell EvFound for Node and Op
 	DoAnswer                          // request Op has ended: Answer
 	DoAlarm                           // tell a person Err
 	DoIncarnate                       // make a new incarnation durable, and tell EvIncarnate
@@ -203,7 +203,7 @@ func (c *Core) Step(ev Event) []Effect {
 		for i, e := range ev.Entries {
 			c.Counts.Filled++
 			more := i+1 == len(ev.Entries) && i+1 >= c.cfg.Limits.Fill
-			c.send(ev.Node, Message{Kind: MsgRecord, Entry: e, Full: more})
+			c.send(ev.Node, Message{Kind: MsgRecord, Entry: e, Full: more, Round: ev.Op})
 		}
 	case EvMessage:
 		c.message(ev.Node, ev.Message)

@@ -233,3 +233,37 @@ func TestWhatTheLogDidNotTakeIsNotApplied(t *testing.T) {
 	require.NoError(t, w.answer.Err)
 	require.EqualValues(t, 1, w.answer.Dot.Seq, "the dot is free again")
 }
+
+// Everything that comes twice would begin an exchange of its own, which would send
+// everything again.
+func TestAnExchangeGoesOnOnceHoweverOftenItsRecordsCome(t *testing.T) {
+	place, err := placement.New(1, []topology.NodeID{"a", "b", "c"}, 1, 3, 1)
+	require.NoError(t, err)
+	n := newNetwork(place)
+	for _, name := range place.Nodes() {
+		n.add(core.Config{Self: name, Map: place, Incarnation: 1, Limits: core.Limits{Fill: 1}})
+	}
+	a, b := n.host("a"), n.host("b")
+	for range 5 {
+		a.serve(putOf("w", "k", "v", quorum.AtOne, core.Context{}))
+		a.flush()
+	}
+	n.queues = map[[2]topology.NodeID][]core.Message{}
+	for range 3 {
+		b.step(core.Event{Kind: core.EvTick})
+	}
+	tells := n.sent("b", "a")
+	require.NotEmpty(t, tells)
+	n.sent("b", "c")
+	a.hear("b", tells[len(tells)-1])
+	fills := n.sent("a", "b")
+	require.Len(t, fills, 1)
+	for range 4 {
+		b.hear("a", fills[0])
+	}
+	b.flush()
+	for range 4 {
+		b.hear("a", fills[0])
+	}
+	require.LessOrEqual(t, len(n.sent("b", "a")), 1)
+}

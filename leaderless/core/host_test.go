@@ -157,7 +157,7 @@ func (h *host) fill(e core.Effect) {
 			found = append(found, entry)
 		}
 	}
-	h.step(core.Event{Kind: core.EvFound, Node: e.Node, Entries: found})
+	h.step(core.Event{Kind: core.EvFound, Node: e.Node, Op: e.Op, Entries: found})
 }
 
 // apply makes visible what is durable up to lsn.

@@ -16,6 +16,7 @@ type share struct {
 	own       version.Origin // under which this node writes to it
 	seq       uint64         // of its newest write, in the log
 	applied   version.Set    // what is applied, and so durable: exact, not a prefix (L5)
+	round     uint64         // of exchanges: the newest
 }
 
 // tailed is something in the log that is not durable yet, and who waits for it.
@@ -29,9 +30,10 @@ type tailed struct {
 // waiting is who is to be told; node is this one for a request of its own, op 0
 // for nobody.
 type waiting struct {
-	node topology.NodeID
-	op   uint64
-	more *share // node has more for this share
+	node  topology.NodeID
+	op    uint64
+	more  *share // node has more for this share, if its round is still
+	round uint64 // this one
 }
 
 // append puts a record in the log, and has somebody told once it is durable.
@@ -92,7 +94,7 @@ func retract(c *Core, lsn record.LSN, why error) {
 // durable tells who waits for it that something is durable here.
 func (c *Core) durable(w waiting) {
 	switch {
-	case w.more != nil:
+	case w.more != nil && w.more.round == w.round:
 		w.more.tell(c, w.node)
 	case w.op == 0:
 	case w.node != c.Self && c.votes():
@@ -117,7 +119,7 @@ func (c *Core) takeRecord(from topology.NodeID, m *Message) {
 	}
 	w := waiting{node: from, op: m.Op}
 	if m.Full {
-		w.more = s
+		w.more, w.round = s, m.Round
 	}
 	if s.applied.Has(r.Dot) {
 		c.Counts.Duplicates++

@@ -19,9 +19,11 @@ func (s *share) exchange(c *Core) {
 	s.tell(c, to)
 }
 
-// tell tells a replica what is applied here.
+// tell tells a replica what is applied here. It begins a round, and ends the one
+// before it: else every record that comes twice would double what is under way.
 func (s *share) tell(c *Core, to topology.NodeID) {
-	c.send(to, Message{Kind: MsgSync, Partition: s.partition, Applied: s.applied.Clone()})
+	s.round++
+	c.send(to, Message{Kind: MsgSync, Partition: s.partition, Applied: s.applied.Clone(), Round: s.round})
 }
 
 // compare sends a replica what it lacks and this node has, some at a time.
@@ -31,6 +33,6 @@ func (s *share) compare(c *Core, from topology.NodeID, m *Message) {
 		return
 	}
 	if dots := s.applied.Missing(m.Applied, c.cfg.Limits.Fill); len(dots) > 0 {
-		c.do(Effect{Kind: DoFill, Node: from, Dots: dots})
+		c.do(Effect{Kind: DoFill, Node: from, Op: m.Round, Dots: dots})
 	}
 }
