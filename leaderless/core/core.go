@@ -202,8 +202,8 @@ func (c *Core) Step(ev Event) []Effect {
 	case EvFound:
 		for i, e := range ev.Entries {
 			c.Counts.Filled++
-			more := i+1 == len(ev.Entries) && i+1 >= c.cfg.Limits.Fill
-			c.send(ev.Node, Message{Kind: MsgRecord, Entry: e, Full: more, Round: ev.Op})
+			last := i+1 == len(ev.Entries)
+			c.send(ev.Node, Message{Kind: MsgRecord, Entry: e, Full: last, Round: ev.Op})
 		}
 	case EvMessage:
 		c.message(ev.Node, ev.Message)

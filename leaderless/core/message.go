@@ -13,13 +13,13 @@ import (
 type MessageKind uint8
 
 const (
-	MsgRecord MessageKind = iota + 1 // take Entry; Op 0 asks for no answer; Full: you lack more, so answer with another MsgSync, if Round is still your newest
+	MsgRecord MessageKind = iota + 1 // take Entry; Op 0 asks for no answer; Full: the last of a part; answer with another MsgSync, if Round is still your newest
 	MsgState                         // take State, which another replica holds of Table and Key
 	MsgAck                           // what Op asked to be taken is durable and applied here
 	MsgNack                          // it is not, or Op is not answered, because of Err
 	MsgAsk                           // what do you hold of Table and Key? Without Full, its versions alone
 	MsgFound                         // State is what I hold; without Full, it lacks the values
-	MsgSync                          // Applied is what I have applied to Partition; what you send me of it belongs to Round
+	MsgSync                          // Applied is what I have applied to Partition; send me what I lack, at most Room records, for Round
 )
 
 // Message is what nodes tell each other. Every one carries the map's epoch and
@@ -37,6 +37,7 @@ type Message struct {
 	Partition int
 	Applied   *version.Set
 	Round     uint64
+	Room      int
 	Err       error
 }
 

@@ -23,7 +23,8 @@ func (s *share) exchange(c *Core) {
 // before it: else every record that comes twice would double what is under way.
 func (s *share) tell(c *Core, to topology.NodeID) {
 	s.round++
-	c.send(to, Message{Kind: MsgSync, Partition: s.partition, Applied: s.applied.Clone(), Round: s.round})
+	room := max(1, c.cfg.Limits.Unflushed-len(c.tail))
+	c.send(to, Message{Kind: MsgSync, Partition: s.partition, Applied: s.applied.Clone(), Round: s.round, Room: room})
 }
 
 // compare sends a replica what it lacks and this node has, some at a time.
@@ -32,7 +33,7 @@ func (s *share) compare(c *Core, from topology.NodeID, m *Message) {
 		c.forget(from, d)
 		return
 	}
-	if dots := s.applied.Missing(m.Applied, c.cfg.Limits.Fill); len(dots) > 0 {
+	if dots := s.applied.Missing(m.Applied, min(c.cfg.Limits.Fill, m.Room)); len(dots) > 0 {
 		c.do(Effect{Kind: DoFill, Node: from, Op: m.Round, Dots: dots})
 	}
 }
