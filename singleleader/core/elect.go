@@ -47,9 +47,9 @@ func newest(rs []Report, own Group) (latest Group, rivals []Group, top uint64) {
 	for _, r := range rs {
 		top = max(top, r.Accepted)
 		switch {
-		case r.Group.Term > docs[0].Term:
+		case r.Group.Term > docs[0].Term, r.Group.Term == docs[0].Term && docs[0].seed():
 			docs = []Group{r.Group}
-		case r.Group.Term == docs[0].Term && !slices.ContainsFunc(docs, r.Group.rules):
+		case r.Group.Term == docs[0].Term && !r.Group.seed() && !slices.ContainsFunc(docs, r.Group.rules):
 			docs = append(docs, r.Group)
 		}
 	}
@@ -60,6 +60,10 @@ func newest(rs []Report, own Group) (latest Group, rivals []Group, top uint64) {
 	}
 	return docs[0], docs[1:], top
 }
+
+// seed reports whether g is what a configuration says before anything was begun,
+// and nobody's bid.
+func (g Group) seed() bool { return g.Term == 1 && g.Life == 0 && len(g.Lives) == 0 }
 
 // rules reports whether both documents are of one bid for a term.
 func (g Group) rules(o Group) bool {
