@@ -260,6 +260,9 @@ func (r *Receiver) stage(ctx context.Context, w *pack.Writer, o Offer, st topolo
 
 // Over returns the mark after c, if c is whole and follows m.
 func (m Mark) Over(c *Chunk) (Mark, error) {
+	if c.Done && len(c.Edits) > 0 {
+		return m, fmt.Errorf("%w: it ends in cells", errSnapshot)
+	}
 	for _, e := range c.Edits {
 		if len(e.Key) == 0 || len(e.State) == 0 {
 			return m, fmt.Errorf("%w: a cell without key or state", errSnapshot)

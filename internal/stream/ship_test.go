@@ -79,6 +79,7 @@ type taker struct {
 	largest  int
 	installs int
 	carried  int // bytes that the last connection brought
+	seen     func(*Append) // may be nil
 }
 
 func (k *taker) Begin(context.Context, topology.Peer, Begin) (Tail, error) { return Tail{Term: 1}, nil }
@@ -88,6 +89,9 @@ func (k *taker) Cut(_ context.Context, c Cut) (Tail, error) {
 
 func (k *taker) Append(_ context.Context, a *Append) error {
 	k.mu.Lock()
+	if k.seen != nil {
+		k.seen(a)
+	}
 	if len(a.Entries) > 0 {
 		k.messages++
 		k.largest = max(k.largest, len(a.Entries))
@@ -116,8 +120,10 @@ func (k *taker) Ack() Ack {
 }
 
 // testSource is a log of n records and a store that shows them all.
-func testSource(t *testing.T, n int) (*wal.Log, *store.Memory) {
-	log, err := wal.Open(wal.Options{FS: vfs.NewMem(), Dir: "/log", Node: "a", Cluster: [16]byte{1}, SegmentBytes: 16 << 10})
+func testSource(t *testing.T, n int) (*wal.Log, *store.Memory) { return sourceOn(t, vfs.NewMem(), n) }
+
+func sourceOn(t *testing.T, fs vfs.FS, n int) (*wal.Log, *store.Memory) {
+	log, err := wal.Open(wal.Options{FS: fs, Dir: "/log", Node: "a", Cluster: [16]byte{1}, SegmentBytes: 16 << 10, TailBytes: 1})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -161,6 +161,8 @@ func (m Mark) Next() record.Cell {
 // With returns the mark with e counted and summed; Last stays as it is.
 func (m Mark) With(e topology.Edit) Mark {
 	var n [4]byte
+	binary.LittleEndian.PutUint32(n[:], uint32(e.Table))
+	m.Sum = crc32.Update(m.Sum, castagnoli, n[:])
 	for _, p := range [...][]byte{e.Key, e.Field, e.State} {
 		binary.LittleEndian.PutUint32(n[:], uint32(len(p)))
 		m.Sum = crc32.Update(m.Sum, castagnoli, n[:])
