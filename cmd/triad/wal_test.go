@@ -44,17 +44,40 @@ func TestALogThatIsDamagedIsCode4(t *testing.T) {
 	segments, err := filepath.Glob(filepath.Join(dir, "log", "*.seg"))
 	require.NoError(t, err)
 	require.Len(t, segments, 1)
-	b, err := os.ReadFile(segments[0])
-	require.NoError(t, err)
-	at := bytes.Index(b, []byte("the value"))
-	require.Positive(t, at)
-	b[at]++
-	require.NoError(t, os.WriteFile(segments[0], b, 0o600))
-	r := command(t, "wal", "verify", dir)
-	require.Equal(t, exitCheck, r.code)
-	require.Contains(t, r.out, "damaged: ")
-	require.Regexp(t, `^triad: damaged: log file 0+1\.seg, offset \d+, LSN 4: .*; keep this directory for inspection`, r.errs)
-	require.Equal(t, exitCheck, command(t, "wal", "dump", dir).code)
+	manifest := filepath.Join(dir, "log", "manifest")
+	flip := func(at int) func([]byte) []byte {
+		return func(b []byte) []byte { b[at] ^= 1; return b }
+	}
+	for name, c := range map[string]struct {
+		file string
+		do   func([]byte) []byte // nil removes it
+		says string
+	}{
+		"a value":             {segments[0], func(b []byte) []byte { return flip(bytes.Index(b, []byte("the value")))(b) }, `log file 0+1\.seg, offset \d+, LSN 4: .*; keep this directory for inspection`},
+		"a frame":             {segments[0], flip(4096), `log file 0+1\.seg, offset 4096, LSN 1: .*; keep this directory`},
+		"a header":            {segments[0], flip(40), `log file 0+1\.seg, offset 0: the header is damaged: .*; keep this directory`},
+		"a format":            {segments[0], flip(9), `log file 0+1\.seg has format 257, this version knows 1; start the version`},
+		"a segment too short": {segments[0], func(b []byte) []byte { return b[:5000] }, `log file 0+1\.seg, offset 5000: the file is \d+ bytes short; keep this directory`},
+		"a segment lost":      {segments[0], nil, `log file 0+1\.seg, offset 0, LSN 1: the segment is missing: .*; keep this directory`},
+		"a manifest":          {manifest, flip(20), `log file manifest, offset 0: the manifest is damaged: .*; keep this directory`},
+		"a manifest lost":     {manifest, nil, `log file manifest, offset 0: the manifest of segment 0+1\.seg is missing: .*; keep this directory`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, err := os.ReadFile(c.file)
+			require.NoError(t, err)
+			defer func() { require.NoError(t, os.WriteFile(c.file, b, 0o600)) }()
+			if c.do == nil {
+				require.NoError(t, os.Remove(c.file))
+			} else {
+				require.NoError(t, os.WriteFile(c.file, c.do(bytes.Clone(b)), 0o600))
+			}
+			r := command(t, "wal", "verify", dir)
+			require.Equal(t, exitCheck, r.code)
+			require.Contains(t, r.out, "damaged: ")
+			require.Regexp(t, "^triad: damaged: "+c.says, r.errs)
+			require.Equal(t, exitCheck, command(t, "wal", "dump", dir).code)
+		})
+	}
 }
 
 func TestALogThatIsOpenIsNotLookedInto(t *testing.T) {

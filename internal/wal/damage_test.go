@@ -1,7 +1,6 @@
 package wal
 
 import (
-	"encoding/binary"
 	"errors"
 	"io"
 	"syscall"
@@ -192,21 +191,6 @@ func TestAFrameBehindATornOneIsNeverTakenForItsContinuation(t *testing.T) {
 	reopened(t, image, numbers(1, 4))
 }
 
-func TestAHoleOfZerosIsRefused(t *testing.T) {
-	o := small(nil)
-	o.SegmentBytes = 64 << 10
-	image := unclean(t, o, 300)
-	file := segmentName(1)
-	b := content(t, image, file)
-	clear(b[3*4096 : 4*4096])
-	store(t, image, file, b)
-	c := corrupted(t, image)
-	require.Equal(t, file, c.File)
-	require.GreaterOrEqual(t, c.Offset, int64(2*4096))
-	require.LessOrEqual(t, c.Offset, int64(3*4096))
-	require.NotZero(t, c.LSN)
-}
-
 func TestAHoleOfZerosBehindTheLastPromiseIsCut(t *testing.T) {
 	o := small(crashfs.New())
 	o.SegmentBytes = 64 << 10
@@ -230,53 +214,6 @@ func TestAHoleOfZerosBehindTheLastPromiseIsCut(t *testing.T) {
 	require.Greater(t, len(kept), 3)
 	require.Less(t, len(kept), 99)
 	reopened(t, image, kept)
-}
-
-func TestSegmentsThatAreNotWhatTheyShouldBeAreRefused(t *testing.T) {
-	image := unclean(t, small(nil), 60)
-	segments := names(t, image, segmentExt)
-	require.GreaterOrEqual(t, len(segments), 3)
-	last := segments[len(segments)-1]
-	for name, damage := range map[string]func(t *testing.T, fs *crashfs.FS){
-		"a missing first segment":  func(t *testing.T, fs *crashfs.FS) { drop(t, fs, segments[0]) },
-		"a missing middle segment": func(t *testing.T, fs *crashfs.FS) { drop(t, fs, segments[1]) },
-		"a missing last segment":   func(t *testing.T, fs *crashfs.FS) { drop(t, fs, last) },
-		"a missing manifest":       func(t *testing.T, fs *crashfs.FS) { drop(t, fs, manifestName) },
-		"an empty segment":         func(t *testing.T, fs *crashfs.FS) { store(t, fs, segments[1], nil) },
-		"an empty manifest":        func(t *testing.T, fs *crashfs.FS) { store(t, fs, manifestName, nil) },
-		"a short closed segment": func(t *testing.T, fs *crashfs.FS) {
-			store(t, fs, segments[1], content(t, fs, segments[1])[:segmentBytesMin-1])
-		},
-		"a short last segment": func(t *testing.T, fs *crashfs.FS) {
-			store(t, fs, last, content(t, fs, last)[:headerBytes+100])
-		},
-		"two segments exchanged": func(t *testing.T, fs *crashfs.FS) {
-			a, b := content(t, fs, segments[0]), content(t, fs, segments[1])
-			store(t, fs, segments[0], b)
-			store(t, fs, segments[1], a)
-		},
-		"a closed segment without its footer": func(t *testing.T, fs *crashfs.FS) {
-			b := content(t, fs, segments[1])
-			end := binary.LittleEndian.Uint32(content(t, fs, segments[2])[64:])
-			clear(b[end-footerBytes:])
-			store(t, fs, segments[1], b)
-		},
-		"a segment of another time": func(t *testing.T, fs *crashfs.FS) {
-			// A log with the same beginning, but other records from the second segment on.
-			other := unclean(t, small(nil), 20)
-			l := start(t, small(other))
-			step(t, l, 1, 500, 560)
-			image := clone(t, other)
-			require.NoError(t, l.stop())
-			store(t, fs, segments[2], content(t, image, segments[2]))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			fs := clone(t, image)
-			damage(t, fs)
-			corrupted(t, fs)
-		})
-	}
 }
 
 func drop(t *testing.T, fs *crashfs.FS, name string) {
