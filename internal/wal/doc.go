@@ -43,6 +43,7 @@
 //	                        frames; a closed one ends in a footer
 //	00000001.spare          a file of zeros, or a retired segment, to become the next one
 //	reserve                 space to give back when the disk is full
+//	*.damaged               a retired segment in which a scrub found damage, for inspection
 //	*.tmp                   a file in the making; removed when the log is opened
 //
 // A segment's name exists only once its header is durable. A segment gets its

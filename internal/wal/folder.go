@@ -19,6 +19,7 @@ const (
 	segmentExt   = ".seg"
 	spareExt     = ".spare"
 	partExt      = ".tmp"
+	damagedExt   = ".damaged"
 
 	writeCategory vfs.DiskWriteCategory = "wal"
 )

@@ -63,6 +63,9 @@ const (
 	ctxEvery        = 256       // entries from files between two looks at the context
 	scanBytes       = 1 << 20   // of the buffer of recovery
 	indexEveryBytes = 64 << 10  // between two marks of a segment's index
+	scrubReadBytes  = 64 << 10  // of the first read of a scrub
+	damagesMax      = 16        // that one pass of it tells of
+	damagedKept     = 4         // damaged segments that are put aside
 	zeroStepBytes   = 1 << 20   // written between two syncs while a spare is made
 	reserveBytesMax = 1 << 20   // of the reserve
 	sparesMax       = 2         // files kept to be used again

@@ -21,6 +21,7 @@ type segment struct {
 	log    uint64     // bytes of frames in the log through its last entry
 	index  []mark     // sparse, ascending; the first mark is the first entry
 	closed bool
+	hurt   bool // a scrub has found damage in it: its file is not used again
 }
 
 // mark is a place in a segment.

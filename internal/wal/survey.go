@@ -70,6 +70,8 @@ type surveyor struct {
 	see   func(*segment, frame) bool // called for every frame; false to look no further; may be nil
 	done  func(*segment)             // called for every segment of the log; may be nil
 	s     *survey
+	limit int64 // nothing of a segment is looked at from here on; 0: all of it
+	size  int   // of a read; 0 is scanBytes
 	next  record.LSN
 	term  uint64
 	log   uint64
@@ -239,6 +241,9 @@ func (v *surveyor) segment(number uint64) (open bool, err error) {
 	v.s.segs = append(v.s.segs, seg)
 	v.s.open = opening{promised: headerBytes}
 	w := seg.walk(f, headerBytes, seg.capacity)
+	if v.limit > 0 {
+		w.end, w.size = min(w.end, v.limit), v.size
+	}
 	for {
 		o := &v.s.open
 		if o.cutting = v.s.man.cutting && v.next > v.s.man.cut; o.cutting {

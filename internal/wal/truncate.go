@@ -124,10 +124,18 @@ func (t truncation) retire(first record.LSN) error {
 	return t.discard(gone, t.spares.retire)
 }
 
-// discard does away with segments that are no longer part of the log.
+// discard does away with segments that are no longer part of the log. One that is
+// damaged is kept aside.
 func (t truncation) discard(segs []*segment, away func(string, int64) error) error {
 	for _, s := range segs {
-		if err := away(s.name, s.capacity); err != nil {
+		t.mu.Lock()
+		hurt := s.hurt
+		t.mu.Unlock()
+		do := away
+		if hurt {
+			do = t.putAside
+		}
+		if err := do(s.name, s.capacity); err != nil {
 			return t.fail("removing "+s.name, err)
 		}
 	}
@@ -137,6 +145,8 @@ func (t truncation) discard(segs []*segment, away func(string, int64) error) err
 	t.spares.poke()
 	return nil
 }
+
+func (t truncation) putAside(name string, _ int64) error { return t.d.putAside(name) }
 
 func (t truncation) delete(name string, _ int64) error { return t.d.remove(name) }
 
