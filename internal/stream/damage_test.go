@@ -73,6 +73,20 @@ func TestAFlippedBitInAChunkIsRefused(t *testing.T) {
 	}
 }
 
+func TestAStoreThatHasLessThanTheDamagedLogCanNotStandInForIt(t *testing.T) {
+	fs := vfs.NewMem()
+	log, _ := sourceOn(t, fs, 400)
+	damage(t, fs, "0000000000000001.seg", 4096+40+60)
+	s := newTestSender(log, store.NewMemory(), Limits{})
+	k := &taker{store: store.NewMemory()}
+	for range 2 {
+		require.ErrorIs(t, connect(t, s, k, 0, func() bool { return false }), topology.ErrQuarantined)
+		require.Zero(t, k.end)
+		require.Zero(t, k.installs)
+	}
+	require.NoError(t, s.Close())
+}
+
 func TestADamagedLogIsNotStreamed(t *testing.T) {
 	for name, at := range map[string]int64{"a payload": 4096 + 40 + 60, "a frame's sum": 4096, "a length": 4096 + 32, "a record's sum": 4096 + 36} {
 		t.Run(name, func(t *testing.T) {
@@ -99,6 +113,12 @@ func TestADamagedLogIsNotStreamed(t *testing.T) {
 			require.NotErrorIs(t, err, io.EOF)
 			require.ErrorContains(t, err, names[1])
 			require.LessOrEqual(t, k.end, before)
+			require.Zero(t, k.installs)
+
+			// The next connection gets from the store what the log no longer has.
+			err = connect(t, s, k, 0, k.has(400))
+			require.Equal(t, 1, k.installs, "%v", err)
+			require.EqualValues(t, 400, k.end)
 			require.NoError(t, s.Close())
 		})
 	}

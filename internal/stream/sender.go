@@ -89,7 +89,8 @@ type Sender struct {
 	seen atomic.Uint32 // State, for those who look on
 	need atomic.Uint64 // the log is needed from here on
 
-	snap *outgoing // owned by Run
+	hurt record.LSN // the last entry that the log could not give whole; owned by Run
+	snap *outgoing  // owned by Run
 }
 
 // NewSender returns a sender; it starts nothing.
@@ -168,7 +169,7 @@ func (v *conversation) reconcile(ctx context.Context) error {
 		if err := v.expect(kindTail, &t); err != nil {
 			return err
 		}
-		cut := v.p.Probed(v.c.Begin.Term, t, v.c.Log.Bounds(), v.c.Log.History())
+		cut := v.p.Probed(v.c.Begin.Term, t, v.bounds(), v.c.Log.History())
 		v.seen.Store(uint32(v.p.State))
 		if v.p.State == Snapshot {
 			if err := v.snapshot(ctx); err != nil {
@@ -184,6 +185,14 @@ func (v *conversation) reconcile(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// bounds are what of the log can be sent: from behind what is damaged on. What is
+// before comes from the store (C5).
+func (v *conversation) bounds() topology.Bounds {
+	b := v.c.Log.Bounds()
+	b.First = max(b.First, v.hurt+1)
+	return b
 }
 
 // expect receives one message of a kind.
@@ -336,6 +345,12 @@ func (v *conversation) batch(ctx context.Context, beat bool) (sent bool, err err
 // fill gathers entries from next on, which are contiguous.
 func (v *conversation) fill(ctx context.Context, next record.LSN) error {
 	for e, err := range v.c.Log.Read(ctx, next) {
+		if errors.Is(err, topology.ErrQuarantined) {
+			v.hurt = next + record.LSN(v.out.Count)
+			if v.out.Count > 0 {
+				return nil // what stands before the damage
+			}
+		}
 		if err != nil {
 			return err
 		}

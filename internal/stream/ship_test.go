@@ -78,7 +78,7 @@ type taker struct {
 	messages int
 	largest  int
 	installs int
-	carried  int // bytes that the last connection brought
+	carried  int           // bytes that the last connection brought
 	seen     func(*Append) // may be nil
 }
 

@@ -35,7 +35,7 @@ func (s *Sender) drop() error {
 // take opens a snapshot, or goes on with the one that is held.
 func (s *Sender) take() (*outgoing, error) {
 	now := time.Now()
-	if s.snap != nil && now.After(s.snap.until) {
+	if s.snap != nil && (now.After(s.snap.until) || s.snap.snap.Applied() < s.hurt) {
 		if err := s.drop(); err != nil {
 			return nil, err
 		}
@@ -44,6 +44,10 @@ func (s *Sender) take() (*outgoing, error) {
 		snap, err := s.c.Store.Snapshot()
 		if err != nil {
 			return nil, err
+		}
+		if snap.Applied() < s.hurt {
+			err := fmt.Errorf("the log is damaged at entry %d, and the store has only up to %d: %w", s.hurt, snap.Applied(), topology.ErrQuarantined)
+			return nil, errors.Join(err, snap.Close())
 		}
 		s.snap = &outgoing{
 			id:      fmt.Sprintf("t%d-l%d-%d", s.c.Begin.Term, snap.Applied(), now.UnixMilli()),
