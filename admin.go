@@ -15,6 +15,10 @@ import (
 func (n *Node) Status() topology.Status {
 	s := n.engine.Status()
 	s.Node, s.Cluster = n.config.ID, n.config.Cluster
+	s.Scrub = n.disks.scrubbed()
+	for _, d := range s.Scrub.Damage {
+		s.Warnings = append(s.Warnings, "damaged: "+d)
+	}
 	s.Warnings = append(s.Warnings, n.home.Warnings()...)
 	if m, ok := n.membership.(interface{ Warnings() []string }); ok {
 		s.Warnings = append(s.Warnings, m.Warnings()...)

@@ -113,6 +113,8 @@ type Limits struct {
 	CompressAbove        int           // bytes of a message of replication above which it is compressed, where the other side reads that: 0, never
 	ConnAgeMax           time.Duration // of a connection with TLS, until it is made anew: 6 h
 	RetainEvery          time.Duration // between two trims of the log: 10 s
+	ScrubEvery           time.Duration // from the end of one scrub of log and store to the next: 24 h
+	ScrubBytesPerSec     int64         // that a scrub reads: 8 MiB
 }
 
 const (
@@ -268,6 +270,8 @@ func (l *Limits) complete() error {
 	notNegative("compress_above", int64(l.CompressAbove))
 	notNegative("conn_age_max", int64(l.ConnAgeMax))
 	notNegative("retain_every", int64(l.RetainEvery))
+	notNegative("scrub_every", int64(l.ScrubEvery))
+	notNegative("scrub_bytes_per_sec", l.ScrubBytesPerSec)
 	if l.ValueBytesMax > record.ValueBytesMax {
 		faults = append(faults, fmt.Errorf("limits.value_bytes_max: %d is more than %d", l.ValueBytesMax, record.ValueBytesMax))
 	}
@@ -285,6 +289,12 @@ func (l *Limits) complete() error {
 	}
 	if l.RetainEvery == 0 {
 		l.RetainEvery = retainEveryDefault
+	}
+	if l.ScrubEvery == 0 {
+		l.ScrubEvery = scrubEveryDefault
+	}
+	if l.ScrubBytesPerSec == 0 {
+		l.ScrubBytesPerSec = scrubBytesPerSecDefault
 	}
 	return errors.Join(faults...)
 }

@@ -37,7 +37,7 @@ type Node struct {
 	engine      topology.Engine
 	catalogue   *catalogue
 	gate        *gate
-	diskFault   chan error // holds the failure of the store or the home, once there is one
+	disks       *disks
 
 	mu     sync.Mutex // guards what follows; a leaf
 	closed bool
@@ -53,7 +53,7 @@ func Open(c Config) (*Node, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
 	}
-	n := &Node{config: c, logger: c.Logger, gate: newGate(), diskFault: make(chan error, 1)}
+	n := &Node{config: c, logger: c.Logger, gate: newGate(), disks: &disks{fault: make(chan error, 1)}}
 	if err := (opening{n}).open(); err != nil {
 		n.gate.stop(topology.ErrClosed)
 		return nil, errors.Join(err, n.release())
@@ -91,7 +91,7 @@ func (n opening) openHome() (err error) {
 // ill ends Run, or will, because of the disk.
 func (n opening) ill(err error) {
 	select {
-	case n.diskFault <- err:
+	case n.disks.fault <- err:
 	default: // one is enough
 	}
 }

@@ -193,7 +193,7 @@ func TestAFailureOfTheDiskEndsTheNodeWithTheReason(t *testing.T) {
 func TestAFailureOfTheStoreIsTheReason(t *testing.T) {
 	n, _, end := launch(t, Config{})
 	<-n.gate.open
-	n.diskFault <- topology.ErrStoreFailed
+	n.disks.fault <- topology.ErrStoreFailed
 	<-n.gate.shut
 	require.ErrorIs(t, end(), topology.ErrStoreFailed)
 }

@@ -38,7 +38,7 @@ func (n *Node) Run(ctx context.Context) error {
 	err = runLayers(ctx,
 		[]work{r.runLog, r.watchDisk},
 		[]work{n.transport.Run, r.runMembership, n.control.Run},
-		[]work{r.runEngine, r.retain, r.declare, r.sweep},
+		[]work{r.runEngine, r.retain, r.declare, r.sweep, r.scrub},
 	)
 	reason := fmt.Errorf("this node has ended: %w", topology.ErrClosed)
 	if err != nil {
@@ -109,7 +109,7 @@ const leaveWait = 5 * time.Second
 // is of no use to the others, and a restart finds out what is there.
 func (n running) watchDisk(ctx context.Context) error {
 	select {
-	case err := <-n.diskFault:
+	case err := <-n.disks.fault:
 		return err
 	case <-ctx.Done():
 		return nil

@@ -108,6 +108,17 @@ type Status struct {
 	Rewound  uint64       // records cut from this node's log and kept in side files
 	Failure  string       // why the node stopped, if it has
 	Warnings []string     // what an operator should know
+	Scrub    Scrub
+}
+
+// Scrub is how far a node has come in reading its own files again, to see whether
+// they hold what was written.
+type Scrub struct {
+	Passes uint64        // since it started
+	Ended  time.Time     // the last whole one; zero if there was none
+	Took   time.Duration // that one
+	Bytes  uint64        // read by that one
+	Damage []string      // found by the last one, whole or not, and still there; at most 16
 }
 
 // Lag is a distance behind the leader.

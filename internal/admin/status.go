@@ -24,6 +24,16 @@ type Status struct {
 	Rewound  uint64          `json:"rewound_records"`
 	Failure  string          `json:"failure,omitempty"`
 	Warnings []string        `json:"warnings,omitempty"`
+	Scrub    Scrub           `json:"scrub"`
+}
+
+// Scrub is how far the node has come in reading its own files again.
+type Scrub struct {
+	Passes  uint64    `json:"passes"`
+	Ended   time.Time `json:"ended,omitzero"` // the last whole one
+	Seconds float64   `json:"seconds"`
+	Bytes   uint64    `json:"bytes"`
+	Damage  []string  `json:"damage,omitempty"`
 }
 
 // Log is how far the node's log is, in LSNs.
@@ -62,6 +72,7 @@ func StatusOf(s topology.Status) Status {
 		Node: s.Node, Cluster: s.Cluster, Topology: s.Kind, Role: s.Role, Leader: s.Leader, Term: s.Term, Policy: s.Policy,
 		Since: s.Since, Log: Log{First: s.First, End: s.End, Flushed: s.Flushed, Commit: s.Commit, Applied: s.Applied},
 		Lag: lagOf(s.Lag), Delay: s.Delay.Seconds(), Rewound: s.Rewound, Failure: s.Failure, Warnings: s.Warnings,
+		Scrub: Scrub{Passes: s.Scrub.Passes, Ended: s.Scrub.Ended, Seconds: s.Scrub.Took.Seconds(), Bytes: s.Scrub.Bytes, Damage: s.Scrub.Damage},
 	}
 	for _, p := range s.Peers {
 		a.Peers = append(a.Peers, Peer{

@@ -49,12 +49,17 @@ var messages = map[string]struct {
 	"tables with a TTL": form([]Table{{Name: "a", Kind: record.KindSet, TTL: time.Hour}, {Name: "b"}}, EncodeTables, DecodeTables),
 	"name":              form("users", EncodeName, DecodeName),
 	"promoted":          form(topology.Promotion{Term: 4, Leader: "a", Start: 9, Reached: []topology.NodeID{"a"}, Missed: []topology.NodeID{"b"}}, EncodePromotion, DecodePromotion),
-	"status": form(topology.Status{
+	"status":            form(status(topology.Scrub{}), EncodeStatus, DecodeStatus),
+	"status scrubbed":   form(status(topology.Scrub{Passes: 1, Ended: time.Unix(5, 6), Took: time.Hour, Bytes: 7, Damage: []string{"d"}}), EncodeStatus, DecodeStatus),
+}
+
+func status(scrub topology.Scrub) topology.Status {
+	return topology.Status{
 		Node: "a", Cluster: "c", Kind: "k", Role: topology.RoleLeader, Leader: "a", Term: 1, Policy: "p", Since: time.Unix(1, 2),
 		First: 1, End: 2, Flushed: 3, Commit: 4, Applied: 5, Lag: topology.Lag{Records: 1, Bytes: 2, Time: 3}, Delay: time.Minute,
 		Peers:   []topology.PeerStatus{{Node: "b", Addr: "h:1", State: "probe", Sync: true, Written: 1, Flushed: 2, Applied: 3, Lag: topology.Lag{Time: 1}, Contact: time.Unix(3, 4), Problem: "x"}},
-		Rewound: 6, Failure: "f", Warnings: []string{"w"},
-	}, EncodeStatus, DecodeStatus),
+		Rewound: 6, Failure: "f", Warnings: []string{"w"}, Scrub: scrub,
+	}
 }
 
 type entry = struct {
@@ -79,8 +84,8 @@ func TestEveryMessageComesBackAsItWasSent(t *testing.T) {
 
 // A field that Status gets must travel: this fails until it does.
 func TestEveryFieldOfAStatusTravels(t *testing.T) {
-	full := messages["status"].want.(topology.Status)
-	for _, v := range []reflect.Value{reflect.ValueOf(full), reflect.ValueOf(full.Peers[0])} {
+	full := messages["status scrubbed"].want.(topology.Status)
+	for _, v := range []reflect.Value{reflect.ValueOf(full), reflect.ValueOf(full.Peers[0]), reflect.ValueOf(full.Scrub)} {
 		for i := range v.NumField() {
 			require.False(t, v.Field(i).IsZero(), "set %s in the test", v.Type().Field(i).Name)
 		}

@@ -11,14 +11,20 @@ import (
 
 const (
 	statusFields = 19
+	scrubFields  = 5 // behind them, in format 2
 	peerFields   = 12
 	warningsMax  = 64
 )
 
 // EncodeStatus returns a status' bytes: its fields in the order of
-// topology.Status, the three of a lag one after another.
+// topology.Status, the three of a lag one after another, and in format 2 those of
+// a scrub. Without one it is of format 1, which older clients read.
 func EncodeStatus(s topology.Status) []byte {
 	w := begin(statusFields)
+	scrubbed := s.Scrub.Passes > 0 || len(s.Scrub.Damage) > 0
+	if scrubbed {
+		w = beginAs(formatMore, statusFields+scrubFields)
+	}
 	w.Str(string(s.Node))
 	w.Str(s.Cluster)
 	w.Str(s.Kind)
@@ -43,11 +49,29 @@ func EncodeStatus(s topology.Status) []byte {
 	w.Uint(s.Rewound)
 	w.Str(text(s.Failure))
 	warnings := s.Warnings[:min(len(s.Warnings), warningsMax)]
-	w.Array(len(warnings))
-	for _, t := range warnings {
-		w.Str(text(t))
+	putTexts(w, warnings)
+	if scrubbed {
+		w.Uint(s.Scrub.Passes)
+		putTime(w, s.Scrub.Ended)
+		w.Int(int64(s.Scrub.Took))
+		w.Uint(s.Scrub.Bytes)
+		putTexts(w, s.Scrub.Damage[:min(len(s.Scrub.Damage), warningsMax)])
 	}
 	return w.Bytes()
+}
+
+func putTexts(w *pack.Writer, texts []string) {
+	w.Array(len(texts))
+	for _, t := range texts {
+		w.Str(text(t))
+	}
+}
+
+func getTexts(r *pack.Reader) (texts []string) {
+	for n := r.ArrayMax(warningsMax); n > 0 && r.Err() == nil; n-- {
+		texts = append(texts, r.StrMax(textBytesMax))
+	}
+	return texts
 }
 
 // text cuts a text for people to what may travel.
@@ -91,7 +115,7 @@ func getPeer(r *pack.Reader) topology.PeerStatus {
 
 // DecodeStatus reads a status.
 func DecodeStatus(b []byte) (topology.Status, error) {
-	r, err := open(b, statusFields)
+	r, scrubbed, err := openStatus(b)
 	if err != nil {
 		return topology.Status{}, err
 	}
@@ -113,8 +137,21 @@ func DecodeStatus(b []byte) (topology.Status, error) {
 	}
 	s.Rewound = r.Uint()
 	s.Failure = r.StrMax(textBytesMax)
-	for n := r.ArrayMax(warningsMax); n > 0 && r.Err() == nil; n-- {
-		s.Warnings = append(s.Warnings, r.StrMax(textBytesMax))
+	s.Warnings = getTexts(&r)
+	if scrubbed {
+		s.Scrub = topology.Scrub{Passes: r.Uint(), Ended: getTime(&r), Took: time.Duration(r.Int()), Bytes: r.Uint(), Damage: getTexts(&r)}
+		if s.Scrub.Passes == 0 && len(s.Scrub.Damage) == 0 {
+			r.Fail("format 2 without a scrub")
+		}
 	}
 	return s, done(&r)
+}
+
+// openStatus opens a status of either format.
+func openStatus(b []byte) (r pack.Reader, scrubbed bool, err error) {
+	r, f, err := openTo(formatMore, b, statusFields)
+	if f == formatMore {
+		r, _, err = openTo(formatMore, b, statusFields+scrubFields)
+	}
+	return r, f == formatMore, err
 }

@@ -54,6 +54,8 @@ type Limits struct {
 	BootstrapWait        Duration `yaml:"bootstrap_wait" default:"2s"`
 	StartWait            Duration `yaml:"start_wait" default:"2s"`
 	RetainEvery          Duration `yaml:"retain_every" default:"10s"`
+	ScrubEvery           Duration `yaml:"scrub_every" default:"24h"`
+	ScrubBytesPerSec     Size     `yaml:"scrub_bytes_per_sec" default:"8MiB"`
 	CompressAbove        Size     `yaml:"compress_above" default:"0"` // 0 is never
 	ConnAgeMax           Duration `yaml:"conn_age_max" default:"6h"`
 }

@@ -44,7 +44,7 @@ func (e *DamageError) Unwrap() []error { return []error{topology.ErrQuarantined,
 // of it is to be read any more (T4).
 func (p *Pebble) Scrub(ctx context.Context, pace func(ctx context.Context, bytes int) error) (ScrubReport, error) {
 	var r ScrubReport
-	if err := p.checkPointer(ctx); err != nil {
+	if err := (&scrub{p: p}).pointer(ctx); err != nil {
 		return r, err
 	}
 	for {
@@ -118,8 +118,9 @@ func (s *scrub) tables() error {
 	return nil
 }
 
-// checkPointer holds the pointer on disk against what was written last.
-func (p *Pebble) checkPointer(ctx context.Context) error {
+// pointer holds the pointer on disk against what was written last.
+func (s *scrub) pointer(ctx context.Context) error {
+	p := s.p
 	if err := p.takeTurn(ctx); err != nil {
 		return err
 	}

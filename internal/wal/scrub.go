@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
 )
 
 // ScrubReport is what one pass of [Log.Scrub] found.
@@ -40,7 +42,7 @@ type Damage struct {
 // can be read is what was written.
 //
 // Damage is no error of Scrub, and the log goes on; [Log.Read] ends before it, as
-// it checks what it reads. A segment that is damaged is never used again: when it
+// it checks what it reads. A manifest is written again as it was. A segment that is damaged is never used again: when it
 // is retired it is put aside under its name and ".damaged", damagedKept of them.
 func (l *Log) Scrub(ctx context.Context, pace func(ctx context.Context, bytes int) error) (ScrubReport, error) {
 	s := scrub{l: l}
@@ -106,7 +108,17 @@ func (s *scrub) manifest() error {
 	default:
 		return nil
 	}
-	return s.note(Damage{Err: err, First: 1})
+	if err := s.note(Damage{Err: err, First: 1}); err != nil {
+		return err
+	}
+	// What is known of it in memory is what was written: it is written again.
+	switch err := l.man.save(l.d); {
+	case isFull(err):
+		return fmt.Errorf("log: writing the damaged manifest again: %w: %w", topology.ErrDiskFull, err)
+	case err != nil:
+		return l.fail("writing the damaged manifest again", err)
+	}
+	return nil
 }
 
 // due is the next segment to look at, as it is at the moment.

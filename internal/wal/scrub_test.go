@@ -64,6 +64,9 @@ func TestAScrubFindsEveryKindOfDamage(t *testing.T) {
 			require.NoError(t, l.Failed())
 			again, err := l.Scrub(t.Context(), unpaced)
 			require.NoError(t, err)
+			if d.Number == 0 { // it was repaired
+				r.Damage = r.Damage[1:]
+			}
 			require.Equal(t, len(r.Damage), len(again.Damage))
 		})
 	}
