@@ -2,7 +2,9 @@ package singleleader
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -106,44 +108,62 @@ func testLogger(id topology.NodeID) *slog.Logger {
 }
 
 func (n *testNode) start() {
-	t, c := n.c.t, n.c
-	t.Helper()
-	var err error
+	n.c.t.Helper()
+	require.NoError(n.c.t, n.tryStart())
+}
+
+// tryStart is start on a disk that may fail.
+func (n *testNode) tryStart() (err error) {
+	c := n.c
+	var opened []io.Closer
+	defer func() {
+		for i := len(opened) - 1; i >= 0 && err != nil; i-- {
+			_ = opened[i].Close()
+		}
+	}()
 	logger := testLogger(n.id)
-	n.home, err = home.Open(home.Options{FS: n.fs, Dir: n.dir, Cluster: "test", Node: n.id, Logger: logger})
-	require.NoError(t, err)
+	if n.home, err = home.Open(home.Options{FS: n.fs, Dir: n.dir, Cluster: "test", Node: n.id, Logger: logger}); err != nil {
+		return err
+	}
+	opened = append(opened, n.home)
 	if _, known := n.home.Cluster(); !known {
-		require.NoError(t, n.home.Adopt([16]byte{1}))
+		if err := n.home.Adopt([16]byte{1}); err != nil {
+			return err
+		}
 	}
 	id, _ := n.home.Cluster()
 	o := c.wal
 	o.FS, o.Cluster, o.Node, o.Logger = n.fs, id, n.id, logger
-	o.Dir, err = n.home.Place("log")
-	require.NoError(t, err)
-	n.log, err = wal.Open(o)
-	require.NoError(t, err)
-	n.store = store.NewMemory()
-	dir, err := n.home.Place("store")
-	require.NoError(t, err)
-	p, err := store.Open(store.Options{FS: n.fs, Dir: dir, Logger: logger, MemTableBytes: c.memTable})
-	require.NoError(t, err)
-	n.store = p
-	if n.front != nil {
-		n.store = n.front(p)
+	if o.Dir, err = n.home.Place("log"); err != nil {
+		return err
 	}
-	n.side = n.home.Sidelog()
+	if n.log, err = wal.Open(o); err != nil {
+		return err
+	}
+	opened = append(opened, n.log)
+	dir, err := n.home.Place("store")
+	if err != nil {
+		return err
+	}
+	p, err := store.Open(store.Options{FS: n.fs, Dir: dir, Logger: logger, MemTableBytes: c.memTable})
+	if err != nil {
+		return err
+	}
+	opened = append(opened, p)
+	n.store, n.side = p, n.home.Sidelog()
 	list, err := members.New(n.id, c.list)
-	require.NoError(t, err)
-	n.run(p, list, logger)
+	require.NoError(c.t, err)
+	return n.run(p, list, logger)
 }
 
-func (n *testNode) run(p *store.Pebble, list *members.List, logger *slog.Logger) {
+func (n *testNode) run(p *store.Pebble, list *members.List, logger *slog.Logger) error {
 	t, c := n.c.t, n.c
 	self, _ := topology.View{Members: c.list}.Find(n.id)
 	ln, err := net.Listen("tcp", self.Addr)
 	require.NoError(t, err)
 	tr, err := transport.New(transport.Config{
 		Self: n.id, Life: n.home.Life(), Identity: n.home, Listener: ln, Membership: list, Logger: logger,
+		Limits: transport.Limits{BackoffMin: 2 * time.Millisecond, BackoffMax: 20 * time.Millisecond},
 		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
 			for _, m := range c.list {
 				if m.Addr == addr && c.dial != nil && !c.dial(n.id, m.ID) {
@@ -165,7 +185,9 @@ func (n *testNode) run(p *store.Pebble, list *members.List, logger *slog.Logger)
 		Transport: tr, Membership: list, Control: ctl, Clock: version.NewClock(nil, 0), Logger: logger,
 		Founded: n.home.Fresh,
 	})
-	require.NoError(t, err)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
 	n.engine = eng.(*engine)
 	var ctx context.Context
 	ctx, n.cancel = context.WithCancel(context.Background())
@@ -182,6 +204,7 @@ func (n *testNode) run(p *store.Pebble, list *members.List, logger *slog.Logger)
 		_ = n.home.Close()
 		n.done <- err
 	}()
+	return nil
 }
 
 // stop ends the node in order.
