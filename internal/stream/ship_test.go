@@ -29,6 +29,7 @@ type pipe struct {
 	once    *sync.Once
 	left    *int
 	sent    int // bytes
+	watch   func([]byte)
 }
 
 func pair(breakAfter int) (*pipe, *pipe) {
@@ -46,6 +47,9 @@ func (p *pipe) Send(parts ...[]byte) error {
 		m = append(m, b...)
 	}
 	p.sent += len(m)
+	if p.watch != nil {
+		p.watch(m)
+	}
 	if p.left != nil && *p.left > 0 {
 		if *p.left--; *p.left == 0 {
 			return errors.Join(errors.New("the connection broke"), p.Close())
@@ -78,8 +82,12 @@ type taker struct {
 	messages int
 	largest  int
 	installs int
-	carried  int           // bytes that the last connection brought
-	seen     func(*Append) // may be nil
+	carried  int // bytes that the last connection brought
+	beats    int
+	seen     func(*Append)  // of all that arrives; may be nil
+	watch    func([]byte)   // of all that the sender sends; may be nil
+	place    topology.Store // nil: store
+	deaf     bool           // it never says what it has
 }
 
 func (k *taker) Begin(context.Context, topology.Peer, Begin) (Tail, error) { return Tail{Term: 1}, nil }
@@ -92,7 +100,9 @@ func (k *taker) Append(_ context.Context, a *Append) error {
 	if k.seen != nil {
 		k.seen(a)
 	}
-	if len(a.Entries) > 0 {
+	if len(a.Entries) == 0 {
+		k.beats++
+	} else {
 		k.messages++
 		k.largest = max(k.largest, len(a.Entries))
 		k.end = a.Entries[len(a.Entries)-1].LSN
@@ -116,6 +126,9 @@ func (k *taker) Install(_ context.Context, o Offer, s topology.Stage) (Tail, err
 func (k *taker) Ack() Ack {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.deaf {
+		return Ack{Term: 1}
+	}
 	return Ack{Term: 1, Written: k.end, Flushed: k.end, Applied: k.end}
 }
 
@@ -147,7 +160,12 @@ func sourceOn(t *testing.T, fs vfs.FS, n int) (*wal.Log, *store.Memory) {
 // connect runs one connection to its end.
 func connect(t *testing.T, s *Sender, k *taker, breakAfter int, enough func() bool) error {
 	a, b := pair(breakAfter)
-	r := NewReceiver(ReceiverConfig{From: a.Peer(), Stream: b, Store: k.store, Sink: k})
+	a.watch = k.watch
+	place := k.place
+	if place == nil {
+		place = k.store
+	}
+	r := NewReceiver(ReceiverConfig{From: a.Peer(), Stream: b, Store: place, Sink: k})
 	k.wake = r.Wake
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
