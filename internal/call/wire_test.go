@@ -156,16 +156,27 @@ func TestAnyBytesAreReadOrRefused(t *testing.T) {
 	})
 }
 
-func FuzzDecodeWrite(f *testing.F) {
-	f.Add(messages["write"].bytes)
+// FuzzMessages gives any bytes to every decoder: they are refused, and what is taken
+// of a write comes back as it was written.
+func FuzzMessages(f *testing.F) {
+	for _, m := range messages {
+		f.Add(m.bytes)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		m, err := DecodeWrite(b)
-		if err != nil {
-			return
+		for _, m := range messages {
+			_, _ = m.decode(b)
 		}
-		again, err := DecodeWrite(m.Encode())
-		require.NoError(t, err)
-		require.Equal(t, m, again)
+		_ = DecodeNothing(b)
+		if m, err := DecodeWrite(b); err == nil {
+			again, err := DecodeWrite(m.Encode())
+			require.NoError(t, err)
+			require.Equal(t, m, again)
+		}
+		if s, err := DecodeStatus(b); err == nil {
+			again, err := DecodeStatus(EncodeStatus(s))
+			require.NoError(t, err)
+			require.Equal(t, s, again)
+		}
 	})
 }
 

@@ -72,8 +72,11 @@ func (e *newerError) Error() string {
 func readBody(b []byte, format uint64, fields int) (pack.Reader, error) {
 	r := pack.NewReader(b)
 	n := r.Array()
-	if f := r.Uint(); r.Err() == nil && f > format {
+	switch f := r.Uint(); {
+	case r.Err() == nil && f > format:
 		return r, &newerError{found: f, known: format}
+	case f == 0:
+		r.Fail("format 0")
 	}
 	if n != fields {
 		r.Fail(fmt.Sprintf("%d fields expected, found %d", fields, n))

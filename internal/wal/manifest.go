@@ -76,9 +76,12 @@ func parseManifest(file string, b []byte) (manifest, error) {
 		return m, errManifest
 	}
 	rd := pack.NewReader(b[len(manifestMagic):n])
-	rd.Array()
+	fields := rd.Array()
 	if f := rd.Uint(); rd.Err() == nil && f != manifestFormat {
 		return m, &FormatError{File: file, Format: f, Known: manifestFormat}
+	}
+	if fields != manifestFields {
+		rd.Fail(fmt.Sprintf("%d fields expected, found %d", manifestFields, fields))
 	}
 	if c := rd.Bin(); len(c) == len(m.cluster) {
 		m.cluster = [16]byte(c)
@@ -92,6 +95,9 @@ func parseManifest(file string, b []byte) (manifest, error) {
 		m.cut = record.LSN(rd.Uint())
 	}
 	terms := rd.ArrayMax(2 * termsMax)
+	if terms%2 != 0 {
+		rd.Fail("terms are not whole")
+	}
 	for ; terms > 0 && rd.Err() == nil; terms -= 2 {
 		m.history = append(m.history, topology.TermStart{Term: rd.Uint(), Start: record.LSN(rd.Uint())})
 	}

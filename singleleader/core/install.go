@@ -32,6 +32,9 @@ func (i Install) Encode() []byte {
 func DecodeInstall(b []byte) (Install, error) {
 	r := pack.NewReader(b)
 	n := r.Array()
+	if n%2 != 1 {
+		r.Fail("terms are not whole")
+	}
 	i := Install{LSN: record.LSN(r.Uint())}
 	for k := 1; k+1 < n && r.Err() == nil; k += 2 {
 		i.History = append(i.History, topology.TermStart{Term: r.Uint(), Start: record.LSN(r.Uint())})

@@ -1,0 +1,40 @@
+package core
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+// FuzzDocuments holds that what stands in stable documents, and what members send
+// each other about them, is refused, or comes back as it was written.
+func FuzzDocuments(f *testing.F) {
+	g := Group{
+		Life: 3, Origin: version.Origin{ID: 1, Incarnation: 2}, Voters: []topology.NodeID{"a", "b"},
+		Reign:  Reign{Term: 4, Leader: "a", Policy: "any 1 (a, b)", Lives: []uint64{5, 6}},
+		Before: []Reign{{Term: 3, Leader: "b", Policy: "async", Lives: []uint64{5, 6}}},
+	}
+	f.Add(g.Encode())
+	f.Add(Accepted{Term: 3, Leader: "a", Life: 9}.Encode())
+	f.Add(Install{LSN: 9, History: topology.History{{Term: 1, Start: 1}, {Term: 3, Start: 5}}}.Encode())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if g, err := DecodeGroup(b); err == nil {
+			again, err := DecodeGroup(g.Encode())
+			require.NoError(t, err)
+			require.Equal(t, g, again)
+			_, _, _ = g.Rule()
+		}
+		if a, err := DecodeAccepted(b); err == nil {
+			again, err := DecodeAccepted(a.Encode())
+			require.NoError(t, err)
+			require.Equal(t, a, again)
+		}
+		if i, err := DecodeInstall(b); err == nil {
+			require.Equal(t, b, i.Encode())
+		}
+		_, _ = DecodeReport(b)
+	})
+}
