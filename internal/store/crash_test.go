@@ -82,14 +82,14 @@ func wrecks(t *testing.T, seed uint64, lot int) (all []wreck) {
 }
 
 func TestACrashAtAnyCallKeepsWhatWasFlushed(t *testing.T) {
-	lot, seeds := 41, uint64(3) // of the some 2,000 crashes of a life
+	lot, seeds := crashfs.Lot(41), uint64(3) // of the some 2,000 crashes of a life
 	if crashfs.Full() {
 		lot, seeds = 8, 8 // all of them, over the seeds
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			all := wrecks(t, seed, lot)
-			require.Greater(t, len(all), 10)
+			require.NotEmpty(t, all)
 			for _, w := range all {
 				w.judge(t)
 			}

@@ -70,6 +70,7 @@ type scrub struct {
 	next  uint64   // segments below it were looked at
 	prev  *segment // the one below it as it was read, if that was whole
 	chain uint32   // frame sum of its footer
+	epoch uint64   // of the log, when prev was looked at
 }
 
 // note takes damage into the report; anything else is an error of the pass.
@@ -159,7 +160,7 @@ func (s *scrub) segment() (bool, error) {
 	s.Segments++
 	s.next, s.prev = d.seg.number+1, nil
 	if err == nil {
-		s.prev, s.chain = v.s.segs[len(v.s.segs)-1], v.chain
+		s.prev, s.chain, s.epoch = v.s.segs[len(v.s.segs)-1], v.chain, d.epoch
 		return true, nil
 	}
 	if err := s.note(d.damage(err)); err != nil {
@@ -181,7 +182,7 @@ func (s *scrub) surveyor(d due) *surveyor {
 	if d.full {
 		v.limit += footerBytes
 	}
-	if p := s.prev; p != nil && p.number+1 == d.seg.number && p.closed {
+	if p := s.prev; p != nil && p.number+1 == d.seg.number && p.closed && s.epoch == d.epoch {
 		v.s.segs = []*segment{p}
 		v.log, v.end, v.chain = p.log, p.end+footerBytes, s.chain
 	}

@@ -243,6 +243,7 @@ func (t truncation) back(last record.LSN, gone []*segment) error {
 	dirty := seg.end + footerBytes
 	t.mu.Lock()
 	seg.cut(last, end, log)
+	t.epoch.Add(1) // who looked at it since forget has seen its old end
 	t.mu.Unlock()
 	k.roll, k.owing = roll, last >= seg.first
 	k.term = seg.term
