@@ -27,6 +27,11 @@
 //	    read the entry, has checked it (C5). Every read of a file checks both sums.
 //	W7  An entry that was read stays valid as long as somebody references it:
 //	    memory that entries alias is never written again.
+//	W8  What a process left behind that died alone is as good as what a power
+//	    failure leaves: Open makes durable whatever it goes by, names and bytes,
+//	    before it changes anything on the strength of it.
+//	W9  A scrub tells damage from change: it raises no alarm over what is cut,
+//	    retired or written meanwhile.
 //
 // # What it assumes
 //
