@@ -32,8 +32,8 @@ type pipe struct {
 	watch   func([]byte)
 }
 
-func pair(breakAfter int) (*pipe, *pipe) {
-	a, b := make(chan []byte, 64), make(chan []byte, 64)
+func pair(breakAfter, room int) (*pipe, *pipe) {
+	a, b := make(chan []byte, room), make(chan []byte, room)
 	done, once := make(chan struct{}), new(sync.Once)
 	return &pipe{in: a, out: b, done: done, once: once, left: &breakAfter}, &pipe{in: b, out: a, done: done, once: once}
 }
@@ -159,7 +159,11 @@ func sourceOn(t *testing.T, fs vfs.FS, n int) (*wal.Log, *store.Memory) {
 
 // connect runs one connection to its end.
 func connect(t *testing.T, s *Sender, k *taker, breakAfter int, enough func() bool) error {
-	a, b := pair(breakAfter)
+	room := 64
+	if k.watch != nil {
+		room = 1 // what is on its way would be weighed too
+	}
+	a, b := pair(breakAfter, room)
 	a.watch = k.watch
 	place := k.place
 	if place == nil {
