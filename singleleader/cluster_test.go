@@ -127,7 +127,7 @@ func (n *testNode) tryStart() (err error) {
 	}
 	opened = append(opened, n.home)
 	if _, known := n.home.Cluster(); !known {
-		if err := n.home.Adopt([16]byte{1}); err != nil {
+		if err = n.home.Adopt([16]byte{1}); err != nil {
 			return err
 		}
 	}
@@ -151,6 +151,9 @@ func (n *testNode) tryStart() (err error) {
 	}
 	opened = append(opened, p)
 	n.store, n.side = p, n.home.Sidelog()
+	if n.front != nil {
+		n.store = n.front(p)
+	}
 	list, err := members.New(n.id, c.list)
 	require.NoError(c.t, err)
 	return n.run(p, list, logger)

@@ -263,7 +263,7 @@ func TestAnAckOfAnotherTermEndsTheStream(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	s.c.Acked = func(Ack) { cancel() }
-	a, b := pair(0)
+	a, b := pair(0, 64)
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx, a) }()
 	w := pack.NewWriter(nil)
