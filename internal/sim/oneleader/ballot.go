@@ -224,12 +224,12 @@ func (b *ballot) fence(g core.Group, from topology.NodeID, life uint64) ([]byte,
 // operate is what an operator does: where nothing has been acknowledged for a
 // while, he tells one node after another to lead.
 func (w *cluster) operate() {
-	w.s.After(w.s.Lasting(200*time.Millisecond, 2*time.Second), func() {
+	w.s.After(w.s.Lasting(50*time.Millisecond, time.Second), func() {
 		w.operate()
 		w.repairs()
 		lead := w.leader()
 		switch {
-		case w.s.Now()-w.progress > time.Second && (!w.still || lead == nil):
+		case w.s.Now()-w.progress > w.c.calm && (!w.still || lead == nil):
 			w.failover()
 		case lead != nil && w.outrun(lead):
 			w.s.Reach("a node had accepted a term that nobody led")

@@ -44,7 +44,8 @@ type asking struct {
 	valueBytes int
 	think      time.Duration
 	patience   time.Duration
-	lossy      float64 // of their requests
+	lossy      float64       // of their requests
+	calm       time.Duration // without an answer to any of them, until an operator looks
 }
 
 func draw(s *sim.Sim) config {
@@ -73,6 +74,7 @@ func draw(s *sim.Sim) config {
 			think:      ms(1, 20),
 			patience:   ms(200, 2000),
 			lossy:      float64(s.Between(0, 3)) / 100,
+			calm:       ms(100, 1000),
 		},
 	}
 	n := sim.Pick(s, 2, 3, 3, 3, 4, 5)
