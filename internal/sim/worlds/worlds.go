@@ -6,12 +6,16 @@ import (
 
 	"github.com/triad-kv/triad/internal/sim"
 	"github.com/triad-kv/triad/internal/sim/oneleader"
+	"github.com/triad-kv/triad/internal/sim/quorums"
+	"github.com/triad-kv/triad/internal/sim/sites"
 )
 
 // All are the worlds there are. A new one has a line here, and nothing else
 // anywhere.
 var All = []*sim.World{
 	&oneleader.World,
+	&sites.World,
+	&quorums.World,
 }
 
 // Named returns the world of that name; the first for none.

@@ -1,0 +1,77 @@
+package quorums
+
+import (
+	"context"
+
+	"github.com/triad-kv/triad/conflict"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/version"
+)
+
+// recount finds, without Merge, how many writes each key of a node has lost to a
+// later one, in the order of its log: a write that is new to the key either had
+// seen what was there, or one of the two is lost.
+func recount(p *process) (lost int) {
+	keys := map[string]*counted{}
+	for e, err := range p.log.Read(context.Background(), 1) {
+		if err != nil {
+			p.s.Fail("PS12", "%s can not read its log: %v", p.n.id, err)
+			return 0
+		}
+		r, err := e.Record()
+		if err != nil {
+			p.s.Fail("C5", "entry %d of %s is no record: %v", e.LSN, p.n.id, err)
+			return 0
+		}
+		m := &r.Mutations[0]
+		k := keys[string(m.Key)]
+		if k == nil {
+			k = &counted{}
+			keys[string(m.Key)] = k
+		}
+		if r.IsNote() {
+			k.state(m.Value)
+		} else if k.record(&r, m) {
+			lost++
+		}
+	}
+	if lost > 0 {
+		p.s.Reach("a write was lost to a later one")
+	}
+	return lost
+}
+
+// counted is a key of a recount: what it holds, and all it has seen.
+type counted struct {
+	held record.Version
+	seen version.Set
+}
+
+func (k *counted) record(r *record.Record, m *record.Mutation) (lost bool) {
+	v := conflict.VersionOf(r, m)
+	fresh := !k.seen.Has(v.Dot)
+	k.seen.Union(r.Context)
+	k.seen.Add(v.Dot)
+	if !fresh {
+		return false
+	}
+	lost = !k.held.Dot.IsZero() && !r.Context.Has(k.held.Dot)
+	if k.held.Dot.IsZero() || conflict.Compare(v, k.held) > 0 {
+		k.held = v
+	}
+	return lost
+}
+
+func (k *counted) state(b []byte) {
+	var s record.State
+	if record.DecodeState(b, &s) != nil {
+		return
+	}
+	k.seen.Union(s.Context)
+	for _, v := range s.Siblings {
+		k.seen.Add(v.Dot)
+		if k.held.Dot.IsZero() || conflict.Compare(v, k.held) > 0 {
+			k.held = v
+		}
+	}
+}

@@ -1,0 +1,120 @@
+package quorums
+
+import (
+	"slices"
+	"time"
+
+	"github.com/triad-kv/triad/internal/sim"
+	"github.com/triad-kv/triad/leaderless/core"
+	"github.com/triad-kv/triad/leaderless/placement"
+	"github.com/triad-kv/triad/topology"
+)
+
+// World is the leaderless topology.
+var World = sim.World{
+	Name: "quorums",
+	New:  func(s *sim.Sim) sim.Cluster { return build(s) },
+	Reaches: []string{
+		"a request was passed on", "a request ended unknown", "a request was refused: too few are alive",
+		"a request was refused: too much is under way", "a record came by an exchange", "a clock was too far ahead",
+		"a read stood behind a write", "a read stood behind a read", "a value came in a second round", "a replica was repaired",
+		"a write was lost to a later one",
+	},
+}
+
+// cluster is five nodes under one seed.
+type cluster struct {
+	s       *sim.Sim
+	c       config
+	place   *placement.Map
+	nodes   []*node
+	clients []*client
+	ledger  *ledger
+
+	asked  int
+	acked  int // puts
+	read   int
+	healed struct{ acked, read int } // when the faults were over
+	still  bool                      // the clients have stopped
+
+	righted struct { // when the clocks were set right, and to what
+		now  time.Duration
+		wall time.Time
+	}
+}
+
+func build(s *sim.Sim) *cluster {
+	w := &cluster{s: s, c: draw(s)}
+	var err error
+	if w.place, err = placement.New(1, names, partitions, copies, 1); err != nil {
+		s.Fail("floor", "%v", err)
+	}
+	w.ledger = newLedger(w)
+	for _, id := range names {
+		w.addNode(id)
+	}
+	for range w.c.clients {
+		w.clients = append(w.clients, &client{w: w, seen: map[string]core.Context{}})
+	}
+	s.Say("", "%+v", w.c)
+	return w
+}
+
+func (w *cluster) node(id topology.NodeID) *node { return w.nodes[slices.Index(names, id)] }
+
+// Begin implements sim.Cluster.
+func (w *cluster) Begin() {
+	for _, n := range w.nodes {
+		n.m.Start()
+	}
+	for _, c := range w.clients {
+		c.next()
+	}
+}
+
+// Heal implements sim.Cluster: an operator sets all clocks to the foremost, so
+// that nothing that was written is in the future any more.
+func (w *cluster) Heal() {
+	at := w.ledger.latest.Time()
+	for _, n := range w.nodes {
+		if t := n.wall(); t.After(at) {
+			at = t
+		}
+	}
+	w.c.wrong = 0
+	w.righted.wall, w.righted.now = at.Add(time.Second), w.s.Now()
+	w.healed.acked, w.healed.read = w.acked, w.read
+}
+
+// Progress implements sim.Cluster.
+func (w *cluster) Progress() bool {
+	return w.acked >= w.healed.acked+len(w.clients) && w.read >= w.healed.read+len(w.clients)
+}
+
+// Settle implements sim.Cluster: nobody waits, and the replicas of every partition
+// have applied the same.
+func (w *cluster) Settle() bool {
+	w.still = true
+	if slices.ContainsFunc(w.clients, func(c *client) bool { return c.busy }) {
+		return false
+	}
+	for _, n := range w.nodes {
+		p := n.live()
+		if p == nil || p.core.Busy() > 0 || p.core.Flushed < p.core.End {
+			return false
+		}
+	}
+	for q := range partitions {
+		replicas := w.place.Replicas(q)
+		first := w.node(replicas[0]).p.core.Applied(q)
+		for _, id := range replicas[1:] {
+			if !first.Equal(w.node(id).p.core.Applied(q)) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Check implements sim.Cluster.
+func (w *cluster) Check() { w.ledger.final() }
