@@ -110,6 +110,13 @@ func (l *ledger) isNew(p *process, r *record.Record, before version.Timestamp) {
 	}
 }
 
+// minted: a time was given out, whether the record comes to a disk or not.
+func (l *ledger) minted(e *record.Entry) {
+	if r, err := e.Record(); err == nil {
+		l.latest = max(l.latest, r.Time)
+	}
+}
+
 // booted: a log that was recovered has all that was durable in it (PW2).
 func (l *ledger) booted(p *process) {
 	if end := p.log.Bounds().End; end < p.n.records {

@@ -201,6 +201,7 @@ func (p *process) perform(e core.Effect) {
 
 // append puts an entry in the log, if it takes it.
 func (p *process) append(e core.Effect) {
+	p.w.ledger.minted(&e.Entry)
 	end := p.log.Bounds().End
 	if e.LSN != end+1 {
 		return // behind what was not appended

@@ -253,6 +253,7 @@ func (p *process) perform(e core.Effect) {
 
 // append puts an item in the log, if it takes it.
 func (p *process) append(e core.Effect) {
+	p.w.ledger.minted(&e.Item.Entry)
 	end := p.log.Bounds().End
 	if e.LSN != end+1 {
 		return // behind what was not appended
