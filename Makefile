@@ -1,7 +1,6 @@
-.PHONY: help build test race lint fuzz mutants bench demo ci
-.PHONY: help build test race lint fuzz bench demo soak ci
-.PHONY: help build test race lint fuzz bench demo sim ci
+.PHONY: help build test race lint fuzz sim mutants matrix soak bench demo ci
 SEEDS ?= 200
+DURATION ?= 30m
 .DEFAULT_GOAL := help
 
 help: ## print the targets
@@ -22,20 +21,24 @@ lint: ## vet, gofmt, staticcheck, and no trace of a machine
 fuzz: ## every fuzz target for some seconds
 	.ci/run fuzz
 
+sim: ## SEEDS=200 seeds of every simulated world, and of whole nodes in virtual time
+	CGO_ENABLED=0 go test ./internal/sim -run Seeds -v -timeout 0 -seeds=$(SEEDS)
+	CGO_ENABLED=0 go test ./internal/sim/shell -run Seeds -v -timeout 0 -seeds=$(SEEDS)
+
 mutants: ## every rule broken once: a test must go red for each
 	CGO_ENABLED=0 go run ./internal/sim/mutants -write docs/testing.md
+
+matrix: ## every crash and every failed call of log, store, home and snapshots
+	TRIAD_MATRIX=full go test ./internal/wal ./internal/store ./internal/home ./singleleader
+
+soak: ## break real processes for DURATION (30m), by SEED
+	go run ./internal/nemesis/soak -duration $(DURATION) $(if $(SEED),-seed $(SEED))
 
 bench: ## what a synchronous commit costs, against the yardstick
 	CGO_ENABLED=0 go run ./benchmarks/commit
 
 demo: ## a cluster on this machine
 	go run ./cmd/triad demo
-
-DURATION ?= 30m
-soak: ## break real processes for DURATION (30m), by SEED
-	go run ./internal/nemesis/soak -duration $(DURATION) $(if $(SEED),-seed $(SEED))
-sim: ## SEEDS=200 seeds of every simulated world
-	CGO_ENABLED=0 go test ./internal/sim -run Seeds -v -timeout 0 -seeds=$(SEEDS)
 
 ci: ## everything that must hold before a change is taken
 	.ci/run
