@@ -21,7 +21,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 60, "how many seeds TestSeeds runs of each world")
+	seeds = flag.Int("seeds", seedsDefault, "how many seeds TestSeeds runs of each world")
 	first = flag.Uint64("first", 1, "the first of them")
 	seed  = flag.Uint64("seed", 1, "the seed that TestReplay runs")
 	world = flag.String("world", "", "the world that runs; the first one, or all, for none")
@@ -142,7 +142,7 @@ func TestSeeds(t *testing.T) {
 // The same seed on the same commit gives the same trace.
 func TestTheSameSeedGivesTheSameTrace(t *testing.T) {
 	for _, w := range chosen(t) {
-		for seed := uint64(101); seed <= 120; seed++ {
+		for seed := uint64(101); seed <= 100+seedsTwice; seed++ {
 			a, b := sim.Run(w, seed, nil), sim.Run(w, seed, nil)
 			require.Equal(t, a, b)
 			require.NotZero(t, a.Lines)
