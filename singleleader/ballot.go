@@ -115,7 +115,9 @@ func (b *ballot) accept(ctx context.Context, g core.Group) error {
 }
 
 // stand starts a term whenever the document names this node and it does not
-// lead: at the first start, and after a restart, which never resumes a term (S2).
+// lead: at the first start, and after a restart, which never resumes a term (S2);
+// and a new one whenever a member is to be counted again that had lost its
+// directory.
 func (b *ballot) stand(ctx context.Context) error {
 	t := time.NewTimer(0)
 	defer t.Stop()
@@ -128,36 +130,37 @@ func (b *ballot) stand(ctx context.Context) error {
 		}
 		if err := b.resume(ctx); err != nil && ctx.Err() == nil && err.Error() != told {
 			told = err.Error()
-			b.e.log.Warn("this node is named leader and can not start a term", "reason", err)
+			b.e.log.Warn("this node is to lead and can not start a term", "reason", err)
 		}
 		t.Reset(b.e.o.RetryEvery)
 	}
 }
 
-// resume starts a term if this node is named leader and does not lead.
+// resume starts a term if one is due.
 func (b *ballot) resume(ctx context.Context) error {
-	if leads, named := b.standing(); leads || !named {
+	if !b.due() {
 		return nil
 	}
 	if err := b.one.enter(ctx); err != nil {
 		return err
 	}
 	defer b.one.leave()
-	if leads, named := b.standing(); leads || !named {
+	if !b.due() {
 		return nil
 	}
 	_, err := b.promote(ctx, core.Restart, "")
 	return err
 }
 
-// standing reports whether this node leads, and whether it is named to: by the
-// document, or by what it has promised, which is written first.
-func (b *ballot) standing() (leads, named bool) {
+// due reports whether this node is to start a term: it is named leader, by the
+// document or by what it has promised, which is written first, and does not lead,
+// or leads in a term that does not count who should be.
+func (b *ballot) due() (due bool) {
 	b.e.turn.call(func() {
-		leads = b.e.core.Role == core.Leader
-		named = b.e.core.Leader == b.e.env.Self
+		named := b.e.core.Leader == b.e.env.Self || b.e.group.Load().Leader == b.e.env.Self
+		due = named && b.e.core.Role != core.Leader || b.e.core.Lead.Admits()
 	})
-	return leads, named || b.e.group.Load().Leader == b.e.env.Self
+	return due
 }
 
 // Promote implements topology.Promoter.
@@ -266,7 +269,7 @@ func (b *ballot) start(g core.Group, told []core.Report) (topology.Promotion, er
 	p := topology.Promotion{Term: g.Term, Leader: g.Leader}
 	e.turn.call(func() {
 		e.reign.names = rule.Members()
-		e.perform(&ask{}, e.core.Step(core.Event{Kind: core.EvLead, Term: g.Term, Rule: rule}))
+		e.perform(&ask{}, e.core.Step(core.Event{Kind: core.EvLead, Term: g.Term, Rule: rule, Lives: g.Counted(rule)}))
 		if e.core.Role == core.Leader && e.core.Term == g.Term {
 			p.Start = e.core.Lead.Start
 		}

@@ -34,6 +34,7 @@ type reign struct {
 // ship is what a leader knows of one member.
 type ship struct {
 	to     topology.NodeID
+	term   uint64
 	sender *stream.Sender
 
 	mu      sync.Mutex
@@ -116,7 +117,7 @@ func (r *reign) start(ctx context.Context, term uint64) (stop func() error) {
 		if m.ID == e.env.Self {
 			continue
 		}
-		s := &ship{to: m.ID}
+		s := &ship{to: m.ID, term: term}
 		s.sender = stream.NewSender(stream.SenderConfig{
 			Begin: begin, Log: e.env.Log, Store: e.env.Store, Limits: e.o.Stream,
 			Riding: r.riding, Acked: func(a stream.Ack) { r.acked(s, a) },
@@ -167,9 +168,7 @@ func (s *ship) run(ctx context.Context, e *engine) {
 	for {
 		st, err := e.env.Transport.Open(ctx, s.to, protocolLog)
 		if err == nil {
-			s.mu.Lock()
-			s.life = st.Peer().Life
-			s.mu.Unlock()
+			s.meet(e, st.Peer().Life)
 			s.note(true, nil)
 			pause = e.o.RetryEvery
 			err = s.sender.Run(ctx, st)
@@ -189,6 +188,17 @@ func (s *ship) run(ctx context.Context, e *engine) {
 			return
 		}
 	}
+}
+
+// meet notes the directory of the member that was reached, before it is told
+// anything.
+func (s *ship) meet(e *engine, life uint64) {
+	s.mu.Lock()
+	s.life = life
+	s.mu.Unlock()
+	e.turn.call(func() {
+		e.perform(&ask{}, e.core.Step(core.Event{Kind: core.EvMeet, Node: s.to, Term: s.term, Life: life}))
+	})
 }
 
 // note keeps the state of the connection, and reports whether its problem is a

@@ -53,7 +53,8 @@ type Leading struct {
 	Written  []uint64
 	Flushed  []uint64
 	Rounds   []uint64
-	Lives    []uint64   // of the directories that acknowledged
+	Lives    []uint64   // of the directories that count: as the term lists them, or as first met
+	Strange  []uint64   // of those that acknowledge and do not count, once they have caught up
 	Round    uint64     // the newest read round asked
 	Answered uint64     // the newest one that enough members have answered
 	Received record.LSN // written at as many members as a commit needs
@@ -78,6 +79,7 @@ const (
 	EvAppended                       // n writes were appended to the own log
 	EvFlushed                        // the own log is durable up to lsn
 	EvApplied                        // the own store shows lsn
+	EvMeet                           // node was reached in directory life, and was told nothing yet
 	EvAck                            // node acknowledged ack
 	EvRead                           // a linearizable read waits
 	EvBegin                          // node asks to be followed in term, over stream session
@@ -100,6 +102,7 @@ type Event struct {
 	Cut     stream.Cut
 	History topology.History // of the own log, with EvCut
 	Rule    quorum.Rule[topology.NodeID]
+	Lives   []uint64 // of the rule's members, by the term's document
 	Append  *stream.Append
 }
 
@@ -151,6 +154,8 @@ func (c *Core) Step(ev Event) []Effect {
 	case EvApplied:
 		c.Applied = max(c.Applied, ev.LSN)
 		c.do(Effect{Kind: DoShow, LSN: c.Applied})
+	case EvMeet:
+		c.meet(ev)
 	case EvAck:
 		c.acked(ev)
 	case EvRead:

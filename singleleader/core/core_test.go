@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -19,7 +20,7 @@ import (
 //
 //	node NAME [end=N term=T flushed=N applied=N accepted=T leader=NAME async]
 //	NAME EVENT [node=… term=… life=… lsn=… n=… session=…]
-//	NAME lead term=T rule=any-1|first-1|all|async voters=(a, b, c)
+//	NAME lead term=T rule=any-1|first-1|all|async voters=(a, b, c) [lives=(1, 1, 1)], of the rule's members
 //	NAME ack node=b term=T [life=L] [written=N flushed=N round=R]
 //	NAME cut session=S term=T asked=LSN@T to=LSN@T [history=(START@T, …)]
 //	NAME append session=S term=T prev=LSN@T [entries=N@T …] [commit=N end=N round=R]
@@ -104,6 +105,13 @@ func storyEvent(t *testing.T, d *datadriven.TestData) Event {
 		}
 		ev.Rule, err = quorum.NewRule(p, topology.NodeID(d.Cmd), voters)
 		require.NoError(t, err, d.Pos)
+		for _, l := range strings.Fields(strings.ReplaceAll(a.str("lives"), ",", "")) {
+			n, err := strconv.ParseUint(l, 10, 64)
+			require.NoError(t, err, d.Pos)
+			ev.Lives = append(ev.Lives, n)
+		}
+	case "meet":
+		ev.Kind = EvMeet
 	case "write":
 		ev.Kind = EvAppended
 	case "flushed":
@@ -199,6 +207,10 @@ func storyEffect(x Effect) string {
 }
 
 func storyState(c *Core) string {
-	return fmt.Sprintf("%s: %s in term %d, log %d@%d, flushed %d, commit %d, applied %d\n", c.Self,
-		[...]string{"idle", "follows", "leads"}[c.Role], c.Term, c.End, c.LastTerm, c.Flushed, c.Commit, c.Applied)
+	admits := ""
+	if c.Lead.Admits() {
+		admits = ", a new term is to count who is strange to this one"
+	}
+	return fmt.Sprintf("%s: %s in term %d, log %d@%d, flushed %d, commit %d, applied %d%s\n", c.Self,
+		[...]string{"idle", "follows", "leads"}[c.Role], c.Term, c.End, c.LastTerm, c.Flushed, c.Commit, c.Applied, admits)
 }

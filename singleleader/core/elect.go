@@ -148,7 +148,7 @@ func kept(g Group, rs []Report, all bool) (n int) {
 //
 // It goes from the newest term back. A log that holds the start of a term holds
 // all that was committed before it; so it is enough that enough of those a
-// commit of that term waited for have answered, and one of them holds its
+// commit of that term waited for have answered, and a voter holds its
 // start. If they answered and none does, the term committed nothing and, since
 // they have promised to obey it no more, never will: the term before it is
 // asked in the same way. An answer from another directory than the one the term
@@ -165,7 +165,7 @@ func proven(g Group, rs []Report) error {
 		if err != nil {
 			return err
 		}
-		need, polled, holds, led := 1, 0, false, false
+		need, polled, led := 1, 0, false
 		if policy.Kind == quorum.KindAny {
 			need = rule.Poll()
 		}
@@ -180,8 +180,10 @@ func proven(g Group, rs []Report) error {
 				polled++
 			}
 			led = led || m == t.Leader && counted
-			holds = holds || started
 		}
+		holds := slices.ContainsFunc(rs, func(r Report) bool {
+			return r.Last.Term >= t.Term && slices.Contains(g.Voters, r.Node)
+		})
 		if polled < need && !led {
 			return fmt.Errorf("%w: commits of term %d waited for %v (%s), and too few of them answer to prove that nothing is missing; wait for them, or lose what is missing with force", topology.ErrUnavailable, t.Term, rule.Members(), t.Policy)
 		}

@@ -117,6 +117,20 @@ func TestTermsThatOnlyTheirLeaderHoldsDoNotHideTheOneBefore(t *testing.T) {
 	require.NoError(t, electable(g, "a", []Report{said("a", 1, 4, 10), empty}))
 }
 
+// b led terms 2 to 4 with a, who lost its disk in term 3, and never got their starts.
+// That c, whom no commit waited for, holds the start of 3 says what a cannot: nothing
+// is missing of term 2.
+func TestALogThatHoldsATermsStartProvesItWhoeverWasCounted(t *testing.T) {
+	reign := func(term, a uint64) Reign {
+		return Reign{Term: term, Leader: "b", Policy: "first 1 (a, b, c)", Lives: []uint64{a, 2, 3}}
+	}
+	g := testGroup(4, "b", "first 1 (a, b, c)", reign(2, 8), reign(3, 9))
+	g.Life, g.Lives = 2, []uint64{9, 2, 3}
+	a, c := said("a", 9, 0, 0), said("c", 3, 3, 7)
+	require.NoError(t, electable(g, "c", []Report{a, c}))
+	require.ErrorContains(t, electable(g, "c", []Report{a, said("c", 3, 1, 7)}), "commits of term 2")
+}
+
 func TestAGroupDocumentReadsBackAndRefusesAnythingElse(t *testing.T) {
 	g := testGroup(4, "c", "first 1 (a, b, c)", Reign{Term: 3, Leader: "a", Policy: "async", Lives: []uint64{1}})
 	g.Life, g.Origin.ID, g.Origin.Incarnation = 7, 1, 2

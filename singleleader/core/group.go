@@ -114,6 +114,16 @@ func (t *Reign) rule(voters []topology.NodeID) (quorum.Policy, quorum.Rule[topol
 // Rule returns what commits of the group's term count.
 func (g *Group) Rule() (quorum.Policy, quorum.Rule[topology.NodeID], error) { return g.rule(g.Voters) }
 
+// Counted returns the directories of the rule's members, in its order, as the
+// document knows them; 0 where it does not.
+func (g *Group) Counted(r quorum.Rule[topology.NodeID]) []uint64 {
+	var lives []uint64
+	for _, m := range r.Members() {
+		lives = append(lives, g.life(g.Voters, m))
+	}
+	return lives
+}
+
 // life returns the directory that voter v had when the term was made.
 func (t *Reign) life(voters []topology.NodeID, v topology.NodeID) uint64 {
 	if i := slices.Index(voters, v); i >= 0 && i < len(t.Lives) {

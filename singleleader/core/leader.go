@@ -1,6 +1,10 @@
 package core
 
-import "github.com/triad-kv/triad/record"
+import (
+	"slices"
+
+	"github.com/triad-kv/triad/record"
+)
 
 // startLeading starts a term that was accepted durably before, at most once
 // (S2): the term's mark is appended first, and writes are taken once it is
@@ -21,7 +25,9 @@ func (c *Core) startLeading(ev Event) {
 		Flushed: make([]uint64, n),
 		Rounds:  make([]uint64, n),
 		Lives:   make([]uint64, n),
+		Strange: make([]uint64, n),
 	}
+	copy(c.Lead.Lives, ev.Lives)
 	c.Lead.Written[0] = uint64(c.End)
 	c.Lead.Flushed[0] = uint64(c.Flushed)
 	c.do(Effect{Kind: DoStart, Term: ev.Term, LSN: c.End})
@@ -52,6 +58,39 @@ func (c *Core) appended(ev Event) {
 	c.advanceReceived()
 }
 
+// meet: a member is about to be told of the term. Whom the term's document knows
+// no directory of is counted by the first that is met: before it was told of this
+// term it can have promised to obey a newer one only with everybody's answer.
+func (c *Core) meet(ev Event) {
+	if c.Role != Leader || ev.Term != c.Term {
+		return
+	}
+	i := c.Lead.Rule.Index(ev.Node)
+	switch {
+	case i <= 0:
+	case c.Lead.Lives[i] == 0:
+		c.Lead.Lives[i] = ev.Life
+	case c.Lead.Lives[i] != ev.Life: // what was acknowledged from the lost directory counts for nothing
+		c.Lead.Written[i], c.Lead.Flushed[i], c.Lead.Rounds[i] = 0, 0, 0
+	}
+}
+
+// strange: an ack from a directory that the term does not count (C1). Whoever
+// lost his disk has forgotten what he promised, a newer term perhaps, to whose
+// election he was needed; counted here, he would commit what that term replaces
+// (S4). A term that lists the directory is what admits it.
+func (l *Leading) strange(i int, ev Event, commit record.LSN) {
+	if ev.Ack.Flushed >= max(commit, l.Start) {
+		l.Strange[i] = ev.Life
+	}
+}
+
+// Admits reports whether this leader should begin a new term, by itself, so that
+// members count again who have lost their directory and caught up since.
+func (l *Leading) Admits() bool {
+	return slices.ContainsFunc(l.Strange, func(life uint64) bool { return life != 0 })
+}
+
 // acked: positions in this term, from a member whose log agrees with ours.
 // Those of another term say nothing about this one.
 func (c *Core) acked(ev Event) {
@@ -62,8 +101,9 @@ func (c *Core) acked(ev Event) {
 	if i <= 0 {
 		return
 	}
-	if c.Lead.Lives[i] != ev.Life { // another directory: what the old one had counts for nothing (C1)
-		c.Lead.Lives[i], c.Lead.Written[i], c.Lead.Flushed[i], c.Lead.Rounds[i] = ev.Life, 0, 0, 0
+	if c.Lead.Lives[i] != ev.Life {
+		c.Lead.strange(i, ev, c.Commit)
+		return
 	}
 	end := uint64(c.End)
 	c.Lead.Written[i] = max(c.Lead.Written[i], min(uint64(ev.Ack.Written), end))

@@ -56,7 +56,11 @@ func (b *ballot) stand() {
 	if p.dead {
 		return
 	}
-	if p.group.Leader == p.n.id && p.core.Role != core.Leader {
+	switch {
+	case p.core.Lead.Admits():
+		p.s.Reach("a leader began a term to count a new directory")
+		p.ballot.promote(core.Restart, func(error) {})
+	case p.group.Leader == p.n.id && p.core.Role != core.Leader:
 		p.ballot.promote(core.Restart, func(error) {})
 	}
 	p.after(p.w.c.retry, b.stand)
@@ -146,7 +150,7 @@ func (b *ballot) begins(g core.Group) error {
 	if err != nil {
 		return err
 	}
-	p.step(core.Event{Kind: core.EvLead, Term: g.Term, Rule: rule}, nil)
+	p.step(core.Event{Kind: core.EvLead, Term: g.Term, Rule: rule, Lives: g.Counted(rule)}, nil)
 	if p.core.Role != core.Leader || p.core.Term != g.Term {
 		return fmt.Errorf("%w: a newer term came while term %d was being started", topology.ErrConflict, g.Term)
 	}
@@ -320,8 +324,5 @@ func (w *cluster) readmit(n *node) {
 	i := slices.Index(lead.group.Voters, n.id)
 	if i < 0 || lead.group.Lives[i] == n.life() {
 		n.repair = false
-		return
 	}
-	w.s.Note(string(lead.n.id), "is told to lead again")
-	lead.ballot.promote(core.Chosen, func(error) {})
 }

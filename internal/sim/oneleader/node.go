@@ -156,7 +156,10 @@ type process struct {
 func (p *process) open() error {
 	n, c := p.n, &p.w.c
 	var err error
-	if p.home, err = home.Open(home.Options{FS: n.m.Disk.FS(), Dir: "node", Cluster: "sim", Node: n.id, Life: n.life()}); err != nil {
+	if p.home, err = home.Open(home.Options{
+		FS: n.m.Disk.FS(), Dir: "node", Cluster: "sim", Node: n.id, Life: n.life(),
+		OnFailure: func(err error) { p.after(0, func() { p.fail(err) }) },
+	}); err != nil {
 		return err
 	}
 	if err := p.home.Adopt([16]byte{1}); err != nil {

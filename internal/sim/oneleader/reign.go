@@ -133,6 +133,7 @@ func (h *ship) again() {
 func (h *ship) begin(conn *sim.Conn) {
 	h.conn, h.pr = conn, stream.NewProgress(h.p.w.c.windowBytesMax)
 	h.told, h.beat = stream.Append{}, true
+	h.p.step(core.Event{Kind: core.EvMeet, Node: h.to.id, Term: h.term, Life: h.life}, nil)
 	conn.Take = h.take
 	conn.Closed = func() {
 		h.conn = nil
