@@ -39,17 +39,17 @@ type standing struct {
 func (b *ballot) load() (standing, error) {
 	ctx := context.Background()
 	var s standing
-	d, err := b.e.env.Control.Load(ctx, topology.DocumentGroup)
-	if err != nil {
-		return s, err
-	}
-	if d.Version == 0 {
-		if d, err = b.seed(ctx, d); err != nil {
+	if b.e.council == nil { // else it is elsewhere, and asked for later
+		d, err := b.e.env.Control.Load(ctx, topology.DocumentGroup)
+		if err == nil && d.Version == 0 {
+			d, err = b.seed(ctx, d)
+		}
+		if err == nil {
+			s.Group, err = core.DecodeGroup(d.Body)
+		}
+		if err != nil {
 			return s, err
 		}
-	}
-	if s.Group, err = core.DecodeGroup(d.Body); err != nil {
-		return s, err
 	}
 	body, err := b.e.env.Stable.Load(stableAccepted)
 	if err != nil {
@@ -63,11 +63,7 @@ func (b *ballot) load() (standing, error) {
 }
 
 func (b *ballot) seed(ctx context.Context, d topology.Document) (topology.Document, error) {
-	seeder, ok := b.e.env.Control.(topology.Seeder)
-	if !ok {
-		return d, errors.New("single-leader: the control backend names no first leader, and elections are not there to find one")
-	}
-	g, err := b.voting().First(seeder.FirstLeader())
+	g, err := b.voting().First(b.e.env.Control.(topology.Seeder).FirstLeader())
 	if err != nil {
 		return d, err
 	}
@@ -97,13 +93,8 @@ func (b *ballot) accept(ctx context.Context, g core.Group) error {
 	if err := e.env.Stable.Save(stableAccepted, g.Encode()); err != nil {
 		return err
 	}
-	d, err := e.env.Control.Load(ctx, topology.DocumentGroup)
-	if err != nil {
-		return err
-	}
-	if old, err := core.DecodeGroup(d.Body); err == nil && old.Term <= g.Term {
-		d.Body = g.Encode()
-		if _, err := e.env.Control.Swap(ctx, d); err != nil {
+	if e.council == nil {
+		if err := b.note(ctx, g); err != nil {
 			return err
 		}
 	}
@@ -112,6 +103,20 @@ func (b *ballot) accept(ctx context.Context, g core.Group) error {
 	e.reign.changed()
 	e.log.Info("term", "term", g.Term, "leader", g.Leader, "sync", g.Policy)
 	return nil
+}
+
+// note makes g the node's own document, as nobody else keeps one.
+func (b *ballot) note(ctx context.Context, g core.Group) error {
+	d, err := b.e.env.Control.Load(ctx, topology.DocumentGroup)
+	if err != nil {
+		return err
+	}
+	if old, err := core.DecodeGroup(d.Body); err != nil || old.Term > g.Term {
+		return nil
+	}
+	d.Body = g.Encode()
+	_, err = b.e.env.Control.Swap(ctx, d)
+	return err
 }
 
 // stand starts a term whenever the document names this node and it does not
@@ -171,8 +176,10 @@ func (e *engine) Promote(ctx context.Context, force bool) (topology.Promotion, e
 // promote makes this node leader because a person asked for it, or another node.
 func (e *engine) promote(ctx context.Context, force bool, by topology.NodeID) (topology.Promotion, error) {
 	var p topology.Promotion
-	err := e.ballot.one.enter(ctx)
-	if err == nil {
+	var err error
+	if e.council != nil {
+		p, err = e.council.promote(ctx, force)
+	} else if err = e.ballot.one.enter(ctx); err == nil {
 		switch {
 		case force:
 			p, err = e.ballot.promote(ctx, core.Forced, by)
@@ -262,14 +269,14 @@ func (b *ballot) answerSucceed(ctx context.Context, from topology.Peer, _ []byte
 // start begins the term, unless a newer one came meanwhile.
 func (b *ballot) start(g core.Group, told []core.Report) (topology.Promotion, error) {
 	e := b.e
-	_, rule, err := g.Rule()
+	lead, err := g.Lead()
 	if err != nil {
 		return topology.Promotion{}, err
 	}
 	p := topology.Promotion{Term: g.Term, Leader: g.Leader}
 	e.turn.call(func() {
-		e.reign.names = rule.Members()
-		e.perform(&ask{}, e.core.Step(core.Event{Kind: core.EvLead, Term: g.Term, Rule: rule, Lives: g.Counted(rule)}))
+		e.reign.names = lead.Rule.Members()
+		e.perform(&ask{}, e.core.Step(lead))
 		if e.core.Role == core.Leader && e.core.Term == g.Term {
 			p.Start = e.core.Lead.Start
 		}

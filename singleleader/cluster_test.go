@@ -23,6 +23,7 @@ import (
 	"github.com/triad-kv/triad/internal/wal"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/topology/topologytest"
 	"github.com/triad-kv/triad/version"
 )
 
@@ -36,7 +37,8 @@ type testCluster struct {
 	nodes    map[topology.NodeID]*testNode
 	dial     func(from, to topology.NodeID) bool // whether a connection may be made
 	wal      wal.Options
-	memTable int64 // bytes of the store's write buffer; 0 is the default
+	memTable int64                // bytes of the store's write buffer; 0 is the default
+	agreed   *topologytest.Agreed // nil: control static, led by first
 }
 
 // testNode is one node; what is on fs survives it.
@@ -177,8 +179,13 @@ func (n *testNode) run(p *store.Pebble, list *members.List, logger *slog.Logger)
 		},
 	})
 	require.NoError(t, err)
-	ctl, err := static.New(static.Options{Leader: c.first})(topology.ControlEnv{Self: n.id, Stable: n.home, Transport: tr, Membership: list, Logger: logger})
-	require.NoError(t, err)
+	var ctl topology.Control
+	if c.agreed != nil {
+		ctl = c.agreed.Open(n.id)
+	} else {
+		ctl, err = static.New(static.Options{Leader: c.first})(topology.ControlEnv{Self: n.id, Stable: n.home, Transport: tr, Membership: list, Logger: logger})
+		require.NoError(t, err)
+	}
 	log := topology.GroupLog(n.log)
 	if n.wrap != nil {
 		log = n.wrap(log)

@@ -51,6 +51,7 @@ type engine struct {
 	sinks   *sinks
 	reign   *reign
 	ballot  *ballot
+	council *council // nil where people say who leads (control static)
 
 	expiries *expiries
 
@@ -71,6 +72,10 @@ func open(env topology.Env, o Options) (*engine, error) {
 	e.sinks = newSinks(e)
 	e.reign = newReign(e)
 	e.ballot = &ballot{e: e, one: newGate()}
+	if _, byHand := env.Control.(topology.Seeder); !byHand {
+		e.council = newCouncil(e)
+		e.o.Stream.HeartbeatEvery = e.o.FailAfter / beatsPerFail
+	}
 	e.expiries = newExpiries(e)
 	if err := e.recover(); err != nil {
 		return nil, err
@@ -91,9 +96,11 @@ func (e *engine) recover() error {
 		return err
 	}
 	e.group.Store(&g.Group)
-	policy, err := quorum.Parse(g.Policy)
-	if err != nil {
-		return fmt.Errorf("group document: %w", err)
+	policy := e.o.Sync
+	if g.Policy != "" {
+		if policy, err = quorum.Parse(g.Policy); err != nil {
+			return fmt.Errorf("group document: %w", err)
+		}
 	}
 	snap, err := e.env.Store.Snapshot()
 	if err != nil {
@@ -162,7 +169,12 @@ func (e *engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.applier.run(ctx) })
 	g.Go(func() error { return e.expiries.run(ctx) })
 	g.Go(func() error { return e.reign.run(ctx) })
-	g.Go(func() error { return e.ballot.stand(ctx) })
+	if e.council != nil {
+		g.Go(func() error { return e.council.run(ctx) })
+		g.Go(func() error { return e.council.keep(ctx) })
+	} else {
+		g.Go(func() error { return e.ballot.stand(ctx) })
+	}
 	g.Go(func() error {
 		select {
 		case <-e.failed:

@@ -41,10 +41,27 @@ type Options struct {
 	// CallTimeout bounds one question to another node: a poll, a forwarded
 	// read. Default 3 s.
 	CallTimeout time.Duration
+	// FailAfter is how long a leader may be silent before another member in sync
+	// stands for election, where nodes agree through their control. Default 500 ms,
+	// at least 20 ms; the leader is heard of five times as often.
+	FailAfter time.Duration
+	// DropAfter is how long the leader waits for a silent member before it lets it
+	// go from the in-sync set, where another may take its place or enough are left.
+	// Default FailAfter.
+	DropAfter time.Duration
+	// FailFast refuses a write at once while fewer members are in sync than a
+	// commit needs; else it waits for them while its context lasts.
+	FailFast bool
 	// RetryEvery is the pause between attempts to reach a node that is down,
 	// or to start a term. Default 200 ms.
 	RetryEvery time.Duration
 }
+
+// failAfterMin is the shortest silence that may cost a leader its term.
+const failAfterMin = 20 * time.Millisecond
+
+// beatsPerFail is how often a leader is heard of within FailAfter.
+const beatsPerFail = 5
 
 func (o Options) withDefaults() (Options, error) {
 	var errs []error
@@ -82,6 +99,15 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.CallTimeout <= 0 {
 		o.CallTimeout = 3 * time.Second
+	}
+	if o.FailAfter == 0 {
+		o.FailAfter = 500 * time.Millisecond
+	}
+	if o.FailAfter < failAfterMin {
+		errs = append(errs, fmt.Errorf("fail after %v: at least %v", o.FailAfter, failAfterMin))
+	}
+	if o.DropAfter <= 0 {
+		o.DropAfter = o.FailAfter
 	}
 	if o.RetryEvery <= 0 {
 		o.RetryEvery = 200 * time.Millisecond

@@ -21,7 +21,8 @@ type pending struct {
 	budget *semaphore.Weighted
 	most   int64
 
-	held    []*write // wait for the term's start to be durable
+	held    []*write // wait for the term's start to be durable, or for a switchover
+	pausing bool     // a switchover is under way
 	group   []*write // being taken by this turn
 	records []record.Record
 	queues  [topology.Applied + 1]queue // by durability

@@ -43,6 +43,8 @@ type ship struct {
 	life    uint64
 	ack     stream.Ack
 	contact time.Time
+	moved   record.LSN // the newest flushed position that was seen to be new, or enough,
+	movedAt time.Time  // and when
 	problem string
 }
 
@@ -156,6 +158,9 @@ func (r *reign) acked(s *ship, a stream.Ack) {
 	life := s.life
 	s.mu.Unlock()
 	r.e.turn.post(core.Event{Kind: core.EvAck, Node: s.to, Life: life, Ack: a})
+	if c := r.e.council; c != nil && c.wants(s.to, life) {
+		nudge(c.counts)
+	}
 }
 
 // retryPausesMax is how many times RetryEvery the pause between two attempts to
@@ -194,7 +199,8 @@ func (s *ship) run(ctx context.Context, e *engine) {
 // anything.
 func (s *ship) meet(e *engine, life uint64) {
 	s.mu.Lock()
-	s.life = life
+	s.life, s.ack = life, stream.Ack{}
+	s.movedAt = time.Now()
 	s.mu.Unlock()
 	e.turn.call(func() {
 		e.perform(&ask{}, e.core.Step(core.Event{Kind: core.EvMeet, Node: s.to, Term: s.term, Life: life}))

@@ -33,6 +33,7 @@ type sinks struct {
 type heard struct {
 	mu      sync.Mutex
 	when    time.Time
+	term    uint64 // in which that was
 	end     record.LSN
 	behind  uint64 // bytes of entries at the leader after our end
 	lags    lags
@@ -53,8 +54,25 @@ func (s *sinks) serve(ctx context.Context, st topology.Stream) error {
 		s.open = slices.DeleteFunc(s.open, func(o *sink) bool { return o == k })
 		s.mu.Unlock()
 		s.e.turn.post(core.Event{Kind: core.EvGone, Session: k.session})
+		if s.e.council != nil {
+			nudge(s.e.council.looks)
+		}
 	}()
 	return k.r.Run(ctx)
+}
+
+// follows reports whether a stream is open.
+func (s *sinks) follows() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.open) > 0
+}
+
+// last returns when the leader of term was last heard of, false if it was not.
+func (h *heard) last(term uint64) (time.Time, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.when, h.term == term && !h.when.IsZero()
 }
 
 // wake makes the open streams acknowledge.
@@ -212,7 +230,7 @@ func (h *heard) note(m *stream.Append, applied record.LSN) {
 	now := time.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.when, h.end, h.behind = now, m.End, m.Behind
+	h.when, h.term, h.end, h.behind = now, m.Term, m.End, m.Behind
 	h.lags.note(m.End, now)
 	h.lags.forget(applied)
 	if applied >= m.End {

@@ -191,7 +191,7 @@ func batchBytes(b *record.Batch) int64 {
 // term's start is not durable yet wait for it (S2).
 func (wr *writer) accept(ws []*write) {
 	p := wr.e.pending
-	if wr.e.core.Role == core.Leader && !wr.e.core.Open() && wr.e.broken() == nil {
+	if wr.e.core.Role == core.Leader && (p.pausing || !wr.e.core.Open()) && wr.e.broken() == nil {
 		p.held = append(p.held, ws...)
 		return
 	}
@@ -216,6 +216,10 @@ func (wr *writer) accept(ws []*write) {
 	}
 	if !wr.e.core.Open() {
 		p.answerAll(p.group, wr.e.notLeader("write", topology.NotApplied))
+		return
+	}
+	if wr.e.core.Lead.Frozen && wr.e.o.FailFast {
+		p.answerAll(p.group, wr.e.errorOf("write", nil, topology.NotApplied, fmt.Errorf("%w: fewer members are in sync than a commit needs", topology.ErrUnavailable)))
 		return
 	}
 	wr.judge()

@@ -21,6 +21,10 @@ const (
 	Restart Why = iota // this node led the last term, as far as it knows
 	Chosen             // an operator named it
 	Forced             // and takes the loss
+	Founded            // it is the first
+	Elected            // the leader before was not heard of any more
+	Switched           // the leader before handed over
+	whyMax  = Switched
 )
 
 // Voting is what a node's configuration says about who is counted.
@@ -28,6 +32,21 @@ type Voting struct {
 	Sync         quorum.Policy
 	ReadReplicas []topology.NodeID
 	Members      []topology.NodeID
+}
+
+// Candidates returns who may lead, in order of preference: the policy's list, then
+// the other members but the read replicas.
+func (v Voting) Candidates() []topology.NodeID {
+	var out []topology.NodeID
+	for _, n := range v.Sync.Of {
+		out = append(out, topology.NodeID(n))
+	}
+	for _, m := range v.Members {
+		if !slices.Contains(out, m) && !slices.Contains(v.ReadReplicas, m) {
+			out = append(out, m)
+		}
+	}
+	return out
 }
 
 // First returns the document of a group that never had one.

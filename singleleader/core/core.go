@@ -58,6 +58,7 @@ type Leading struct {
 	Round    uint64     // the newest read round asked
 	Answered uint64     // the newest one that enough members have answered
 	Received record.LSN // written at as many members as a commit needs
+	Frozen   bool       // fewer are in sync than a commit needs: nothing is committed, and no read confirmed (S3, S7)
 }
 
 // following is what a follower keeps of the stream it obeys.
@@ -79,6 +80,7 @@ const (
 	EvAppended                       // n writes were appended to the own log
 	EvFlushed                        // the own log is durable up to lsn
 	EvApplied                        // the own store shows lsn
+	EvCount                          // from now on commits of term wait for rule
 	EvMeet                           // node was reached in directory life, and was told nothing yet
 	EvAck                            // node acknowledged ack
 	EvRead                           // a linearizable read waits
@@ -103,6 +105,7 @@ type Event struct {
 	History topology.History // of the own log, with EvCut
 	Rule    quorum.Rule[topology.NodeID]
 	Lives   []uint64 // of the rule's members, by the term's document
+	Frozen  bool     // the rule has fewer members than a commit needs
 	Append  *stream.Append
 }
 
@@ -154,6 +157,8 @@ func (c *Core) Step(ev Event) []Effect {
 	case EvApplied:
 		c.Applied = max(c.Applied, ev.LSN)
 		c.do(Effect{Kind: DoShow, LSN: c.Applied})
+	case EvCount:
+		c.count(ev)
 	case EvMeet:
 		c.meet(ev)
 	case EvAck:

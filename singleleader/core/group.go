@@ -18,6 +18,7 @@ type Group struct {
 	Origin version.Origin
 	Voters []topology.NodeID // who is counted and may be elected, in order of preference
 	Before []Reign           // older terms that this one was not proven to hold everything of, oldest first
+	Agreed *Agreed           // nil where no control agrees upon it, and people say who leads (K2)
 }
 
 // Reign is one term, as far as a later election must know it.
@@ -31,6 +32,7 @@ type Reign struct {
 const (
 	groupFormat   = 1
 	groupFields   = 7
+	agreedFields  = 8
 	votersMax     = 1 << 10
 	beforeMax     = 64
 	nameBytesMax  = 255
@@ -40,7 +42,11 @@ const (
 // Encode returns the document as it is stored and sent.
 func (g *Group) Encode() []byte {
 	w := pack.NewWriter(nil)
-	w.Array(groupFields)
+	fields := groupFields
+	if g.Agreed != nil {
+		fields = agreedFields
+	}
+	w.Array(fields)
 	w.Uint(groupFormat)
 	w.Uint(g.Life)
 	w.Uint(uint64(g.Origin.ID))
@@ -53,6 +59,9 @@ func (g *Group) Encode() []byte {
 	w.Array(len(g.Before))
 	for i := range g.Before {
 		g.Before[i].encode(w)
+	}
+	if g.Agreed != nil {
+		g.Agreed.encode(w)
 	}
 	return w.Bytes()
 }
@@ -71,7 +80,10 @@ func (t *Reign) encode(w *pack.Writer) {
 // DecodeGroup reads what Encode returned.
 func DecodeGroup(b []byte) (Group, error) {
 	r := pack.NewReader(b)
-	r.ArrayOf(groupFields)
+	fields := r.Array()
+	if r.Err() == nil && fields != groupFields && fields != agreedFields {
+		r.Fail("it has neither the fields of a group nor of one that is agreed upon")
+	}
 	if f := r.Uint(); r.Err() == nil && f != groupFormat {
 		return Group{}, fmt.Errorf("group document of format %d, this version knows %d", f, groupFormat)
 	}
@@ -86,7 +98,14 @@ func DecodeGroup(b []byte) (Group, error) {
 	for n := r.ArrayMax(beforeMax); n > 0; n-- {
 		g.Before = append(g.Before, decodeReign(&r))
 	}
-	if err := r.Done(); err != nil {
+	if fields == agreedFields {
+		g.Agreed = decodeAgreed(&r)
+	}
+	err := r.Done()
+	if err == nil {
+		err = g.fits()
+	}
+	if err != nil {
 		return Group{}, fmt.Errorf("group document: %w", err)
 	}
 	return g, nil
@@ -113,16 +132,6 @@ func (t *Reign) rule(voters []topology.NodeID) (quorum.Policy, quorum.Rule[topol
 
 // Rule returns what commits of the group's term count.
 func (g *Group) Rule() (quorum.Policy, quorum.Rule[topology.NodeID], error) { return g.rule(g.Voters) }
-
-// Counted returns the directories of the rule's members, in its order, as the
-// document knows them; 0 where it does not.
-func (g *Group) Counted(r quorum.Rule[topology.NodeID]) []uint64 {
-	var lives []uint64
-	for _, m := range r.Members() {
-		lives = append(lives, g.life(g.Voters, m))
-	}
-	return lives
-}
 
 // life returns the directory that voter v had when the term was made.
 func (t *Reign) life(voters []topology.NodeID, v topology.NodeID) uint64 {

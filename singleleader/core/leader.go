@@ -28,9 +28,31 @@ func (c *Core) startLeading(ev Event) {
 		Strange: make([]uint64, n),
 	}
 	copy(c.Lead.Lives, ev.Lives)
+	c.Lead.Frozen = ev.Frozen
 	c.Lead.Written[0] = uint64(c.End)
 	c.Lead.Flushed[0] = uint64(c.Flushed)
 	c.do(Effect{Kind: DoStart, Term: ev.Term, LSN: c.End})
+}
+
+// count: from now on commits and reads wait for the members of another rule, each in
+// the directory that it lists. What those who stay have acknowledged counts on; the
+// others are to acknowledge again.
+func (c *Core) count(ev Event) {
+	if c.Role != Leader || ev.Term != c.Term {
+		return
+	}
+	was := c.Lead
+	n := ev.Rule.Len()
+	c.Lead.Rule, c.Lead.Frozen = ev.Rule, ev.Frozen
+	c.Lead.Written, c.Lead.Flushed, c.Lead.Rounds = make([]uint64, n), make([]uint64, n), make([]uint64, n)
+	c.Lead.Lives, c.Lead.Strange = slices.Clone(ev.Lives), make([]uint64, n)
+	for i, m := range ev.Rule.Members() {
+		if o := was.Rule.Index(m); o == 0 || o > 0 && was.Lives[o] == ev.Lives[i] {
+			c.Lead.Written[i], c.Lead.Flushed[i], c.Lead.Rounds[i] = was.Written[o], was.Flushed[o], was.Rounds[o]
+		}
+	}
+	c.advance()
+	c.advanceRounds()
 }
 
 // notStarted: the log did not take the start of the term. Nobody has seen it, so
@@ -117,6 +139,9 @@ func (c *Core) acked(ev Event) {
 // term (S3). A term commits nothing below its own start but by committing the
 // start, which covers everything below it.
 func (c *Core) advance() {
+	if c.Lead.Frozen {
+		return
+	}
 	to := record.LSN(c.Lead.Rule.Commit(c.Lead.Flushed))
 	if to >= c.Lead.Start && to > c.Commit {
 		c.Commit = to
@@ -128,6 +153,9 @@ func (c *Core) advance() {
 }
 
 func (c *Core) advanceReceived() {
+	if c.Lead.Frozen {
+		return
+	}
 	to := record.LSN(c.Lead.Rule.Commit(c.Lead.Written))
 	if to >= c.Lead.Start && to > c.Lead.Received {
 		c.Lead.Received = to
@@ -148,7 +176,7 @@ func (c *Core) read() {
 }
 
 func (c *Core) advanceRounds() {
-	if !c.Settled() || c.Lead.Answered == c.Lead.Round {
+	if !c.Settled() || c.Lead.Frozen || c.Lead.Answered == c.Lead.Round {
 		return
 	}
 	if to := c.Lead.Rule.Commit(c.Lead.Rounds); to > c.Lead.Answered {

@@ -146,11 +146,11 @@ func (b *ballot) handBack(bid *core.Bid, told []core.Report, why error, end func
 // begins begins the term, unless a newer one came meanwhile.
 func (b *ballot) begins(g core.Group) error {
 	p := b.p
-	_, rule, err := g.Rule()
+	lead, err := g.Lead()
 	if err != nil {
 		return err
 	}
-	p.step(core.Event{Kind: core.EvLead, Term: g.Term, Rule: rule, Lives: g.Counted(rule)}, nil)
+	p.step(lead, nil)
 	if p.core.Role != core.Leader || p.core.Term != g.Term {
 		return fmt.Errorf("%w: a newer term came while term %d was being started", topology.ErrConflict, g.Term)
 	}

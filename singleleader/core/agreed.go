@@ -1,0 +1,152 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record/pack"
+	"github.com/triad-kv/triad/topology"
+)
+
+// Counted is a node in one of its directories: after the loss of a directory, the
+// node is another one for whoever counts (C1).
+type Counted struct {
+	Node topology.NodeID
+	Life uint64
+}
+
+// Agreed is what the document of a group says beyond its term where nodes agree
+// upon it through their control: who has everything that is committed.
+type Agreed struct {
+	InSync   []Counted // a commit waits for all of them (S3); the leader first
+	Eligible []Counted // left the in-sync set when it fell below its minimum, after which nothing was committed without them (S1)
+	Minimum  int       // fewer in-sync members than that commit nothing
+	Paused   bool      // an operator leads: no automatic failover
+	Why      Why       // the term began
+}
+
+// counted is a policy's kind of commit: under Any whoever is fastest, else all of
+// the in-sync set.
+func (a *Agreed) has(n topology.NodeID, life uint64) bool {
+	return slices.Contains(a.InSync, Counted{n, life})
+}
+
+// elects reports whether a node may be elected in that directory: it has
+// everything that was committed.
+func (a *Agreed) elects(n topology.NodeID, life uint64) bool {
+	return a.has(n, life) || slices.Contains(a.Eligible, Counted{n, life})
+}
+
+// become returns the document in which set is in sync. The eligible set is a
+// function of the document it replaces (S1): who leaves a set that falls below its
+// minimum stays electable, as nothing is committed without him.
+func (a Agreed) become(set []Counted) Agreed {
+	var left []Counted
+	if len(set) < a.Minimum {
+		for _, c := range append(slices.Clone(a.InSync), a.Eligible...) {
+			if !slices.Contains(set, c) && !slices.Contains(left, c) {
+				left = append(left, c)
+			}
+		}
+	}
+	a.InSync, a.Eligible = set, left
+	return a
+}
+
+// minimum is the least size of an in-sync set that commits, by a group's policy: as
+// many as the policy promises to hold a write.
+func (g *Group) minimum() (int, error) {
+	_, r, err := g.Rule()
+	return r.Needed(), err
+}
+
+// Waits returns the rule of a commit that waits for all of set, the leader first,
+// and the directories it counts.
+func Waits(leader topology.NodeID, set []Counted) (quorum.Rule[topology.NodeID], []uint64, error) {
+	voters := make([]topology.NodeID, len(set))
+	for i, c := range set {
+		voters[i] = c.Node
+	}
+	r, err := quorum.NewRule(quorum.All(), leader, voters)
+	if err != nil {
+		return r, nil, err
+	}
+	lives := make([]uint64, r.Len())
+	for _, c := range set {
+		lives[r.Index(c.Node)] = c.Life
+	}
+	return r, lives, nil
+}
+
+func (a *Agreed) encode(w *pack.Writer) {
+	w.Array(5)
+	encodeCounted(w, a.InSync)
+	encodeCounted(w, a.Eligible)
+	w.Uint(uint64(a.Minimum))
+	w.Bool(a.Paused)
+	w.Uint(uint64(a.Why))
+}
+
+func encodeCounted(w *pack.Writer, cs []Counted) {
+	w.Array(len(cs))
+	for _, c := range cs {
+		w.Array(2)
+		w.Str(string(c.Node))
+		w.Uint(c.Life)
+	}
+}
+
+func decodeAgreed(r *pack.Reader) *Agreed {
+	r.ArrayOf(5)
+	return &Agreed{
+		InSync: decodeCounted(r), Eligible: decodeCounted(r),
+		Minimum: int(r.UintMax(votersMax)), Paused: r.Bool(), Why: Why(r.UintMax(uint64(whyMax))),
+	}
+}
+
+func decodeCounted(r *pack.Reader) []Counted {
+	var cs []Counted
+	for n := r.ArrayMax(votersMax); n > 0; n-- {
+		r.ArrayOf(2)
+		cs = append(cs, Counted{topology.NodeID(r.StrMax(nameBytesMax)), r.Uint()})
+	}
+	return cs
+}
+
+// fits returns why the parts of an agreed document contradict one another.
+func (g *Group) fits() error {
+	a := g.Agreed
+	if a == nil {
+		return nil
+	}
+	if len(a.InSync) == 0 || a.InSync[0] != (Counted{g.Leader, g.Life}) {
+		return fmt.Errorf("the in-sync set %v does not begin with the leader %s", a.InSync, g.Leader)
+	}
+	seen := map[topology.NodeID]bool{}
+	for _, c := range a.InSync {
+		if seen[c.Node] || !slices.Contains(g.Voters, c.Node) {
+			return fmt.Errorf("%s is in the in-sync set twice, or no voter", c.Node)
+		}
+		seen[c.Node] = true
+	}
+	return nil
+}
+
+// Lead is the event by which the leader of g starts its term.
+func (g *Group) Lead() (Event, error) {
+	ev := Event{Kind: EvLead, Term: g.Term}
+	var err error
+	if a := g.Agreed; a != nil {
+		ev.Rule, ev.Lives, err = Waits(g.Leader, a.InSync)
+		ev.Frozen = len(a.InSync) < a.Minimum
+		return ev, err
+	}
+	if _, ev.Rule, err = g.Rule(); err != nil {
+		return ev, err
+	}
+	for _, m := range ev.Rule.Members() {
+		ev.Lives = append(ev.Lives, g.life(g.Voters, m))
+	}
+	return ev, nil
+}

@@ -1,0 +1,137 @@
+package core
+
+import (
+	"slices"
+
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/topology"
+)
+
+// Keeper keeps the in-sync set of a term that its node leads: it says whom a commit
+// waits for, and what to ask of the control (S3, S5).
+//
+// Whoever is asked to be let in is waited for before the question is sent; whoever
+// is asked to be let out is waited for until the answer is known. A question whose
+// answer is not known is asked again from the same version: whichever of the two
+// comes first, a higher version then settles both.
+type Keeper struct {
+	Doc     Group // the newest known
+	Version uint64
+
+	asked    *Group    // from Version, and not settled
+	proposed []Counted // whom it lets in
+}
+
+// Fit is what a leader knows of a member.
+type Fit struct {
+	Counted
+	Healthy bool // it answers, and keeps up
+	Caught  bool // it has flushed, in this term, the start of the term and all that is committed
+}
+
+// noLife is no node's directory: who is counted in two of them at once is waited for
+// in neither until one is settled.
+const noLife = ^uint64(0)
+
+// Learn takes a document that the control has shown, and reports whether it is news.
+func (k *Keeper) Learn(g Group, version uint64) bool {
+	if version <= k.Version {
+		return false
+	}
+	*k = Keeper{Doc: g, Version: version}
+	return true
+}
+
+// Waits returns whom a commit waits for, the leader first, and whether it waits for
+// more members than there are (S3): those that are proposed do not make up the
+// minimum.
+func (k *Keeper) Waits() (set []Counted, frozen bool) {
+	set = slices.Clone(k.Doc.Agreed.InSync)
+	for _, p := range k.proposed {
+		if i := slices.IndexFunc(set, func(c Counted) bool { return c.Node == p.Node }); i >= 0 {
+			set[i].Life = noLife
+			continue
+		}
+		set = append(set, p)
+	}
+	return set, len(k.Doc.Agreed.InSync) < k.Doc.Agreed.Minimum
+}
+
+// Next returns the document to swap for that of Version, if any. From the moment it
+// returns one, Waits counts whom it lets in.
+func (k *Keeper) Next(fits []Fit) (Group, bool) {
+	if k.asked != nil {
+		return *k.asked, true
+	}
+	have := k.Doc.Agreed.InSync
+	want := k.wanted(fits)
+	if same(have, want) {
+		return Group{}, false
+	}
+	next, a := k.Doc, k.Doc.Agreed.become(want)
+	next.Agreed = &a
+	k.asked = &next
+	for _, c := range want {
+		if !slices.Contains(have, c) {
+			k.proposed = append(k.proposed, c)
+		}
+	}
+	return next, true
+}
+
+func same(a, b []Counted) bool {
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(c Counted) bool { return !slices.Contains(b, c) })
+}
+
+// wanted returns the set that the policy would have, the leader first.
+func (k *Keeper) wanted(fits []Fit) []Counted {
+	doc := &k.Doc
+	policy, _, err := doc.Rule()
+	if err != nil || policy.Kind == quorum.KindAsync {
+		return doc.Agreed.InSync[:1:1]
+	}
+	want := doc.Agreed.InSync[:1:1]
+	most := policy.K
+	if policy.Kind == quorum.KindAll {
+		most = len(doc.Voters) - 1
+	}
+	for _, n := range order(doc, policy) {
+		if c, ok := k.fit(n, fits); ok && len(want) <= most {
+			want = append(want, c)
+		}
+	}
+	for _, c := range doc.Agreed.InSync[1:] { // who fell silent stays where nobody takes his place
+		if len(want) >= doc.Agreed.Minimum {
+			break
+		}
+		if !slices.ContainsFunc(want, func(w Counted) bool { return w.Node == c.Node }) {
+			want = append(want, c)
+		}
+	}
+	return want
+}
+
+// fit returns the directory of n that is to be in sync, if there is one: a member
+// that keeps up, or a newcomer that has caught up.
+func (k *Keeper) fit(n topology.NodeID, fits []Fit) (Counted, bool) {
+	for _, f := range fits {
+		if f.Node == n && f.Healthy && (f.Caught || k.Doc.Agreed.has(n, f.Life)) {
+			return f.Counted, true
+		}
+	}
+	return Counted{}, false
+}
+
+// order returns the voters but the leader, as the policy prefers them.
+func order(g *Group, p quorum.Policy) []topology.NodeID {
+	var out []topology.NodeID
+	for _, n := range p.Of {
+		out = append(out, topology.NodeID(n))
+	}
+	for _, n := range g.Voters {
+		if !slices.Contains(out, n) {
+			out = append(out, n)
+		}
+	}
+	return slices.DeleteFunc(out, func(n topology.NodeID) bool { return n == g.Leader })
+}

@@ -1,0 +1,145 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/topology"
+)
+
+// Claim is one attempt of a node to lead by a swap of the group's document, where
+// nodes agree upon it (S6). No logs are compared: who is in sync has everything
+// that was committed, and the swap says that he still is.
+type Claim struct {
+	Voting
+	Self     Counted
+	Why      Why
+	Accepted uint64    // the greatest term that is durably accepted or logged here
+	Alive    []Counted // who answered just now; this node need not be among them
+}
+
+// Found returns the first document, of a group that has none: the node with the
+// first claim leads, alone until others have caught up.
+func (c *Claim) Found() (Group, error) {
+	if c.Accepted > 0 {
+		return Group{}, fmt.Errorf("%w: the control has no document of this group, whose term %d is accepted here: it was lost, or is another cluster's; restore it, or start a new cluster with empty directories", topology.ErrConflict, c.Accepted)
+	}
+	g, err := c.First(c.Self.Node)
+	if err != nil {
+		return Group{}, err
+	}
+	g.Life, g.Agreed = c.Self.Life, &Agreed{InSync: []Counted{c.Self}, Why: Founded}
+	g.Agreed.Minimum, err = g.minimum()
+	return g, err
+}
+
+// Succeed returns the document of the term after g in which this node leads, or
+// why there is none.
+func (c *Claim) Succeed(g Group) (Group, error) {
+	if err := c.allowed(&g); err != nil {
+		return Group{}, err
+	}
+	next := g
+	next.Leader, next.Life, next.Term, next.Lives, next.Before = c.Self.Node, c.Self.Life, g.Term+1, nil, nil
+	if c.Why == Forced {
+		next.Term = max(g.Term, c.Accepted) + forcedStep
+	}
+	if err := c.count(&next, g.Voters); err != nil {
+		return Group{}, err
+	}
+	set := []Counted{c.Self}
+	a := *g.Agreed
+	if c.Why == Forced {
+		a.InSync, a.Eligible = nil, nil // what they have and this node lacks is given up
+	}
+	for _, m := range a.InSync {
+		if m.Node != c.Self.Node && slices.Contains(c.Alive, m) && slices.Contains(next.Voters, m.Node) {
+			set = append(set, m)
+		}
+	}
+	var err error
+	if a.Minimum, err = next.minimum(); err != nil {
+		return Group{}, err
+	}
+	a = a.become(next.trim(set))
+	a.Why = c.Why
+	next.Agreed = &a
+	return next, nil
+}
+
+// allowed returns why the claim comes to nothing, whoever answers.
+func (c *Claim) allowed(g *Group) error {
+	a := g.Agreed
+	switch {
+	case a == nil:
+		return fmt.Errorf("%w: the document of term %d was made where nothing is agreed upon (control static)", topology.ErrConflict, g.Term)
+	case c.Accepted > g.Term && c.Why != Forced:
+		return fmt.Errorf("%w: term %d is accepted here, the control knows term %d: it has lost what it knew, or is another cluster's", topology.ErrConflict, c.Accepted, g.Term)
+	case c.Why == Forced:
+		return nil
+	case slices.Contains(c.ReadReplicas, c.Self.Node):
+		return fmt.Errorf("%w: %s is a read replica, which is not made leader; with force it leads nevertheless, and what it lacks is lost", topology.ErrUnavailable, c.Self.Node)
+	case !a.elects(c.Self.Node, c.Self.Life):
+		return fmt.Errorf("%w: %s is not in sync in term %d: %v are, and may lead; with force it leads nevertheless, and what it lacks is lost", topology.ErrUnavailable, c.Self.Node, g.Term, append(slices.Clone(a.InSync), a.Eligible...))
+	case a.Paused && c.Why == Elected:
+		return fmt.Errorf("%w: automatic failover is paused", topology.ErrUnavailable)
+	}
+	return nil
+}
+
+// trim holds set, the leader first, to as many members as the group's policy has a
+// commit wait for.
+func (g *Group) trim(set []Counted) []Counted {
+	p, r, err := g.Rule()
+	switch {
+	case err != nil || p.Kind == quorum.KindAll:
+		return set
+	case p.Kind == quorum.KindAsync:
+		return set[:1]
+	}
+	return set[:min(len(set), r.Needed())]
+}
+
+// Rank returns how many of those who may be elected go before this node: the
+// in-sync set by the order of voters, then those that left it. −1 for who may not.
+func (g *Group) Rank(self Counted) int {
+	if g.Agreed == nil {
+		return -1
+	}
+	n := 0
+	for _, set := range [][]Counted{g.Agreed.InSync, g.Agreed.Eligible} {
+		for _, v := range g.Voters {
+			i := slices.IndexFunc(set, func(c Counted) bool { return c.Node == v })
+			switch {
+			case i < 0 || v == g.Leader && self.Node != v:
+			case set[i] == self:
+				return n
+			default:
+				n++
+			}
+		}
+	}
+	return -1
+}
+
+// Names reports whether g makes this directory of this node the leader of a term
+// that it has not accepted before, so that it may start it (S2).
+func (g *Group) Names(self Counted, accepted uint64) bool {
+	return g.Agreed != nil && g.Leader == self.Node && g.Life == self.Life && g.Term > accepted
+}
+
+// Handover returns the document in which to leads, by the will of the present
+// leader, who has made sure that it has everything (S10).
+func (g Group) Handover(to topology.NodeID) (Group, error) {
+	i := slices.IndexFunc(g.Agreed.InSync, func(c Counted) bool { return c.Node == to })
+	if i <= 0 {
+		return Group{}, fmt.Errorf("%w: %s is not in sync; %v are", topology.ErrUnavailable, to, g.Agreed.InSync[1:])
+	}
+	next, a := g, *g.Agreed
+	set := slices.Clone(a.InSync)
+	set[0], set[i] = set[i], set[0]
+	a.InSync, a.Why = set, Switched
+	next.Term, next.Leader, next.Life, next.Agreed = g.Term+1, set[0].Node, set[0].Life, &a
+	return next, nil
+}

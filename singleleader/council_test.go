@@ -1,0 +1,133 @@
+package singleleader
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/singleleader/core"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/topology/topologytest"
+)
+
+// newAgreed is a group whose nodes agree upon who leads.
+func newAgreed(t testing.TB, o Options, ids ...topology.NodeID) *testCluster {
+	o.FailAfter = 200 * time.Millisecond
+	c := newCluster(t, o, ids...)
+	c.agreed = topologytest.NewAgreed()
+	return c
+}
+
+// leader waits for a node that leads and commits, other than those.
+func (c *testCluster) leader(not ...topology.NodeID) (id topology.NodeID) {
+	c.t.Helper()
+	eventually(c.t, "somebody leads", func() bool {
+		for _, m := range c.list {
+			n := c.nodes[m.ID]
+			if slices.Contains(not, m.ID) || n.cancel == nil {
+				continue
+			}
+			var settled bool
+			n.turn.call(func() { settled = n.core.Settled() })
+			if settled {
+				id = m.ID
+				return true
+			}
+		}
+		return false
+	})
+	return id
+}
+
+// inSync waits until the leader's in-sync set is of these nodes.
+func (c *testCluster) inSync(leader topology.NodeID, ids ...topology.NodeID) {
+	c.t.Helper()
+	eventually(c.t, "in sync", func() bool {
+		a := c.nodes[leader].group.Load().Agreed
+		return a != nil && len(a.InSync) == len(ids) && !slices.ContainsFunc(a.InSync, func(m core.Counted) bool { return !slices.Contains(ids, m.Node) })
+	})
+}
+
+func TestAGroupFindsALeaderAndAnotherOneWhenThatDies(t *testing.T) {
+	c := newAgreed(t, Options{Sync: quorum.First(1, "a", "b", "c")}, "a", "b", "c")
+	c.startAll()
+	require.Equal(t, topology.NodeID("a"), c.leader(), "the first of the list founds the group")
+	c.inSync("a", "a", "b")
+	_, err := c.nodes["a"].put("k", "1")
+	require.NoError(t, err)
+
+	c.nodes["a"].crash()
+	require.Equal(t, topology.NodeID("b"), c.leader("a"))
+	c.inSync("b", "b", "c")
+	v, err := c.nodes["c"].get("k")
+	require.NoError(t, err)
+	require.Equal(t, "1", v)
+	_, err = c.nodes["b"].put("k", "2")
+	require.NoError(t, err)
+
+	c.start("a")
+	c.inSync("b", "b", "a")
+	v, err = c.nodes["a"].get("k")
+	require.NoError(t, err)
+	require.Equal(t, "2", v)
+}
+
+func TestADeadStandbyBlocksNoWrite(t *testing.T) {
+	c := newAgreed(t, Options{Sync: quorum.First(1, "a", "b", "c")}, "a", "b", "c")
+	c.startAll()
+	c.inSync(c.leader(), "a", "b")
+	c.nodes["b"].stop()
+	_, err := c.nodes["a"].put("k", "1")
+	require.NoError(t, err)
+	c.inSync("a", "a", "c")
+}
+
+func TestWithTooFewInSyncWritesWaitOrAreRefused(t *testing.T) {
+	for _, fast := range []bool{false, true} {
+		c := newAgreed(t, Options{Sync: quorum.First(1, "a", "b"), FailFast: fast}, "a", "b")
+		c.startAll()
+		c.inSync(c.leader(), "a", "b")
+		c.nodes["b"].stop()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := c.nodes["a"].Write(ctx, batchOf("k", "1"), topology.WriteOptions{})
+		require.Error(t, err)
+		require.Equal(t, topology.Unknown, topology.OutcomeOf(err), "b stays in the set, and the write may come through")
+		c.start("b")
+		eventually(t, "the write came through", func() bool { v, err := c.nodes["a"].get("k"); return err == nil && v == "1" })
+	}
+}
+
+func TestASwitchoverLosesNothingAndLeavesNobodyUnknown(t *testing.T) {
+	c := newAgreed(t, Options{Sync: quorum.First(1, "a", "b", "c")}, "a", "b", "c")
+	c.startAll()
+	c.inSync(c.leader(), "a", "b")
+	stop := make(chan struct{})
+	done := make(chan []error)
+	go func() {
+		var errs []error
+		for {
+			select {
+			case <-stop:
+				done <- errs
+				return
+			default:
+			}
+			if _, err := c.nodes["a"].put("k", "1"); err != nil {
+				errs = append(errs, err)
+			}
+		}
+	}()
+	require.ErrorIs(t, c.nodes["a"].Switchover(t.Context(), "c"), topology.ErrUnavailable, "c is not in sync")
+	require.NoError(t, c.nodes["a"].Switchover(t.Context(), "b"))
+	require.Equal(t, topology.NodeID("b"), c.leader("a"))
+	close(stop)
+	for _, err := range <-done {
+		require.Equal(t, topology.NotApplied, topology.OutcomeOf(err), err)
+	}
+	c.inSync("b", "b", "a")
+}

@@ -1,0 +1,187 @@
+package singleleader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/triad-kv/triad/singleleader/core"
+	"github.com/triad-kv/triad/topology"
+)
+
+// stand tries to make this node leader by a swap of the group's document (S6).
+func (c *council) stand(ctx context.Context, why core.Why) error {
+	if err := c.e.ballot.one.enter(ctx); err != nil {
+		return err
+	}
+	defer c.e.ballot.one.leave()
+	ctx, cancel := context.WithTimeout(ctx, c.e.o.CallTimeout)
+	defer cancel()
+	seen, _ := c.known()
+	d, err := c.e.env.Control.Load(ctx, topology.DocumentGroup)
+	if err != nil {
+		return err
+	}
+	if err := c.learn(ctx, d); err != nil {
+		return err
+	}
+	if g, _ := c.known(); (why == core.Elected || why == core.Restart) && g.Term != seen.Term {
+		return nil // somebody was faster
+	}
+	return c.claim(ctx, d, why)
+}
+
+// claim swaps d for a document of a term that this node leads. d must be the newest
+// document that was known when the claim was begun.
+func (c *council) claim(ctx context.Context, d topology.Document, why core.Why) error {
+	e := c.e
+	claim := core.Claim{Voting: e.ballot.voting(), Self: c.self, Why: why}
+	e.turn.call(func() { claim.Accepted = max(e.core.Term, e.core.LastTerm) })
+	if e.resync.Load() && why != core.Forced {
+		return fmt.Errorf("%w: this node waits for a snapshot: its own log and store do not fit together", topology.ErrUnavailable)
+	}
+	next, err := c.next(ctx, &claim, d)
+	if err != nil {
+		return err
+	}
+	d, err = e.env.Control.Swap(ctx, topology.Document{Name: topology.DocumentGroup, Version: d.Version, Body: next.Encode()})
+	if err != nil {
+		return c.reread(ctx, err)
+	}
+	e.log.Info("elected", "term", next.Term, "in_sync", next.Agreed.InSync, "minimum", next.Agreed.Minimum)
+	return c.learn(ctx, d)
+}
+
+func (c *council) next(ctx context.Context, claim *core.Claim, d topology.Document) (core.Group, error) {
+	if d.Version == 0 {
+		return claim.Found()
+	}
+	g, err := core.DecodeGroup(d.Body)
+	if err != nil {
+		return g, err
+	}
+	if g.Agreed != nil {
+		claim.Alive = c.alive(ctx, &g, claim.Why)
+	}
+	return claim.Succeed(g)
+}
+
+// alive asks the in-sync members whether they are there. The old leader is not waited
+// for where it was just found silent.
+func (c *council) alive(ctx context.Context, g *core.Group, why core.Why) []core.Counted {
+	ctx, cancel := context.WithTimeout(ctx, c.e.o.FailAfter/2)
+	defer cancel()
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	var out []core.Counted
+	for _, m := range g.Agreed.InSync {
+		if m.Node == c.self.Node || m.Node == g.Leader && why == core.Elected {
+			continue
+		}
+		wg.Go(func() {
+			b, err := c.e.env.Transport.Call(ctx, m.Node, methodPoll, nil)
+			if err != nil {
+				return
+			}
+			if r, err := core.DecodeReport(b); err == nil && r.Node == m.Node && r.Life == m.Life {
+				mu.Lock()
+				out = append(out, m)
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return out
+}
+
+// promote makes this node leader because a person asked for it.
+func (c *council) promote(ctx context.Context, force bool) (topology.Promotion, error) {
+	why := core.Chosen
+	if force {
+		why = core.Forced
+	}
+	if g, _ := c.known(); g.Leader == c.self.Node && c.e.leads.Load() {
+		why = core.Restart // a new term of its own
+	}
+	before, _ := c.known()
+	if err := c.stand(ctx, why); err != nil {
+		return topology.Promotion{}, err
+	}
+	var p topology.Promotion
+	c.e.turn.call(func() {
+		p.Term, p.Leader = c.e.core.Term, c.e.core.Leader
+		if c.e.core.Role == core.Leader {
+			p.Start = c.e.core.Lead.Start
+		}
+	})
+	if p.Start == 0 || p.Term == before.Term {
+		return p, fmt.Errorf("%w: %s leads term %d", topology.ErrConflict, p.Leader, p.Term)
+	}
+	return p, nil
+}
+
+// Switchover makes to leader, where this node is: new writes are held back until it
+// has everything, then one swap changes the leader (S10). Nothing is lost, and while
+// the control answers, nobody's write ends unknown.
+func (e *engine) Switchover(ctx context.Context, to topology.NodeID) error {
+	c := e.council
+	if c == nil {
+		return fmt.Errorf("%w: with control static a leader is named by failover", topology.ErrUnsupported)
+	}
+	if err := e.ballot.one.enter(ctx); err != nil {
+		return err
+	}
+	defer e.ballot.one.leave()
+	g, version := c.known()
+	if !e.leads.Load() || g.Leader != c.self.Node {
+		return e.notLeader("switchover", topology.NotApplied)
+	}
+	next, err := g.Handover(to)
+	if err != nil {
+		return err
+	}
+	e.turn.call(func() { e.pending.pausing = true })
+	defer e.turn.call(func() { e.pending.pausing = false; e.accept(nil) })
+	if err := c.equal(ctx, to); err != nil {
+		return err
+	}
+	d, err := e.env.Control.Swap(ctx, topology.Document{Name: topology.DocumentGroup, Version: version, Body: next.Encode()})
+	for err != nil { // it may have happened: nothing goes on until it is known
+		var te *topology.Error
+		if errors.As(err, &te) && te.Outcome == topology.NotApplied {
+			return err
+		}
+		if c.reread(ctx, err) == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return err
+		}
+		d, err = e.env.Control.Swap(ctx, topology.Document{Name: topology.DocumentGroup, Version: version, Body: next.Encode()})
+	}
+	return c.learn(ctx, d)
+}
+
+// equal waits until the member has everything this node has.
+func (c *council) equal(ctx context.Context, to topology.NodeID) error {
+	t := time.NewTicker(time.Millisecond)
+	defer t.Stop()
+	for {
+		end := c.e.env.Log.Bounds().End
+		for _, s := range *c.e.reign.ships.Load() {
+			s.mu.Lock()
+			there := s.to == to && s.ack.Flushed >= end
+			s.mu.Unlock()
+			if there {
+				return nil
+			}
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %s did not catch up: %w", topology.ErrTimeout, to, ctx.Err())
+		}
+	}
+}
