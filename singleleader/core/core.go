@@ -33,6 +33,7 @@ type Core struct {
 
 	Lead   Leading
 	follow following
+	rounds uint64 // the newest read round this core has asked, in any term: an old one's echo answers no newer one
 
 	out []Effect
 }

@@ -26,6 +26,7 @@ func (c *Core) startLeading(ev Event) {
 		Rounds:  make([]uint64, n),
 		Lives:   make([]uint64, n),
 		Strange: make([]uint64, n),
+		Round:   c.rounds, Answered: c.rounds,
 	}
 	copy(c.Lead.Lives, ev.Lives)
 	c.Lead.Frozen = ev.Frozen
@@ -169,7 +170,8 @@ func (c *Core) read() {
 	if c.Role != Leader {
 		return
 	}
-	c.Lead.Round++
+	c.rounds++
+	c.Lead.Round = c.rounds
 	c.Lead.Rounds[0] = c.Lead.Round
 	c.do(Effect{Kind: DoRound, Round: c.Lead.Round})
 	c.advanceRounds()

@@ -295,8 +295,8 @@ func (e ending) compare(o ending) int {
 func place(p *process) ending { return ending{p.core.LastTerm, p.core.End} }
 
 // repairs gives a damaged node an empty directory, one at a time: who is being
-// repaired must have caught up, and be counted by its new directory in a term
-// that was made since, before the next.
+// repaired must have caught up with a leader whose term's start is committed, and be
+// counted there by its new directory, before the next.
 func (w *cluster) repairs() {
 	for _, n := range w.nodes {
 		if n.repair {
@@ -318,7 +318,7 @@ func (w *cluster) readmit(n *node) {
 		return
 	}
 	lead := w.node(p.core.Leader).live()
-	if lead == nil || lead.core.Role != core.Leader || lead.core.Term != p.core.Term {
+	if lead == nil || !lead.core.Settled() || lead.core.Term != p.core.Term || p.core.Flushed < lead.core.Commit {
 		return
 	}
 	i := slices.Index(lead.group.Voters, n.id)
