@@ -31,6 +31,9 @@ func (b *ballot) answerPoll(context.Context, topology.Peer, []byte) ([]byte, err
 
 // answerFence accepts the term of a node that is about to start it.
 func (b *ballot) answerFence(ctx context.Context, from topology.Peer, req []byte) ([]byte, error) {
+	if b.e.council != nil {
+		return nil, fmt.Errorf("%w: this group agrees through its control upon who leads; %s is configured otherwise", topology.ErrConflict, from.ID)
+	}
 	g, err := core.DecodeGroup(req)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", topology.ErrMalformed, err)

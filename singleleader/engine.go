@@ -55,6 +55,11 @@ type engine struct {
 
 	expiries *expiries
 
+	*health
+}
+
+// health is what others than turns want to know of an engine at once.
+type health struct {
 	leads   atomic.Bool   // a term was started here and not given up
 	failed  chan struct{} // closed when the node can not go on
 	failure atomic.Pointer[error]
@@ -65,7 +70,7 @@ type engine struct {
 var _ topology.Updater = (*engine)(nil)
 
 func open(env topology.Env, o Options) (*engine, error) {
-	e := &engine{env: env, o: o, log: env.Logger.With("engine", "single-leader"), failed: make(chan struct{}), since: time.Now()}
+	e := &engine{env: env, o: o, log: env.Logger.With("engine", "single-leader"), health: &health{failed: make(chan struct{})}, since: time.Now()}
 	e.writer, e.reader = newWriter(e), &reader{e: e}
 	e.turn = newTurn(e.run)
 	e.pending = newPending(o.PendingBytesMax)
@@ -207,16 +212,16 @@ func (e *engine) flushed(b topology.Bounds, err error) {
 
 // fail stops the node: nothing more is acknowledged, waiting callers are
 // answered by what is known of their writes, and Run returns err.
-func (e *engine) fail(err error) {
+func (h *health) fail(err error) {
 	err = fmt.Errorf("%w: %w", topology.ErrFailed, err)
-	if !e.failure.CompareAndSwap(nil, &err) {
+	if !h.failure.CompareAndSwap(nil, &err) {
 		return
 	}
-	close(e.failed)
+	close(h.failed)
 }
 
-func (e *engine) broken() error {
-	if p := e.failure.Load(); p != nil {
+func (h *health) broken() error {
+	if p := h.failure.Load(); p != nil {
 		return *p
 	}
 	return nil

@@ -159,7 +159,11 @@ func (c *Core) Step(ev Event) []Effect {
 		c.Applied = max(c.Applied, ev.LSN)
 		c.do(Effect{Kind: DoShow, LSN: c.Applied})
 	case EvCount:
-		c.count(ev)
+		if c.Role == Leader && ev.Term == c.Term {
+			c.Lead.count(ev)
+			c.advance()
+			c.advanceRounds()
+		}
 	case EvMeet:
 		c.meet(ev)
 	case EvAck:

@@ -38,22 +38,17 @@ func (c *Core) startLeading(ev Event) {
 // count: from now on commits and reads wait for the members of another rule, each in
 // the directory that it lists. What those who stay have acknowledged counts on; the
 // others are to acknowledge again.
-func (c *Core) count(ev Event) {
-	if c.Role != Leader || ev.Term != c.Term {
-		return
-	}
-	was := c.Lead
+func (l *Leading) count(ev Event) {
+	was := *l
 	n := ev.Rule.Len()
-	c.Lead.Rule, c.Lead.Frozen = ev.Rule, ev.Frozen
-	c.Lead.Written, c.Lead.Flushed, c.Lead.Rounds = make([]uint64, n), make([]uint64, n), make([]uint64, n)
-	c.Lead.Lives, c.Lead.Strange = slices.Clone(ev.Lives), make([]uint64, n)
+	l.Rule, l.Frozen = ev.Rule, ev.Frozen
+	l.Written, l.Flushed, l.Rounds = make([]uint64, n), make([]uint64, n), make([]uint64, n)
+	l.Lives, l.Strange = slices.Clone(ev.Lives), make([]uint64, n)
 	for i, m := range ev.Rule.Members() {
 		if o := was.Rule.Index(m); o == 0 || o > 0 && was.Lives[o] == ev.Lives[i] {
-			c.Lead.Written[i], c.Lead.Flushed[i], c.Lead.Rounds[i] = was.Written[o], was.Flushed[o], was.Rounds[o]
+			l.Written[i], l.Flushed[i], l.Rounds[i] = was.Written[o], was.Flushed[o], was.Rounds[o]
 		}
 	}
-	c.advance()
-	c.advanceRounds()
 }
 
 // notStarted: the log did not take the start of the term. Nobody has seen it, so
