@@ -173,7 +173,7 @@ func (c *council) settle(ctx context.Context) error {
 	case g.Term > accepted:
 		return c.accept(ctx, g, max(accepted, logged))
 	case g.Term < accepted:
-		return fmt.Errorf("%w: term %d is accepted here, the control knows term %d: it has lost what it knew, or is another cluster's", topology.ErrConflict, accepted, g.Term)
+		return nil // the leader of a newer one was here before its document
 	}
 	c.e.group.Store(&g)
 	if leads {

@@ -144,6 +144,9 @@ func (rd *reader) index(ctx context.Context) (record.LSN, error) {
 // askIndex asks the leader.
 func (rd *reader) askIndex(ctx context.Context) (record.LSN, error) {
 	g := rd.e.group.Load()
+	if g.Leader == "" {
+		return 0, fmt.Errorf("%w: no leader is known yet", topology.ErrUnavailable)
+	}
 	if g.Leader == rd.e.env.Self {
 		return 0, fmt.Errorf("%w: this node is named leader and has not started its term yet", topology.ErrUnavailable)
 	}

@@ -20,6 +20,8 @@ func (c *council) stand(ctx context.Context, why core.Why) error {
 	ctx, cancel := context.WithTimeout(ctx, c.e.o.CallTimeout)
 	defer cancel()
 	seen, _ := c.known()
+	claim := core.Claim{Voting: c.e.ballot.voting(), Self: c.self, Why: why}
+	c.e.turn.call(func() { claim.Accepted = max(c.e.core.Term, c.e.core.LastTerm) })
 	d, err := c.e.env.Control.Load(ctx, topology.DocumentGroup)
 	if err != nil {
 		return err
@@ -30,19 +32,17 @@ func (c *council) stand(ctx context.Context, why core.Why) error {
 	if g, _ := c.known(); (why == core.Elected || why == core.Restart) && g.Term != seen.Term {
 		return nil // somebody was faster
 	}
-	return c.claim(ctx, d, why)
+	return c.claim(ctx, d, &claim)
 }
 
 // claim swaps d for a document of a term that this node leads. d must be the newest
 // document that was known when the claim was begun.
-func (c *council) claim(ctx context.Context, d topology.Document, why core.Why) error {
+func (c *council) claim(ctx context.Context, d topology.Document, claim *core.Claim) error {
 	e := c.e
-	claim := core.Claim{Voting: e.ballot.voting(), Self: c.self, Why: why}
-	e.turn.call(func() { claim.Accepted = max(e.core.Term, e.core.LastTerm) })
-	if e.resync.Load() && why != core.Forced {
+	if e.resync.Load() && claim.Why != core.Forced {
 		return fmt.Errorf("%w: this node waits for a snapshot: its own log and store do not fit together", topology.ErrUnavailable)
 	}
-	next, err := c.next(ctx, &claim, d)
+	next, err := c.next(ctx, claim, d)
 	if err != nil {
 		return err
 	}

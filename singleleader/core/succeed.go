@@ -15,7 +15,7 @@ type Claim struct {
 	Voting
 	Self     Counted
 	Why      Why
-	Accepted uint64    // the greatest term that is durably accepted or logged here
+	Accepted uint64    // the greatest term that was durably accepted or logged here before the control was asked
 	Alive    []Counted // who answered just now; this node need not be among them
 }
 

@@ -32,6 +32,10 @@ func (b *ballot) accept(g core.Group) error {
 		p.fail(err)
 		return err
 	}
+	if p.w.agreed != nil {
+		p.accepts(g)
+		return nil
+	}
 	d, err := p.control.Load(context.Background(), topology.DocumentGroup)
 	if err != nil {
 		return err
@@ -43,10 +47,14 @@ func (b *ballot) accept(g core.Group) error {
 			return err
 		}
 	}
+	p.accepts(g)
+	return nil
+}
+
+func (p *process) accepts(g core.Group) {
 	p.group = g
 	p.s.Note(string(p.n.id), "accepts", g.Term)
 	p.step(core.Event{Kind: core.EvAccepted, Term: g.Term, Node: g.Leader, Life: g.Life}, nil)
-	return nil
 }
 
 // stand starts a term whenever the document names this node and it does not
@@ -233,6 +241,7 @@ func (w *cluster) operate() {
 		w.repairs()
 		lead := w.leader()
 		switch {
+		case w.agreed != nil: // it leads itself
 		case w.s.Now()-w.progress > w.c.calm && (!w.still || lead == nil):
 			w.failover()
 		case lead != nil && w.outrun(lead):
@@ -319,6 +328,11 @@ func (w *cluster) readmit(n *node) {
 	}
 	lead := w.node(p.core.Leader).live()
 	if lead == nil || !lead.core.Settled() || lead.core.Term != p.core.Term || p.core.Flushed < lead.core.Commit {
+		return
+	}
+	if w.agreed != nil {
+		a := lead.council.keeper.Doc.Agreed
+		n.repair = len(a.InSync) < a.Minimum || slices.ContainsFunc(a.InSync, func(c core.Counted) bool { return c.Node == n.id && c.Life != n.life() })
 		return
 	}
 	i := slices.Index(lead.group.Voters, n.id)

@@ -35,6 +35,7 @@ type times struct {
 	retry       time.Duration
 	trim        time.Duration
 	rest        time.Duration // of the applier
+	failAfter   time.Duration // of silence, where nodes agree who leads
 }
 
 // asking is what clients are like.
@@ -96,4 +97,19 @@ func draw(s *sim.Sim) config {
 		c.sync = quorum.Async()
 	}
 	return c
+}
+
+// agree draws what only a group has whose nodes agree who leads.
+func (c *config) agree(s *sim.Sim) {
+	c.failAfter = time.Duration(s.Between(30, 1000)) * time.Millisecond
+	c.heartbeat = max(c.failAfter/5, time.Millisecond)
+	voters := len(c.nodes) - len(c.replicas)
+	switch k := s.Between(1, max(voters-1, 1)); sim.Pick(s, "first", "first", "first", "first", "all", "async") {
+	case "first":
+		c.sync = quorum.First(k)
+	case "all":
+		c.sync = quorum.All()
+	default:
+		c.sync = quorum.Async()
+	}
 }

@@ -64,7 +64,7 @@ func (n *node) life() uint64 {
 // boot starts a process over what the disk holds.
 func (n *node) boot() {
 	p := &process{n: n, w: n.w, s: n.w.s}
-	p.ballot.p, p.reading.p = p, p
+	p.ballot.p, p.reading.p, p.council.p = p, p, p
 	err := p.open()
 	if err == nil {
 		n.p = p
@@ -150,6 +150,7 @@ type process struct {
 	sinks    sinks
 	reign    reign
 	ballot   ballot
+	council  council
 }
 
 // open reads where the node stands.
@@ -193,9 +194,11 @@ func (p *process) recover() error {
 	if err != nil {
 		return err
 	}
-	policy, _, err := p.group.Rule()
-	if err != nil {
-		return err
+	policy := p.w.c.sync
+	if p.group.Policy != "" {
+		if policy, _, err = p.group.Rule(); err != nil {
+			return err
+		}
 	}
 	if p.store, err = p.n.restored(); err != nil {
 		return err
@@ -231,6 +234,14 @@ func (p *process) positions() *core.Positions {
 
 // standing reads the control document and the accepted term.
 func (p *process) standing() (core.Group, error) {
+	if p.w.agreed != nil {
+		b, err := p.home.Load(stableAccepted)
+		if err != nil {
+			return core.Group{}, err
+		}
+		p.group, err = core.DecodeAccepted(b)
+		return p.group, err
+	}
 	d, err := p.control.Load(context.Background(), topology.DocumentGroup)
 	if err == nil && d.Version == 0 {
 		var g core.Group
@@ -306,7 +317,11 @@ func (n *node) save(m *store.Memory, flushed bool) error {
 func (p *process) begin() {
 	p.log.Notify(p.flushed)
 	p.step(core.Event{Kind: core.EvFlushed, LSN: p.log.Bounds().Flushed}, nil)
-	p.ballot.stand()
+	if p.w.agreed != nil {
+		p.council.begin()
+	} else {
+		p.ballot.stand()
+	}
 	p.trimLater()
 }
 

@@ -83,6 +83,10 @@ func (r *reading) read(c record.Cell, answer func(reply)) {
 
 func (r *reading) askIndex(c record.Cell, answer func(reply)) {
 	p := r.p
+	if p.group.Leader == "" {
+		answer(reply{outcome: topology.NotApplied, err: errCalm})
+		return
+	}
 	to := p.w.node(p.group.Leader)
 	var at record.LSN
 	p.s.Net.Call(p.n.m, to.m, p.w.c.callTimeout, func(back func([]byte)) {

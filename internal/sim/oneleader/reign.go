@@ -29,6 +29,7 @@ type ship struct {
 
 	conn *sim.Conn
 	life uint64
+	heardOf
 	pr   *stream.Progress
 	told stream.Append // what the member was told last
 	need record.LSN
@@ -133,6 +134,7 @@ func (h *ship) again() {
 func (h *ship) begin(conn *sim.Conn) {
 	h.conn, h.pr = conn, stream.NewProgress(h.p.w.c.windowBytesMax)
 	h.told, h.beat = stream.Append{}, true
+	h.acks, h.movedAt = stream.Ack{}, h.p.s.Now()
 	h.p.step(core.Event{Kind: core.EvMeet, Node: h.to.id, Term: h.term, Life: h.life}, nil)
 	conn.Take = h.take
 	conn.Closed = func() {
@@ -218,6 +220,7 @@ func (h *ship) acked(a stream.Ack) {
 		return
 	}
 	h.need = a.Flushed + 1
+	h.acks, h.contact = a, h.p.s.Now()
 	h.p.reign.heard[h.to] = h.life
 	h.p.step(core.Event{Kind: core.EvAck, Node: h.to.id, Life: h.life, Ack: a}, nil)
 	h.counted()

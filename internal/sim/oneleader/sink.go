@@ -55,6 +55,7 @@ func (k *sink) gone() {
 		}
 	}
 	p.step(core.Event{Kind: core.EvGone, Session: k.session}, nil)
+	p.council.left()
 }
 
 func (k *sink) end() {
@@ -286,6 +287,7 @@ func (k *sink) append(m *stream.Append) error {
 	}
 	k.due = k.due || m.Count == 0
 	k.agreed.Took(m)
+	p.council.hears(m.Term)
 	k.wake()
 	return nil
 }

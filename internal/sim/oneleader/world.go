@@ -44,6 +44,29 @@ var World = sim.World{
 	},
 }
 
+// Elections is the same topology with a control that nodes agree through: who leads
+// and who is in sync is theirs to find out.
+var Elections = sim.World{
+	Name: "elections",
+	New:  func(s *sim.Sim) sim.Cluster { return buildAgreed(s) },
+	Reaches: []string{
+		"a diverged tail was rewound",
+		"a follower answered a linearizable read",
+		"a leader handed over",
+		"a leader stepped down",
+		"a node came back with an empty directory",
+		"a node was elected",
+		"a snapshot was installed",
+		"a swap of the document came too late",
+		"a swap of the document ended unknown",
+		"a term was started and never committed",
+		"a torn tail was cut",
+		"a write ended unknown with its leader's term",
+		"the in-sync set changed",
+		"too few were in sync",
+	},
+}
+
 // cluster is the group under one seed.
 type cluster struct {
 	s       *sim.Sim
@@ -52,6 +75,7 @@ type cluster struct {
 	nodes   []*node
 	clients []*client
 	ledger  *ledger
+	agreed  *agreed // nil where people say who leads
 
 	told     *history.Recorder
 	numbers  int // of clients, and of who took the place of one that does not know
@@ -66,7 +90,18 @@ type cluster struct {
 }
 
 func build(s *sim.Sim) *cluster {
+	return populate(&cluster{s: s, c: draw(s), enc: record.NewEncoder()})
+}
+
+func buildAgreed(s *sim.Sim) *cluster {
 	w := &cluster{s: s, c: draw(s), enc: record.NewEncoder()}
+	w.c.agree(s)
+	w.addAgreed()
+	return populate(w)
+}
+
+func populate(w *cluster) *cluster {
+	s := w.s
 	w.ledger = newLedger(w)
 	w.told = history.NewRecorder(s.Now)
 	for _, id := range w.c.nodes {
@@ -104,6 +139,10 @@ func (w *cluster) faults() {
 		p := w.nodes[w.s.Rand.IntN(len(w.nodes))].live()
 		if p == nil {
 			return nil, false
+		}
+		if w.agreed != nil {
+			p.council.told()
+			return nil, true
 		}
 		p.ballot.promote(core.Chosen, func(err error) {
 			if err == nil {
@@ -159,6 +198,9 @@ func (w *cluster) rot(n *node) bool {
 
 // Begin implements sim.Cluster.
 func (w *cluster) Begin() {
+	if w.agreed != nil {
+		w.agreed.m.Start()
+	}
 	for _, n := range w.nodes {
 		n.m.Start()
 	}

@@ -94,7 +94,7 @@ func (wr *writing) turnLater(p *process) {
 // accept appends writes as one group. Those that come while the term's start is
 // not durable yet wait for it (S2).
 func (wr *writing) accept(p *process, ws []*write) {
-	if p.core.Role == core.Leader && !p.core.Open() {
+	if p.core.Role == core.Leader && (p.council.pauses || !p.core.Open()) {
 		wr.held = append(wr.held, ws...)
 		p.after(time.Millisecond, func() { wr.turnLater(p) })
 		return

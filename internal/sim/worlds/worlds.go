@@ -14,6 +14,7 @@ import (
 // anywhere.
 var All = []*sim.World{
 	&oneleader.World,
+	&oneleader.Elections,
 	&sites.World,
 	&quorums.World,
 }
