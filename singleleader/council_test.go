@@ -131,3 +131,36 @@ func TestASwitchoverLosesNothingAndLeavesNobodyUnknown(t *testing.T) {
 	}
 	c.inSync("b", "b", "a")
 }
+
+func TestALeaderThatRestartsBeginsANewTerm(t *testing.T) {
+	c := newAgreed(t, Options{Sync: quorum.First(1, "a", "b")}, "a", "b")
+	c.startAll()
+	c.inSync(c.leader(), "a", "b")
+	before := c.nodes["a"].Status().Term
+	c.nodes["b"].stop()
+	c.nodes["a"].crash()
+	c.startAll()
+	require.Greater(t, c.nodes[c.leader()].Status().Term, before)
+}
+
+func TestASwitchoverWaitsUntilTheSuccessorHasEverything(t *testing.T) {
+	c := newAgreed(t, Options{Sync: quorum.First(1, "a", "b")}, "a", "b")
+	c.startAll()
+	c.inSync(c.leader(), "a", "b")
+	c.nodes["b"].stop()
+	for _, what := range []func(context.Context) error{
+		func(ctx context.Context) error {
+			_, err := c.nodes["a"].Write(ctx, batchOf("k", "1"), topology.WriteOptions{})
+			return err
+		},
+		func(ctx context.Context) error { return c.nodes["a"].Switchover(ctx, "b") },
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		require.ErrorIs(t, what(ctx), topology.ErrTimeout)
+		cancel()
+	}
+	c.start("b")
+	c.inSync("a", "a", "b")
+	_, err := c.nodes["a"].put("k", "2")
+	require.NoError(t, err, "writes go on after a switchover that did not come about")
+}

@@ -20,7 +20,8 @@ import (
 //
 //	node NAME [end=N term=T flushed=N applied=N accepted=T leader=NAME async]
 //	NAME EVENT [node=… term=… life=… lsn=… n=… session=…]
-//	NAME lead term=T rule=any-1|first-1|all|async voters=(a, b, c) [lives=(1, 1, 1)], of the rule's members
+//	NAME lead term=T rule=any-1|first-1|all|async voters=(a, b, c) [lives=(1, 1, 1)] [frozen], of the rule's members
+//	NAME count, as lead
 //	NAME ack node=b term=T [life=L] [written=N flushed=N round=R]
 //	NAME cut session=S term=T asked=LSN@T to=LSN@T [history=(START@T, …)]
 //	NAME append session=S term=T prev=LSN@T [entries=N@T …] [commit=N end=N round=R]
@@ -95,8 +96,11 @@ func storyEvent(t *testing.T, d *datadriven.TestData) Event {
 	switch name := d.CmdArgs[0].Key; name {
 	case "accepted":
 		ev.Kind = EvAccepted
-	case "lead":
-		ev.Kind = EvLead
+	case "lead", "count":
+		ev.Kind, ev.Frozen = EvLead, d.HasArg("frozen")
+		if name == "count" {
+			ev.Kind = EvCount
+		}
 		p, err := quorum.Parse(strings.ReplaceAll(a.str("rule"), "-", " "))
 		require.NoError(t, err, d.Pos)
 		var voters []topology.NodeID

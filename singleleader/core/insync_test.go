@@ -1,0 +1,200 @@
+package core
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+	"github.com/stretchr/testify/require"
+
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/topology"
+)
+
+// Each file of testdata/insync is a story of one group's document: who claims to
+// lead, whom the leader lets in and out, and whom its commits wait for meanwhile. A
+// node is written with the life of its directory, as b1.
+//
+//	group sync=first-1|all|async members=(a, b, c) [replicas=(d)] [order=(c, b)]
+//	found SELF [accepted=T]                      the first document
+//	claim SELF why=elected|restart|chosen|forced [alive=(b1, …)] [accepted=T]
+//	handover NODE
+//	pause
+//	learn [version=V]                            the keeper is shown the document; V is the next one
+//	next [healthy=(b1, …)] [caught=(b1, …)]      what the keeper would have
+//	swap                                         the control takes what next said
+//	waits
+//	names SELF accepted=T                        whether SELF may begin the document's term
+//	due SELF now=D heard=D [gone] [unmet]
+func TestInSyncStories(t *testing.T) {
+	datadriven.Walk(t, "testdata/insync", func(t *testing.T, path string) {
+		s := &setting{}
+		datadriven.RunTest(t, path, s.run)
+	})
+}
+
+// setting is what a story has come to.
+type setting struct {
+	voting  Voting
+	doc     Group // at the control
+	version uint64
+	keeper  Keeper
+	next    *Group
+}
+
+func (s *setting) run(t *testing.T, d *datadriven.TestData) string {
+	a := storyArgs{t, d}
+	var err error
+	switch d.Cmd {
+	case "group":
+		return s.group(a)
+	case "found", "claim":
+		return s.claims(a)
+	case "handover":
+		var g Group
+		if g, err = s.doc.Handover(topology.NodeID(d.CmdArgs[0].Key)); err == nil {
+			s.doc, s.version = g, s.version+1
+		}
+	case "pause":
+		g := *s.doc.Agreed
+		g.Paused = true
+		s.doc.Agreed = &g
+	case "learn":
+		version := s.version
+		if d.HasArg("version") {
+			version = a.num("version")
+		}
+		return fmt.Sprintf("news: %v\n%s", s.keeper.Learn(s.doc, version), s.waits())
+	case "next":
+		if s.next = nil; true {
+			if g, ok := s.keeper.Next(s.fits(a)); ok {
+				s.next = &g
+				return fmt.Sprintf("asks from version %d for %s\n%s", s.keeper.Version, storyAgreed(&g), s.waits())
+			}
+			return "asks for nothing\n" + s.waits()
+		}
+	case "swap":
+		s.doc, s.version = *s.next, s.version+1
+	case "waits":
+		return s.waits()
+	case "names":
+		return fmt.Sprintf("may begin term %d: %v\n", s.doc.Term, s.doc.Names(counted(t, d.CmdArgs[0].Key), a.num("accepted")))
+	case "due":
+		return s.due(a)
+	default:
+		d.Fatalf(t, "no command %q", d.Cmd)
+	}
+	if err != nil {
+		return fmt.Sprintf("refused: %v\n", err)
+	}
+	return fmt.Sprintf("version %d: %s\n", s.version, storyAgreed(&s.doc))
+}
+
+func (s *setting) group(a storyArgs) string {
+	var err error
+	s.voting.Sync, err = quorum.Parse(strings.ReplaceAll(a.str("sync"), "-", " "))
+	require.NoError(a.t, err)
+	s.voting.Members, s.voting.ReadReplicas = nil, nil
+	for _, m := range strings.Split(a.str("members"), ", ") {
+		s.voting.Members = append(s.voting.Members, topology.NodeID(m))
+	}
+	if r := a.str("replicas"); r != "" {
+		s.voting.ReadReplicas = []topology.NodeID{topology.NodeID(r)}
+	}
+	if o := a.str("order"); o != "" {
+		s.voting.Sync.Of = strings.Split(o, ", ")
+	}
+	return fmt.Sprintf("candidates %v\n", s.voting.Candidates())
+}
+
+// counted reads a name and the digit of a life.
+func counted(t *testing.T, s string) Counted {
+	var c Counted
+	_, err := fmt.Sscanf(s[1:], "%d", &c.Life)
+	require.NoError(t, err, s)
+	c.Node = topology.NodeID(s[:1])
+	return c
+}
+
+func (a storyArgs) counted(key string) (out []Counted) {
+	for _, v := range strings.Split(a.str(key), ", ") {
+		if v != "" {
+			out = append(out, counted(a.t, v))
+		}
+	}
+	return out
+}
+
+func (s *setting) claims(a storyArgs) string {
+	c := Claim{Voting: s.voting, Self: counted(a.t, a.d.CmdArgs[0].Key), Accepted: a.num("accepted"), Alive: a.counted("alive")}
+	var g Group
+	var err error
+	if a.d.Cmd == "found" {
+		g, err = c.Found()
+	} else {
+		c.Why = map[string]Why{"elected": Elected, "restart": Restart, "chosen": Chosen, "forced": Forced}[a.str("why")]
+		g, err = c.Succeed(s.doc)
+	}
+	if err != nil {
+		return fmt.Sprintf("refused: %v\n", err)
+	}
+	s.doc, s.version = g, s.version+1
+	back, err := DecodeGroup(g.Encode())
+	require.NoError(a.t, err)
+	require.Equal(a.t, g, back)
+	return fmt.Sprintf("version %d: %s\n", s.version, storyAgreed(&g))
+}
+
+func (s *setting) fits(a storyArgs) (fits []Fit) {
+	caught := a.counted("caught")
+	for _, c := range a.counted("healthy") {
+		f := Fit{Counted: c, Healthy: true}
+		for _, o := range caught {
+			f.Caught = f.Caught || o == c
+		}
+		fits = append(fits, f)
+	}
+	return fits
+}
+
+func (s *setting) waits() string {
+	set, frozen := s.keeper.Waits()
+	state := ""
+	if frozen {
+		state = ", frozen"
+	}
+	return fmt.Sprintf("commits wait for %s%s\n", storyCounted(set), state)
+}
+
+func (s *setting) due(a storyArgs) string {
+	at := func(key string) time.Duration {
+		d, err := time.ParseDuration(a.str(key))
+		require.NoError(a.t, err)
+		return d
+	}
+	v := Vigil{FailAfter: time.Second, Now: at("now"), Heard: at("heard"), Met: !a.d.HasArg("unmet"), Gone: a.d.HasArg("gone"), Changes: &Changes{}}
+	when, why, stands := v.Due(&s.doc, s.version, counted(a.t, a.d.CmdArgs[0].Key), s.voting)
+	if !stands {
+		return "does not stand\n"
+	}
+	return fmt.Sprintf("stands at %v as %d\n", when, why)
+}
+
+func storyAgreed(g *Group) string {
+	a := g.Agreed
+	return fmt.Sprintf("term %d, in sync %s, eligible %s, minimum %d", g.Term, storyCounted(a.InSync), storyCounted(a.Eligible), a.Minimum)
+}
+
+func storyCounted(cs []Counted) string {
+	var out []string
+	for _, c := range cs {
+		life := fmt.Sprint(c.Life)
+		if c.Life == noLife {
+			life = "?"
+		}
+		out = append(out, string(c.Node)+life)
+	}
+	return "[" + strings.Join(out, " ") + "]"
+}
