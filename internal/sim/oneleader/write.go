@@ -107,8 +107,14 @@ func (wr *writing) accept(p *process, ws []*write) {
 		}
 		return
 	}
-	if ws = wr.judge(p, ws); len(ws) > 0 {
-		wr.append(p, ws)
+	ws, refused := wr.judge(p, ws)
+	err := wr.append(p, ws)
+	for _, l := range refused {
+		if err != nil { // it saw what is not to be
+			l.w.reply(reply{outcome: topology.NotApplied, err: err})
+			continue
+		}
+		wr.refuse(p, l)
 	}
 }
 
@@ -121,9 +127,9 @@ func (p *process) notLeader() reply {
 }
 
 // judge takes out the writes whose conditions do not hold, in log order (S16).
-func (wr *writing) judge(p *process, ws []*write) []*write {
+func (wr *writing) judge(p *process, ws []*write) (keep []*write, refused []look) {
 	wr.remember(p, ws)
-	keep := ws[:0]
+	keep = ws[:0]
 	for _, w := range ws {
 		w.time = p.clock.Now()
 		again, seen, err := wr.holds(w)
@@ -134,7 +140,7 @@ func (wr *writing) judge(p *process, ws []*write) []*write {
 			continue
 		case err != nil:
 			p.s.Reach("a condition did not hold")
-			wr.refuse(p, look{seen, w, err})
+			refused = append(refused, look{seen, w, err})
 			continue
 		}
 		keep = append(keep, w)
@@ -143,7 +149,7 @@ func (wr *writing) judge(p *process, ws []*write) []*write {
 			wr.recent.Add(lsn, &record.Record{Dot: p.group.Dot(lsn), Time: w.time, Mutations: w.batch.Mutations})
 		}
 	}
-	return keep
+	return keep, refused
 }
 
 // remember sees to it that what is recent is known, if this group needs it.
@@ -228,7 +234,10 @@ func (wr *writing) holds(w *write) (again bool, seen record.LSN, err error) {
 }
 
 // append gives the group its places in the log.
-func (wr *writing) append(p *process, ws []*write) {
+func (wr *writing) append(p *process, ws []*write) error {
+	if len(ws) == 0 {
+		return nil
+	}
 	at, term := p.core.End, p.core.Term
 	rs := make([]record.Record, len(ws))
 	for i, w := range ws {
@@ -239,7 +248,7 @@ func (wr *writing) append(p *process, ws []*write) {
 	end, err := p.log.Append(term, rs...)
 	if err == nil && end != at+record.LSN(len(ws)) {
 		p.s.Fail("S2", "the log of %s ends at %d, expected %d", p.n.id, end, at+record.LSN(len(ws)))
-		return
+		return nil
 	}
 	if err != nil {
 		if !passing(err) {
@@ -251,7 +260,7 @@ func (wr *writing) append(p *process, ws []*write) {
 		}
 		wr.recent = nil
 		p.flushLater() // looks for space
-		return
+		return err
 	}
 	p.w.ledger.appended(p, at+1, end)
 	for _, w := range ws {
@@ -261,6 +270,7 @@ func (wr *writing) append(p *process, ws []*write) {
 	p.step(core.Event{Kind: core.EvAppended, N: len(ws)}, nil)
 	p.reign.wake(p)
 	p.flushLater()
+	return nil
 }
 
 // release answers the writes up to lsn that wait for durability d.
