@@ -205,8 +205,11 @@ func (c *council) due(now time.Time) (wait time.Duration, why core.Why, stands b
 	c.e.turn.call(func() { leads = c.e.core.Role == core.Leader })
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if leads || !c.loaded || c.e.resync.Load() || c.e.readReplica() {
+	if !c.loaded || c.e.resync.Load() || c.e.readReplica() {
 		return 0, 0, false
+	}
+	if leads {
+		return c.rests.Sub(now), core.Restart, c.e.reign.outrun()
 	}
 	g := &c.keeper.Doc
 	v := core.Vigil{FailAfter: c.e.o.FailAfter, Now: now.Sub(c.began), Changes: &c.changes}

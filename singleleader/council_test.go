@@ -164,3 +164,39 @@ func TestASwitchoverWaitsUntilTheSuccessorHasEverything(t *testing.T) {
 	_, err := c.nodes["a"].put("k", "2")
 	require.NoError(t, err, "writes go on after a switchover that did not come about")
 }
+
+func TestUnderAnyTheLongestLogLeads(t *testing.T) {
+	c := newAgreed(t, Options{Sync: quorum.Any(1, "a", "b", "c")}, "a", "b", "c")
+	c.startAll()
+	c.inSync(c.leader(), "a", "b", "c")
+	c.nodes["b"].stop()
+	r, err := c.nodes["a"].put("k", "1")
+	require.NoError(t, err)
+	c.applied(r.LSN, "c")
+	c.nodes["a"].crash()
+	c.start("b")
+	require.Equal(t, topology.NodeID("c"), c.leader("a"), "b lacks what a and c have committed")
+	v, err := c.nodes["b"].get("k")
+	require.NoError(t, err)
+	require.Equal(t, "1", v)
+	c.start("a")
+	_, err = c.nodes["c"].put("k", "2")
+	require.NoError(t, err)
+}
+
+func TestAPromiseIsKeptOverARestart(t *testing.T) {
+	c := newAgreed(t, Options{Sync: quorum.Any(1, "a", "b", "c")}, "a", "b", "c")
+	c.startAll()
+	c.inSync(c.leader(), "a", "b", "c")
+	term := c.nodes["a"].Status().Term
+	_, err := c.nodes["b"].council.pledge(t.Context(), term+1, true)
+	require.NoError(t, err)
+	c.nodes["b"].crash()
+	c.start("b")
+	require.GreaterOrEqual(t, c.nodes["b"].sinks.obeys(), term+1)
+	_, err = c.nodes["b"].council.pledge(t.Context(), term, true)
+	require.ErrorIs(t, err, topology.ErrConflict)
+	eventually(t, "b is obeyed by a new term", func() bool {
+		return c.nodes["b"].Status().Term > term && c.nodes["b"].Status().Role == topology.RoleFollower || c.nodes["b"].Status().Role == topology.RoleLeader
+	})
+}

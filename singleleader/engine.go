@@ -90,6 +90,9 @@ func open(env topology.Env, o Options) (*engine, error) {
 	env.Transport.HandleCall(methodFence, topology.PeerNode, e.ballot.answerFence)
 	env.Transport.HandleCall(methodStand, topology.PeerNode, e.ballot.answerStand)
 	env.Transport.HandleCall(methodSucceed, topology.PeerNode, e.ballot.answerSucceed)
+	if e.council != nil {
+		env.Transport.HandleCall(methodPledge, topology.PeerNode, e.council.answerPledge)
+	}
 	env.Transport.HandleCall(methodRead, topology.PeerNode, e.answerRead)
 	return e, nil
 }
@@ -124,7 +127,11 @@ func (e *engine) recover() error {
 			"applied", applied, "log_first", p.First, "log_end", p.End)
 		e.resync.Store(true)
 	}
-	e.core = core.Recover(e.env.Self, policy.Kind == quorum.KindAsync, g.accepted, p)
+	promised, err := pledged(e.env.Stable)
+	if err != nil {
+		return err
+	}
+	e.core = core.Recover(e.env.Self, policy.Kind == quorum.KindAsync, g.accepted, promised, p)
 	e.applier = newApplier(e, applied)
 	return e.raiseClock(p.Bounds)
 }

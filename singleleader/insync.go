@@ -88,10 +88,11 @@ func (c *council) recount() {
 		c.mu.Unlock()
 		return
 	}
-	term, leader := c.keeper.Doc.Term, c.keeper.Doc.Leader
+	doc := c.keeper.Doc
+	term := doc.Term
 	set, frozen := c.keeper.Waits()
 	c.mu.Unlock()
-	rule, lives, err := core.Waits(leader, set)
+	rule, lives, err := doc.Waits(set)
 	if err != nil {
 		c.e.log.Error("the in-sync set can not be counted", "set", set, "reason", err)
 		return

@@ -40,6 +40,7 @@ type ship struct {
 	mu      sync.Mutex
 	up      bool
 	refused bool
+	obeys   uint64 // the term that it obeys, where it refused ours
 	life    uint64
 	ack     stream.Ack
 	contact time.Time
@@ -220,7 +221,9 @@ func (s *ship) note(up bool, err error) bool {
 	if err != nil {
 		s.problem = err.Error()
 		var x *stream.Refusal
-		s.refused = errors.As(err, &x)
+		if s.refused = errors.As(err, &x); s.refused {
+			s.obeys = x.Term
+		}
 	}
 	return !up && s.problem != was
 }
@@ -274,4 +277,18 @@ func (r *reign) peers(end record.LSN, members []topology.NodeID) []topology.Peer
 	}
 	slices.SortFunc(out, func(a, b topology.PeerStatus) int { return strings.Compare(string(a.Node), string(b.Node)) })
 	return out
+}
+
+// outrun reports whether members that this leader ships to obey its term no more,
+// although there is no other: an election has come to nothing.
+func (r *reign) outrun() bool {
+	for _, s := range *r.ships.Load() {
+		s.mu.Lock()
+		out := s.refused && s.obeys > s.term
+		s.mu.Unlock()
+		if out {
+			return true
+		}
+	}
+	return false
 }

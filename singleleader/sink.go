@@ -126,7 +126,7 @@ func (k *sink) Begin(ctx context.Context, from topology.Peer, b stream.Begin) (s
 		a = k.ask(ev)
 	}
 	if a.err != nil {
-		return stream.Tail{Term: e.group.Load().Term}, a.err
+		return stream.Tail{Term: k.s.obeys()}, a.err
 	}
 	tail := a.tail
 	tail.Snapshot = tail.Snapshot || e.resync.Load()

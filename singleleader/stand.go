@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 )
@@ -32,17 +33,25 @@ func (c *council) stand(ctx context.Context, why core.Why) error {
 	if g, _ := c.known(); (why == core.Elected || why == core.Restart) && g.Term != seen.Term {
 		return nil // somebody was faster
 	}
-	return c.claim(ctx, d, &claim)
+	return campaign{c}.claim(ctx, d, &claim)
 }
+
+// campaign is one attempt to lead.
+type campaign struct{ *council }
 
 // claim swaps d for a document of a term that this node leads. d must be the newest
 // document that was known when the claim was begun.
-func (c *council) claim(ctx context.Context, d topology.Document, claim *core.Claim) error {
+func (c campaign) claim(ctx context.Context, d topology.Document, claim *core.Claim) error {
 	e := c.e
 	if e.resync.Load() && claim.Why != core.Forced {
 		return fmt.Errorf("%w: this node waits for a snapshot: its own log and store do not fit together", topology.ErrUnavailable)
 	}
 	next, err := c.next(ctx, claim, d)
+	var behind *core.BehindError
+	if errors.As(err, &behind) && claim.Why != core.Chosen {
+		_, err = e.env.Transport.Call(ctx, behind.Best, methodStand, nil)
+		return err
+	}
 	if err != nil {
 		return err
 	}
@@ -54,7 +63,7 @@ func (c *council) claim(ctx context.Context, d topology.Document, claim *core.Cl
 	return c.learn(ctx, d)
 }
 
-func (c *council) next(ctx context.Context, claim *core.Claim, d topology.Document) (core.Group, error) {
+func (c campaign) next(ctx context.Context, claim *core.Claim, d topology.Document) (core.Group, error) {
 	if d.Version == 0 {
 		return claim.Found()
 	}
@@ -62,7 +71,18 @@ func (c *council) next(ctx context.Context, claim *core.Claim, d topology.Docume
 	if err != nil {
 		return g, err
 	}
-	if g.Agreed != nil {
+	switch p, _, err := g.Rule(); {
+	case err != nil:
+		return g, err
+	case g.Agreed != nil && p.Kind == quorum.KindAny && claim.Why != core.Forced:
+		// Who is asked first whether enough would promise binds nobody in vain, who would
+		// then obey the present leader no more.
+		claim.Pledged = c.pledges(ctx, &g, claim.Why, false)
+		if _, err := claim.Succeed(g); err != nil {
+			return g, err
+		}
+		claim.Pledged = c.pledges(ctx, &g, claim.Why, true)
+	case g.Agreed != nil:
 		claim.Alive = c.alive(ctx, &g, claim.Why)
 	}
 	return claim.Succeed(g)
@@ -70,7 +90,7 @@ func (c *council) next(ctx context.Context, claim *core.Claim, d topology.Docume
 
 // alive asks the in-sync members whether they are there. The old leader is not waited
 // for where it was just found silent.
-func (c *council) alive(ctx context.Context, g *core.Group, why core.Why) []core.Counted {
+func (c campaign) alive(ctx context.Context, g *core.Group, why core.Why) []core.Counted {
 	ctx, cancel := context.WithTimeout(ctx, c.e.o.FailAfter/2)
 	defer cancel()
 	var mu sync.Mutex

@@ -19,15 +19,13 @@ type Counted struct {
 // Agreed is what the document of a group says beyond its term where nodes agree
 // upon it through their control: who has everything that is committed.
 type Agreed struct {
-	InSync   []Counted // a commit waits for all of them (S3); the leader first
+	InSync   []Counted // a commit waits for all of them (S3), under Any for enough of them; the leader first
 	Eligible []Counted // left the in-sync set when it fell below its minimum, after which nothing was committed without them (S1)
 	Minimum  int       // fewer in-sync members than that commit nothing
 	Paused   bool      // an operator leads: no automatic failover
 	Why      Why       // the term began
 }
 
-// counted is a policy's kind of commit: under Any whoever is fastest, else all of
-// the in-sync set.
 func (a *Agreed) has(n topology.NodeID, life uint64) bool {
 	return slices.Contains(a.InSync, Counted{n, life})
 }
@@ -61,20 +59,27 @@ func (g *Group) minimum() (int, error) {
 	return r.Needed(), err
 }
 
-// Waits returns the rule of a commit that waits for all of set, the leader first,
-// and the directories it counts.
-func Waits(leader topology.NodeID, set []Counted) (quorum.Rule[topology.NodeID], []uint64, error) {
-	voters := make([]topology.NodeID, len(set))
-	for i, c := range set {
-		voters[i] = c.Node
+// Waits returns the rule of a commit for which set counts, the leader first, and the
+// directories it counts. All of set are waited for; but under Any the policy's number of
+// all voters is, of whom those that are not in the set have nothing that counts.
+func (g *Group) Waits(set []Counted) (quorum.Rule[topology.NodeID], []uint64, error) {
+	p, r, err := g.Rule()
+	if err == nil && p.Kind != quorum.KindAny {
+		voters := make([]topology.NodeID, len(set))
+		for i, c := range set {
+			voters[i] = c.Node
+		}
+		r, err = quorum.NewRule(quorum.All(), g.Leader, voters)
 	}
-	r, err := quorum.NewRule(quorum.All(), leader, voters)
 	if err != nil {
 		return r, nil, err
 	}
 	lives := make([]uint64, r.Len())
-	for _, c := range set {
-		lives[r.Index(c.Node)] = c.Life
+	for i, m := range r.Members() {
+		lives[i] = noLife
+		if at := slices.IndexFunc(set, func(c Counted) bool { return c.Node == m }); at >= 0 {
+			lives[i] = set[at].Life
+		}
 	}
 	return r, lives, nil
 }
@@ -138,7 +143,7 @@ func (g *Group) Lead() (Event, error) {
 	ev := Event{Kind: EvLead, Term: g.Term}
 	var err error
 	if a := g.Agreed; a != nil {
-		ev.Rule, ev.Lives, err = Waits(g.Leader, a.InSync)
+		ev.Rule, ev.Lives, err = g.Waits(a.InSync)
 		ev.Frozen = len(a.InSync) < a.Minimum
 		return ev, err
 	}

@@ -18,13 +18,13 @@ const forcedStep = 1 << 10
 type Why uint8
 
 const (
-	Restart Why = iota // this node led the last term, as far as it knows
-	Chosen             // an operator named it
-	Forced             // and takes the loss
-	Founded            // it is the first
-	Elected            // the leader before was not heard of any more
-	Switched           // the leader before handed over
-	whyMax  = Switched
+	Restart  Why = iota // this node led the last term, as far as it knows
+	Chosen              // an operator named it
+	Forced              // and takes the loss
+	Founded             // it is the first
+	Elected             // the leader before was not heard of any more
+	Switched            // the leader before handed over
+	whyMax   = Switched
 )
 
 // Voting is what a node's configuration says about who is counted.
@@ -224,7 +224,7 @@ func Acceptable(c *Core, g *Group) error {
 	switch {
 	case g.Term < c.Term || g.Term == c.Term && (c.Leader != g.Leader || c.Life != g.Life):
 		return fmt.Errorf("%w: term %d of %s is accepted here", topology.ErrConflict, c.Term, c.Leader)
-	case g.Term-c.Term > termStepMax:
+	case g.Term-c.Term > TermStepMax:
 		return fmt.Errorf("%w: term %d is too far ahead of %d", topology.ErrMalformed, g.Term, c.Term)
 	}
 	return nil

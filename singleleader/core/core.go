@@ -21,6 +21,7 @@ type Core struct {
 	Async bool // the policy is async: an applied tail may have to be given up (S9)
 
 	Term   uint64 // accepted, durably
+	Pledge uint64 // no older term is obeyed, durably: the promise of an election under Any, kept apart from the accepted term (S4)
 	Leader topology.NodeID
 	Life   uint64 // of the leader's directory: another one is not the same leader (C1)
 	Role   Role
@@ -77,6 +78,7 @@ type EventKind uint8
 
 const (
 	EvAccepted  EventKind = iota + 1 // term and node (the leader) are durable here
+	EvPledged                        // that no term before term is obeyed is durable here
 	EvLead                           // start leading term by rule
 	EvAppended                       // n writes were appended to the own log
 	EvFlushed                        // the own log is durable up to lsn
@@ -147,7 +149,7 @@ type Effect struct {
 func (c *Core) Step(ev Event) []Effect {
 	c.out = c.out[:0]
 	switch ev.Kind {
-	case EvAccepted:
+	case EvAccepted, EvPledged:
 		c.accepted(ev)
 	case EvLead:
 		c.startLeading(ev)
@@ -192,18 +194,23 @@ func (c *Core) refuse(err error, format string, args ...any) {
 	c.do(Effect{Kind: DoRefuse, Err: fmt.Errorf("%w: "+format, append([]any{err}, args...)...)})
 }
 
-// accepted: a term became durable here, with its leader.
+// accepted: a term became durable here, with its leader; or the promise to obey none
+// before it. Older ones are obeyed no more, nor led.
 func (c *Core) accepted(ev Event) {
+	c.Pledge = max(c.Pledge, ev.Term)
 	if ev.Term <= c.Term {
 		return
 	}
 	if c.Role == Leader {
 		c.do(Effect{Kind: DoStepDown, Term: c.Term})
 	}
+	c.Role, c.Lead, c.follow = Idle, Leading{}, following{}
+	if ev.Kind == EvPledged {
+		return
+	}
 	c.Term, c.Leader, c.Life = ev.Term, ev.Node, ev.Life
-	c.Role, c.Lead, c.follow = Follower, Leading{}, following{}
-	if ev.Node == c.Self {
-		c.Role = Idle
+	if ev.Node != c.Self {
+		c.Role = Follower
 	}
 }
 

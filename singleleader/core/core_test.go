@@ -114,6 +114,8 @@ func storyEvent(t *testing.T, d *datadriven.TestData) Event {
 			require.NoError(t, err, d.Pos)
 			ev.Lives = append(ev.Lives, n)
 		}
+	case "pledged":
+		ev.Kind = EvPledged
 	case "meet":
 		ev.Kind = EvMeet
 	case "write":

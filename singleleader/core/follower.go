@@ -6,9 +6,9 @@ import (
 	"github.com/triad-kv/triad/topology"
 )
 
-// termStepMax is how far a term may be ahead of the accepted one. A frame with
+// TermStepMax is how far a term may be ahead of the accepted one. A frame with
 // a term near the end of its range would otherwise leave no term to go on with.
-const termStepMax = 1 << 32
+const TermStepMax = 1 << 32
 
 // begin: a node asks to be followed. An older term is refused with ours; a
 // newer one is made durable before anything is answered in it (S7).
@@ -16,8 +16,10 @@ func (c *Core) begin(ev Event) {
 	switch {
 	case ev.Term < c.Term:
 		c.refuse(topology.ErrNotLeader, "term %d is over, %s leads term %d", ev.Term, c.Leader, c.Term)
-	case ev.Term-c.Term > termStepMax:
-		c.refuse(topology.ErrMalformed, "term %d is more than %d ahead of %d", ev.Term, uint64(termStepMax), c.Term)
+	case ev.Term < c.Pledge:
+		c.refuse(topology.ErrNotLeader, "term %d is over, an election for term %d is under way", ev.Term, c.Pledge)
+	case ev.Term-c.Term > TermStepMax:
+		c.refuse(topology.ErrMalformed, "term %d is more than %d ahead of %d", ev.Term, uint64(TermStepMax), c.Term)
 	case ev.Term == c.Term && ev.Node != c.Leader:
 		c.refuse(topology.ErrConflict, "two leaders in term %d: %s and %s; run failover to the right one", c.Term, c.Leader, ev.Node)
 	case ev.Term == c.Term && ev.Life != c.Life:

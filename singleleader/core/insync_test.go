@@ -19,7 +19,7 @@ import (
 //
 //	group sync=first-1|all|async members=(a, b, c) [replicas=(d)] [order=(c, b)]
 //	found SELF [accepted=T]                      the first document
-//	claim SELF why=elected|restart|chosen|forced [alive=(b1, …)] [accepted=T]
+//	claim SELF why=elected|restart|chosen|forced [alive=(b1, …)] [pledged=(b1:LSN@TERM, …)] [accepted=T]
 //	handover NODE
 //	pause
 //	learn [version=V]                            the keeper is shown the document; V is the next one
@@ -129,6 +129,16 @@ func (a storyArgs) counted(key string) (out []Counted) {
 
 func (s *setting) claims(a storyArgs) string {
 	c := Claim{Voting: s.voting, Self: counted(a.t, a.d.CmdArgs[0].Key), Accepted: a.num("accepted"), Alive: a.counted("alive")}
+	for _, v := range strings.Split(a.str("pledged"), ", ") {
+		if v != "" {
+			r := Report{Accepted: s.doc.Term}
+			_, err := fmt.Sscanf(v[2:], ":%d@%d", &r.Last.LSN, &r.Last.Term)
+			require.NoError(a.t, err, v)
+			m := counted(a.t, v[:2])
+			r.Node, r.Life = m.Node, m.Life
+			c.Pledged = append(c.Pledged, r)
+		}
+	}
 	var g Group
 	var err error
 	if a.d.Cmd == "found" {

@@ -92,7 +92,7 @@ func (k *Keeper) wanted(fits []Fit) []Counted {
 	}
 	want := doc.Agreed.InSync[:1:1]
 	most := policy.K
-	if policy.Kind == quorum.KindAll {
+	if policy.Kind != quorum.KindFirst {
 		most = len(doc.Voters) - 1
 	}
 	for _, n := range order(doc, policy) {
@@ -100,8 +100,8 @@ func (k *Keeper) wanted(fits []Fit) []Counted {
 			want = append(want, c)
 		}
 	}
-	for _, c := range doc.Agreed.InSync[1:] { // who fell silent stays where nobody takes his place
-		if len(want) >= doc.Agreed.Minimum {
+	for _, c := range doc.Agreed.InSync[1:] { // who fell silent stays where nobody takes his place, and under Any always
+		if len(want) >= doc.Agreed.Minimum && policy.Kind != quorum.KindAny {
 			break
 		}
 		if !slices.ContainsFunc(want, func(w Counted) bool { return w.Node == c.Node }) {

@@ -10,7 +10,7 @@ import (
 // (S2): the term's mark is appended first, and writes are taken once it is
 // durable.
 func (c *Core) startLeading(ev Event) {
-	if c.Role == Leader || ev.Term != c.Term || c.Leader != c.Self || c.LastTerm >= ev.Term {
+	if c.Role == Leader || ev.Term != c.Term || ev.Term < c.Pledge || c.Leader != c.Self || c.LastTerm >= ev.Term {
 		return
 	}
 	n := ev.Rule.Len()

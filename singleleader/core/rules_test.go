@@ -64,7 +64,7 @@ func TestATermIsAcceptedOverAnOlderOneOnly(t *testing.T) {
 		"the same of a new directory": {Group{Reign: Reign{Term: 5, Leader: "a"}, Life: 2}, topology.ErrConflict},
 		"an older one":                {testGroup(4, "b", "async"), topology.ErrConflict},
 		"an older one of its leader":  {testGroup(4, "a", "async"), topology.ErrConflict},
-		"one far ahead":               {testGroup(6+termStepMax, "b", "async"), topology.ErrMalformed},
+		"one far ahead":               {testGroup(6+TermStepMax, "b", "async"), topology.ErrMalformed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := Acceptable(c, &test.g); test.refused == nil {

@@ -50,9 +50,9 @@ func (p *Positions) Fits() bool { return p.Applied <= p.End && p.Applied+1 >= p.
 
 // Recover returns the core of a node that starts. What its store shows was
 // committed.
-func Recover(self topology.NodeID, async bool, accepted Group, p *Positions) Core {
+func Recover(self topology.NodeID, async bool, accepted Group, pledge uint64, p *Positions) Core {
 	return Core{
-		Self: self, Async: async,
+		Self: self, Async: async, Pledge: pledge,
 		Term: accepted.Term, Leader: accepted.Leader, Life: accepted.Life,
 		End: p.End, Flushed: p.Flushed, LastTerm: p.History.Last(),
 		Applied: min(p.Applied, p.End), Commit: min(p.Applied, p.End),

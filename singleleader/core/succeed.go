@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/triad-kv/triad/internal/stream"
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/topology"
 )
@@ -17,6 +18,7 @@ type Claim struct {
 	Why      Why
 	Accepted uint64    // the greatest term that was durably accepted or logged here before the control was asked
 	Alive    []Counted // who answered just now; this node need not be among them
+	Pledged  []Report  // under Any, what those reported who promised to obey no older term than the next, this node among them
 }
 
 // Found returns the first document, of a group that has none: the node with the
@@ -50,15 +52,18 @@ func (c *Claim) Succeed(g Group) (Group, error) {
 	}
 	set := []Counted{c.Self}
 	a := *g.Agreed
+	any, err := c.elected(&g)
+	if err != nil {
+		return Group{}, err
+	}
 	if c.Why == Forced {
 		a.InSync, a.Eligible = nil, nil // what they have and this node lacks is given up
 	}
 	for _, m := range a.InSync {
-		if m.Node != c.Self.Node && slices.Contains(c.Alive, m) && slices.Contains(next.Voters, m.Node) {
+		if m.Node != c.Self.Node && (any || slices.Contains(c.Alive, m)) && slices.Contains(next.Voters, m.Node) {
 			set = append(set, m)
 		}
 	}
-	var err error
 	if a.Minimum, err = next.minimum(); err != nil {
 		return Group{}, err
 	}
@@ -88,12 +93,61 @@ func (c *Claim) allowed(g *Group) error {
 	return nil
 }
 
+// elected reports whether the group commits by Any, where logs are compared: enough
+// of those who may have committed anything have promised to commit no more, and none
+// of them has a longer log than this node (S4).
+func (c *Claim) elected(g *Group) (any bool, err error) {
+	p, rule, err := g.Rule()
+	if err != nil || p.Kind != quorum.KindAny {
+		return false, err
+	}
+	if c.Why == Forced {
+		return true, nil
+	}
+	// Only who is in the document was ever counted: whoever counts another one has
+	// changed it first, and this claim comes too late.
+	need := max(1, len(g.Agreed.InSync)-rule.Needed()+1)
+	n := 0
+	self, best := Report{}, Report{}
+	for _, r := range c.Pledged {
+		if rule.Index(r.Node) < 0 || !g.Agreed.has(r.Node, r.Life) || r.Accepted > g.Term {
+			continue // a new directory neither answers nor counts
+		}
+		n++
+		if r.Node == c.Self.Node {
+			self = r
+		}
+		if best.Node == "" || best.Last.Behind(r.Last) {
+			best = r
+		}
+	}
+	switch {
+	case self.Node == "" || n < need:
+		return true, fmt.Errorf("%w: %d of %v must promise to obey no older term, this node among them, and %d did", topology.ErrUnavailable, need, g.Agreed.InSync, n)
+	case self.Last.Behind(best.Last):
+		return true, &BehindError{Best: best.Node, Last: best.Last}
+	}
+	return true, nil
+}
+
+// BehindError says that another node has a longer log, and should lead.
+type BehindError struct {
+	Best topology.NodeID
+	Last stream.Place
+}
+
+func (e *BehindError) Error() string {
+	return fmt.Sprintf("%v: %s ends at entry %d of term %d, and goes first", topology.ErrUnavailable, e.Best, e.Last.LSN, e.Last.Term)
+}
+
+func (e *BehindError) Unwrap() error { return topology.ErrUnavailable }
+
 // trim holds set, the leader first, to as many members as the group's policy has a
 // commit wait for.
 func (g *Group) trim(set []Counted) []Counted {
 	p, r, err := g.Rule()
 	switch {
-	case err != nil || p.Kind == quorum.KindAll:
+	case err != nil || p.Kind == quorum.KindAll || p.Kind == quorum.KindAny:
 		return set
 	case p.Kind == quorum.KindAsync:
 		return set[:1]

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/triad-kv/triad/internal/sim"
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/singleleader/core"
 )
 
@@ -11,12 +13,13 @@ import (
 // off and be down, and forgets nothing. That control backends keep their contract
 // is another test's; here it is what may become of questions and answers.
 type agreed struct {
-	w       *cluster
-	m       *sim.Machine
-	version uint64
-	body    []byte
-	done    map[int]answered // what was answered to a question, which may come twice
-	asked   int
+	w        *cluster
+	m        *sim.Machine
+	version  uint64
+	body     []byte
+	done     map[int]answered // what was answered to a question, which may come twice
+	asked    int
+	document *core.Group // body, decoded
 }
 
 type answered struct {
@@ -51,7 +54,7 @@ func (a *agreed) swap(p *process, version uint64, g core.Group, then func(now ui
 			if version == a.version {
 				a.version, a.body, r.version = version+1, body, version+1
 				a.w.s.Note(string(p.n.id), "swaps", a.version, g.Term)
-				a.w.ledger.swapped(&g)
+				a.swapped(&g)
 				a.tell()
 			}
 			a.done[number] = r
@@ -70,5 +73,36 @@ func (a *agreed) tell() {
 				p.council.learn(version, body)
 			}
 		})
+	}
+}
+
+// swapped: documents succeed one another by the rules, whoever writes them (S1, K1).
+func (a *agreed) swapped(g *core.Group) {
+	l, was := a.w.ledger, a.document
+	a.document = g
+	if was == nil {
+		return
+	}
+	if g.Term < was.Term || g.Term == was.Term && (g.Leader != was.Leader || g.Life != was.Life) {
+		l.s.Fail("S1", "the document of term %d, led by %s, was replaced by one of term %d, led by %s", was.Term, was.Leader, g.Term, g.Leader)
+	}
+	if l.w.c.sync.Kind == quorum.KindAny {
+		return // who counts is not who has everything
+	}
+	for _, c := range g.Agreed.InSync {
+		if n := l.w.node(c.Node); n.life() == c.Life && !n.damaged && !n.repair {
+			a.complete(n)
+		}
+	}
+}
+
+// complete holds who may be elected to what was committed (P6).
+func (a *agreed) complete(n *node) {
+	l := a.w.ledger
+	for lsn := max(n.durable.First, 1); lsn < record.LSN(len(l.log)); lsn++ {
+		if at, ok := n.history.TermAt(lsn); !ok || at != l.log[lsn] || n.durable.Flushed < lsn {
+			l.s.Fail("P6", "%s is in sync, and lacks entry %d of term %d, which is committed", n.id, lsn, l.log[lsn])
+			return
+		}
 	}
 }

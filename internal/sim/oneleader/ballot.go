@@ -33,7 +33,7 @@ func (b *ballot) accept(g core.Group) error {
 		return err
 	}
 	if p.w.agreed != nil {
-		p.accepts(g)
+		b.accepts(g)
 		return nil
 	}
 	d, err := p.control.Load(context.Background(), topology.DocumentGroup)
@@ -47,11 +47,12 @@ func (b *ballot) accept(g core.Group) error {
 			return err
 		}
 	}
-	p.accepts(g)
+	b.accepts(g)
 	return nil
 }
 
-func (p *process) accepts(g core.Group) {
+func (b *ballot) accepts(g core.Group) {
+	p := b.p
 	p.group = g
 	p.s.Note(string(p.n.id), "accepts", g.Term)
 	p.step(core.Event{Kind: core.EvAccepted, Term: g.Term, Node: g.Leader, Life: g.Life}, nil)

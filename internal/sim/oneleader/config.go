@@ -104,7 +104,9 @@ func (c *config) agree(s *sim.Sim) {
 	c.failAfter = time.Duration(s.Between(30, 1000)) * time.Millisecond
 	c.heartbeat = max(c.failAfter/5, time.Millisecond)
 	voters := len(c.nodes) - len(c.replicas)
-	switch k := s.Between(1, max(voters-1, 1)); sim.Pick(s, "first", "first", "first", "first", "all", "async") {
+	switch k := s.Between(1, max(voters-1, 1)); sim.Pick(s, "any", "any", "any", "first", "first", "first", "all", "async") {
+	case "any":
+		c.sync = quorum.Any(k)
 	case "first":
 		c.sync = quorum.First(k)
 	case "all":

@@ -1,10 +1,12 @@
 package oneleader
 
 import (
+	"errors"
 	"slices"
 	"time"
 
 	"github.com/triad-kv/triad/internal/stream"
+	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
@@ -51,7 +53,10 @@ func (c *council) watch() {
 
 func (c *council) look() {
 	p := c.p
-	if at, why, stands := c.due(); stands && at <= p.s.Now()-c.began {
+	if p.core.Role == core.Leader && slices.ContainsFunc(p.reign.ships, func(h *ship) bool { return h.obeys > h.term }) {
+		p.s.Reach("a leader began a term for who had promised to obey no older one")
+		c.stand(core.Restart, func(error) {})
+	} else if at, why, stands := c.due(); stands && at <= p.s.Now()-c.began {
 		c.stand(why, func(error) {})
 	}
 	p.after(p.s.Lasting(time.Millisecond, p.w.c.retry), c.look)
@@ -150,11 +155,55 @@ func (c *council) stand(why core.Why, done func(error)) {
 			return
 		}
 		claim := core.Claim{Voting: p.w.voting(), Self: c.self(), Why: why, Accepted: accepted}
+		if p.w.c.sync.Kind == quorum.KindAny && version > 0 {
+			c.poll(&claim, version, body, done)
+			return
+		}
 		c.alive(why, func(alive []core.Counted) {
 			claim.Alive = alive
 			c.claim(&claim, version, body, done)
 		})
 	})
+}
+
+// poll asks who would promise to obey no older term, and then for the promise (S4).
+func (c *council) poll(claim *core.Claim, version uint64, body []byte, done func(error)) {
+	g, err := core.DecodeGroup(body)
+	if err != nil {
+		c.p.s.Fail("floor", "%v", err)
+		return
+	}
+	c.pledges(claim.Why, false, func(rs []core.Report) {
+		if claim.Pledged = rs; c.vain(claim, g, done) {
+			return
+		}
+		c.pledges(claim.Why, true, func(rs []core.Report) {
+			claim.Pledged = rs
+			c.claim(claim, version, body, done)
+		})
+	})
+}
+
+// vain reports whether a claim comes to nothing, and says so.
+func (c *council) vain(claim *core.Claim, g core.Group, done func(error)) bool {
+	p := c.p
+	_, err := claim.Succeed(g)
+	if err == nil {
+		return false
+	}
+	c.busy = false
+	p.s.Say(string(p.n.id), "does not lead: %v", err)
+	var behind *core.BehindError
+	if errors.As(err, &behind) {
+		to := p.w.node(behind.Best)
+		p.s.Net.Send(p.n.m, to.m, func() {
+			if q := to.live(); q != nil && q.core.Role != core.Leader {
+				q.council.stand(core.Chosen, func(error) {})
+			}
+		})
+	}
+	done(err)
+	return true
 }
 
 func (c *council) claim(claim *core.Claim, version uint64, body []byte, done func(error)) {
@@ -265,7 +314,7 @@ func (c *council) change() {
 func (c *council) recount() {
 	p := c.p
 	set, frozen := c.keeper.Waits()
-	rule, lives, err := core.Waits(p.n.id, set)
+	rule, lives, err := c.keeper.Doc.Waits(set)
 	if err != nil {
 		p.s.Fail("floor", "the in-sync set %v: %v", set, err)
 		return
@@ -353,6 +402,7 @@ func (c *council) switchover(to *node) {
 // heardOf is what a ship keeps of its member for the in-sync set.
 type heardOf struct {
 	acks    stream.Ack
+	obeys   uint64 // the term that the member obeys, where it refused ours
 	contact time.Duration
 	moved   record.LSN
 	movedAt time.Duration

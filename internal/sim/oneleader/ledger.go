@@ -8,7 +8,6 @@ import (
 	"github.com/triad-kv/triad/internal/stream"
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
-	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
 )
@@ -26,12 +25,11 @@ type ledger struct {
 	promised map[*node]record.LSN  // what a node has acknowledged as flushed, in its present log
 	refuses  map[string]bool       // values that were answered NotApplied
 	keys     map[string]record.LSN // how far each is known to have come
-	document *core.Group
-	lost     map[ending]bool // committed by a leader alone, and given up by force
-	forcing  bool            // some term was forced, whether it was started or not
-	pending  uint64          // the newest that was forced, until it or a later one is started
-	forced   uint64          // the newest term that was started since
-	asides   map[ending]bool // what stands in side files
+	lost     map[ending]bool       // committed by a leader alone, and given up by force
+	forcing  bool                  // some term was forced, whether it was started or not
+	pending  uint64                // the newest that was forced, until it or a later one is started
+	forced   uint64                // the newest term that was started since
+	asides   map[ending]bool       // what stands in side files
 	asked    map[ending][]record.Condition
 	refusals []refusal
 	changes  map[string][]change // of keys, by the log, in the end
@@ -416,31 +414,4 @@ func valueOf(r *record.Record) string {
 func (l *ledger) at(lsn record.LSN) (entry, bool) {
 	e, ok := l.entries[ending{l.log[lsn], lsn}]
 	return e, ok
-}
-
-// swapped: documents succeed one another by the rules, whoever writes them (S1, K1).
-func (l *ledger) swapped(g *core.Group) {
-	was := l.document
-	l.document = g
-	if was == nil {
-		return
-	}
-	if g.Term < was.Term || g.Term == was.Term && (g.Leader != was.Leader || g.Life != was.Life) {
-		l.s.Fail("S1", "the document of term %d, led by %s, was replaced by one of term %d, led by %s", was.Term, was.Leader, g.Term, g.Leader)
-	}
-	for _, c := range g.Agreed.InSync {
-		if n := l.w.node(c.Node); n.life() == c.Life && !n.damaged && !n.repair {
-			l.complete(n)
-		}
-	}
-}
-
-// complete holds who may be elected to what was committed (P6).
-func (l *ledger) complete(n *node) {
-	for lsn := max(n.durable.First, 1); lsn < record.LSN(len(l.log)); lsn++ {
-		if at, ok := n.history.TermAt(lsn); !ok || at != l.log[lsn] || n.durable.Flushed < lsn {
-			l.s.Fail("P6", "%s is in sync, and lacks entry %d of term %d, which is committed", n.id, lsn, l.log[lsn])
-			return
-		}
-	}
 }

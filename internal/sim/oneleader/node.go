@@ -132,11 +132,7 @@ type process struct {
 	s    *sim.Sim
 	dead bool
 
-	home    *home.Home
-	control topology.Control
-	log     *wal.Driven
-	store   *store.Memory
-	clock   *version.Clock
+	ports
 
 	core   core.Core
 	group  core.Group
@@ -151,6 +147,15 @@ type process struct {
 	reign    reign
 	ballot   ballot
 	council  council
+}
+
+// ports are what a host lends an engine.
+type ports struct {
+	home    *home.Home
+	control topology.Control
+	log     *wal.Driven
+	store   *store.Memory
+	clock   *version.Clock
 }
 
 // open reads where the node stands.
@@ -210,7 +215,11 @@ func (p *process) recover() error {
 	if p.resync = !at.Fits(); p.resync {
 		p.s.Reach("log and store did not fit")
 	}
-	p.core = core.Recover(p.n.id, policy.Kind == quorum.KindAsync, accepted, at)
+	promised, err := pledged(p.home)
+	if err != nil {
+		return err
+	}
+	p.core = core.Recover(p.n.id, policy.Kind == quorum.KindAsync, accepted, promised, at)
 	p.applying.target = p.core.Applied
 	if at.End < at.First {
 		return nil

@@ -175,6 +175,7 @@ func (h *ship) take(b []byte) {
 	case *stream.Ack:
 		h.acked(*m)
 	case *stream.Refusal:
+		h.obeys = m.Term
 		h.end("refused")
 	default:
 		h.end("it talks nonsense")

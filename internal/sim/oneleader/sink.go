@@ -107,7 +107,7 @@ func (k *sink) take(b []byte) {
 		if errors.Is(err, topology.ErrNotLeader) {
 			k.p.s.Reach("a follower refused an old term")
 		}
-		k.send(&stream.Refusal{Term: k.p.group.Term, Err: err})
+		k.send(&stream.Refusal{Term: max(k.p.group.Term, k.p.core.Pledge), Err: err})
 		k.end()
 		return
 	}
