@@ -32,6 +32,7 @@ type Node struct {
 	transport   *transport.Transport
 	listener    net.Listener // nil: nobody is listened to
 	log         *wal.Log
+	logs        []*wal.Log // of others, beside it
 	store       topology.Store
 	control     topology.Control
 	engine      topology.Engine
@@ -132,8 +133,46 @@ func (n opening) openLog() error {
 		return err
 	}
 	n.closes = append(n.closes, n.log)
-	n.identity = &identity{home: n.home, log: n.log, known: make(chan struct{})}
+	n.identity = &identity{home: n.home, log: told{n.Node}, known: make(chan struct{})}
 	return n.identity.settle()
+}
+
+// openLogBeside opens another log, for small and rare entries, in a place of its
+// own. The node runs and closes it like its first one.
+func (n opening) openLogBeside(name string) (topology.GroupLog, error) {
+	dir, err := n.home.Place(name)
+	if err != nil {
+		return nil, err
+	}
+	id, _ := n.home.Cluster()
+	l, err := wal.Open(wal.Options{
+		FS: n.config.FS, Dir: dir, Cluster: id, Node: n.config.ID,
+		SegmentBytes: besideSegmentBytes, FirstSegmentBytes: besideSegmentFirst, TailBytes: besideTailBytes, Logger: n.logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.logs, n.closes = append(n.logs, l), append(n.closes, l)
+	return l, nil
+}
+
+// Of a log beside the node's own.
+const (
+	besideSegmentBytes = 4 << 20
+	besideSegmentFirst = 256 << 10
+	besideTailBytes    = 1 << 20
+)
+
+// told are the logs that are told whose they are: all of a node's.
+type told struct{ *Node }
+
+// SetCluster tells each.
+func (n told) SetCluster(id [16]byte) error {
+	err := n.log.SetCluster(id)
+	for _, l := range n.logs {
+		err = errors.Join(err, l.SetCluster(id))
+	}
+	return err
 }
 
 func (n opening) openTransport() (err error) {
@@ -182,7 +221,8 @@ func (n opening) openMembership() (err error) {
 
 func (n opening) openControl() (err error) {
 	n.control, err = n.config.Control(topology.ControlEnv{
-		Self: n.config.ID, Stable: n.home, Transport: n.transport, Membership: n.membership, Logger: n.logger,
+		Self: n.config.ID, Life: n.home.Life(), Stable: n.home, Transport: n.transport, Membership: n.membership, Logger: n.logger,
+		OpenLog: n.openLogBeside,
 	})
 	return err
 }

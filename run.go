@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/triad-kv/triad/internal/wal"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
@@ -35,8 +36,12 @@ func (n *Node) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	floor := []work{r.runLog, r.watchDisk}
+	for _, l := range n.logs {
+		floor = append(floor, func(ctx context.Context) error { return runOne(ctx, l) })
+	}
 	err = runLayers(ctx,
-		[]work{r.runLog, r.watchDisk},
+		floor,
 		[]work{n.transport.Run, r.runMembership, n.control.Run},
 		[]work{r.runEngine, r.retain, r.declare, r.sweep, r.scrub},
 	)
@@ -70,10 +75,12 @@ func (n running) begin(ctx context.Context) (context.Context, error) {
 // running is a Node within its Run.
 type running struct{ *Node }
 
-func (n running) runLog(ctx context.Context) error {
-	err := n.log.Run(ctx)
+func (n running) runLog(ctx context.Context) error { return runOne(ctx, n.log) }
+
+func runOne(ctx context.Context, l *wal.Log) error {
+	err := l.Run(ctx)
 	if err == nil {
-		err = n.log.Failed()
+		err = l.Failed()
 	}
 	return err
 }

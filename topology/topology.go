@@ -310,10 +310,45 @@ type ControlBuilder func(ControlEnv) (Control, error)
 // ControlEnv is what the host lends a control backend.
 type ControlEnv struct {
 	Self       NodeID
+	Life       uint64 // as Env.Life
 	Stable     Stable
 	Transport  Transport
 	Membership Membership
 	Logger     *slog.Logger
+	// OpenLog opens the log of that name, which stands beside the node's own, and
+	// makes it at the first time. A backend calls it while it is built and at no
+	// other time; the host runs the log longer than the backend's Run, and closes
+	// it. Nil where the host keeps nothing on a disk.
+	OpenLog func(name string) (GroupLog, error)
+}
+
+// Steerer is an optional ability of a control backend: to keep its own leader
+// away from a node, so that the death of one node does not cost two elections.
+type Steerer interface {
+	// Steer names the node to stay away from; empty for none. It never blocks: a
+	// backend moves when it can, and stays where it is if it cannot.
+	Steer(away NodeID)
+}
+
+// ControlReporter is an optional ability of a control backend: to say how it is.
+type ControlReporter interface {
+	// Report is a snapshot of what this node knows, cheap enough to be asked ten
+	// times a second.
+	Report() ControlStatus
+}
+
+// ControlStatus is what a node knows of its control backend.
+type ControlStatus struct {
+	Kind    string // the backend
+	Leader  NodeID // of the backend's own election; empty if not known
+	Term    uint64 // of that election
+	Voters  []NodeID
+	Votes   bool   // this node is one of those who are counted now
+	First   uint64 // what stands in the backend's log here
+	Last    uint64
+	Commit  uint64
+	Applied uint64
+	Problem string // what keeps it from working, empty if nothing does
 }
 
 // Seeder is what a control backend may know from the configuration alone: the

@@ -1,0 +1,62 @@
+package raft
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/triad-kv/triad/topology"
+)
+
+func voters(n int) []topology.NodeID { return []topology.NodeID{"a", "b", "c", "d", "e"}[:n] }
+
+func within(t testing.TB, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func put(t testing.TB, c topology.Control, name string, version uint64, body string) topology.Document {
+	t.Helper()
+	d, err := c.Swap(within(t, patience), topology.Document{Name: name, Version: version, Body: []byte(body)})
+	require.NoError(t, err)
+	return d
+}
+
+func read(t testing.TB, c topology.Control, name string) topology.Document {
+	t.Helper()
+	d, err := c.Load(within(t, patience), name)
+	require.NoError(t, err)
+	return d
+}
+
+func TestVotersAgreeAndClientsAsk(t *testing.T) {
+	r := newRig(t, Options{Voters: voters(3)}, "a", "b", "c", "x")
+	all := r.all()
+	d := put(t, all["b"], "group", 0, "one")
+	for _, p := range all {
+		require.Equal(t, d, read(t, p, "group"))
+	}
+	d = put(t, all["x"], "group", 1, "two")
+	for id, p := range all {
+		eventually(t, string(id)+" hears of it", func() bool {
+			have, _ := p.Latest("group")
+			return have.Version == d.Version
+		})
+	}
+}
+
+func TestAllVotersRestart(t *testing.T) {
+	r := newRig(t, Options{Voters: voters(3)}, "a", "b", "c")
+	all := r.all()
+	d := put(t, all["a"], "group", 0, "one")
+	for range 2 {
+		for _, p := range all {
+			require.NoError(t, p.stop())
+		}
+		all = r.all()
+		require.Equal(t, d, read(t, all["c"], "group"))
+	}
+}

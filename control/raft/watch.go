@@ -1,0 +1,83 @@
+package raft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/triad-kv/triad/topology"
+)
+
+// watch keeps what a client knows fresh: one question is always open at some voter,
+// and is answered when there is news. A voter that has lost its leader says so, and
+// the next one is asked.
+func (c *Control) watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		c.mu.Lock()
+		to := c.hint
+		if to == "" {
+			c.next++
+			to = c.options.Voters[c.next%len(c.options.Voters)]
+		}
+		c.mu.Unlock()
+		within, cancel := context.WithTimeout(ctx, c.timing.watch+c.timing.attempt)
+		a, err := c.put(within, to, methodWatch, question{have: c.known.versions()})
+		cancel()
+		if err == nil {
+			err = c.news(to, a)
+		}
+		if err == nil {
+			c.trouble("")
+			continue
+		}
+		if errors.Is(err, topology.ErrDenied) {
+			c.trouble(err.Error())
+		}
+		c.lost(to)
+		pause(ctx, c.timing.pause)
+	}
+}
+
+// news takes up what a voter has told. The first group that a client meets is its
+// group for good, as its documents say what another group's need not know.
+func (c *Control) news(from topology.NodeID, a answer) error {
+	c.mu.Lock()
+	have := c.founding.group
+	c.mu.Unlock()
+	if have == "" && a.group != "" {
+		if err := c.join(founding{group: a.group}); err != nil {
+			return err
+		}
+	}
+	c.heard(from)
+	for _, d := range a.documents {
+		c.known.learn(d)
+	}
+	return nil
+}
+
+// tell answers a question for news: at once if there are any, or when there are, or
+// with none after a while.
+func (s *seat) tell(ctx context.Context, have []topology.Document) (answer, error) {
+	t := time.NewTimer(s.control.timing.watch)
+	defer t.Stop()
+	for {
+		if s.leader() == "" {
+			return answer{}, fail("watch", topology.NotApplied, fmt.Errorf("this voter knows no leader: %w", topology.ErrUnavailable))
+		}
+		newer, news := s.control.known.newer(have)
+		if len(newer) > 0 {
+			return answer{documents: newer}, nil
+		}
+		select {
+		case <-news:
+		case <-t.C:
+			return answer{}, nil
+		case <-s.lines.done:
+			return answer{}, fail("watch", topology.NotApplied, fmt.Errorf("this voter has ended: %w", topology.ErrUnavailable))
+		case <-ctx.Done():
+			return answer{}, fail("watch", topology.NotApplied, fmt.Errorf("%w: %w", topology.ErrTimeout, ctx.Err()))
+		}
+	}
+}
