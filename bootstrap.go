@@ -1,8 +1,10 @@
 package triad
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,12 +40,14 @@ func (n running) join(ctx context.Context) error {
 	return n.identity.found()
 }
 
-// founds reports whether this node draws the id of a new cluster.
+// founds reports whether this node draws the id of a new cluster: who leads the first
+// term, or the first member by name where elections are to find that out.
 func (n running) founds() bool {
 	if s, ok := n.control.(topology.Seeder); ok {
 		return s.FirstLeader() == n.config.ID
 	}
-	return n.config.alone()
+	first := slices.MinFunc(n.config.Members, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
+	return first.ID == n.config.ID
 }
 
 // askPeers greets every other member until one is found that knows the cluster,

@@ -63,7 +63,11 @@ func (b *ballot) load() (standing, error) {
 }
 
 func (b *ballot) seed(ctx context.Context, d topology.Document) (topology.Document, error) {
-	g, err := b.voting().First(b.e.env.Control.(topology.Seeder).FirstLeader())
+	s, ok := b.e.env.Control.(topology.Seeder)
+	if !ok {
+		return d, errors.New("single-leader: the control names no first leader")
+	}
+	g, err := b.voting().First(s.FirstLeader())
 	if err != nil {
 		return d, err
 	}

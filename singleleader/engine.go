@@ -77,7 +77,7 @@ func open(env topology.Env, o Options) (*engine, error) {
 	e.sinks = newSinks(e)
 	e.reign = newReign(e)
 	e.ballot = &ballot{e: e, one: newGate()}
-	if _, byHand := env.Control.(topology.Seeder); !byHand {
+	if _, byHand := env.Control.(topology.ByHand); !byHand {
 		e.council = newCouncil(e)
 		e.o.Stream.HeartbeatEvery = e.o.FailAfter / beatsPerFail
 	}

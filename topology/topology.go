@@ -357,6 +357,13 @@ type Seeder interface {
 	FirstLeader() NodeID
 }
 
+// ByHand is a control each node of which keeps documents of its own, as that of
+// control/static does: nobody agrees upon them, people say who leads, and an engine
+// makes its terms by asking the other nodes (rule K2).
+type ByHand interface {
+	ByHand()
+}
+
 // Control holds the small documents that say who counts. A backend learns no
 // protocol: elections are pure functions in an engine's core.
 type Control interface {

@@ -99,6 +99,9 @@ func open(env topology.ControlEnv, o Options) (*Control, error) {
 // FirstLeader implements topology.Seeder.
 func (c *Control) FirstLeader() topology.NodeID { return c.leader }
 
+// ByHand implements [topology.ByHand].
+func (c *Control) ByHand() {}
+
 // Run implements topology.Control: there is nothing to do.
 func (c *Control) Run(ctx context.Context) error {
 	<-ctx.Done()

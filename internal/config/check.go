@@ -93,20 +93,74 @@ func (c checker) kind(t Topology, k Control) bool {
 		c.word("topology.kind", t.Kind, "topology", []string{kindSingleLeader}, "multi-leader", "leaderless")
 		return false
 	}
-	if !c.word("control.kind", k.Kind, "control", []string{controlStatic}, "raft", "etcd") {
+	if !c.word("control.kind", k.Kind, "control", []string{controlStatic, controlRaft}, "etcd") {
 		return true
 	}
-	for path, given := range map[string]bool{"control.voters": len(k.Voters) > 0, "control.endpoints": len(k.Endpoints) > 0} {
+	for path, given := range map[string]bool{
+		"control.voters":    len(k.Voters) > 0 && k.Kind == controlStatic,
+		"control.heartbeat": c.Given("control.heartbeat") && k.Kind == controlStatic,
+		"control.endpoints": len(k.Endpoints) > 0,
+	} {
 		if given {
-			c.Fault(path, "it belongs to another control than %s, where the members with role voter are counted; drop it", controlStatic)
+			c.Fault(path, "it belongs to another control than %s; drop it", k.Kind)
 		}
 	}
 	return true
 }
 
+// raftVoters checks who keeps the documents, and names them where nobody did: all
+// members that vote on data, if they are few enough and odd.
+func (c checker) raftVoters(k *Control, ms []Member) {
+	const path = "control.voters"
+	var ids, voting []string
+	for _, m := range ms {
+		ids = append(ids, m.ID)
+		if m.Role.votes() {
+			voting = append(voting, m.ID)
+		}
+	}
+	if k.Leader != "" {
+		c.Fault("control.leader", "with control %s the members elect who leads; drop it, and put the node first that is to lead first", k.Kind)
+	}
+	for _, v := range k.Voters {
+		if !slices.Contains(ids, v) {
+			c.Fault(path, "%.70q is no member; members are %s", v, strings.Join(ids, ", "))
+			return
+		}
+	}
+	if len(k.Voters) == 0 {
+		k.Voters = voting
+	}
+	if h := time.Duration(k.Heartbeat); h < heartbeatMin || h > heartbeatMax {
+		c.Fault("control.heartbeat", "%v is not within %v and %v", k.Heartbeat, heartbeatMin, heartbeatMax)
+	}
+	if n := len(k.Voters); n != 1 && n != 3 && n != 5 {
+		c.Fault(path, "%d voters keep the documents that say who leads: name 1, 3 or 5 members, as in control: {kind: raft, voters: [%s]}", n, strings.Join(ids[:min(len(ids), 3)], ", "))
+	}
+}
+
+const (
+	heartbeatMin = 20 * time.Millisecond
+	heartbeatMax = time.Minute
+)
+
+// first is who leads first, by the policy's order, where members elect.
+func first(p quorum.Policy, ms []Member) string {
+	for _, id := range p.Of {
+		return id
+	}
+	for _, m := range ms {
+		if m.Role.votes() {
+			return m.ID
+		}
+	}
+	return ""
+}
+
 const (
 	kindSingleLeader = "single-leader"
 	controlStatic    = "static"
+	controlRaft      = "raft"
 )
 
 // policy checks whom commits wait for, against who there is.
@@ -265,6 +319,9 @@ func (c checker) limits(l Limits, t Topology) {
 	if l.LogFirstSegmentBytes > l.LogSegmentBytes {
 		c.Fault("limits.log_first_segment_bytes", "%v is more than a later segment has, %v (limits.log_segment_bytes)", l.LogFirstSegmentBytes, l.LogSegmentBytes)
 	}
+	if t.FailAfter < failAfterMin {
+		c.Fault("topology.fail_after", "%v is less than %v: a leader would be given up for a pause of the machine", t.FailAfter, failAfterMin)
+	}
 	if t.Stream.HeartbeatEvery > 0 && t.CallTimeout > 0 && t.CallTimeout < 2*t.Stream.HeartbeatEvery {
 		c.Fault("topology.call_timeout", "%v is less than two heartbeats of %v (topology.stream.heartbeat_every): a node that is well would be given up", t.CallTimeout, t.Stream.HeartbeatEvery)
 	}
@@ -273,6 +330,7 @@ func (c checker) limits(l Limits, t Topology) {
 const (
 	recordBytesMore = 64 << 10 // of a record beyond its value: the key and what frames both
 	segmentBytesMax = 1 << 30
+	failAfterMin    = Duration(20 * time.Millisecond)
 )
 
 // zeros refuses 0 where a package would take it for its default, and the file

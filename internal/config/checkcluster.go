@@ -35,6 +35,9 @@ func (c *Cluster) check() {
 		c.checkRoles(k)
 	}
 	if k.kind(c.Topology, c.Control) && !k.Faulty("nodes") && !k.Faulty("sites") && !k.Faulty("control") {
+		if c.Control.Kind == controlRaft {
+			k.raftVoters(&c.Control, c.members())
+		}
 		k.policy(c.Topology.Sync.Policy, c.Leader(), c.members())
 	}
 	k.tables(c.Tables, c.RESP)

@@ -24,7 +24,12 @@ func (n *Node) check() {
 	}
 	if c.kind(n.Topology, n.Control) && !c.Faulty("members") {
 		ms := n.everybody()
-		leader := c.leader(n.Control, ms)
+		leader := first(n.Topology.Sync.Policy, ms)
+		if n.Control.Kind == controlRaft {
+			c.raftVoters(&n.Control, ms)
+		} else {
+			leader = c.leader(n.Control, ms)
+		}
 		c.policy(n.Topology.Sync.Policy, leader, ms)
 	}
 	c.tables(n.Tables, n.RESP)

@@ -128,7 +128,10 @@ func (c *Cluster) Nodes() []Node {
 		n.values = strict.Bind(nil, &n)
 		n.Cluster, n.Topology, n.Tables, n.Limits, n.RESP = c.Cluster, c.Topology, c.Tables, c.Limits, c.RESP
 		n.Self.ID, n.Self.Site, n.Self.Role, n.Self.ApplyDelay, n.Self.Memory = r.ID, r.Site, ms[i].Role, r.ApplyDelay, r.Memory
-		n.Listen, n.Members, n.Control.Leader = r.Listen, slices.Clone(ms), c.Leader()
+		n.Listen, n.Members, n.Control = r.Listen, slices.Clone(ms), c.Control
+		if c.Control.Kind == controlStatic {
+			n.Control.Leader = c.Leader()
+		}
 		ns = append(ns, n)
 	}
 	return ns

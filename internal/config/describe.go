@@ -33,7 +33,10 @@ func (n *Node) Describe() []Line {
 
 // leading is who leads first.
 func (n *Node) leading() string {
-	if n.Control.Leader == "" {
+	switch {
+	case n.Control.Kind == controlRaft:
+		return first(n.Topology.Sync.Policy, n.everybody())
+	case n.Control.Leader == "":
 		return n.Self.ID
 	}
 	return n.Control.Leader

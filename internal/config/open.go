@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/control/raft"
 	"github.com/triad-kv/triad/internal/stream"
 	"github.com/triad-kv/triad/singleleader"
 	"github.com/triad-kv/triad/topology"
@@ -15,7 +16,7 @@ import (
 func (n *Node) Open() (triad.Config, error) {
 	c := triad.Config{
 		ID: topology.NodeID(n.Self.ID), Cluster: n.Cluster, Site: n.Self.Site, Dir: n.Self.Dir, Memory: n.Self.Memory,
-		Listen: n.Listen.Peers, Leader: topology.NodeID(n.Control.Leader),
+		Listen: n.Listen.Peers, Leader: topology.NodeID(n.Control.Leader), Control: n.Control.builder(),
 		Topology: singleleader.New(n.Options()), Limits: n.Limits.options(),
 	}
 	for _, m := range n.Members {
@@ -29,6 +30,18 @@ func (n *Node) Open() (triad.Config, error) {
 		c.Tables = append(c.Tables, triad.Table{Name: t.Name, Kind: kind, TTL: time.Duration(t.TTL)})
 	}
 	return c, nil
+}
+
+// builder is the control backend's; nil for that which needs none.
+func (k Control) builder() topology.ControlBuilder {
+	if k.Kind != controlRaft {
+		return nil
+	}
+	o := raft.Options{Heartbeat: time.Duration(k.Heartbeat)}
+	for _, v := range k.Voters {
+		o.Voters = append(o.Voters, topology.NodeID(v))
+	}
+	return raft.New(o)
 }
 
 // Options are those of the single-leader engine.
@@ -48,6 +61,7 @@ func (n *Node) Options() singleleader.Options {
 		ApplyDelay: time.Duration(n.Self.ApplyDelay), ValueBytesMax: int(n.Limits.ValueBytesMax),
 		PendingBytesMax: int64(t.PendingBytesMax), RetainBytesMax: uint64(t.RetainBytesMax), Stream: t.Stream.options(),
 		CallTimeout: time.Duration(t.CallTimeout), RetryEvery: time.Duration(t.RetryEvery),
+		FailAfter: time.Duration(t.FailAfter), DropAfter: time.Duration(t.DropAfter), FailFast: t.FailFast,
 	}
 }
 

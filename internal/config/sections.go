@@ -6,8 +6,9 @@ package config
 // Control says who counts: the backend of the control documents.
 type Control struct {
 	Kind      string   `yaml:"kind" default:"static"`
-	Leader    string   `yaml:"leader"` // of the first term
+	Leader    string   `yaml:"leader"` // of the first term, where nobody is elected
 	Voters    []string `yaml:"voters"`
+	Heartbeat Duration `yaml:"heartbeat" default:"300ms"`
 	Endpoints []string `yaml:"endpoints"`
 }
 
@@ -20,6 +21,9 @@ type Topology struct {
 	RetainBytesMax  Size       `yaml:"retain_bytes_max" default:"1GiB"`
 	CallTimeout     Duration   `yaml:"call_timeout" default:"3s"`
 	RetryEvery      Duration   `yaml:"retry_every" default:"200ms"`
+	FailAfter       Duration   `yaml:"fail_after" default:"500ms"`
+	DropAfter       Duration   `yaml:"drop_after" default:"0"` // 0 is as fail_after
+	FailFast        bool       `yaml:"fail_fast" default:"false"`
 	Stream          Stream     `yaml:"stream"`
 }
 
