@@ -14,6 +14,7 @@ import (
 // cluster is three nodes with what they stand on.
 type cluster struct {
 	plain  bool   // loopback and directories
+	elects bool   // nodes find out who leads
 	dir    string // of the run
 	binary string // triad
 	net    network
@@ -24,8 +25,8 @@ type cluster struct {
 	undo   []func() error  // in the order in which things were made
 }
 
-func newCluster(plain bool) *cluster {
-	return &cluster{plain: plain, disks: map[string]*disk{}, lacks: map[need]string{}}
+func newCluster(plain, elects bool) *cluster {
+	return &cluster{plain: plain, elects: elects, disks: map[string]*disk{}, lacks: map[need]string{}}
 }
 
 // open makes the network, the disks and the nodes, starts these, and waits until
@@ -43,7 +44,7 @@ func (c *cluster) open(ctx context.Context) error {
 		}
 		n := &node{
 			id: id, dir: c.disks[id].dir(), file: filepath.Join(c.dir, id+".yaml"), logs: filepath.Join(c.dir, id+".log"),
-			binary: c.binary, net: c.net, spawn: c.spawn,
+			binary: c.binary, net: c.net, spawn: c.spawn, elects: c.elects,
 		}
 		if err := n.configure(); err != nil {
 			return err

@@ -36,6 +36,7 @@ type node struct {
 	file   string        // its configuration
 	logs   string        // what it says, over all its processes
 	binary string        // triad
+	elects bool          // who leads is found out by the nodes
 	offset time.Duration // of its clock, from the next start on
 	net    network
 	spawn  *spawner
@@ -228,17 +229,19 @@ func (n *node) configure() error {
 	for _, id := range ids {
 		fmt.Fprintf(&b, "  %s: {addr: %s, resp: %s}\n", id, at(n.net.view(n.id, id), portPeers), at(n.net.addr(id), portRESP))
 	}
-	b.WriteString(configRest)
+	how := configByHand
+	if n.elects {
+		how = configElects
+	}
+	fmt.Fprintf(&b, configRest, how)
 	return os.WriteFile(n.file, []byte(b.String()), 0o600)
 }
 
 // configRest is what all nodes share. Its limits are small, so that segments
 // change, logs are trimmed and snapshots are needed all the time.
 const configRest = `tls: {insecure: true}
-control: {kind: static, leader: a}
-topology:
+%s
   kind: single-leader
-  sync: any 1 (b, c)
   durability: flushed
   retain_bytes_max: 1MiB
   call_timeout: 1s
@@ -251,6 +254,16 @@ limits:
   retain_every: 1s
   store_cache_bytes: 4MiB
 `
+
+// How the nodes find out who leads: by what a person says, or among themselves.
+const (
+	configByHand = `control: {kind: static, leader: a}
+topology:
+  sync: any 1 (b, c)`
+	configElects = `control: {kind: raft}
+topology:
+  sync: first 1 (a, b, c)`
+)
 
 // Build compiles the binary that a run breaks.
 func Build(ctx context.Context, dir string) (string, error) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -20,6 +21,9 @@ var instead = regexp.MustCompile(`run failover to ([a-z])`)
 // failover makes a node leader as an operator would: by the command, and where it
 // is refused in favour of another, for that one. unreached are not asked.
 func (r *run) failover(ctx context.Context, to string, unreached ...string) error {
+	if r.o.Elect {
+		return r.elected(ctx, unreached...)
+	}
 	err := until(ctx, promoteWait, "somebody is made leader", func(ctx context.Context) (bool, error) {
 		err := r.promote(ctx, to, unreached...)
 		if err == nil {
@@ -29,6 +33,22 @@ func (r *run) failover(ctx context.Context, to string, unreached ...string) erro
 			to = m[1]
 		}
 		return false, err
+	})
+	if err != nil {
+		return errors.Join(errBroken, err, r.states(ctx))
+	}
+	return nil
+}
+
+// elected waits until the nodes have made one of them leader, other than those.
+func (r *run) elected(ctx context.Context, unreached ...string) error {
+	err := until(ctx, promoteWait, "somebody is elected", func(ctx context.Context) (bool, error) {
+		for _, n := range r.nodes {
+			if s, err := n.status(ctx); err == nil && s.Role == "leader" && !slices.Contains(unreached, n.id) {
+				return true, nil
+			}
+		}
+		return false, r.fell()
 	})
 	if err != nil {
 		return errors.Join(errBroken, err, r.states(ctx))

@@ -32,6 +32,7 @@ type Options struct {
 	Faults   []string      // of which to draw; empty: all
 	Rate     int           // operations a second; 0: 150
 	Plain    bool          // loopback and directories, even where there could be namespaces and file systems
+	Elect    bool          // nodes find out themselves who leads (control raft); else it is said by the run
 	Keep     bool          // the run's directory, also where nothing is wrong
 	Command  string        // how this run was called, without its options, for the reader who repeats it
 	Out      io.Writer     // tells what happens
@@ -52,7 +53,7 @@ type run struct {
 // that is errBroken means that a promise does not hold; any other, that the run
 // could not go on. The report is nil if nothing was begun.
 func Run(ctx context.Context, o Options) (report *Report, err error) {
-	r := &run{cluster: newCluster(o.Plain), o: o, began: time.Now(), report: newReport()}
+	r := &run{cluster: newCluster(o.Plain, o.Elect), o: o, began: time.Now(), report: newReport()}
 	if r.o.Rate == 0 {
 		r.o.Rate = rateDefault
 	}
@@ -260,6 +261,9 @@ func (o Options) repeat() string {
 	}
 	if o.Plain {
 		line += " -plain"
+	}
+	if o.Elect {
+		line += " -elect"
 	}
 	return line
 }

@@ -35,6 +35,7 @@ func run() int {
 	flag.StringVar(&o.Binary, "binary", "", "triad; default: it is built")
 	flag.StringVar(&o.Dir, "dir", "", "where the run's directory is made; default: among temporary files")
 	flag.BoolVar(&o.Plain, "plain", false, "loopback and directories, even where namespaces and file systems could be had")
+	flag.BoolVar(&o.Elect, "elect", false, "the nodes find out themselves who leads (control raft)")
 	flag.BoolVar(&o.Keep, "keep", false, "keep the run's directory, also where nothing is wrong")
 	flag.Parse()
 	if *names != "" {
