@@ -33,6 +33,7 @@ type Control struct {
 	disk    *disk // nil at a client
 	known   *known
 	turns   chan struct{} // taken by changes that are asked for
+	pen     chan struct{} // taken by who writes down which group this is
 	session uint64
 	done    chan struct{} // closed when Run has returned
 	number  atomic.Uint64 // of the last change that was asked for
@@ -73,7 +74,7 @@ func open(env topology.ControlEnv, o Options) (*Control, error) {
 	c := &Control{
 		options: o, env: env, logger: cmp.Or(env.Logger, slog.New(slog.DiscardHandler)), timing: timingOf(o.Heartbeat),
 		self: server{env.Self, env.Life}, known: newKnown(), turns: make(chan struct{}, ProposalsMax),
-		done: make(chan struct{}), claims: map[topology.NodeID]*registration{},
+		pen: make(chan struct{}, 1), done: make(chan struct{}), claims: map[topology.NodeID]*registration{},
 	}
 	var session [8]byte
 	_, _ = rand.Read(session[:]) // it does not fail

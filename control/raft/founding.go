@@ -78,6 +78,8 @@ func loadFounding(s topology.Stable) (f founding, err error) {
 
 // join remembers, durably, the group this directory belongs to.
 func (c *Control) join(f founding) error {
+	c.pen <- struct{}{}
+	defer func() { <-c.pen }()
 	f.voters = c.options.Voters
 	c.mu.Lock()
 	have := c.founding

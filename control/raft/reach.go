@@ -146,6 +146,13 @@ func (c *Control) put(ctx context.Context, to topology.NodeID, method string, q 
 	if err != nil {
 		return answer{}, fail(method, topology.Unknown, fmt.Errorf("the answer of %s: %w: %w", to, topology.ErrUnavailable, err))
 	}
+	if c.disk == nil && a.group != q.group {
+		// The first group that a client meets is its group for good, as its documents
+		// say what another group's need not know.
+		if err := c.join(founding{group: a.group}); err != nil {
+			return answer{}, fail(method, topology.Unknown, err)
+		}
+	}
 	return a, nil
 }
 

@@ -25,10 +25,11 @@ func (c *Control) watch(ctx context.Context) {
 		a, err := c.put(within, to, methodWatch, question{have: c.known.versions()})
 		cancel()
 		if err == nil {
-			err = c.news(to, a)
-		}
-		if err == nil {
 			c.trouble("")
+			c.heard(to)
+			for _, d := range a.documents {
+				c.known.learn(d)
+			}
 			continue
 		}
 		if errors.Is(err, topology.ErrDenied) {
@@ -37,24 +38,6 @@ func (c *Control) watch(ctx context.Context) {
 		c.lost(to)
 		pause(ctx, c.timing.pause)
 	}
-}
-
-// news takes up what a voter has told. The first group that a client meets is its
-// group for good, as its documents say what another group's need not know.
-func (c *Control) news(from topology.NodeID, a answer) error {
-	c.mu.Lock()
-	have := c.founding.group
-	c.mu.Unlock()
-	if have == "" && a.group != "" {
-		if err := c.join(founding{group: a.group}); err != nil {
-			return err
-		}
-	}
-	c.heard(from)
-	for _, d := range a.documents {
-		c.known.learn(d)
-	}
-	return nil
 }
 
 // tell answers a question for news: at once if there are any, or when there are, or
