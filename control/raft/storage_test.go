@@ -111,7 +111,7 @@ func TestIndicesAreLSNsAlsoBehindAJump(t *testing.T) {
 
 func TestAnEntryKeepsAllItsFields(t *testing.T) {
 	l, _ := openStore(t, vfs.NewMem())
-	want := raft.Log{Index: 1, Term: 2, Type: raft.LogConfiguration, Data: []byte("d"), Extensions: []byte("x"), AppendedAt: time.Unix(5, 6)}
+	want := raft.Log{Index: 1, Term: 2, Type: raft.LogBarrier, Data: []byte("d"), Extensions: []byte("x"), AppendedAt: time.Unix(5, 6)}
 	require.NoError(t, l.StoreLog(&want))
 	var got raft.Log
 	require.NoError(t, l.GetLog(1, &got))
