@@ -42,11 +42,16 @@ type Control struct {
 	mu       sync.Mutex // a leaf; guards what follows
 	running  bool
 	founding founding
-	seat     *seat           // nil at a client, and until raft runs
-	hint     topology.NodeID // who answered last
-	next     int             // whom to ask if nobody is known to lead
+	seat     *seat // nil at a client, and until raft runs
+	hints    hints
 	claims   map[topology.NodeID]*registration
 	problem  string
+}
+
+// hints say whom to ask.
+type hints struct {
+	last topology.NodeID // who answered last
+	next int             // of the voters, if nobody is known to lead
 }
 
 // disk is what a voter keeps.
@@ -175,7 +180,7 @@ func (c *Control) Load(ctx context.Context, name string) (topology.Document, err
 	if !validName(name) {
 		return topology.Document{}, fail("load", topology.NotApplied, fmt.Errorf("document %q: not a name for one: %w", name, topology.ErrMalformed))
 	}
-	a, err := c.reach(ctx, methodLoad, question{name: name})
+	a, err := reaching{c}.reach(ctx, methodLoad, question{name: name})
 	if err != nil {
 		return topology.Document{}, fail("load", topology.NotApplied, err)
 	}
@@ -220,7 +225,7 @@ func (c *Control) propose(ctx context.Context, k command) (result, error) {
 		return result{}, fail("swap", topology.NotApplied, fmt.Errorf("%d changes are under way: %w: %w", ProposalsMax, topology.ErrTimeout, ctx.Err()))
 	}
 	k.op = operation{c.env.Self, c.session, c.number.Add(1)}
-	a, err := c.reach(ctx, methodPropose, question{command: encodeCommand(k)})
+	a, err := reaching{c}.reach(ctx, methodPropose, question{command: encodeCommand(k)})
 	if err != nil {
 		return result{}, err
 	}
@@ -229,11 +234,11 @@ func (c *Control) propose(ctx context.Context, k command) (result, error) {
 
 // vote runs this node's voter.
 func (c *Control) vote(ctx context.Context) error {
-	if err := c.belong(ctx); err != nil {
+	if err := (founder{c}).belong(ctx); err != nil {
 		return quiet(ctx, err)
 	}
 	for {
-		err := c.prepare(c.disk)
+		err := founder{c}.prepare(c.disk)
 		switch {
 		case err == nil:
 		case errors.Is(err, topology.ErrFailed), errors.Is(err, topology.ErrDenied):
@@ -270,7 +275,7 @@ func (c *Control) sit(ctx context.Context) (*seat, error) {
 	c.mu.Unlock()
 	s := &seat{
 		control: c, machine: newMachine(c.known), logs: c.disk.logs, turns: make(chan struct{}, answeredMax),
-		lines: &lines{self: c.self, group: group, timing: c.timing, consumer: make(chan raft.RPC), done: make(chan struct{}), call: c.caller(ctx)},
+		lines: &lines{self: c.self, group: group, timing: c.timing, consumer: make(chan raft.RPC), done: make(chan struct{}), call: reaching{c}.caller(ctx)},
 	}
 	var err error
 	conf := c.options.config(c.self.id(), &logWriter{logger: c.logger})

@@ -144,12 +144,29 @@ type ordeal struct {
 	dropped       map[spot]bool // at the head: their segment may still be there
 }
 
-func TestACrashAtEveryCallKeepsWhatWasStored(t *testing.T) {
-	type wreck struct {
-		fs *crashfs.FS
-		at string
-		ordeal
+// wreck is what a crash leaves.
+type wreck struct {
+	fs *crashfs.FS
+	at string
+	ordeal
+}
+
+func (w wreck) judge(t *testing.T) {
+	l, stop := openStore(t, w.fs)
+	defer stop()
+	first, terms := holds(t, l)
+	found := map[spot]bool{}
+	for i, term := range terms {
+		s := spot{first + uint64(i), term}
+		found[s] = true
+		require.True(t, w.before[s] || w.after[s] || w.dropped[s], "%s: %v is there", w.at, s)
 	}
+	for s := range w.before {
+		require.True(t, found[s] || !w.after[s], "%s: %v is lost", w.at, s)
+	}
+}
+
+func TestACrashAtEveryCallKeepsWhatWasStored(t *testing.T) {
 	var mu sync.Mutex
 	var all []wreck
 	now := ordeal{before: map[spot]bool{}, after: map[spot]bool{}, dropped: map[spot]bool{}}
@@ -212,19 +229,7 @@ func TestACrashAtEveryCallKeepsWhatWasStored(t *testing.T) {
 
 	require.NotEmpty(t, all)
 	for _, i := range crashfs.Sample(t, len(all), 300, 7) {
-		w := all[i]
-		l, stop := openStore(t, w.fs)
-		first, terms := holds(t, l)
-		found := map[spot]bool{}
-		for i, term := range terms {
-			s := spot{first + uint64(i), term}
-			found[s] = true
-			require.True(t, w.before[s] || w.after[s] || w.dropped[s], "%s: %v is there", w.at, s)
-		}
-		for s := range w.before {
-			require.True(t, found[s] || !w.after[s], "%s: %v is lost", w.at, s)
-		}
-		stop()
+		all[i].judge(t)
 	}
 }
 

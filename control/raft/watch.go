@@ -15,18 +15,18 @@ import (
 func (c *Control) watch(ctx context.Context) {
 	for ctx.Err() == nil {
 		c.mu.Lock()
-		to := c.hint
+		to := c.hints.last
 		if to == "" {
-			c.next++
-			to = c.options.Voters[c.next%len(c.options.Voters)]
+			c.hints.next++
+			to = c.options.Voters[c.hints.next%len(c.options.Voters)]
 		}
 		c.mu.Unlock()
 		within, cancel := context.WithTimeout(ctx, c.timing.watch+c.timing.attempt)
-		a, err := c.put(within, to, methodWatch, question{have: c.known.versions()})
+		a, err := reaching{c}.put(within, to, methodWatch, question{have: c.known.versions()})
 		cancel()
 		if err == nil {
 			c.trouble("")
-			c.heard(to)
+			reaching{c}.heard(to)
 			for _, d := range a.documents {
 				c.known.learn(d)
 			}
@@ -35,7 +35,7 @@ func (c *Control) watch(ctx context.Context) {
 		if errors.Is(err, topology.ErrDenied) {
 			c.trouble(err.Error())
 		}
-		c.lost(to)
+		reaching{c}.lost(to)
 		pause(ctx, c.timing.pause)
 	}
 }
