@@ -32,7 +32,6 @@ type Node struct {
 	transport   *transport.Transport
 	listener    net.Listener // nil: nobody is listened to
 	log         *wal.Log
-	logs        []*wal.Log // of others, beside it
 	store       topology.Store
 	control     topology.Control
 	engine      topology.Engine
@@ -133,7 +132,7 @@ func (n opening) openLog() error {
 		return err
 	}
 	n.closes = append(n.closes, n.log)
-	n.identity = &identity{home: n.home, log: told{n.Node}, known: make(chan struct{})}
+	n.identity = &identity{home: n.home, log: told(n), known: make(chan struct{})}
 	return n.identity.settle()
 }
 
@@ -152,7 +151,7 @@ func (n opening) openLogBeside(name string) (topology.GroupLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.logs, n.closes = append(n.logs, l), append(n.closes, l)
+	n.disks.beside, n.closes = append(n.disks.beside, l), append(n.closes, l)
 	return l, nil
 }
 
@@ -169,7 +168,7 @@ type told struct{ *Node }
 // SetCluster tells each.
 func (n told) SetCluster(id [16]byte) error {
 	err := n.log.SetCluster(id)
-	for _, l := range n.logs {
+	for _, l := range n.disks.beside {
 		err = errors.Join(err, l.SetCluster(id))
 	}
 	return err

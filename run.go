@@ -37,7 +37,7 @@ func (n *Node) Run(ctx context.Context) error {
 		return err
 	}
 	floor := []work{r.runLog, r.watchDisk}
-	for _, l := range n.logs {
+	for _, l := range n.disks.beside {
 		floor = append(floor, func(ctx context.Context) error { return runOne(ctx, l) })
 	}
 	err = runLayers(ctx,

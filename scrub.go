@@ -26,6 +26,8 @@ const (
 type disks struct {
 	fault chan error // holds the failure of the store or the home, once there is one
 
+	beside []*wal.Log // logs of others beside the node's own; from opening on the same
+
 	mu    sync.Mutex // a leaf
 	scrub topology.Scrub
 }

@@ -192,21 +192,6 @@ func records(r *pack.Reader, fields, most int) int {
 	return n / fields
 }
 
-func encodeResult(v result) []byte {
-	w := pack.NewWriter(nil)
-	w.Array(2)
-	w.Uint(uint64(v.code))
-	w.Uint(v.value)
-	return w.Bytes()
-}
-
-func decodeResult(b []byte) (result, error) {
-	r := pack.NewReader(b)
-	r.ArrayOf(2)
-	v := result{code(r.UintMax(uint64(codeEnd) - 1)), r.Uint()}
-	return v, r.Done()
-}
-
 // validName: a letter, then letters, digits, '-', '.', '_' and '/', 63 at most.
 func validName(name string) bool {
 	if name == "" || len(name) > nameBytesMax || name[0] < 'a' || name[0] > 'z' {

@@ -33,6 +33,7 @@ type Control struct {
 	disk    *disk // nil at a client
 	known   *known
 	turns   chan struct{} // taken by changes that are asked for
+	pen     chan struct{} // taken by who writes down which group this is
 	session uint64
 	done    chan struct{} // closed when Run has returned
 	number  atomic.Uint64 // of the last change that was asked for
@@ -41,11 +42,16 @@ type Control struct {
 	mu       sync.Mutex // a leaf; guards what follows
 	running  bool
 	founding founding
-	seat     *seat           // nil at a client, and until raft runs
-	hint     topology.NodeID // who answered last
-	next     int             // whom to ask if nobody is known to lead
+	seat     *seat // nil at a client, and until raft runs
+	hints    hints
 	claims   map[topology.NodeID]*registration
 	problem  string
+}
+
+// hints say whom to ask.
+type hints struct {
+	last topology.NodeID // who answered last
+	next int             // of the voters, if nobody is known to lead
 }
 
 // disk is what a voter keeps.
@@ -73,7 +79,7 @@ func open(env topology.ControlEnv, o Options) (*Control, error) {
 	c := &Control{
 		options: o, env: env, logger: cmp.Or(env.Logger, slog.New(slog.DiscardHandler)), timing: timingOf(o.Heartbeat),
 		self: server{env.Self, env.Life}, known: newKnown(), turns: make(chan struct{}, ProposalsMax),
-		done: make(chan struct{}), claims: map[topology.NodeID]*registration{},
+		pen: make(chan struct{}, 1), done: make(chan struct{}), claims: map[topology.NodeID]*registration{},
 	}
 	var session [8]byte
 	_, _ = rand.Read(session[:]) // it does not fail
@@ -174,7 +180,7 @@ func (c *Control) Load(ctx context.Context, name string) (topology.Document, err
 	if !validName(name) {
 		return topology.Document{}, fail("load", topology.NotApplied, fmt.Errorf("document %q: not a name for one: %w", name, topology.ErrMalformed))
 	}
-	a, err := c.reach(ctx, methodLoad, question{name: name})
+	a, err := reaching{c}.reach(ctx, methodLoad, question{name: name})
 	if err != nil {
 		return topology.Document{}, fail("load", topology.NotApplied, err)
 	}
@@ -219,7 +225,7 @@ func (c *Control) propose(ctx context.Context, k command) (result, error) {
 		return result{}, fail("swap", topology.NotApplied, fmt.Errorf("%d changes are under way: %w: %w", ProposalsMax, topology.ErrTimeout, ctx.Err()))
 	}
 	k.op = operation{c.env.Self, c.session, c.number.Add(1)}
-	a, err := c.reach(ctx, methodPropose, question{command: encodeCommand(k)})
+	a, err := reaching{c}.reach(ctx, methodPropose, question{command: encodeCommand(k)})
 	if err != nil {
 		return result{}, err
 	}
@@ -228,11 +234,11 @@ func (c *Control) propose(ctx context.Context, k command) (result, error) {
 
 // vote runs this node's voter.
 func (c *Control) vote(ctx context.Context) error {
-	if err := c.belong(ctx); err != nil {
+	if err := (founder{c}).belong(ctx); err != nil {
 		return quiet(ctx, err)
 	}
 	for {
-		err := c.prepare(c.disk)
+		err := founder{c}.prepare(c.disk)
 		switch {
 		case err == nil:
 		case errors.Is(err, topology.ErrFailed), errors.Is(err, topology.ErrDenied):
@@ -269,7 +275,7 @@ func (c *Control) sit(ctx context.Context) (*seat, error) {
 	c.mu.Unlock()
 	s := &seat{
 		control: c, machine: newMachine(c.known), logs: c.disk.logs, turns: make(chan struct{}, answeredMax),
-		lines: &lines{self: c.self, group: group, timing: c.timing, consumer: make(chan raft.RPC), done: make(chan struct{}), call: c.caller(ctx)},
+		lines: &lines{self: c.self, group: group, timing: c.timing, consumer: make(chan raft.RPC), done: make(chan struct{}), call: reaching{c}.caller(ctx)},
 	}
 	var err error
 	conf := c.options.config(c.self.id(), &logWriter{logger: c.logger})

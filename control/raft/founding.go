@@ -76,8 +76,13 @@ func loadFounding(s topology.Stable) (f founding, err error) {
 	return f, nil
 }
 
+// founder is a Control that finds out, and keeps, which group it belongs to.
+type founder struct{ *Control }
+
 // join remembers, durably, the group this directory belongs to.
-func (c *Control) join(f founding) error {
+func (c founder) join(f founding) error {
+	c.pen <- struct{}{}
+	defer func() { <-c.pen }()
 	f.voters = c.options.Voters
 	c.mu.Lock()
 	have := c.founding
@@ -95,7 +100,7 @@ func (c *Control) join(f founding) error {
 }
 
 // belong returns once this voter belongs to a group.
-func (c *Control) belong(ctx context.Context) error {
+func (c founder) belong(ctx context.Context) error {
 	for ctx.Err() == nil {
 		c.mu.Lock()
 		have := c.founding
@@ -117,7 +122,7 @@ func (c *Control) belong(ctx context.Context) error {
 }
 
 // ask asks every other voter which group there is, and founds one if it may.
-func (c *Control) ask(ctx context.Context) (founding, bool) {
+func (c founder) ask(ctx context.Context) (founding, bool) {
 	type told struct {
 		answer
 		err error
@@ -129,7 +134,7 @@ func (c *Control) ask(ctx context.Context) (founding, bool) {
 		go func() {
 			ctx, cancel := context.WithTimeout(ctx, c.timing.attempt)
 			defer cancel()
-			a, err := c.put(ctx, v, methodHello, question{server: c.self.String()})
+			a, err := reaching(c).put(ctx, v, methodHello, question{server: c.self.String()})
 			answers[i] <- told{a, err}
 		}()
 	}
@@ -158,7 +163,7 @@ func (c *Control) ask(ctx context.Context) (founding, bool) {
 
 // hello tells another voter which group this one knows; or, if it knows none, which
 // server it is.
-func (c *Control) hello() answer {
+func (c founder) hello() answer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.founding.group == "" {
@@ -173,14 +178,14 @@ func (f founding) founded(s server) bool { return slices.Contains(f.servers, s.S
 // counted reports whether this directory has had a vote. One that has had, and is
 // not of the configuration any more, was replaced, and never asks to be admitted:
 // two directories of one node would take turns for ever.
-func (c *Control) counted() bool {
+func (c founder) counted() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.founding.counted || c.founding.founded(c.self)
 }
 
 // count notes that this directory has a vote.
-func (c *Control) count() error {
+func (c founder) count() error {
 	c.mu.Lock()
 	f := c.founding
 	c.mu.Unlock()
@@ -192,7 +197,7 @@ func (c *Control) count() error {
 // not stand there that this is done, raft has never run here and nothing was
 // promised, so what a crash left half done is done again. (raft.BootstrapCluster
 // writes the same two things, and refuses to go on between them.)
-func (c *Control) prepare(d *disk) error {
+func (c founder) prepare(d *disk) error {
 	c.mu.Lock()
 	f := c.founding
 	c.mu.Unlock()

@@ -91,7 +91,7 @@ func TestNobodyFoundsBeforeAllVotersHaveAnswered(t *testing.T) {
 	_, err := a.Swap(ctx, topology.Document{Name: "group"})
 	require.ErrorIs(t, err, topology.ErrTimeout)
 	require.Equal(t, topology.NotApplied, topology.OutcomeOf(err))
-	require.Empty(t, b.hello().group)
+	require.Empty(t, founder{b.Control}.hello().group)
 	r.start("c")
 	put(t, a, "group", 0, "one")
 }

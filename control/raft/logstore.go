@@ -31,8 +31,8 @@ type logStore struct {
 	first   uint64     // what is below is dropped, though its segment may still be there
 	encoder *record.Encoder
 
-	since atomic.Int64 // when the write that is under way began, in nanoseconds; 0: none is
-	clock func() time.Time
+	opened time.Time
+	since  atomic.Int64 // when the write that is under way began, after opened; 0: none is
 }
 
 var (
@@ -41,7 +41,7 @@ var (
 )
 
 func newLogStore(log topology.GroupLog) *logStore {
-	return &logStore{log: log, encoder: record.NewEncoder(), clock: time.Now}
+	return &logStore{log: log, encoder: record.NewEncoder(), opened: time.Now()}
 }
 
 // IsMonotonic implements raft.MonotonicLogStore: raft then drops the whole log when
@@ -51,7 +51,7 @@ func (l *logStore) IsMonotonic() bool { return true }
 // hung returns for how long a write has been under way.
 func (l *logStore) hung() time.Duration {
 	if began := l.since.Load(); began != 0 {
-		return l.clock().Sub(time.Unix(0, began))
+		return time.Since(l.opened) - time.Duration(began)
 	}
 	return 0
 }
@@ -179,7 +179,7 @@ func (l *logStore) truncate(keep topology.Range) error {
 
 // begin notes that a write is under way, and returns how it ends.
 func (l *logStore) begin() func() {
-	l.since.Store(l.clock().UnixNano())
+	l.since.Store(max(int64(time.Since(l.opened)), 1))
 	return func() { l.since.Store(0) }
 }
 

@@ -94,14 +94,6 @@ func (m *machine) document(name string) topology.Document {
 	return d
 }
 
-// held returns who holds a name.
-func (m *machine) held(id topology.NodeID) (claimed, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	c, ok := m.state.claims[id]
-	return c, ok
-}
-
 // claims returns the names that are held with their numbers.
 func (m *machine) claims() map[topology.NodeID]uint64 {
 	m.mu.Lock()

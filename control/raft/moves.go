@@ -18,7 +18,7 @@ const behindMax = 16
 func (c *Control) seekAdmission(ctx context.Context, applied uint64) {
 	ctx, cancel := context.WithTimeout(ctx, 4*c.timing.attempt)
 	defer cancel()
-	if _, err := c.reach(ctx, methodAdmit, question{server: c.self.String(), applied: applied}); err != nil && ctx.Err() == nil {
+	if _, err := (reaching{c}).reach(ctx, methodAdmit, question{server: c.self.String(), applied: applied}); err != nil && ctx.Err() == nil {
 		c.trouble(fmt.Sprintf("%v is not admitted as a voter: %v", c.self, err))
 		return
 	}
@@ -121,7 +121,7 @@ func (c *Control) alive(id topology.NodeID) bool {
 // Report implements topology.ControlReporter.
 func (c *Control) Report() topology.ControlStatus {
 	c.mu.Lock()
-	r := topology.ControlStatus{Kind: "raft", Leader: c.hint, Voters: c.options.Voters, Problem: c.problem}
+	r := topology.ControlStatus{Kind: "raft", Leader: c.hints.last, Voters: c.options.Voters, Problem: c.problem}
 	s := c.seat
 	c.mu.Unlock()
 	if s == nil {

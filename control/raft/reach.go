@@ -15,10 +15,13 @@ var finals = []error{
 	topology.ErrConflict, topology.ErrTooLarge, topology.ErrMalformed, topology.ErrDenied, topology.ErrUnsupported,
 }
 
+// reaching is a Control that asks voters.
+type reaching struct{ *Control }
+
 // reach asks who leads the voters, again and again until there is an answer or ctx
 // ends. A change asked for again has the same number, so it takes place once; if one
 // of the attempts may have arrived and none was answered, the outcome is Unknown.
-func (c *Control) reach(ctx context.Context, method string, q question) (answer, error) {
+func (c reaching) reach(ctx context.Context, method string, q question) (answer, error) {
 	var maybe bool
 	var last error
 	for hops := 0; ; {
@@ -72,7 +75,7 @@ func outcomeOf(maybe bool) topology.Outcome {
 }
 
 // inVain is the error of who has asked until his time was over.
-func (c *Control) inVain(method string, maybe bool, last, err error) error {
+func (c reaching) inVain(method string, maybe bool, last, err error) error {
 	err = fmt.Errorf("%w: %w", topology.ErrTimeout, err)
 	if last != nil {
 		err = fmt.Errorf("%w; the last attempt: %w", err, last)
@@ -81,7 +84,7 @@ func (c *Control) inVain(method string, maybe bool, last, err error) error {
 }
 
 // rest waits between two attempts.
-func (c *Control) rest(ctx context.Context) {
+func (c reaching) rest(ctx context.Context) {
 	t := time.NewTimer(c.timing.pause)
 	defer t.Stop()
 	select {
@@ -93,11 +96,11 @@ func (c *Control) rest(ctx context.Context) {
 
 // target returns whom to ask: who leads, as far as this node's voter knows; who
 // answered last; else one voter after another. Empty: nobody.
-func (c *Control) target() topology.NodeID {
+func (c reaching) target() topology.NodeID {
 	c.mu.Lock()
-	s, hint := c.seat, c.hint
-	c.next++
-	turn := c.options.Voters[c.next%len(c.options.Voters)]
+	s, hint := c.seat, c.hints.last
+	c.hints.next++
+	turn := c.options.Voters[c.hints.next%len(c.options.Voters)]
 	c.mu.Unlock()
 	if s != nil {
 		if leader := s.leader(); leader != "" {
@@ -114,23 +117,23 @@ func (c *Control) target() topology.NodeID {
 }
 
 // heard remembers who answers.
-func (c *Control) heard(from topology.NodeID) {
+func (c reaching) heard(from topology.NodeID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.hint = from
+	c.hints.last = from
 }
 
 // lost forgets who does not answer.
-func (c *Control) lost(to topology.NodeID) {
+func (c reaching) lost(to topology.NodeID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.hint == to {
-		c.hint = ""
+	if c.hints.last == to {
+		c.hints.last = ""
 	}
 }
 
 // put asks one voter once; this node's own without a detour.
-func (c *Control) put(ctx context.Context, to topology.NodeID, method string, q question) (answer, error) {
+func (c reaching) put(ctx context.Context, to topology.NodeID, method string, q question) (answer, error) {
 	c.mu.Lock()
 	q.group = c.founding.group
 	c.mu.Unlock()
@@ -146,11 +149,18 @@ func (c *Control) put(ctx context.Context, to topology.NodeID, method string, q 
 	if err != nil {
 		return answer{}, fail(method, topology.Unknown, fmt.Errorf("the answer of %s: %w: %w", to, topology.ErrUnavailable, err))
 	}
+	if c.disk == nil && a.group != q.group {
+		// The first group that a client meets is its group for good, as its documents
+		// say what another group's need not know.
+		if err := (founder{c.Control}).join(founding{group: a.group}); err != nil {
+			return answer{}, fail(method, topology.Unknown, err)
+		}
+	}
 	return a, nil
 }
 
 // caller returns how raft's messages are sent: within a time, and while ctx lasts.
-func (c *Control) caller(ctx context.Context) func(topology.NodeID, string, []byte, time.Duration) ([]byte, error) {
+func (c reaching) caller(ctx context.Context) func(topology.NodeID, string, []byte, time.Duration) ([]byte, error) {
 	return func(to topology.NodeID, method string, req []byte, within time.Duration) ([]byte, error) {
 		ctx, cancel := context.WithTimeout(ctx, within)
 		defer cancel()
@@ -184,7 +194,7 @@ func (c *Control) reply(ctx context.Context, from server, method string, q quest
 		return answer{}, fail(method, topology.NotApplied, fmt.Errorf("%s belongs to the voters that %s founded, and %s to those of %s: %w",
 			from.node, q.group, c.env.Self, group, topology.ErrDenied))
 	case method == methodHello:
-		return c.hello(), nil
+		return founder{c}.hello(), nil
 	case s == nil:
 		return answer{}, fail(method, topology.NotApplied, fmt.Errorf("no voter runs at %s: %w", c.env.Self, topology.ErrUnavailable))
 	}

@@ -93,7 +93,7 @@ func (c *Control) renewAll(ctx context.Context) {
 			continue
 		}
 		within, cancel := context.WithTimeout(ctx, c.timing.claim/2)
-		a, err := c.reach(within, methodRenew, question{claims: mine})
+		a, err := reaching{c}.reach(within, methodRenew, question{claims: mine})
 		cancel()
 		if err != nil {
 			continue

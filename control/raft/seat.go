@@ -176,10 +176,10 @@ func (s *seat) work(ctx context.Context) error {
 		}
 		s.watchDisk()
 		switch own, votes := s.place(); {
-		case own != s.control.self.id() && s.control.counted():
+		case own != s.control.self.id() && founder{s.control}.counted():
 			return s.ended()
-		case votes && !s.control.counted():
-			if err := s.control.count(); err != nil {
+		case votes && !founder{s.control}.counted():
+			if err := (founder{s.control}).count(); err != nil {
 				return err
 			}
 		case !votes:

@@ -15,46 +15,29 @@ import (
 func (c *Control) watch(ctx context.Context) {
 	for ctx.Err() == nil {
 		c.mu.Lock()
-		to := c.hint
+		to := c.hints.last
 		if to == "" {
-			c.next++
-			to = c.options.Voters[c.next%len(c.options.Voters)]
+			c.hints.next++
+			to = c.options.Voters[c.hints.next%len(c.options.Voters)]
 		}
 		c.mu.Unlock()
 		within, cancel := context.WithTimeout(ctx, c.timing.watch+c.timing.attempt)
-		a, err := c.put(within, to, methodWatch, question{have: c.known.versions()})
+		a, err := reaching{c}.put(within, to, methodWatch, question{have: c.known.versions()})
 		cancel()
 		if err == nil {
-			err = c.news(to, a)
-		}
-		if err == nil {
 			c.trouble("")
+			reaching{c}.heard(to)
+			for _, d := range a.documents {
+				c.known.learn(d)
+			}
 			continue
 		}
 		if errors.Is(err, topology.ErrDenied) {
 			c.trouble(err.Error())
 		}
-		c.lost(to)
+		reaching{c}.lost(to)
 		pause(ctx, c.timing.pause)
 	}
-}
-
-// news takes up what a voter has told. The first group that a client meets is its
-// group for good, as its documents say what another group's need not know.
-func (c *Control) news(from topology.NodeID, a answer) error {
-	c.mu.Lock()
-	have := c.founding.group
-	c.mu.Unlock()
-	if have == "" && a.group != "" {
-		if err := c.join(founding{group: a.group}); err != nil {
-			return err
-		}
-	}
-	c.heard(from)
-	for _, d := range a.documents {
-		c.known.learn(d)
-	}
-	return nil
 }
 
 // tell answers a question for news: at once if there are any, or when there are, or
