@@ -21,6 +21,8 @@ const (
 	renewPart = 3   // a lease is renewed after a third of it
 	driftPart = 100 // and taken for ended a hundredth early: clocks may run that much apart
 	tryPart   = 6   // a renewal is given up, and made again, after a sixth
+
+	revokeTriesMax = 2 // what is not revoked ends anyway
 )
 
 // claim is a registration that is held.
@@ -56,8 +58,9 @@ func (r *claim) Lost() <-chan struct{} {
 	return r.lost
 }
 
-// Close implements topology.Registration: it gives the name up at etcd. When that
-// fails the claim is lost all the same, and the name is free once its lease ends.
+// Close implements topology.Registration: it gives the name up at etcd, in twice
+// Options.RequestTimeout at most. When that fails the claim is lost all the same,
+// and the name is free once its lease ends.
 func (r *claim) Close() error {
 	r.mu.Lock()
 	again, gone := r.closed, r.gone
@@ -67,8 +70,7 @@ func (r *claim) Close() error {
 	if again || gone {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), r.control.link.options.RequestTimeout)
-	defer cancel()
+	ctx := context.Background()
 	if err := r.revoke(ctx); err != nil {
 		return r.control.fail("close", topology.Unknown, fmt.Errorf("claim %d on %q, which ends with its lease: %w", r.number, r.id, r.control.link.explain(ctx, err)))
 	}
@@ -142,7 +144,7 @@ func (r *claim) revoke(ctx context.Context) error {
 		switch {
 		case err == nil || errors.Is(rpctypes.Error(err), rpctypes.ErrLeaseNotFound):
 			return nil
-		case ctx.Err() != nil || tries+1 == readTriesMax || !transient(err):
+		case ctx.Err() != nil || tries+1 == revokeTriesMax || !transient(err):
 			return err
 		}
 		pause(ctx, tries)
@@ -237,7 +239,7 @@ func (r *claim) renew(ctx context.Context) error {
 		if err := r.control.known.noteCluster(ctx, answer.Header.ClusterId); err != nil || ttl <= 0 {
 			return err
 		}
-		there, err := kv(client).Get(ctx, name, clientv3.WithKeysOnly())
+		there, err := kv(client).Get(ctx, name) // a list of keys alone does not tell the lease
 		held = err == nil && len(there.Kvs) == 1 && there.Kvs[0].Lease == int64(r.lease)
 		return err
 	})

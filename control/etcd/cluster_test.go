@@ -29,6 +29,9 @@ import (
 // patience is how long a test waits for what must happen.
 const patience = 20 * time.Second
 
+// tick is how often a test looks for what must happen.
+const tick = 5 * time.Millisecond
+
 // memberEnv holds the configuration of the member that this test binary is to be,
 // where it is one.
 const memberEnv = "TRIAD_TEST_ETCD_MEMBER"
