@@ -39,6 +39,8 @@ const memberEnv = "TRIAD_TEST_ETCD_MEMBER"
 // shape is what one member is told.
 type shape struct {
 	Name, Dir, Client, Peer, Cluster string
+	TLS                              bool  // for clients; the member makes its own certificate
+	Quota                            int64 // of its data, in bytes; 0 is etcd's own
 }
 
 // serve is the life of a member in a process of its own: so it can be killed and
@@ -55,8 +57,12 @@ func serve(conf string) {
 	c := embed.NewConfig()
 	c.Name, c.Dir, c.InitialCluster = s.Name, s.Dir, s.Cluster
 	client, peer := url.URL{Scheme: "http", Host: s.Client}, url.URL{Scheme: "http", Host: s.Peer}
+	if c.ClientAutoTLS, c.SelfSignedCertValidity = s.TLS, 1; s.TLS {
+		client.Scheme = "https"
+	}
 	c.ListenClientUrls, c.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
 	c.ListenPeerUrls, c.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
+	c.QuotaBackendBytes = s.Quota
 	c.TickMs, c.ElectionMs = 20, 300 // so that a lease may be of one second
 	c.UnsafeNoFsync = true           // nothing here crashes the machine
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
@@ -191,6 +197,25 @@ func (m *memory) Load(name string) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.values[name], nil
+}
+
+// forget is what an operator does who removes the documents.
+func (m *memory) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.values)
+}
+
+func (m *memory) failing(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fail = err
+}
+
+func (m *memory) saved() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.saves
 }
 
 // on makes a backend that does not run.

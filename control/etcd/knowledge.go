@@ -52,14 +52,17 @@ func remember(stable topology.Stable, pinned uint64) (*knowledge, error) {
 
 // slot returns what is known of a key. Its caller holds the lock.
 func (k *knowledge) slot(key string) (*slot, error) {
-	s, known := k.slots[key]
-	switch {
-	case known:
+	if s, known := k.slots[key]; known {
 		return s, nil
-	case len(k.slots) > NamesMax: // the number is one more
+	}
+	documents := len(k.slots)
+	if _, counted := k.slots[numberKey]; counted {
+		documents--
+	}
+	if key != numberKey && documents >= NamesMax {
 		return nil, fmt.Errorf("%s: there are %d documents already: %w", key, NamesMax, topology.ErrTooLarge)
 	}
-	s = &slot{document: topology.Document{Name: strings.TrimPrefix(key, documentKey)}, stale: make(chan struct{})}
+	s := &slot{document: topology.Document{Name: strings.TrimPrefix(key, documentKey)}, stale: make(chan struct{})}
 	k.slots[key] = s
 	return s, nil
 }
