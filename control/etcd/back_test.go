@@ -38,6 +38,7 @@ func refused(t *testing.T, err error) {
 }
 
 func TestAnEtcdThatWasRestoredToAnOlderStateIsRefused(t *testing.T) {
+	t.Parallel()
 	m := servers(t, 1)[0]
 	o := etcd.Options{Endpoints: []string{m.Client}, Review: 50 * time.Millisecond}
 	stable := newMemory()
@@ -84,6 +85,7 @@ func TestAnEtcdThatWasRestoredToAnOlderStateIsRefused(t *testing.T) {
 }
 
 func TestNumbersDoNotGoBackWithEtcd(t *testing.T) {
+	t.Parallel()
 	m := servers(t, 1)[0]
 	o := etcd.Options{Endpoints: []string{m.Client}}
 	c, _ := running(t, newMemory(), o)
@@ -96,6 +98,7 @@ func TestNumbersDoNotGoBackWithEtcd(t *testing.T) {
 }
 
 func TestADocumentThatIsDeletedByHandIsRefused(t *testing.T) {
+	t.Parallel()
 	m := servers(t, 1)[0]
 	c, _ := running(t, newMemory(), etcd.Options{Endpoints: []string{m.Client}})
 	swap(t, c, 0, "one")
@@ -110,6 +113,7 @@ func TestADocumentThatIsDeletedByHandIsRefused(t *testing.T) {
 }
 
 func TestAnotherClusterOfEtcdIsRefused(t *testing.T) {
+	t.Parallel()
 	one, other := servers(t, 1)[0], servers(t, 1)[0]
 	stable := newMemory()
 	c, stop := running(t, stable, etcd.Options{Endpoints: []string{one.Client}})
@@ -142,6 +146,7 @@ func clusterOf(t *testing.T, m *member) uint64 {
 }
 
 func TestCompactedHistoryIsReadAnew(t *testing.T) {
+	t.Parallel()
 	m := servers(t, 1)[0]
 	p := newProxy(t, m.Client)
 	c, _ := running(t, newMemory(), etcd.Options{Endpoints: []string{p.at()}, Review: time.Hour})
@@ -165,6 +170,7 @@ func TestCompactedHistoryIsReadAnew(t *testing.T) {
 }
 
 func TestWhatWasSeenIsDurableBeforeItIsShown(t *testing.T) {
+	t.Parallel()
 	m := servers(t, 1)[0]
 	o := etcd.Options{Endpoints: []string{m.Client}}
 	stable := newMemory()
@@ -192,6 +198,7 @@ func TestWhatWasSeenIsDurableBeforeItIsShown(t *testing.T) {
 }
 
 func TestMarksThatCannotBeReadAreAnError(t *testing.T) {
+	t.Parallel()
 	for _, b := range [][]byte{{}, []byte("not marks"), {0x93, 2, 0, 0x90}} {
 		stable := newMemory()
 		require.NoError(t, stable.Save("control/etcd", b))

@@ -103,7 +103,7 @@ func (c *Control) settle(ctx context.Context, key string, modified int64, next v
 		case refusalOf(err) == nil:
 			outcome = topology.Unknown
 		}
-		if ctx.Err() != nil || !transient(err) || outcome == topology.NotApplied {
+		if ctx.Err() != nil || !transient(err) || outcome == topology.NotApplied && tries+1 == triesMax {
 			return outcome, c.link.explain(ctx, err)
 		}
 		pause(ctx, tries)

@@ -25,8 +25,11 @@ type answer struct {
 // refusals are answers after which a request was not, and will not be, applied.
 var refusals = []answer{
 	{is: topology.ErrDenied, advice: "etcd does not let this user in: check the user name, the password and the role's permissions on the prefix", errs: []error{
-		rpctypes.ErrAuthFailed, rpctypes.ErrPermissionDenied, rpctypes.ErrUserEmpty, rpctypes.ErrUserNotFound, rpctypes.ErrInvalidAuthToken,
-		rpctypes.ErrInvalidAuthMgmt, rpctypes.ErrPermissionNotGranted, rpctypes.ErrAuthOldRevision,
+		rpctypes.ErrAuthFailed, rpctypes.ErrPermissionDenied, rpctypes.ErrUserNotFound, rpctypes.ErrInvalidAuthMgmt, rpctypes.ErrPermissionNotGranted,
+	}},
+	// A token that etcd has forgotten, as after a restart, is fetched anew by the client.
+	{is: topology.ErrDenied, advice: "etcd does not know this user: set a user name and a password", again: true, errs: []error{
+		rpctypes.ErrInvalidAuthToken, rpctypes.ErrAuthOldRevision, rpctypes.ErrUserEmpty,
 	}},
 	{is: topology.ErrTooLarge, advice: "etcd takes no request of that size: see its --max-request-bytes", errs: []error{rpctypes.ErrRequestTooLarge}},
 	{is: topology.ErrOverloaded, advice: "etcd has too much to do", again: true, errs: []error{rpctypes.ErrTooManyRequests}},

@@ -35,10 +35,11 @@ func takeOver(t *testing.T, c topology.Control, id topology.NodeID) topology.Reg
 }
 
 func TestAProcessCutOffForLongerThanItsLeaseLosesItsName(t *testing.T) {
+	t.Parallel()
 	m := servers(t, 1)[0]
 	p := newProxy(t, m.Client)
-	c, _ := running(t, newMemory(), etcd.Options{Endpoints: []string{p.at()}, LeaseTTL: time.Second})
-	other, _ := running(t, newMemory(), etcd.Options{Endpoints: []string{m.Client}, LeaseTTL: time.Second})
+	c, _ := running(t, newMemory(), etcd.Options{Endpoints: []string{p.at()}, LeaseTTL: 2 * time.Second})
+	other, _ := running(t, newMemory(), etcd.Options{Endpoints: []string{m.Client}, LeaseTTL: 2 * time.Second})
 	first := register(t, c, "n")
 	_, err := other.Register(t.Context(), "n")
 	require.ErrorIs(t, err, topology.ErrConflict)
@@ -58,11 +59,12 @@ func TestAProcessCutOffForLongerThanItsLeaseLosesItsName(t *testing.T) {
 }
 
 func TestAClaimIsKeptAliveForLongerThanItsLease(t *testing.T) {
+	t.Parallel()
 	m := servers(t, 1)[0]
-	c, _ := running(t, newMemory(), etcd.Options{Endpoints: []string{m.Client}, LeaseTTL: time.Second})
+	c, _ := running(t, newMemory(), etcd.Options{Endpoints: []string{m.Client}, LeaseTTL: 2 * time.Second})
 	r := register(t, c, "n")
 	etcds := raw(t, m.Client)
-	granted, err := etcds.Grant(t.Context(), 2) // a clock of the server's own
+	granted, err := etcds.Grant(t.Context(), 3) // a clock of the server's own
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		left, err := etcds.TimeToLive(t.Context(), granted.ID)
@@ -73,6 +75,7 @@ func TestAClaimIsKeptAliveForLongerThanItsLease(t *testing.T) {
 }
 
 func TestAClaimThatNobodyKeepsEndsWithItsLease(t *testing.T) {
+	t.Parallel()
 	m := servers(t, 1)[0]
 	r := register(t, on(t, newMemory(), etcd.Options{Endpoints: []string{m.Client}, LeaseTTL: time.Second}), "n")
 	closes(t, r.Lost(), "Run does not run")
@@ -80,6 +83,7 @@ func TestAClaimThatNobodyKeepsEndsWithItsLease(t *testing.T) {
 }
 
 func TestAClaimOutlivesNoRunButTheNumberDoes(t *testing.T) {
+	t.Parallel()
 	m := servers(t, 1)[0]
 	stable := newMemory()
 	c, stop := running(t, stable, etcd.Options{Endpoints: []string{m.Client}, LeaseTTL: time.Second})
@@ -94,6 +98,7 @@ func TestAClaimOutlivesNoRunButTheNumberDoes(t *testing.T) {
 }
 
 func TestAClaimIsLostOnceEtcdGivesItUp(t *testing.T) {
+	t.Parallel()
 	m := servers(t, 1)[0]
 	etcds := raw(t, m.Client)
 	const key = "/triad/triad/name/n"
@@ -135,6 +140,7 @@ func TestAClaimIsLostOnceEtcdGivesItUp(t *testing.T) {
 // TestTheEndOfAnOlderClaimIsNotThatOfANewer has the watch tell of the first claim's
 // end when the second stands already.
 func TestTheEndOfAnOlderClaimIsNotThatOfANewer(t *testing.T) {
+	t.Parallel()
 	m := servers(t, 1)[0]
 	c, _ := running(t, newMemory(), etcd.Options{Endpoints: []string{m.Client}})
 	var last topology.Registration
@@ -154,6 +160,7 @@ func TestTheEndOfAnOlderClaimIsNotThatOfANewer(t *testing.T) {
 }
 
 func TestAClosedClaimIsFreeAtOnceAlsoForOthers(t *testing.T) {
+	t.Parallel()
 	m := servers(t, 1)[0]
 	c, _ := running(t, newMemory(), etcd.Options{Endpoints: []string{m.Client}})
 	other, _ := running(t, newMemory(), etcd.Options{Endpoints: []string{m.Client}})
@@ -166,6 +173,7 @@ func TestAClosedClaimIsFreeAtOnceAlsoForOthers(t *testing.T) {
 }
 
 func TestAClaimThatCannotBeGivenUpEndsWithItsLease(t *testing.T) {
+	t.Parallel()
 	m := servers(t, 1)[0]
 	p := newProxy(t, m.Client)
 	c, _ := running(t, newMemory(), etcd.Options{Endpoints: []string{p.at()}, LeaseTTL: time.Second, RequestTimeout: 100 * time.Millisecond})

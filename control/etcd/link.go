@@ -16,7 +16,7 @@ import (
 
 // How requests are made again.
 const (
-	readTriesMax = 5 // of one read, before it fails
+	triesMax     = 5 // of a request that was not applied, before the call fails
 	backoffFirst = 50 * time.Millisecond
 	backoffMost  = time.Second
 	redialFirst  = 100 * time.Millisecond
@@ -41,7 +41,7 @@ func (l *link) dial(ctx context.Context) (*clientv3.Client, error) {
 	client, err := clientv3.New(clientv3.Config{
 		Context: ctx, Endpoints: o.Endpoints, TLS: o.TLS, Username: o.Username, Password: string(o.Password),
 		DialTimeout: o.DialTimeout, DialKeepAliveTime: pingEvery, DialKeepAliveTimeout: pingTimeout,
-		MaxUnaryRetries: uint(len(o.Endpoints)), Logger: zapLogger(l.logger),
+		MaxUnaryRetries: 1, Logger: zapLogger(l.logger),
 		DialOptions: []grpc.DialOption{
 			// By default a member that was away for long is tried again after two minutes.
 			grpc.WithConnectParams(grpc.ConnectParams{
@@ -65,7 +65,7 @@ func (l *link) share(client *clientv3.Client) {
 }
 
 // ask makes one request, with the client of Run or, before and after it, with one
-// of its own. It may ask several members where f is a read.
+// of its own. Nothing below makes it again, so that its answer is the only one.
 func (l *link) ask(ctx context.Context, f func(context.Context, *clientv3.Client) error) error {
 	l.mu.Lock()
 	client := l.shared

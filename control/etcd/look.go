@@ -39,7 +39,7 @@ func (c *Control) look(ctx context.Context, key string) (found, error) {
 		if err == nil {
 			return f, c.admit(ctx, key, before, f)
 		}
-		if ctx.Err() != nil || tries+1 == readTriesMax || !transient(err) {
+		if ctx.Err() != nil || tries+1 == triesMax || !transient(err) {
 			return found{}, c.link.explain(ctx, err)
 		}
 		pause(ctx, tries)

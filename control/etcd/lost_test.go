@@ -42,6 +42,7 @@ func through(t *testing.T) (p *proxy, c, direct topology.Control) {
 }
 
 func TestASwapWhoseAnswerIsLostIsSettled(t *testing.T) {
+	t.Parallel()
 	p, c, direct := through(t)
 	hit := p.arm(dropAnswers, "second")
 	done := swapping(t.Context(), c, 1, "second")
@@ -55,6 +56,7 @@ func TestASwapWhoseAnswerIsLostIsSettled(t *testing.T) {
 }
 
 func TestASwapWhoseAnswerIsLostIsFoundAmongThoseThatFollowed(t *testing.T) {
+	t.Parallel()
 	p, c, direct := through(t)
 	hit := p.arm(dropAnswers, "second")
 	done := swapping(t.Context(), c, 1, "second")
@@ -71,6 +73,7 @@ func TestASwapWhoseAnswerIsLostIsFoundAmongThoseThatFollowed(t *testing.T) {
 }
 
 func TestASwapThatTooManyFollowedIsUnknown(t *testing.T) {
+	t.Parallel()
 	p, c, direct := through(t)
 	hit := p.arm(dropAnswers, "second")
 	done := swapping(t.Context(), c, 1, "second")
@@ -87,6 +90,7 @@ func TestASwapThatTooManyFollowedIsUnknown(t *testing.T) {
 }
 
 func TestARequestThatComesTwiceIsAppliedOnce(t *testing.T) {
+	t.Parallel()
 	p, c, direct := through(t)
 	hit := p.arm(holdRequests, "second")
 	done := swapping(t.Context(), c, 1, "second")
@@ -101,6 +105,7 @@ func TestARequestThatComesTwiceIsAppliedOnce(t *testing.T) {
 }
 
 func TestASwapIsLostToAnotherWhileItsRequestWasHeld(t *testing.T) {
+	t.Parallel()
 	p, c, direct := through(t)
 	hit := p.arm(holdRequests, "second")
 	done := swapping(t.Context(), c, 1, "second")
@@ -115,6 +120,7 @@ func TestASwapIsLostToAnotherWhileItsRequestWasHeld(t *testing.T) {
 }
 
 func TestASwapWhoseContextEndsBeforeItIsSettledIsUnknown(t *testing.T) {
+	t.Parallel()
 	for name, f := range map[string]fault{"and took place": dropAnswers, "and does so later": holdRequests} {
 		t.Run(name, func(t *testing.T) {
 			p, c, direct := through(t)
@@ -137,6 +143,7 @@ func TestASwapWhoseContextEndsBeforeItIsSettledIsUnknown(t *testing.T) {
 }
 
 func TestAClaimWhoseAnswerIsLostIsSettled(t *testing.T) {
+	t.Parallel()
 	p, c, direct := through(t)
 	hit := p.arm(dropAnswers, "name/b")
 	type claimed struct {
@@ -172,6 +179,7 @@ func TestAClaimWhoseAnswerIsLostIsSettled(t *testing.T) {
 // whose connections break in the place of every few answers: a lost update, or a
 // Swap that was made twice or is wrong about itself, shows in the sum.
 func TestNoSwapIsLostOrMadeTwiceUnderFaults(t *testing.T) {
+	t.Parallel()
 	const nodes, rounds = 4, 8
 	m := servers(t, 1)[0]
 	var wait sync.WaitGroup

@@ -26,6 +26,7 @@ func leader(t *testing.T, ms ...*member) (lead *member) {
 }
 
 func TestMembersComeAndGo(t *testing.T) {
+	t.Parallel()
 	ms := servers(t, 3)
 	o := etcd.Options{Endpoints: endpoints(ms), LeaseTTL: 10 * time.Second, RequestTimeout: time.Second}
 	c, _ := running(t, newMemory(), o)
@@ -65,6 +66,7 @@ func TestMembersComeAndGo(t *testing.T) {
 }
 
 func TestWithoutAQuorumNothingIsApplied(t *testing.T) {
+	t.Parallel()
 	ms := servers(t, 3)
 	stable := newMemory()
 	c, _ := running(t, stable, etcd.Options{Endpoints: endpoints(ms), RequestTimeout: 200 * time.Millisecond})
@@ -86,6 +88,7 @@ func TestWithoutAQuorumNothingIsApplied(t *testing.T) {
 }
 
 func TestWithoutAMemberCallsSayWhatToDo(t *testing.T) {
+	t.Parallel()
 	m := servers(t, 1)[0]
 	stable := newMemory()
 	c, _ := running(t, stable, etcd.Options{Endpoints: []string{m.Client}})
@@ -114,6 +117,7 @@ func TestWithoutAMemberCallsSayWhatToDo(t *testing.T) {
 }
 
 func TestARunThatFindsNoEtcdWaitsForIt(t *testing.T) {
+	t.Parallel()
 	ms := servers(t, 1)
 	ms[0].kill()
 	c, stop := running(t, newMemory(), etcd.Options{Endpoints: endpoints(ms)})

@@ -5,9 +5,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 )
 
 func TestWhoEtcdDoesNotLetInIsToldSo(t *testing.T) {
+	t.Parallel()
 	m := servers(t, 1)[0]
 	etcds := raw(t, m.Client)
 	for _, user := range []string{"root", "triad", "nobody"} {
@@ -34,13 +37,18 @@ func TestWhoEtcdDoesNotLetInIsToldSo(t *testing.T) {
 	_, err = etcds.AuthEnable(t.Context())
 	require.NoError(t, err)
 
-	o := etcd.Options{Endpoints: []string{m.Client}, Username: "triad", Password: "pass-triad", LeaseTTL: time.Second}
+	o := etcd.Options{Endpoints: []string{m.Client}, Username: "triad", Password: "pass-triad"}
 	c, _ := running(t, newMemory(), o)
 	swap(t, c, 0, "one")
 	until(t, c, "group", 1)
 	r := register(t, c, "n")
 	require.True(t, isOpen(r.Lost()))
 	require.NoError(t, r.Close())
+
+	m.kill() // it forgets who has shown a password
+	ready(m)
+	swap(t, c, 1, "two")
+	until(t, c, "group", 2)
 
 	wrong, nobody, none := o, o, o
 	wrong.Password, nobody.Username, nobody.Password, none.Username, none.Password = "wrong", "nobody", "pass-nobody", "", ""
@@ -60,6 +68,7 @@ func TestWhoEtcdDoesNotLetInIsToldSo(t *testing.T) {
 }
 
 func TestEtcdBehindTLS(t *testing.T) {
+	t.Parallel()
 	m := &member{t: t, shape: shape{Name: "m0", Dir: t.TempDir(), Client: address(t), Peer: address(t), TLS: true}}
 	m.Cluster = "m0=http://" + m.Peer
 	t.Cleanup(m.kill)
@@ -85,6 +94,7 @@ func TestEtcdBehindTLS(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
+	t.Parallel()
 	m := servers(t, 1)[0]
 	c, _ := running(t, newMemory(), etcd.Options{Endpoints: []string{m.Client}})
 
@@ -124,6 +134,7 @@ func TestLimits(t *testing.T) {
 }
 
 func TestAValueThatIsNoneIsMalformed(t *testing.T) {
+	t.Parallel()
 	m := servers(t, 1)[0]
 	c, _ := running(t, newMemory(), etcd.Options{Endpoints: []string{m.Client}})
 	swap(t, c, 0, "one")
@@ -139,6 +150,7 @@ func TestAValueThatIsNoneIsMalformed(t *testing.T) {
 }
 
 func TestAQuotaThatIsReachedIsToldAndNothingIsApplied(t *testing.T) {
+	t.Parallel()
 	m := servers(t, 1)[0]
 	etcds := raw(t, m.Client)
 	c, _ := running(t, newMemory(), etcd.Options{Endpoints: []string{m.Client}})
@@ -158,6 +170,7 @@ func TestAQuotaThatIsReachedIsToldAndNothingIsApplied(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
+	t.Parallel()
 	build := func(o etcd.Options) error {
 		_, err := etcd.New(o)(topology.ControlEnv{Self: "a", Stable: newMemory()})
 		return err
@@ -190,4 +203,36 @@ func TestOptions(t *testing.T) {
 	shown := fmt.Sprintf("%v %+v %#v", etcd.Options{Password: "pass"}, etcd.Options{Password: "pass"}, etcd.Options{Password: "pass"})
 	require.NotContains(t, shown, "pass\"")
 	require.Contains(t, shown, "(secret)")
+}
+
+// messages keeps what is logged.
+type messages struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *messages) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, string(b))
+	return len(b), nil
+}
+
+func TestWhatTheClientSaysGoesToTheLog(t *testing.T) {
+	t.Parallel()
+	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo} {
+		var said messages
+		logger := slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: level}))
+		c, err := etcd.New(etcd.Options{Endpoints: []string{address(t)}})(topology.ControlEnv{Self: "a", Stable: newMemory(), Logger: logger})
+		require.NoError(t, err)
+		_, err = c.Load(t.Context(), "group")
+		require.Error(t, err)
+		if level > slog.LevelDebug {
+			require.Empty(t, said.lines, "the call has said it")
+			continue
+		}
+		require.NotEmpty(t, said.lines)
+		require.Contains(t, said.lines[0], "etcd client: ")
+		require.Contains(t, said.lines[0], "method=/etcdserverpb.KV/Range")
+	}
 }

@@ -66,7 +66,7 @@ func (r *claim) grant(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() != nil || tries+1 == readTriesMax || !transient(err) {
+		if ctx.Err() != nil || tries+1 == triesMax || !transient(err) {
 			return c.link.explain(ctx, err)
 		}
 		pause(ctx, tries)
@@ -99,7 +99,7 @@ func (r *claim) take(ctx context.Context) (topology.Outcome, error) {
 		case refusalOf(err) == nil:
 			outcome = topology.Unknown
 		}
-		if ctx.Err() != nil || !transient(err) || outcome == topology.NotApplied {
+		if ctx.Err() != nil || !transient(err) || outcome == topology.NotApplied && tries+1 == triesMax {
 			return outcome, c.link.explain(ctx, err)
 		}
 		pause(ctx, tries)
