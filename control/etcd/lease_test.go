@@ -137,26 +137,22 @@ func TestAClaimIsLostOnceEtcdGivesItUp(t *testing.T) {
 	}
 }
 
-// TestTheEndOfAnOlderClaimIsNotThatOfANewer has the watch tell of the first claim's
-// end when the second stands already.
-func TestTheEndOfAnOlderClaimIsNotThatOfANewer(t *testing.T) {
+func TestAClaimThatWasRefusedLeavesNoLease(t *testing.T) {
 	t.Parallel()
 	m := servers(t, 1)[0]
 	c, _ := running(t, newMemory(), etcd.Options{Endpoints: []string{m.Client}})
-	var last topology.Registration
-	for range 20 {
-		if last != nil {
-			require.NoError(t, last.Close())
-		}
-		last = register(t, c, "n")
+	first := register(t, c, "n")
+	for range 3 {
+		_, err := c.Register(t.Context(), "n")
+		require.ErrorIs(t, err, topology.ErrConflict)
 	}
-	// What the watch has told of a document's version that was made later is told
-	// after all of those ends.
-	other := on(t, newMemory(), etcd.Options{Endpoints: []string{m.Client}})
-	swap(t, other, 0, "later")
-	until(t, c, "group", 1)
-	require.True(t, isOpen(last.Lost()))
-	require.NoError(t, last.Close())
+	leases, err := raw(t, m.Client).Leases(t.Context())
+	require.NoError(t, err)
+	require.Len(t, leases.Leases, 1)
+	require.NoError(t, first.Close())
+	leases, err = raw(t, m.Client).Leases(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, leases.Leases)
 }
 
 func TestAClosedClaimIsFreeAtOnceAlsoForOthers(t *testing.T) {
