@@ -63,7 +63,7 @@ func serve(conf string) {
 	c.ListenClientUrls, c.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
 	c.ListenPeerUrls, c.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
 	c.QuotaBackendBytes = s.Quota
-	c.BcryptCost = 4 // the least there is: passwords of tests are no secrets
+	c.BcryptCost = 4                 // the least there is: passwords of tests are no secrets
 	c.TickMs, c.ElectionMs = 20, 300 // so that a lease may be of one second
 	c.UnsafeNoFsync = true           // nothing here crashes the machine
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
