@@ -77,7 +77,7 @@ var rooms = []room{
 	{at: "internal/members", own: []string{"topology"}, third: system()},
 	{at: "control/static", own: []string{"version", "record", "topology"}, third: system()},
 	{at: "control/raft", own: []string{"version", "record", "topology"}, third: system(home{path: "github.com/hashicorp/raft"})},
-	{at: "control/etcd", own: []string{"version", "record", "topology"}, third: system(home{path: "go.etcd.io/etcd"})},
+	{at: "control/etcd", own: []string{"version", "record", "topology"}, third: system(home{path: "go.etcd.io/etcd"}, home{path: "google.golang.org/grpc"}, home{path: "go.uber.org/zap"})},
 
 	// The front door and the remote client. The root names no engine.
 	{at: "internal/call", own: []string{"version", "record", "topology"}},
