@@ -31,7 +31,7 @@ func (k *sink) Install(ctx context.Context, o stream.Offer, st topology.Stage) (
 	if err := e.export(ctx, core.Leaves(e.env.Log.Bounds().First, applied, k.parts), why); err != nil {
 		return stream.Tail{}, err
 	}
-	i := core.Install{LSN: o.LSN, History: o.History}
+	i := core.Install{ID: o.ID, LSN: o.LSN, History: o.History}
 	if err := e.env.Stable.Save(stableInstall, i.Encode()); err != nil {
 		return stream.Tail{}, err
 	}
@@ -57,7 +57,11 @@ func (e *engine) finishInstall(applied record.LSN) error {
 		return err
 	}
 	i, err := core.DecodeInstall(b)
-	if err != nil || !i.Unfinished(e.positions(applied)) {
+	if err != nil {
+		return err
+	}
+	installed, err := e.env.Store.Installed()
+	if err != nil || !i.Unfinished(installed, e.positions(applied)) {
 		return err
 	}
 	return e.env.Log.Truncate(i.Range())

@@ -22,6 +22,7 @@ type Memory struct {
 	cells   *btree.BTreeG[item]
 	applied record.LSN
 	stage   *memoryStage // the last one opened, its cells kept for Resume
+	from    string       // the id of the stage that was installed last
 }
 
 var _ topology.Store = (*Memory)(nil)
@@ -206,6 +207,13 @@ func (m *Memory) Stage(id string) (topology.Stage, error) {
 	return s, nil
 }
 
+// Installed is [topology.Store.Installed].
+func (m *Memory) Installed() (string, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.from, nil
+}
+
 func (s *memoryStage) Resume() []byte { return s.resume }
 
 func (s *memoryStage) Put(mark []byte, edits []topology.Edit) error {
@@ -229,7 +237,7 @@ func (s *memoryStage) Install(lsn record.LSN) error {
 		return topology.ErrClosed
 	}
 	s.closed = true
-	s.m.cells, s.m.applied, s.m.stage = s.cells, lsn, nil
+	s.m.cells, s.m.applied, s.m.stage, s.m.from = s.cells, lsn, nil, s.id
 	return nil
 }
 

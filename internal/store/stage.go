@@ -118,11 +118,11 @@ func (s *stage) Put(mark []byte, edits []topology.Edit) error {
 	return nil
 }
 
-func (s *stage) put(edits []topology.Edit, meta metaValue) error {
+func (s *stage) put(edits []topology.Edit, meta ...metaValue) error {
 	if err := s.g.room(s.p.closed); err != nil {
 		return err
 	}
-	if err := s.g.write(edits, meta); err != nil {
+	if err := s.g.write(edits, meta...); err != nil {
 		return err
 	}
 	return s.g.flush(context.Background())
@@ -155,7 +155,7 @@ func (s *stage) install(lsn record.LSN) error {
 		return err
 	}
 	defer p.all.release(old)
-	if err := s.put(nil, appliedValue(lsn)); err != nil {
+	if err := s.put(nil, appliedValue(lsn), metaValue{metaFrom, []byte(s.id)}); err != nil {
 		return s.failed(err)
 	}
 	to := pointer{generation: s.g.number, flushed: lsn}
@@ -182,6 +182,20 @@ func (p *Pebble) replace(g *generation, to pointer) error {
 		return p.fail(err)
 	}
 	return nil
+}
+
+// Installed is [topology.Store.Installed].
+func (p *Pebble) Installed() (string, error) {
+	g, err := p.acquire()
+	if err != nil {
+		return "", err
+	}
+	defer p.all.release(g)
+	id, err := g.get(g.db, metaFrom)
+	if err != nil {
+		return "", p.generationFailed(g, err)
+	}
+	return string(id), nil
 }
 
 // Close is [topology.Stage.Close].

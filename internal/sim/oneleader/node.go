@@ -30,6 +30,7 @@ type node struct {
 	shown   []saved
 	damaged bool             // it does not start: only an empty directory helps
 	repair  bool             // it has an empty directory, and is not caught up yet
+	halved  bool             // its store is a snapshot's, its log perhaps not yet
 	durable topology.Bounds  // of its log, as it was last reported flushed
 	history topology.History // of its log, then
 }
@@ -37,7 +38,8 @@ type node struct {
 // saved is a state of the store that a crash may bring back.
 type saved struct {
 	snap    topology.Snapshot
-	flushed bool // nothing older comes back
+	from    string // the snapshot that it began with
+	flushed bool   // nothing older comes back
 }
 
 func (w *cluster) addNode(id topology.NodeID) {
@@ -104,7 +106,7 @@ func (n *node) halt() {
 	}
 	if len(n.shown) > 0 {
 		at := n.w.s.Rand.IntN(len(n.shown))
-		n.shown = append(n.shown[:0], saved{n.shown[at].snap, true})
+		n.shown = append(n.shown[:0], saved{n.shown[at].snap, n.shown[at].from, true})
 	}
 	if !n.damaged {
 		n.w.s.After(n.w.s.Lasting(50*time.Millisecond, 3*time.Second), n.m.Start)
@@ -118,7 +120,7 @@ func (n *node) wipe() {
 	n.m.Wipe()
 	n.w.ledger.wiped(n)
 	n.lives++
-	n.shown, n.damaged, n.repair = nil, false, true
+	n.shown, n.damaged, n.repair, n.halved = nil, false, true, false
 	n.durable, n.history = topology.Bounds{First: 1}, nil
 	n.w.s.Reach("a node came back with an empty directory")
 	n.m.Start()
@@ -266,8 +268,9 @@ func (n *node) restored() (*store.Memory, error) {
 	if len(n.shown) == 0 {
 		return m, n.save(m, true)
 	}
-	snap := n.shown[len(n.shown)-1].snap
-	st, err := m.Stage("restored")
+	last := n.shown[len(n.shown)-1]
+	snap := last.snap
+	st, err := m.Stage(last.from)
 	if err != nil {
 		return nil, err
 	}
@@ -292,10 +295,14 @@ func (n *node) save(m *store.Memory, flushed bool) error {
 	if err != nil {
 		return err
 	}
+	from, err := m.Installed()
+	if err != nil {
+		return err
+	}
 	if flushed {
 		n.shown = n.shown[:0]
 	}
-	n.shown = append(n.shown, saved{snap, flushed})
+	n.shown = append(n.shown, saved{snap, from, flushed})
 	return nil
 }
 

@@ -234,7 +234,7 @@ func (k *sink) install() (stream.Tail, error) {
 	if err := p.export(to, fmt.Sprintf("a snapshot of term %d at entry %d replaced the log", o.Term, o.LSN)); err != nil {
 		return stream.Tail{}, err
 	}
-	i := core.Install{LSN: o.LSN, History: o.History}
+	i := core.Install{ID: o.ID, LSN: o.LSN, History: o.History}
 	if err := p.home.Save(stableInstall, i.Encode()); err != nil {
 		return stream.Tail{}, err
 	}
@@ -242,6 +242,7 @@ func (k *sink) install() (stream.Tail, error) {
 	if err := k.stage.Install(o.LSN); err != nil {
 		return stream.Tail{}, err
 	}
+	p.n.halved = true
 	if err := p.n.save(p.store, true); err != nil {
 		return stream.Tail{}, err
 	}
@@ -249,6 +250,7 @@ func (k *sink) install() (stream.Tail, error) {
 		p.fail(err)
 		return stream.Tail{}, err
 	}
+	p.n.halved = false
 	p.n.isDurable(p.log.Bounds(), p.log.History())
 	p.s.Reach("a snapshot was installed")
 	p.s.Note(string(p.n.id), "installs", uint64(o.LSN), o.Term)
@@ -265,11 +267,22 @@ func (p *process) finishInstall() error {
 		return err
 	}
 	i, err := core.DecodeInstall(b)
-	if err != nil || !i.Unfinished(p.positions()) {
+	if err != nil {
 		return err
 	}
-	p.s.Reach("an install was finished after a crash")
-	return p.log.Truncate(i.Range())
+	installed, err := p.store.Installed()
+	if err != nil {
+		return err
+	}
+	if i.Unfinished(installed, p.positions()) {
+		p.s.Reach("an install was finished after a crash")
+		if !p.n.halved {
+			p.s.Fail("S12", "%s replaces its log after entry %d for a snapshot that never came into its store", p.n.id, i.LSN)
+		}
+		err = p.log.Truncate(i.Range())
+	}
+	p.n.halved = p.n.halved && err != nil
+	return err
 }
 
 func (k *sink) append(m *stream.Append) error {
