@@ -6,7 +6,6 @@ import (
 
 	"github.com/triad-kv/triad/internal/stream"
 	"github.com/triad-kv/triad/quorum"
-	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 )
@@ -51,7 +50,7 @@ func (k *sink) Install(ctx context.Context, o stream.Offer, st topology.Stage) (
 }
 
 // finishInstall makes the log follow a store that a snapshot has replaced.
-func (e *engine) finishInstall(applied record.LSN) error {
+func (e *engine) finishInstall(shows topology.Snapshot) error {
 	b, err := e.env.Stable.Load(stableInstall)
 	if err != nil || b == nil {
 		return err
@@ -60,8 +59,8 @@ func (e *engine) finishInstall(applied record.LSN) error {
 	if err != nil {
 		return err
 	}
-	installed, err := e.env.Store.Installed()
-	if err != nil || !i.Unfinished(installed, e.positions(applied)) {
+	installed, err := shows.Installed()
+	if err != nil || !i.Unfinished(installed, e.positions(shows.Applied())) {
 		return err
 	}
 	return e.env.Log.Truncate(i.Range())

@@ -28,9 +28,6 @@ type Store interface {
 	// Stage opens the side place in which a snapshot with this id is built,
 	// as far as it has come; any other unfinished one is discarded.
 	Stage(id string) (Stage, error)
-	// Installed returns the id of the stage whose Install the contents began
-	// with, empty if there was none. It comes back from a crash with them.
-	Installed() (id string, err error)
 }
 
 // Edit changes one cell, or drops every cell of a key.
@@ -44,6 +41,9 @@ type Edit struct {
 type Snapshot interface {
 	// Applied is the position it shows.
 	Applied() record.LSN
+	// Installed is the id of the stage whose Install the contents began with,
+	// empty if there was none. It comes back from a crash with them.
+	Installed() (id string, err error)
 	// Get is Store.Get in this snapshot.
 	Get(c record.Cell) ([]byte, error)
 	// Scan yields the cells from <= cell < to in order, so that Cell{Table: t}

@@ -144,16 +144,24 @@ func (m *Memory) Flush(ctx context.Context) (record.LSN, error) {
 func (m *Memory) Snapshot() (topology.Snapshot, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return &memorySnapshot{cells: m.cells.Copy(), applied: m.applied}, nil
+	return &memorySnapshot{cells: m.cells.Copy(), applied: m.applied, from: m.from}, nil
 }
 
 type memorySnapshot struct {
 	cells   *btree.BTreeG[item] // nobody changes it
 	applied record.LSN
+	from    string
 	closed  atomic.Bool
 }
 
 func (s *memorySnapshot) Applied() record.LSN { return s.applied }
+
+func (s *memorySnapshot) Installed() (string, error) {
+	if s.closed.Load() {
+		return "", topology.ErrClosed
+	}
+	return s.from, nil
+}
 
 func (s *memorySnapshot) Get(c record.Cell) ([]byte, error) {
 	if s.closed.Load() {
@@ -205,13 +213,6 @@ func (m *Memory) Stage(id string) (topology.Stage, error) {
 	}
 	m.stage = s
 	return s, nil
-}
-
-// Installed is [topology.Store.Installed].
-func (m *Memory) Installed() (string, error) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return m.from, nil
 }
 
 func (s *memoryStage) Resume() []byte { return s.resume }

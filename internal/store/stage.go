@@ -184,20 +184,6 @@ func (p *Pebble) replace(g *generation, to pointer) error {
 	return nil
 }
 
-// Installed is [topology.Store.Installed].
-func (p *Pebble) Installed() (string, error) {
-	g, err := p.acquire()
-	if err != nil {
-		return "", err
-	}
-	defer p.all.release(g)
-	id, err := g.get(g.db, metaFrom)
-	if err != nil {
-		return "", p.generationFailed(g, err)
-	}
-	return string(id), nil
-}
-
 // Close is [topology.Stage.Close].
 func (s *stage) Close() error {
 	s.turn <- struct{}{}

@@ -104,9 +104,12 @@ func stageInstalled(t *testing.T, s StoreUnderTest) {
 
 func requireInstalled(t *testing.T, s topology.Store, want string) {
 	t.Helper()
-	id, err := s.Installed()
+	snap, err := s.Snapshot()
+	require.NoError(t, err)
+	id, err := snap.Installed()
 	require.NoError(t, err)
 	require.Equal(t, want, id)
+	require.NoError(t, snap.Close())
 }
 
 func stageResume(t *testing.T, s StoreUnderTest) {

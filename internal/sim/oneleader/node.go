@@ -38,8 +38,7 @@ type node struct {
 // saved is a state of the store that a crash may bring back.
 type saved struct {
 	snap    topology.Snapshot
-	from    string // the snapshot that it began with
-	flushed bool   // nothing older comes back
+	flushed bool // nothing older comes back
 }
 
 func (w *cluster) addNode(id topology.NodeID) {
@@ -106,7 +105,7 @@ func (n *node) halt() {
 	}
 	if len(n.shown) > 0 {
 		at := n.w.s.Rand.IntN(len(n.shown))
-		n.shown = append(n.shown[:0], saved{n.shown[at].snap, n.shown[at].from, true})
+		n.shown = append(n.shown[:0], saved{n.shown[at].snap, true})
 	}
 	if !n.damaged {
 		n.w.s.After(n.w.s.Lasting(50*time.Millisecond, 3*time.Second), n.m.Start)
@@ -268,9 +267,12 @@ func (n *node) restored() (*store.Memory, error) {
 	if len(n.shown) == 0 {
 		return m, n.save(m, true)
 	}
-	last := n.shown[len(n.shown)-1]
-	snap := last.snap
-	st, err := m.Stage(last.from)
+	snap := n.shown[len(n.shown)-1].snap
+	from, err := snap.Installed()
+	if err != nil {
+		return nil, err
+	}
+	st, err := m.Stage(from)
 	if err != nil {
 		return nil, err
 	}
@@ -295,14 +297,10 @@ func (n *node) save(m *store.Memory, flushed bool) error {
 	if err != nil {
 		return err
 	}
-	from, err := m.Installed()
-	if err != nil {
-		return err
-	}
 	if flushed {
 		n.shown = n.shown[:0]
 	}
-	n.shown = append(n.shown, saved{snap, from, flushed})
+	n.shown = append(n.shown, saved{snap, flushed})
 	return nil
 }
 

@@ -270,7 +270,11 @@ func (p *process) finishInstall() error {
 	if err != nil {
 		return err
 	}
-	installed, err := p.store.Installed()
+	snap, err := p.store.Snapshot()
+	if err != nil {
+		return err
+	}
+	installed, err := snap.Installed()
 	if err != nil {
 		return err
 	}
