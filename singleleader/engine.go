@@ -115,10 +115,7 @@ func (e *engine) recover() error {
 		return err
 	}
 	applied := snap.Applied()
-	if err := snap.Close(); err != nil {
-		return err
-	}
-	if err := e.finishInstall(applied); err != nil {
+	if err := errors.Join(e.finishInstall(snap), snap.Close()); err != nil {
 		return err
 	}
 	p := e.positions(applied)

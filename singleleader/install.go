@@ -6,7 +6,6 @@ import (
 
 	"github.com/triad-kv/triad/internal/stream"
 	"github.com/triad-kv/triad/quorum"
-	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 )
@@ -31,7 +30,7 @@ func (k *sink) Install(ctx context.Context, o stream.Offer, st topology.Stage) (
 	if err := e.export(ctx, core.Leaves(e.env.Log.Bounds().First, applied, k.parts), why); err != nil {
 		return stream.Tail{}, err
 	}
-	i := core.Install{LSN: o.LSN, History: o.History}
+	i := core.Install{ID: o.ID, LSN: o.LSN, History: o.History}
 	if err := e.env.Stable.Save(stableInstall, i.Encode()); err != nil {
 		return stream.Tail{}, err
 	}
@@ -51,13 +50,17 @@ func (k *sink) Install(ctx context.Context, o stream.Offer, st topology.Stage) (
 }
 
 // finishInstall makes the log follow a store that a snapshot has replaced.
-func (e *engine) finishInstall(applied record.LSN) error {
+func (e *engine) finishInstall(shows topology.Snapshot) error {
 	b, err := e.env.Stable.Load(stableInstall)
 	if err != nil || b == nil {
 		return err
 	}
 	i, err := core.DecodeInstall(b)
-	if err != nil || !i.Unfinished(e.positions(applied)) {
+	if err != nil {
+		return err
+	}
+	installed, err := shows.Installed()
+	if err != nil || !i.Unfinished(installed, e.positions(shows.Applied())) {
 		return err
 	}
 	return e.env.Log.Truncate(i.Range())

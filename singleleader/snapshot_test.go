@@ -13,9 +13,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad/internal/home"
 	"github.com/triad-kv/triad/internal/sim/crashfs"
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -248,4 +250,35 @@ func TestAFollowerThatFallsBehindAgainAndAgainCatchesUpWhileWritesGoOn(t *testin
 	stop.Store(true)
 	wait.Wait()
 	b.same("after all")
+}
+
+// A snapshot was noted and never came into the store. The log of another leader has
+// brought the node to the same position since: that is not the snapshot.
+func TestASnapshotThatNeverCameDoesNotReplaceTheLog(t *testing.T) {
+	c := newCluster(t, Options{Sync: quorum.Async()}, "a")
+	c.startAll()
+	c.leads("a")
+	a := c.nodes["a"]
+	for i := range 5 {
+		_, err := a.put("k", fmt.Sprint(i))
+		require.NoError(t, err)
+	}
+	c.applied(a.Status().End, "a")
+	at := a.Status().End
+	a.stop()
+
+	h, err := home.Open(home.Options{FS: a.fs, Dir: a.dir, Cluster: "test", Node: "a"})
+	require.NoError(t, err)
+	i := core.Install{ID: "t9-l6-1", LSN: at, History: topology.History{{Term: 9, Start: 1}}}
+	require.NoError(t, h.Save(stableInstall, i.Encode()))
+	require.NoError(t, h.Close())
+	own := a.log.History().Until(at)
+
+	a.start()
+	require.Equal(t, record.LSN(1), a.log.Bounds().First)
+	require.Equal(t, own, a.log.History().Until(at))
+	c.leads("a")
+	got, err := a.get("k")
+	require.NoError(t, err)
+	require.Equal(t, "4", got)
 }

@@ -41,6 +41,9 @@ type Edit struct {
 type Snapshot interface {
 	// Applied is the position it shows.
 	Applied() record.LSN
+	// Installed is the id of the stage whose Install the contents began with,
+	// empty if there was none. It comes back from a crash with them.
+	Installed() (id string, err error)
 	// Get is Store.Get in this snapshot.
 	Get(c record.Cell) ([]byte, error)
 	// Scan yields the cells from <= cell < to in order, so that Cell{Table: t}

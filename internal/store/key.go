@@ -44,6 +44,7 @@ var (
 	metaApplied = []byte("mapplied") // the applied position, 8 bytes big endian (rule C6)
 	metaStage   = []byte("mstage")   // the id of the snapshot that is being received
 	metaMark    = []byte("mmark")    // how far it has come
+	metaFrom    = []byte("mfrom")    // the id of the snapshot that was installed
 )
 
 // appendCell appends the physical key of c to dst.

@@ -48,6 +48,10 @@ func TestPhysicalKeysAreTheGoldenOnes(t *testing.T) {
 	golden(t, "keys.txt", b.String())
 }
 
+func TestTheKeyOfTheInstalledSnapshotIsTheGoldenOne(t *testing.T) {
+	golden(t, "installed.txt", fmt.Sprintf("%s\n  %x\n", metaFrom, []byte("id")))
+}
+
 func TestThePointerIsTheGoldenOne(t *testing.T) {
 	golden(t, "pointer.txt", string(pointer{generation: 2, flushed: 4711}.encode()))
 }

@@ -22,6 +22,7 @@ type Memory struct {
 	cells   *btree.BTreeG[item]
 	applied record.LSN
 	stage   *memoryStage // the last one opened, its cells kept for Resume
+	from    string       // the id of the stage that was installed last
 }
 
 var _ topology.Store = (*Memory)(nil)
@@ -143,16 +144,24 @@ func (m *Memory) Flush(ctx context.Context) (record.LSN, error) {
 func (m *Memory) Snapshot() (topology.Snapshot, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return &memorySnapshot{cells: m.cells.Copy(), applied: m.applied}, nil
+	return &memorySnapshot{cells: m.cells.Copy(), applied: m.applied, from: m.from}, nil
 }
 
 type memorySnapshot struct {
 	cells   *btree.BTreeG[item] // nobody changes it
 	applied record.LSN
+	from    string
 	closed  atomic.Bool
 }
 
 func (s *memorySnapshot) Applied() record.LSN { return s.applied }
+
+func (s *memorySnapshot) Installed() (string, error) {
+	if s.closed.Load() {
+		return "", topology.ErrClosed
+	}
+	return s.from, nil
+}
 
 func (s *memorySnapshot) Get(c record.Cell) ([]byte, error) {
 	if s.closed.Load() {
@@ -229,7 +238,7 @@ func (s *memoryStage) Install(lsn record.LSN) error {
 		return topology.ErrClosed
 	}
 	s.closed = true
-	s.m.cells, s.m.applied, s.m.stage = s.cells, lsn, nil
+	s.m.cells, s.m.applied, s.m.stage, s.m.from = s.cells, lsn, nil, s.id
 	return nil
 }
 

@@ -23,6 +23,17 @@ type snapshot struct {
 
 func (s *snapshot) Applied() record.LSN { return s.applied }
 
+func (s *snapshot) Installed() (string, error) {
+	if err := s.usable(); err != nil {
+		return "", err
+	}
+	id, err := s.g.get(s.view, metaFrom)
+	if err != nil {
+		return "", s.p.generationFailed(s.g, err)
+	}
+	return string(id), nil
+}
+
 func (s *snapshot) Get(c record.Cell) ([]byte, error) {
 	if err := s.usable(); err != nil {
 		return nil, err

@@ -118,11 +118,11 @@ func (s *stage) Put(mark []byte, edits []topology.Edit) error {
 	return nil
 }
 
-func (s *stage) put(edits []topology.Edit, meta metaValue) error {
+func (s *stage) put(edits []topology.Edit, meta ...metaValue) error {
 	if err := s.g.room(s.p.closed); err != nil {
 		return err
 	}
-	if err := s.g.write(edits, meta); err != nil {
+	if err := s.g.write(edits, meta...); err != nil {
 		return err
 	}
 	return s.g.flush(context.Background())
@@ -155,7 +155,7 @@ func (s *stage) install(lsn record.LSN) error {
 		return err
 	}
 	defer p.all.release(old)
-	if err := s.put(nil, appliedValue(lsn)); err != nil {
+	if err := s.put(nil, appliedValue(lsn), metaValue{metaFrom, []byte(s.id)}); err != nil {
 		return s.failed(err)
 	}
 	to := pointer{generation: s.g.number, flushed: lsn}

@@ -33,6 +33,7 @@ func (v *vast) Stage(string) (topology.Stage, error) { return vastStage{v}, nil 
 type vastView struct{ *vast }
 
 func (v vastView) Applied() record.LSN             { return v.applied }
+func (v vastView) Installed() (string, error)      { return "", nil }
 func (v vastView) Get(record.Cell) ([]byte, error) { return nil, nil }
 func (v vastView) Close() error                    { return nil }
 func (v vastView) Scan(from, _ record.Cell) iter.Seq2[topology.Edit, error] {

@@ -10,8 +10,11 @@ import (
 
 // Install is what a snapshot is to make of a log: nothing up to LSN, of that
 // history. It is made durable before the store is switched, so that a crash in
-// between is finished at the next start.
+// between is finished at the next start. ID is the snapshot's: a position alone
+// does not say that the store was switched, as the log of another leader, followed
+// since or before, may have brought it to the same.
 type Install struct {
+	ID      string
 	LSN     record.LSN
 	History topology.History
 }
@@ -19,7 +22,8 @@ type Install struct {
 // Encode returns it as it is stored.
 func (i Install) Encode() []byte {
 	w := pack.NewWriter(nil)
-	w.Array(1 + 2*len(i.History))
+	w.Array(2 + 2*len(i.History))
+	w.Str(i.ID)
 	w.Uint(uint64(i.LSN))
 	for _, t := range i.History {
 		w.Uint(t.Term)
@@ -28,14 +32,20 @@ func (i Install) Encode() []byte {
 	return w.Bytes()
 }
 
-// DecodeInstall reads what was stored.
+// DecodeInstall reads what was stored. Before it had an id, it was an array of odd
+// length.
 func DecodeInstall(b []byte) (Install, error) {
 	r := pack.NewReader(b)
 	n := r.Array()
-	if n%2 != 1 {
-		r.Fail("terms are not whole")
+	if n == 0 {
+		r.Fail("no position")
 	}
-	i := Install{LSN: record.LSN(r.Uint())}
+	var i Install
+	if n%2 == 0 {
+		i.ID = r.Str()
+		n--
+	}
+	i.LSN = record.LSN(r.Uint())
 	for k := 1; k+1 < n && r.Err() == nil; k += 2 {
 		i.History = append(i.History, topology.TermStart{Term: r.Uint(), Start: record.LSN(r.Uint())})
 	}
@@ -57,10 +67,10 @@ func Rewound(b topology.Bounds, h topology.History, to record.LSN) topology.Rang
 	return topology.Range{First: b.First, Last: to, History: h.Until(to)}
 }
 
-// Unfinished reports whether the store has been switched and the log not: it
-// is still the one from before.
-func (i Install) Unfinished(p *Positions) bool {
-	if p.Applied != i.LSN || p.First == i.LSN+1 {
+// Unfinished reports whether the store, in which the snapshot of id installed was
+// put last, has been switched and the log not: it is still the one from before.
+func (i Install) Unfinished(installed string, p *Positions) bool {
+	if installed != i.ID || p.Applied != i.LSN || p.First == i.LSN+1 {
 		return false
 	}
 	term, ok := p.History.TermAt(i.LSN)

@@ -16,22 +16,36 @@ func TestALogThatIsRewoundToNothingKnowsItsTerms(t *testing.T) {
 }
 
 func TestAnInstallReadsBackAndIsFinishedOnce(t *testing.T) {
-	i := Install{LSN: 9, History: topology.History{{Term: 1, Start: 1}, {Term: 3, Start: 5}}}
+	i := Install{ID: "t3-l9-1", LSN: 9, History: topology.History{{Term: 1, Start: 1}, {Term: 3, Start: 5}}}
 	got, err := DecodeInstall(i.Encode())
 	require.NoError(t, err)
 	require.Equal(t, i, got)
 	_, err = DecodeInstall(i.Encode()[:3])
 	require.Error(t, err)
+	old := topology.History{{Term: 1, Start: 1}, {Term: 2, Start: 5}}
 	for name, c := range map[string]struct {
+		installed  string
 		at         Positions
 		unfinished bool
 	}{
-		"the store was not switched":              {Positions{Bounds: topology.Bounds{First: 1, End: 4}, Applied: 4}, false},
-		"the store was switched, the log was not": {Positions{Bounds: topology.Bounds{First: 1, End: 4}, Applied: 9}, true},
-		"both were":              {Positions{Bounds: topology.Bounds{First: 10, End: 9}, Applied: 9}, false},
-		"the log went on since":  {Positions{Bounds: topology.Bounds{First: 4, End: 12}, History: i.History, Applied: 9}, false},
-		"the log is another one": {Positions{Bounds: topology.Bounds{First: 4, End: 12}, History: i.History[:1], Applied: 9}, true},
+		"the store was not switched":              {"", Positions{Bounds: topology.Bounds{First: 1, End: 4}, Applied: 4}, false},
+		"the store was switched, the log was not": {i.ID, Positions{Bounds: topology.Bounds{First: 1, End: 4}, Applied: 9}, true},
+		"both were":                           {i.ID, Positions{Bounds: topology.Bounds{First: 10, End: 9}, Applied: 9}, false},
+		"the log went on since":               {i.ID, Positions{Bounds: topology.Bounds{First: 4, End: 12}, History: i.History, Applied: 9}, false},
+		"the log is another one":              {i.ID, Positions{Bounds: topology.Bounds{First: 4, End: 12}, History: old, Applied: 9}, true},
+		"the store was there already":         {"", Positions{Bounds: topology.Bounds{First: 4, End: 12}, History: old, Applied: 9}, false},
+		"the store came there by another one": {"t2-l7-5", Positions{Bounds: topology.Bounds{First: 8, End: 12}, History: old, Applied: 9}, false},
 	} {
-		require.Equal(t, c.unfinished, got.Unfinished(&c.at), name)
+		require.Equal(t, c.unfinished, got.Unfinished(c.installed, &c.at), name)
+	}
+}
+
+func TestAnInstallIsReadAsItWasWrittenBefore(t *testing.T) {
+	got, err := DecodeInstall([]byte{0x95, 9, 1, 1, 3, 5})
+	require.NoError(t, err)
+	require.Equal(t, Install{LSN: 9, History: topology.History{{Term: 1, Start: 1}, {Term: 3, Start: 5}}}, got)
+	for _, bad := range [][]byte{{0x90}, {0x91}, {0x94, 9, 1, 1, 3}, {0x92, 9, 1}} {
+		_, err := DecodeInstall(bad)
+		require.Error(t, err, "%x", bad)
 	}
 }

@@ -305,6 +305,8 @@ func snapshotClosed(t *testing.T, s StoreUnderTest) {
 	require.NoError(t, snap.Close(), "closing twice")
 	_, err = snap.Get(at("a", ""))
 	require.ErrorIs(t, err, topology.ErrClosed)
+	_, err = snap.Installed()
+	require.ErrorIs(t, err, topology.ErrClosed)
 	var errs []error
 	for _, err := range snap.Scan(record.Cell{}, end) {
 		errs = append(errs, err)

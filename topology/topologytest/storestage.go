@@ -26,6 +26,7 @@ func testStages(run storeCase) {
 	run("a stage that was opened again ends the first", stageReopened)
 	run("an installed or closed stage takes no more", stageOver)
 	run("the next stage begins anew after an Install", stageAfterInstall)
+	run("a store knows which stage it began with", stageInstalled)
 	run("a snapshot outlives an Install", stageSnapshot)
 	run("chunks may come in any order and remove", stageUnordered)
 	run("a chunk or an id that is too large is refused", stageTooLarge)
@@ -85,6 +86,30 @@ func stageInstallBack(t *testing.T, s StoreUnderTest) {
 	require.Empty(t, scanAll(t, s))
 	require.NoError(t, s.Apply(5, []topology.Edit{set("a", "", "again")}))
 	require.Equal(t, record.LSN(5), applied(t, s))
+}
+
+func stageInstalled(t *testing.T, s StoreUnderTest) {
+	requireInstalled(t, s, "")
+	st := stage(t, s, "first")
+	require.NoError(t, st.Put([]byte("m"), []topology.Edit{set("a", "", "1")}))
+	requireInstalled(t, s, "")
+	require.NoError(t, st.Install(4))
+	requireInstalled(t, s, "first")
+	require.NoError(t, s.Apply(5, []topology.Edit{set("a", "", "2")}))
+	require.NoError(t, stage(t, s, "dropped").Close())
+	requireInstalled(t, s, "first")
+	require.NoError(t, stage(t, s, "second").Install(5))
+	requireInstalled(t, s, "second")
+}
+
+func requireInstalled(t *testing.T, s topology.Store, want string) {
+	t.Helper()
+	snap, err := s.Snapshot()
+	require.NoError(t, err)
+	id, err := snap.Installed()
+	require.NoError(t, err)
+	require.Equal(t, want, id)
+	require.NoError(t, snap.Close())
 }
 
 func stageResume(t *testing.T, s StoreUnderTest) {
@@ -338,6 +363,7 @@ func crashInstalled(t *testing.T, s StoreUnderTest) {
 	s = s.Crash(t)
 	require.Equal(t, record.LSN(4), applied(t, s))
 	require.Equal(t, []topology.Edit{set("b", "", "new")}, scanAll(t, s))
+	requireInstalled(t, s, "s")
 	require.Nil(t, stage(t, s, "s").Resume())
 }
 
@@ -367,5 +393,6 @@ func crashNotInstalled(t *testing.T, s StoreUnderTest) {
 	s = s.Crash(t)
 	requireState(t, s, at("a", ""), "old")
 	require.Equal(t, record.LSN(2), applied(t, s))
+	requireInstalled(t, s, "")
 	require.Nil(t, stage(t, s, "other").Resume())
 }

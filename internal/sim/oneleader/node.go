@@ -30,6 +30,7 @@ type node struct {
 	shown   []saved
 	damaged bool             // it does not start: only an empty directory helps
 	repair  bool             // it has an empty directory, and is not caught up yet
+	halved  bool             // its store is a snapshot's, its log perhaps not yet
 	durable topology.Bounds  // of its log, as it was last reported flushed
 	history topology.History // of its log, then
 }
@@ -118,7 +119,7 @@ func (n *node) wipe() {
 	n.m.Wipe()
 	n.w.ledger.wiped(n)
 	n.lives++
-	n.shown, n.damaged, n.repair = nil, false, true
+	n.shown, n.damaged, n.repair, n.halved = nil, false, true, false
 	n.durable, n.history = topology.Bounds{First: 1}, nil
 	n.w.s.Reach("a node came back with an empty directory")
 	n.m.Start()
@@ -290,7 +291,11 @@ func (n *node) restored() (*store.Memory, error) {
 		return m, n.save(m, true)
 	}
 	snap := n.shown[len(n.shown)-1].snap
-	st, err := m.Stage("restored")
+	from, err := snap.Installed()
+	if err != nil {
+		return nil, err
+	}
+	st, err := m.Stage(from)
 	if err != nil {
 		return nil, err
 	}

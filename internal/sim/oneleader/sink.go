@@ -235,7 +235,7 @@ func (k *sink) install() (stream.Tail, error) {
 	if err := p.export(to, fmt.Sprintf("a snapshot of term %d at entry %d replaced the log", o.Term, o.LSN)); err != nil {
 		return stream.Tail{}, err
 	}
-	i := core.Install{LSN: o.LSN, History: o.History}
+	i := core.Install{ID: o.ID, LSN: o.LSN, History: o.History}
 	if err := p.home.Save(stableInstall, i.Encode()); err != nil {
 		return stream.Tail{}, err
 	}
@@ -243,6 +243,7 @@ func (k *sink) install() (stream.Tail, error) {
 	if err := k.stage.Install(o.LSN); err != nil {
 		return stream.Tail{}, err
 	}
+	p.n.halved = true
 	if err := p.n.save(p.store, true); err != nil {
 		return stream.Tail{}, err
 	}
@@ -250,6 +251,7 @@ func (k *sink) install() (stream.Tail, error) {
 		p.fail(err)
 		return stream.Tail{}, err
 	}
+	p.n.halved = false
 	p.n.isDurable(p.log.Bounds(), p.log.History())
 	p.s.Reach("a snapshot was installed")
 	p.s.Note(string(p.n.id), "installs", uint64(o.LSN), o.Term)
@@ -266,11 +268,26 @@ func (p *process) finishInstall() error {
 		return err
 	}
 	i, err := core.DecodeInstall(b)
-	if err != nil || !i.Unfinished(p.positions()) {
+	if err != nil {
 		return err
 	}
-	p.s.Reach("an install was finished after a crash")
-	return p.log.Truncate(i.Range())
+	snap, err := p.store.Snapshot()
+	if err != nil {
+		return err
+	}
+	installed, err := snap.Installed()
+	if err != nil {
+		return err
+	}
+	if i.Unfinished(installed, p.positions()) {
+		p.s.Reach("an install was finished after a crash")
+		if !p.n.halved {
+			p.s.Fail("S12", "%s replaces its log after entry %d for a snapshot that never came into its store", p.n.id, i.LSN)
+		}
+		err = p.log.Truncate(i.Range())
+	}
+	p.n.halved = p.n.halved && err != nil
+	return err
 }
 
 func (k *sink) append(m *stream.Append) error {
