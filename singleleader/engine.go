@@ -100,7 +100,8 @@ func (e *engine) recover() error {
 		return err
 	}
 	applied := snap.Applied()
-	if err := snap.Close(); err != nil {
+	requests, err := core.LoadRequests(snap)
+	if err = errors.Join(err, snap.Close()); err != nil {
 		return err
 	}
 	if err := e.finishInstall(applied); err != nil {
@@ -114,6 +115,7 @@ func (e *engine) recover() error {
 	}
 	e.core = core.Recover(e.env.Self, policy.Kind == quorum.KindAsync, g.accepted, p)
 	e.applier = newApplier(e, applied)
+	e.applier.requests.set(requests)
 	return e.raiseClock(p.Bounds)
 }
 
@@ -289,7 +291,7 @@ func (e *engine) startTerm(x *core.Effect) {
 		return
 	}
 	e.since = time.Now()
-	e.pending.recent = nil
+	e.pending.recent, e.pending.named.asked = nil, nil
 	e.leads.Store(true)
 	e.expiries.note(0)
 	e.expiries.wake()
