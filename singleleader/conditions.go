@@ -75,13 +75,13 @@ func (wr *writer) judge() {
 			return judged
 		})
 	}
-	named := wr.recall()
+	named := p.named.recall(wr.e)
 	if p.recent == nil && !named {
 		return
 	}
 	g, keep := wr.e.group.Load(), p.group[:0]
 	for _, w := range p.group {
-		if named && wr.repeats(w) {
+		if named && p.named.repeats(wr.e, w) {
 			continue
 		}
 		w.receipt.Time = wr.e.env.Clock.Now()
@@ -100,7 +100,7 @@ func (wr *writer) judge() {
 			p.recent.Add(lsn, &record.Record{Dot: g.Dot(lsn), Time: w.receipt.Time, Mutations: w.batch.Mutations})
 		}
 		if named {
-			wr.accepts(w, lsn)
+			p.named.accepts(wr.e, w, lsn)
 		}
 	}
 	p.group = keep

@@ -109,35 +109,35 @@ func (w *write) keepResult() error {
 // recall reports whether some of the group are named, and sees to it that the
 // named ones that are not applied yet are known then: all that the log holds,
 // committed or not.
-func (wr *writer) recall() bool {
-	p := wr.e.pending
+func (n *named) recall(e *engine) bool {
+	p := e.pending
 	if !slices.ContainsFunc(p.group, func(w *write) bool { return !w.id().IsZero() }) {
 		return false
 	}
-	applied := wr.e.applier.applied()
-	if k := p.named.asked; k != nil {
-		k.Forget(applied)
+	applied := e.applier.applied()
+	if n.asked != nil {
+		n.asked.Forget(applied)
 		return true
 	}
-	k, err := wr.readAsked(applied)
-	if err == nil {
-		p.named.asked = k
+	var err error
+	if n.asked, err = readAsked(e.env.Log, applied); err == nil {
 		return true
 	}
 	p.group = slices.DeleteFunc(p.group, func(w *write) bool {
 		is := !w.id().IsZero()
 		if is {
-			p.answer(w, wr.e.errorOf("write", nil, topology.NotApplied, err))
+			p.answer(w, e.errorOf("write", nil, topology.NotApplied, err))
 		}
 		return is
 	})
 	return false
 }
 
-func (wr *writer) readAsked(applied record.LSN) (*core.Asked, error) {
+// readAsked reads what a log holds behind what is applied.
+func readAsked(log topology.Log, applied record.LSN) (*core.Asked, error) {
 	k := core.NewAsked()
 	var rec record.Record
-	for ent, err := range wr.e.env.Log.Read(context.Background(), applied+1) {
+	for ent, err := range log.Read(context.Background(), applied+1) {
 		if err == nil {
 			err = record.Decode(ent.Bytes, &rec)
 		}
@@ -152,57 +152,57 @@ func (wr *writer) readAsked(applied record.LSN) (*core.Asked, error) {
 }
 
 // accepts notes that a write of the group gets a place in the log.
-func (wr *writer) accepts(w *write, lsn record.LSN) {
+func (n *named) accepts(e *engine, w *write, lsn record.LSN) {
 	id := w.id()
 	if id.IsZero() {
 		return
 	}
-	a := core.Answer{Seq: id.Seq, LSN: lsn, Term: wr.e.core.Term, Time: w.receipt.Time, Sum: w.sum, Result: w.result}
+	a := core.Answer{Seq: id.Seq, LSN: lsn, Term: e.core.Term, Time: w.receipt.Time, Sum: w.sum, Result: w.result}
 	if w.update != nil {
 		a.Sum = core.SumOf(w.batch.Mutations)
 	}
-	wr.e.pending.named.asked.Add(id, a)
+	n.asked.Add(id, a)
 }
 
 // repeats reports whether a write was accepted before, and if so gives it the
 // answer of the first, or lets it wait for that: nothing is judged again.
-func (wr *writer) repeats(w *write) bool {
+func (n *named) repeats(e *engine, w *write) bool {
 	id := w.id()
 	if id.IsZero() {
 		return false
 	}
-	p := wr.e.pending
+	p := e.pending
 	// First what is not applied, then what is: between the two nothing is missed,
 	// as it is in the second before it leaves the first.
-	a, known := p.named.asked.Find(id)
+	a, known := n.asked.Find(id)
 	if !known {
 		var m core.Memory
-		switch a, m = wr.e.applier.requests.find(id); m {
+		switch a, m = e.applier.requests.find(id); m {
 		case core.RequestNew:
 			return false
 		case core.RequestForgotten:
-			p.answer(w, wr.e.errorOf("write", &w.batch, topology.Unknown,
+			p.answer(w, e.errorOf("write", &w.batch, topology.Unknown,
 				fmt.Errorf("%w: request %d of client %d: the last %d of each of %d clients are remembered", topology.ErrForgotten, id.Seq, id.Client, core.RequestsKept, core.ClientsKept)))
 			return true
 		}
 	}
 	// What an update writes is not known before it has decided, which it does not.
 	if w.update == nil && a.Sum != w.sum {
-		p.answer(w, wr.e.errorOf("write", &w.batch, topology.NotApplied,
+		p.answer(w, e.errorOf("write", &w.batch, topology.NotApplied,
 			fmt.Errorf("%w: request %d of client %d was another write, which is entry %d", topology.ErrConflict, id.Seq, id.Client, a.LSN)))
 		return true
 	}
-	g := wr.e.group.Load()
+	g := e.group.Load()
 	w.repeated, w.result = true, a.Result
 	w.receipt = topology.Receipt{
 		Token: topology.Token{Origin: g.Origin, Term: a.Term, LSN: a.LSN},
 		Dot:   g.Dot(a.LSN), LSN: a.LSN, Term: a.Term, Time: a.Time,
 	}
 	w.state.Store(writeAppended)
-	if a.LSN > wr.e.core.End {
-		p.named.joins = append(p.named.joins, w)
+	if a.LSN > e.core.End {
+		n.joins = append(n.joins, w)
 	} else {
-		p.waitAmong(wr.e, w)
+		p.waitAmong(e, w)
 	}
 	return true
 }

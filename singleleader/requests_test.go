@@ -15,7 +15,9 @@ import (
 	"github.com/triad-kv/triad/topology"
 )
 
-func requestOf(client, seq uint64) record.RequestID { return record.RequestID{Client: client, Seq: seq} }
+func requestOf(client, seq uint64) record.RequestID {
+	return record.RequestID{Client: client, Seq: seq}
+}
 
 // putNamed writes under a name.
 func (n *testNode) putNamed(id record.RequestID, key, value string, o ...topology.WriteOptions) (topology.Receipt, error) {

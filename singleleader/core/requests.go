@@ -3,7 +3,6 @@ package core
 import (
 	"bytes"
 	"cmp"
-	"container/list"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -41,8 +40,9 @@ const (
 // new: a retry that comes too late is refused, not done again.
 type Requests struct {
 	forgotten uint64 // of clients that are not known any more
-	clients   map[uint64]*list.Element
-	order     *list.List // of *requester, by their last LSN
+	clients   map[uint64]*requester
+	oldest    *requester // the first of them by their last LSN
+	latest    *requester // and the last
 }
 
 // requester is what is known of one client.
@@ -52,6 +52,8 @@ type requester struct {
 	newest  uint64     // its greatest sequence
 	last    record.LSN // of its request that was accepted last
 	answers []Answer   // one for each sequence modulo RequestsKept
+
+	before, after *requester // in the order of their last LSN
 }
 
 // Answer is the answer to a named request.
@@ -76,14 +78,13 @@ const (
 
 // NewRequests returns the memory of a group that has applied nothing.
 func NewRequests() *Requests {
-	return &Requests{clients: map[uint64]*list.Element{}, order: list.New()}
+	return &Requests{clients: map[uint64]*requester{}}
 }
 
 // Find returns what is known of a request.
 func (q *Requests) Find(id record.RequestID) (Answer, Memory) {
 	forgotten := q.forgotten
-	if el := q.clients[id.Client]; el != nil {
-		c := el.Value.(*requester)
+	if c := q.clients[id.Client]; c != nil {
 		for i := range c.answers {
 			if c.answers[i].Seq == id.Seq {
 				return c.answers[i], RequestKnown
@@ -103,7 +104,7 @@ func (c *requester) forgotten() uint64 {
 }
 
 // Len returns how many clients are known.
-func (q *Requests) Len() int { return q.order.Len() }
+func (q *Requests) Len() int { return len(q.clients) }
 
 // Add takes in an applied record, and appends the edits that keep the cells in
 // step. The states they encode stand in arena.
@@ -119,9 +120,9 @@ func (q *Requests) Add(edits []topology.Edit, arena []byte, enc *record.Encoder,
 		edits = append(edits, topology.Edit{Cell: cell, State: arena[at:len(arena):len(arena)]})
 	}
 	key := clientKey(r.Request.Client)
-	el := q.clients[r.Request.Client]
-	if el == nil {
-		for q.order.Len() >= ClientsKept {
+	c := q.clients[r.Request.Client]
+	if c == nil {
+		for len(q.clients) >= ClientsKept {
 			gone := q.forget()
 			edits = append(edits, topology.Edit{Cell: record.Cell{Table: record.TableRequests, Key: clientKey(gone.client)}, Whole: true})
 			if gone.newest > q.forgotten {
@@ -129,28 +130,54 @@ func (q *Requests) Add(edits []topology.Edit, arena []byte, enc *record.Encoder,
 				put(groupKey, nil, packed(q.forgotten))
 			}
 		}
-		el = q.order.PushBack(&requester{client: r.Request.Client, floor: q.forgotten})
-		q.clients[r.Request.Client] = el
+		c = &requester{client: r.Request.Client, floor: q.forgotten}
+		q.clients[c.client] = c
+		q.link(c)
 		if q.forgotten > 0 {
 			put(key, nil, packed(q.forgotten))
 		}
 	}
-	c := el.Value.(*requester)
 	if r.Request.Seq <= c.newest-min(c.newest, RequestsKept) {
 		return edits, arena // it fell behind on its way, and is forgotten already
 	}
 	a := AnswerOf(r)
 	c.put(a)
-	q.order.MoveToBack(el)
+	q.unlink(c)
+	q.link(c)
 	put(key, []byte{byte(a.Seq % RequestsKept)}, a.pack())
 	return edits, arena
 }
 
 // forget drops the client that was not heard of for longest.
 func (q *Requests) forget() *requester {
-	c := q.order.Remove(q.order.Front()).(*requester)
+	c := q.oldest
+	q.unlink(c)
 	delete(q.clients, c.client)
 	return c
+}
+
+// link makes c the latest.
+func (q *Requests) link(c *requester) {
+	if c.before = q.latest; c.before == nil {
+		q.oldest = c
+	} else {
+		c.before.after = c
+	}
+	q.latest = c
+}
+
+func (q *Requests) unlink(c *requester) {
+	if c.before == nil {
+		q.oldest = c.after
+	} else {
+		c.before.after = c.after
+	}
+	if c.after == nil {
+		q.latest = c.before
+	} else {
+		c.after.before = c.before
+	}
+	c.before, c.after = nil, nil
 }
 
 // put remembers an answer in the place of the one that it displaces.
@@ -168,24 +195,24 @@ func (c *requester) put(a Answer) {
 // LoadRequests reads the memory back from the cells of its table.
 func LoadRequests(s topology.Snapshot) (*Requests, error) {
 	q := NewRequests()
-	known := map[uint64]*requester{}
 	for ed, err := range s.Scan(record.Cell{Table: record.TableRequests}, record.Cell{Table: record.TableRequests + 1}) {
 		if err == nil {
-			err = q.load(known, &ed)
+			err = q.load(&ed)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("the table of requests: %w", err)
 		}
 	}
-	byLast := func(a, b *requester) int { return cmp.Compare(a.last, b.last) }
-	for _, c := range slices.SortedFunc(maps.Values(known), byLast) { // no two are equal: an LSN is one request's
-		q.clients[c.client] = q.order.PushBack(c)
+	clients := slices.Sorted(maps.Keys(q.clients))
+	slices.SortFunc(clients, func(a, b uint64) int { return cmp.Compare(q.clients[a].last, q.clients[b].last) })
+	for _, client := range clients {
+		q.link(q.clients[client])
 	}
 	return q, nil
 }
 
 // load takes in one cell.
-func (q *Requests) load(known map[uint64]*requester, ed *topology.Edit) error {
+func (q *Requests) load(ed *topology.Edit) error {
 	v, err := Stored(ed.State)
 	if err == nil && v == nil {
 		err = fmt.Errorf("%w: a cell without a value", topology.ErrMalformed)
@@ -203,10 +230,10 @@ func (q *Requests) load(known map[uint64]*requester, ed *topology.Edit) error {
 		return fmt.Errorf("%w: key %x, field %x", topology.ErrMalformed, ed.Key, ed.Field)
 	}
 	client := binary.BigEndian.Uint64(ed.Key)
-	c := known[client]
+	c := q.clients[client]
 	if c == nil {
 		c = &requester{client: client}
-		known[client] = c
+		q.clients[client] = c
 	}
 	if len(ed.Field) == 0 {
 		r.ArrayOf(1)
