@@ -1,7 +1,6 @@
 package core
 
 import (
-	"bytes"
 	"encoding/binary"
 	"hash/crc32"
 
@@ -34,7 +33,7 @@ func (k *Asked) Add(id record.RequestID, a Answer) {
 func AnswerOf(r *record.Record) Answer {
 	a := Answer{Seq: r.Request.Seq, LSN: record.LSN(r.Dot.Seq), Term: r.Term, Time: r.Time, Sum: SumOf(r.Mutations)}
 	if n := len(r.Mutations); n > 0 && isResult(&r.Mutations[n-1]) {
-		a.Result = bytes.Clone(r.Mutations[n-1].Value)
+		a.Result = append(a.Result, r.Mutations[n-1].Value...)
 	}
 	return a
 }

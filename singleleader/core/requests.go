@@ -1,7 +1,6 @@
 package core
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/binary"
 	"fmt"
@@ -39,10 +38,11 @@ const (
 // greatest sequence that went, and nothing at or below that is ever accepted as
 // new: a retry that comes too late is refused, not done again.
 type Requests struct {
-	forgotten uint64 // of clients that are not known any more
-	clients   map[uint64]*requester
-	oldest    *requester // the first of them by their last LSN
-	latest    *requester // and the last
+	clientsKept int
+	forgotten   uint64 // of clients that are not known any more
+	clients     map[uint64]*requester
+	oldest      *requester // the first of them by their last LSN
+	latest      *requester // and the last
 }
 
 // requester is what is known of one client.
@@ -78,7 +78,7 @@ const (
 
 // NewRequests returns the memory of a group that has applied nothing.
 func NewRequests() *Requests {
-	return &Requests{clients: map[uint64]*requester{}}
+	return &Requests{clientsKept: ClientsKept, clients: map[uint64]*requester{}}
 }
 
 // Find returns what is known of a request.
@@ -122,7 +122,7 @@ func (q *Requests) Add(edits []topology.Edit, arena []byte, enc *record.Encoder,
 	key := clientKey(r.Request.Client)
 	c := q.clients[r.Request.Client]
 	if c == nil {
-		for len(q.clients) >= ClientsKept {
+		for len(q.clients) >= q.clientsKept {
 			gone := q.forget()
 			edits = append(edits, topology.Edit{Cell: record.Cell{Table: record.TableRequests, Key: clientKey(gone.client)}, Whole: true})
 			if gone.newest > q.forgotten {
@@ -242,7 +242,7 @@ func (q *Requests) load(ed *topology.Edit) error {
 	}
 	r.ArrayOf(4)
 	a := Answer{Seq: r.Uint(), Term: r.Uint(), Sum: uint32(r.UintMax(1<<32 - 1)), LSN: record.LSN(v.Dot.Seq), Time: v.Time}
-	a.Result = bytes.Clone(r.BinMax(record.ResultBytesMax))
+	a.Result = append(a.Result, r.BinMax(record.ResultBytesMax)...)
 	c.put(a)
 	return r.Done()
 }
