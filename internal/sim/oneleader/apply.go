@@ -86,6 +86,7 @@ func (a *applying) some(p *process) {
 			break
 		}
 		edits, arena = core.AppendEdits(edits, arena, enc, &rec)
+		edits, arena = p.requests.Add(edits, arena, enc, &rec)
 		last = e.LSN
 		n++
 	}

@@ -138,6 +138,8 @@ type process struct {
 	store   *store.Memory
 	clock   *version.Clock
 
+	requests *core.Requests
+
 	core   core.Core
 	group  core.Group
 	resync bool
@@ -201,6 +203,9 @@ func (p *process) recover() error {
 		return err
 	}
 	if err := p.finishInstall(); err != nil {
+		return err
+	}
+	if err := p.loadRequests(); err != nil {
 		return err
 	}
 	at := p.positions()
