@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -194,13 +195,12 @@ func TestARetryIsKnownAfterAFailover(t *testing.T) {
 // What a leader had accepted and could not commit is committed by the next one,
 // if it has it: a retry there must not write it again.
 func TestARetryIsKnownFromWhatWasNotCommitted(t *testing.T) {
-	c := newCluster(t, Options{Sync: quorum.Any(2, "b", "c")}, "a", "b", "c")
+	c := newCluster(t, Options{Sync: quorum.Any(2, "b", "c"), ApplyDelay: time.Hour}, "a", "b", "c") // nothing is applied
 	c.startAll()
 	c.leads("a")
 	a, b := c.nodes["a"], c.nodes["b"]
 	_, err := a.put("k", "v")
 	require.NoError(t, err)
-	c.applied(a.Status().End, "b", "c")
 	c.nodes["c"].stop()
 	ctx, cancel := context.WithCancel(t.Context())
 	batch := batchOf("k", "named")
@@ -215,14 +215,67 @@ func TestARetryIsKnownFromWhatWasNotCommitted(t *testing.T) {
 	err = <-failed
 	require.Equal(t, topology.Unknown, topology.OutcomeOf(err))
 	require.ErrorIs(t, err, topology.ErrTimeout)
-	b.applier.requests.set(core.NewRequests()) // it knows of none that is applied
 	a.crash()
 	c.start("c")
 	c.failover(t, "b")
 	a.start()
+	require.Zero(t, b.Status().Applied)
 	r, err := b.putNamed(requestOf(7, 1), "k", "named")
 	require.NoError(t, err)
 	require.Equal(t, record.LSN(3), r.LSN)
+}
+
+// fullOnce is a log that has no room for what comes next.
+type fullOnce struct {
+	topology.GroupLog
+	full atomic.Bool
+}
+
+func (l *fullOnce) Append(term uint64, rs ...record.Record) (record.LSN, error) {
+	if l.full.CompareAndSwap(true, false) {
+		return 0, topology.ErrDiskFull
+	}
+	return l.GroupLog.Append(term, rs...)
+}
+
+// Who repeats a write that the log did not take shares its fate, and the next to
+// come is the first.
+func TestWhatTheLogDidNotTakeIsNotRemembered(t *testing.T) {
+	c := newCluster(t, Options{}, "a")
+	a, log := c.nodes["a"], &fullOnce{}
+	a.wrap = func(l topology.GroupLog) topology.GroupLog { log.GroupLog = l; return log }
+	c.startAll()
+	c.leads("a")
+	twice := func() []topology.Update {
+		u := increment("n")
+		u.Request = requestOf(7, 1)
+		return a.update(u, u)
+	}
+	log.full.Store(true)
+	for _, u := range twice() {
+		require.ErrorIs(t, u.Err, topology.ErrDiskFull)
+		require.Equal(t, topology.NotApplied, topology.OutcomeOf(u.Err))
+	}
+	us := twice()
+	require.NoError(t, us[0].Err)
+	require.NoError(t, us[1].Err)
+	sameAnswer(t, us[0].Receipt, us[1].Receipt)
+	n, err := a.get("n")
+	require.NoError(t, err)
+	require.Equal(t, "1", n)
+}
+
+// What an update tells beside is bounded.
+func TestAResultThatIsTooLongIsRefused(t *testing.T) {
+	c := newCluster(t, Options{}, "a")
+	c.startAll()
+	c.leads("a")
+	u := increment("n")
+	u.Request = requestOf(7, 1)
+	u.Result = func() []byte { return make([]byte, record.ResultBytesMax+1) }
+	us := c.nodes["a"].update(u)
+	require.ErrorIs(t, us[0].Err, topology.ErrTooLarge)
+	require.Equal(t, topology.NotApplied, topology.OutcomeOf(us[0].Err))
 }
 
 // Behind the window a retry is refused: it may have happened.
