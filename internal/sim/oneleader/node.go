@@ -138,8 +138,6 @@ type process struct {
 	store   *store.Memory
 	clock   *version.Clock
 
-	requests *core.Requests
-
 	core   core.Core
 	group  core.Group
 	resync bool

@@ -67,7 +67,7 @@ func (wr *writing) repeats(p *process, w *write) bool {
 	a, known := wr.named.asked.Find(id)
 	if !known {
 		var m core.Memory
-		switch a, m = p.requests.Find(id); m {
+		switch a, m = p.applying.requests.Find(id); m {
 		case core.RequestNew:
 			return false
 		case core.RequestForgotten:
@@ -120,6 +120,6 @@ func (p *process) loadRequests() error {
 		return err
 	}
 	defer s.Close()
-	p.requests, err = core.LoadRequests(s)
+	p.applying.requests, err = core.LoadRequests(s)
 	return err
 }
