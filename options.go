@@ -48,7 +48,10 @@ func IfValue(value []byte) Option { return call.IfValue(value) }
 
 // Request names a write, so that a retry with the same name gets the first
 // answer and happens once (rule S17): client is random and not 0, seq grows with
-// every write of that client.
+// every write of that client. The last 64 of a client are remembered: a retry of an
+// older one fails with topology.ErrForgotten. A client whose first seq is the time
+// in nanoseconds is not taken for one that was forgotten. NotApplied speaks of one
+// try alone: it does not say that an earlier one of unknown outcome did not happen.
 func Request(client, seq uint64) Option { return call.Request(client, seq) }
 
 // TTL lets what is put live that long, in milliseconds, instead of what its table

@@ -26,6 +26,7 @@ func (n remote) handle() {
 		call.MethodCreate:  n.create,
 		call.MethodDrop:    n.drop,
 		call.MethodPromote: n.promote,
+		call.MethodResolve: n.resolve,
 	} {
 		n.transport.HandleCall(method, topology.PeerClient|topology.PeerNode,
 			func(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) { return h(ctx, req) })

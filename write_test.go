@@ -242,3 +242,14 @@ func TestABatchMayBeWrittenAgain(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, first.LSN+1, second.LSN)
 }
+
+func TestATopologyThatDoesNotTellWhatBecameOfAWrite(t *testing.T) {
+	n, _ := start(t, Config{})
+	dot := version.Dot{Origin: version.Origin{ID: 1, Incarnation: 1}, Seq: 4}
+	_, err := n.Resolve(t.Context(), dot, 2)
+	require.ErrorIs(t, err, topology.ErrUnsupported)
+	var e *topology.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, topology.Unknown, e.Outcome)
+	require.Equal(t, dot, e.Dot)
+}

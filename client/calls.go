@@ -92,13 +92,18 @@ func (c *Client) write(ctx context.Context, method, op string, w call.Write, all
 		table, key = w.Writes[0].Table, w.Writes[0].Key
 	}
 	r, err := func() (Receipt, error) {
-		if _, err := call.Gather(w.Options, allowed); err != nil {
+		wishes, err := call.Gather(w.Options, allowed)
+		if err != nil {
 			return Receipt{}, call.NotApplied(err)
 		}
 		if err := w.Check(); err != nil {
 			return Receipt{}, call.NotApplied(err)
 		}
-		answer, err := c.ask(ctx, writes, method, w.Encode())
+		p := writes
+		if wishes.Has(call.WishRequest) {
+			p = named
+		}
+		answer, err := c.ask(ctx, p, method, w.Encode())
 		if err != nil {
 			return Receipt{}, err
 		}

@@ -138,21 +138,26 @@ func (c *Client) Close() error {
 }
 
 // purpose says whether a call may be sent again though it may have arrived.
-type purpose bool
+type purpose uint8
 
 const (
-	writes purpose = false
-	reads  purpose = true
+	writes purpose = iota // no: it might happen twice
+	named                 // it has a Request, and happens once (rule S17)
+	reads
 )
 
 // ask sends a call until a node has taken it, and returns the answer.
 func (c *Client) ask(ctx context.Context, p purpose, method string, req []byte) ([]byte, error) {
+	var d doubt
 	redirects, pause := 0, c.options.RetryMin
 	for attempt := 1; ; attempt++ {
 		addr := c.first()
 		answer, err := c.transport.CallAddr(ctx, addr, method, req)
 		if err == nil {
 			return answer, nil
+		}
+		if p == named {
+			err = d.about(err)
 		}
 		if ctx.Err() != nil || !again(err, p) {
 			return nil, err
@@ -200,6 +205,9 @@ func (c *Client) unreached(err error) bool {
 func again(err error, p purpose) bool {
 	if topology.OutcomeOf(err) != topology.NotApplied && p == writes {
 		return false
+	}
+	if p == named && errors.Is(err, topology.ErrTimeout) { // the other side's: nothing was decided
+		return true
 	}
 	for _, passing := range []error{topology.ErrNotLeader, topology.ErrUnavailable, topology.ErrOverloaded, topology.ErrClosed, topology.ErrFailed} {
 		if errors.Is(err, passing) {

@@ -116,6 +116,30 @@ func TestAClientDoesWhatANodeDoes(t *testing.T) {
 	require.Equal(t, topology.RoleLeader, s.Role)
 }
 
+// The second of two writes of one name is the first, at whatever node it is tried.
+func TestANamedWriteHappensOnce(t *testing.T) {
+	nodes := cluster(t, 3)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	c := dial(t, nodes[1].addr)
+	first, err := c.Put(ctx, "default", []byte("k"), []byte("1"), client.Request(7, 1))
+	require.NoError(t, err)
+	_, err = c.Put(ctx, "default", []byte("k"), []byte("2"), client.Request(7, 2))
+	require.NoError(t, err)
+	again, err := c.Put(ctx, "default", []byte("k"), []byte("1"), client.Request(7, 1))
+	require.NoError(t, err)
+	require.Equal(t, first.Dot, again.Dot)
+	require.Equal(t, first.Time, again.Time)
+	got, err := c.Get(ctx, "default", []byte("k"))
+	require.NoError(t, err)
+	require.Equal(t, "2", string(got.Value))
+	for _, n := range nodes {
+		r, err := dial(t, n.addr).Resolve(ctx, first.Dot, first.Term)
+		require.NoError(t, err)
+		require.Equal(t, topology.Resolution{Fate: topology.FateApplied, LSN: first.LSN, Term: first.Term}, r)
+	}
+}
+
 func TestARowTravels(t *testing.T) {
 	nodes := cluster(t, 1)
 	c, ctx := dial(t, nodes[0].addr), t.Context()

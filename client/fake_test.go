@@ -39,7 +39,7 @@ func serve(t *testing.T, id topology.NodeID, a answer) *fakeNode {
 	n := &fakeNode{addr: l.Addr().String()}
 	for _, m := range []string{
 		call.MethodPut, call.MethodDelete, call.MethodBatch, call.MethodGet, call.MethodScan, call.MethodWait,
-		call.MethodStatus, call.MethodTables, call.MethodCreate, call.MethodPromote,
+		call.MethodStatus, call.MethodTables, call.MethodCreate, call.MethodPromote, call.MethodResolve,
 	} {
 		tr.HandleCall(m, topology.PeerClient, func(_ context.Context, _ topology.Peer, req []byte) ([]byte, error) {
 			n.calls.Add(1)

@@ -21,10 +21,11 @@ type TableID uint32
 
 // Reserved tables.
 const (
-	TableSystem  TableID = 0 // Triad's own: table definitions, and marks that change no cell
-	TableDefault TableID = 1 // "default", kind any, which always exists
-	TableExpiry  TableID = 2 // Triad's own: what is to expire, by time
-	TableFirst   TableID = 16
+	TableSystem   TableID = 0 // Triad's own: table definitions, and marks that change no cell
+	TableDefault  TableID = 1 // "default", kind any, which always exists
+	TableExpiry   TableID = 2 // Triad's own: what is to expire, by time
+	TableRequests TableID = 3 // Triad's own: the answers to named requests (rule S17)
+	TableFirst    TableID = 16
 )
 
 // Op is what a mutation does.
@@ -41,6 +42,13 @@ const (
 // MarkTerm is the key of the mark that starts a term; its value is the leader's
 // node id.
 const MarkTerm = "term"
+
+// MarkResult is the key of the mark that goes with a named read-modify-write: its
+// value is what the caller was told beside the receipt, for a retry (rule S17).
+const MarkResult = "result"
+
+// ResultBytesMax bounds the value of such a mark.
+const ResultBytesMax = 64
 
 // Kind is what a value is.
 type Kind uint8
@@ -94,9 +102,12 @@ type Mutation struct {
 // RequestID names a client's request, so that a retry inside the window gets
 // the first answer (rule S17). The zero value names none.
 type RequestID struct {
-	Client uint64 // random, chosen by the client
+	Client uint64 // random, chosen by the client; 0 names none
 	Seq    uint64 // grows by one with every request of that client
 }
+
+// IsZero reports whether id names no request.
+func (id RequestID) IsZero() bool { return id.Client == 0 }
 
 // Record is one accepted write: 1..n mutations, all or nothing.
 //

@@ -40,6 +40,8 @@ type applier struct {
 	mu      sync.Mutex
 	waiters []*reached
 
+	requests requests
+
 	edits []topology.Edit
 	arena []byte
 	enc   *record.Encoder
@@ -215,6 +217,9 @@ func (a *applier) applySome(ctx context.Context) (wait time.Duration, err error)
 			break
 		}
 		a.edits, a.arena = core.AppendEdits(a.edits, a.arena, a.enc, &a.rec)
+		if !a.rec.Request.IsZero() {
+			a.edits, a.arena = a.requests.add(a.edits, a.arena, a.enc, &a.rec)
+		}
 		for i := range a.rec.Mutations {
 			if m := &a.rec.Mutations[i]; core.Expires(m) {
 				soonest = min(soonest, m.Expires)

@@ -89,7 +89,9 @@ func (c *chaos) run(goesOn bool, seed uint64) {
 			Reads: []history.Request{{}, {}, {Guarantee: history.Session}, {Guarantee: history.Any}, {Guarantee: history.Bounded, Bound: 100 * time.Millisecond}},
 		},
 		Seed: seed, Timeout: 100 * time.Millisecond, Recorder: c.told,
-		Dial: func(uint64) load.Client { return &client{Engine: load.Engine{At: c.at}, c: c} },
+		Dial: func(session uint64) load.Client {
+			return &client{Engine: load.Engine{At: c.at, Client: session * (session % 2)}, c: c} // every other one names its writes
+		},
 	}
 	require.NoError(c.t, r.Open(c.t.Context()))
 	ctx, stop := context.WithCancel(c.t.Context())

@@ -75,11 +75,15 @@ func (wr *writer) judge() {
 			return judged
 		})
 	}
-	if p.recent == nil {
+	named := p.named.recall(wr.e)
+	if p.recent == nil && !named {
 		return
 	}
 	g, keep := wr.e.group.Load(), p.group[:0]
 	for _, w := range p.group {
+		if named && p.named.repeats(wr.e, w) {
+			continue
+		}
 		w.receipt.Time = wr.e.env.Clock.Now()
 		err := wr.holds(w)
 		switch {
@@ -92,7 +96,12 @@ func (wr *writer) judge() {
 		}
 		keep = append(keep, w)
 		lsn := wr.e.core.End + record.LSN(len(keep))
-		p.recent.Add(lsn, &record.Record{Dot: g.Dot(lsn), Time: w.receipt.Time, Mutations: w.batch.Mutations})
+		if p.recent != nil {
+			p.recent.Add(lsn, &record.Record{Dot: g.Dot(lsn), Time: w.receipt.Time, Mutations: w.batch.Mutations})
+		}
+		if named {
+			p.named.accepts(wr.e, w, lsn)
+		}
 	}
 	p.group = keep
 }

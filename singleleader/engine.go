@@ -115,7 +115,8 @@ func (e *engine) recover() error {
 		return err
 	}
 	applied := snap.Applied()
-	if err := errors.Join(e.finishInstall(snap), snap.Close()); err != nil {
+	requests, err := core.LoadRequests(snap)
+	if err := errors.Join(err, e.finishInstall(snap), snap.Close()); err != nil {
 		return err
 	}
 	p := e.positions(applied)
@@ -130,6 +131,7 @@ func (e *engine) recover() error {
 	}
 	e.core = core.Recover(e.env.Self, policy.Kind == quorum.KindAsync, g.accepted, promised, p)
 	e.applier = newApplier(e, applied)
+	e.applier.requests.set(requests)
 	return e.raiseClock(p.Bounds)
 }
 
@@ -310,7 +312,7 @@ func (e *engine) startTerm(x *core.Effect) {
 		return
 	}
 	e.since = time.Now()
-	e.pending.recent = nil
+	e.pending.recent, e.pending.named.asked = nil, nil
 	e.leads.Store(true)
 	e.expiries.note(0)
 	e.expiries.wake()

@@ -42,6 +42,10 @@ func (k *sink) Install(ctx context.Context, o stream.Offer, st topology.Stage) (
 		e.fail(err)
 		return stream.Tail{}, err
 	}
+	if err := e.applier.requests.load(e.env.Store); err != nil {
+		e.fail(err)
+		return stream.Tail{}, err
+	}
 	e.resync.Store(false)
 	e.applier.reset(o.LSN)
 	a := k.ask(core.Event{Kind: core.EvTruncated, LSN: o.LSN, Term: o.History.Last(), N: 1})

@@ -28,6 +28,7 @@ type pending struct {
 	queues  [topology.Applied + 1]queue // by durability
 	looks   []*write                    // of this turn: who changes nothing
 	recent  *core.Recent                // nil while nobody needs it
+	named   named                       // requests behind what the store shows
 	next    atomic.Pointer[index]       // gathers reads while asked is under way; not only turns add to it
 	asked   *index                      // whose round is under way
 	seen    []*index                    // confirmed, with looks that wait for what they saw
@@ -140,8 +141,8 @@ func (p *pending) stop(e *engine, why error) {
 		q := &p.queues[d]
 		for _, w := range q.ws[q.head:] {
 			err := e.errorOf("write", nil, topology.Unknown, fmt.Errorf("%w before the write was committed", why))
-			if err.Dot = w.receipt.Dot; w.idle {
-				err.Outcome, err.Dot = topology.NotApplied, version.Dot{}
+			if err.Dot, err.Term = w.receipt.Dot, w.receipt.Term; w.idle {
+				err.Outcome, err.Dot, err.Term = topology.NotApplied, version.Dot{}, 0
 			}
 			p.answer(w, err)
 		}
@@ -157,7 +158,7 @@ func (p *pending) stop(e *engine, why error) {
 	for _, r := range p.seen {
 		p.answerAll(r.looks, e.errorOf("update", nil, topology.NotApplied, why))
 	}
-	p.asked, p.seen, p.recent = nil, nil, nil
+	p.asked, p.seen, p.recent, p.named.asked = nil, nil, nil, nil
 }
 
 // refuse answers a group of reads that was not confirmed.

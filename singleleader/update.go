@@ -43,6 +43,9 @@ func (wr *writer) mayUpdate(ctx context.Context, us []topology.Update) error {
 	for i := range us {
 		us[i].Receipt, us[i].Err = topology.Receipt{}, nil
 		reads += len(us[i].Reads)
+		if err := checkRequest(us[i].Request); err != nil {
+			return err
+		}
 	}
 	switch {
 	case len(us) > updatesMax:
@@ -143,6 +146,11 @@ func (wr *writer) answered(ctx context.Context, w *write) (topology.Receipt, err
 	if w.idle {
 		w.receipt.Dot = version.Dot{}
 	}
+	if w.repeated && w.err == nil && w.update.Repeat != nil {
+		if err := w.update.Repeat(w.result); err != nil {
+			w.err = wr.e.errorOf("update", nil, topology.Unknown, fmt.Errorf("%w: it happened before, and what it told is of another kind", err))
+		}
+	}
 	return wr.reuse(w)
 }
 
@@ -194,6 +202,9 @@ func (wr *writer) decide(w *write) error {
 		} else {
 			w.call.bytes += n
 		}
+	}
+	if err == nil && w.update.Result != nil && !w.batch.Request.IsZero() {
+		err = w.keepResult()
 	}
 	if err != nil {
 		return wr.e.errorOf("update", &w.batch, topology.NotApplied, err)

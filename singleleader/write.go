@@ -17,8 +17,11 @@ import (
 type write struct {
 	batch      record.Batch
 	known      []known // of its conditions, or reads, as before it was posted
+	sum        uint32  // of its mutations, if it has a name
+	result     []byte  // of an update that has a name
 	update     *topology.Update
 	call       *calls
+	repeated   bool  // it was accepted before, and joins that
 	idle       bool  // it changes nothing: an update that decided so, or a condition that does not hold
 	looked     bool  // and has come upon nothing that is due: it is not appended
 	ground     error // why it would not
@@ -75,6 +78,9 @@ func (wr *writer) post(ctx context.Context, b record.Batch, o topology.WriteOpti
 	if w.durability == topology.DurabilityDefault {
 		w.durability = wr.e.o.Durability
 	}
+	if !b.Request.IsZero() {
+		w.sum = core.SumOf(b.Mutations)
+	}
 	if err := wr.prepareWrite(ctx, w); err != nil {
 		return topology.Receipt{}, wr.e.errorOf("write", &b, topology.NotApplied, err)
 	}
@@ -112,7 +118,7 @@ func (w *write) abandon() bool {
 // cells of its conditions, so that little time passes until it is judged.
 func (wr *writer) prepareWrite(ctx context.Context, w *write) error {
 	cs := w.batch.Conditions
-	if len(cs) > 0 {
+	if len(cs) > 0 || !w.batch.Request.IsZero() {
 		if err := wr.closeEnough(ctx); err != nil {
 			return err
 		}
@@ -156,7 +162,7 @@ func (wr *writer) await(ctx context.Context, w *write, op string) error {
 	}
 	err := wr.e.errorOf(op, &w.batch, outcome, fmt.Errorf("%w: %w", topology.ErrTimeout, ctx.Err()))
 	if outcome == topology.Unknown {
-		err.Dot = w.receipt.Dot
+		err.Dot, err.Term = w.receipt.Dot, w.receipt.Term
 	}
 	return err
 }
@@ -168,6 +174,9 @@ func (wr *writer) check(b *record.Batch) error {
 			return err
 		}
 		return fmt.Errorf("%w: %w", topology.ErrMalformed, err)
+	}
+	if err := checkRequest(b.Request); err != nil {
+		return err
 	}
 	for i := range b.Mutations {
 		if b.Mutations[i].Op == record.OpMerge {
@@ -263,6 +272,7 @@ func (wr *writer) append() {
 		}
 		p.answerAll(append(p.group, p.looks...), wr.e.errorOf("write", nil, topology.NotApplied, err))
 		p.looks, p.recent = nil, nil // they saw what is not to be
+		p.named.undo(p, wr.e.errorOf("write", nil, topology.NotApplied, err))
 		return
 	}
 	for _, w := range p.group {
@@ -273,5 +283,6 @@ func (wr *writer) append() {
 		w.state.Store(writeAppended)
 	}
 	wr.e.reign.wake()
+	p.named.join(wr.e)
 	wr.e.perform(&ask{}, effects)
 }

@@ -31,6 +31,7 @@ var (
 	ErrDiskFull        = errors.New("the disk is full")
 	ErrFailed          = errors.New("the node has failed")
 	ErrDenied          = errors.New("denied")
+	ErrForgotten       = errors.New("no longer known") // what became of a named request (rule S17)
 )
 
 // Outcome is what became of an operation that returned an error (rule C9).
@@ -56,6 +57,7 @@ type Error struct {
 	Key     []byte
 	Outcome Outcome
 	Dot     version.Dot // of a write whose outcome is Unknown, if it got one
+	Term    uint64      // in which it got that; Resolver needs both
 	Leader  NodeID      // with ErrNotLeader: who leads, if known
 	Addr    string      // with ErrNotLeader: where
 	Err     error       // a sentinel, or wraps one

@@ -14,7 +14,7 @@ import (
 	"github.com/triad-kv/triad/version"
 )
 
-// An error travels between nodes as a msgpack array of twelve:
+// An error travels between nodes as a msgpack array of thirteen:
 //
 //	 0  sentinels    array of uint, the numbers below
 //	 1  outcome      uint: 0 not applied; a reader takes anything else as unknown (rule C9)
@@ -28,10 +28,14 @@ import (
 //	 9  leader       str
 //	10  addr         str
 //	11  text         str, of Error.Err
+//	12  term         uint, of the dot; an older node leaves it out
 //
 // A reader steps over values after these and over numbers it does not know, so
 // a newer node may add both.
-const errorFields = 12
+const (
+	errorFields    = 13
+	errorFieldsMin = 12
+)
 
 // Limits of an error on the wire. What is longer is cut when it is written, and
 // refused when it is read.
@@ -66,6 +70,7 @@ var sentinels = [...]error{
 	18: ErrFailed,
 	19: ErrDenied,
 	20: ErrStoreFailed,
+	21: ErrForgotten,
 }
 
 // AppendError appends err to dst in a form that [ReadError] reads, of at most
@@ -102,6 +107,7 @@ func AppendError(dst []byte, err error) []byte {
 		text = e.Err.Error()
 	}
 	w.Str(bounded(text, ErrorTextBytesMax))
+	w.Uint(e.Term)
 	return w.Bytes()
 }
 
@@ -111,7 +117,7 @@ func AppendError(dst []byte, err error) []byte {
 func ReadError(b []byte) error {
 	r := pack.NewReader(b)
 	n := r.Array()
-	if n < errorFields {
+	if n < errorFieldsMin {
 		r.Fail(fmt.Sprintf("error of %d fields, %d expected", n, errorFields))
 	}
 	is := getSentinels(&r)
@@ -128,6 +134,9 @@ func ReadError(b []byte) error {
 	e.Leader = NodeID(r.StrMax(ErrorNameBytesMax))
 	e.Addr = r.StrMax(ErrorNameBytesMax)
 	e.Err = received(r.StrMax(ErrorTextBytesMax), is)
+	if n >= errorFields {
+		e.Term = r.Uint()
+	}
 	for ; n > errorFields && r.Err() == nil; n-- {
 		r.Skip()
 	}

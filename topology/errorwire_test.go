@@ -165,6 +165,7 @@ func TestErrorFromANewerNodeIsRead(t *testing.T) {
 		for range 3 {
 			w.Str("")
 		}
+		w.Uint(4)
 		w.Map(1)
 		w.Str("added")
 		w.Bool(true)
@@ -176,9 +177,22 @@ func TestErrorFromANewerNodeIsRead(t *testing.T) {
 	require.Equal(t, NotApplied, e.Outcome)
 	require.ErrorIs(t, e, ErrNotLeader)
 	require.NotErrorIs(t, e, ErrMalformed)
+	require.Equal(t, uint64(4), e.Term)
 
 	require.ErrorAs(t, ReadError(newer(9)), &e)
 	require.Equal(t, Unknown, e.Outcome, "an outcome that is not known is unknown")
+}
+
+// An older node says no term.
+func TestErrorFromAnOlderNodeIsRead(t *testing.T) {
+	b := AppendError(nil, &Error{Outcome: Unknown, Op: "put", Term: 5, Err: ErrClosed})
+	b = b[:len(b)-1]
+	b[0]-- // twelve fields
+	var e *Error
+	require.ErrorAs(t, ReadError(b), &e)
+	require.ErrorIs(t, e, ErrClosed)
+	require.NotErrorIs(t, e, ErrMalformed)
+	require.Zero(t, e.Term)
 }
 
 func TestErrorThatCannotBeReadIsUnknownAndMalformed(t *testing.T) {
@@ -214,7 +228,7 @@ func TestSentinelNumbersNeverChange(t *testing.T) {
 	want := []error{
 		nil, ErrNotFound, ErrNotLeader, ErrUnavailable, ErrTimeout, ErrConditionFailed, ErrConflict, ErrTooLarge,
 		ErrUnsupported, ErrNoTable, ErrMalformed, ErrStale, ErrRewound, ErrCompacted, ErrOverloaded, ErrQuarantined,
-		ErrClosed, ErrDiskFull, ErrFailed, ErrDenied, ErrStoreFailed,
+		ErrClosed, ErrDiskFull, ErrFailed, ErrDenied, ErrStoreFailed, ErrForgotten,
 	}
 	require.Equal(t, want, sentinels[:])
 }

@@ -35,8 +35,17 @@ type Update struct {
 	// reason not to, which Err then wraps (NotApplied). It runs once for
 	// each attempt to accept it, on a goroutine of the engine while others
 	// wait: it must be quick and pure, and keep nothing of the sight.
-	Decide  func(Sight) ([]record.Mutation, error)
+	Decide func(Sight) ([]record.Mutation, error)
+	// Request names the update: a retry gets the first answer, and nothing is
+	// decided again. What was decided without a change has left nothing to
+	// remember, and is decided anew.
 	Request record.RequestID
+	// Result, where it is not nil, is called after Decide with a change, if the
+	// update has a name. It returns at most record.ResultBytesMax bytes of what was
+	// decided, which are kept with the record; a retry's Repeat is told them, on
+	// its caller's goroutine. Decide is not called then.
+	Result func() []byte
+	Repeat func([]byte) error
 	// Bytes is about how long the mutations may be, so that the engine can hold
 	// them to its budget; 0 says that they are short.
 	Bytes int

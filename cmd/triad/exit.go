@@ -98,6 +98,7 @@ func plain(text string) string {
 func advise(err error) error {
 	var dial *net.OpError
 	var refusal *transport.Refusal
+	var write *topology.Error
 	switch {
 	case err == nil:
 		return nil
@@ -105,6 +106,8 @@ func advise(err error) error {
 		return &usageError{&hinted{err, "name its cluster with --cluster"}}
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return &hinted{err, "start a cluster with `triad demo`, or name the nodes of one with --endpoints or TRIAD_ENDPOINTS"}
+	case errors.As(err, &write) && write.Outcome == topology.Unknown && !write.Dot.IsZero() && write.Op != "resolve":
+		return &hinted{err, fmt.Sprintf("`triad resolve %s` tells what became of it", writeName(write.Dot, write.Term))}
 	case errors.Is(err, topology.ErrTimeout):
 		return &hinted{err, "`triad status` shows who answers; --timeout waits longer"}
 	case errors.Is(err, topology.ErrNoTable):

@@ -176,3 +176,12 @@ func completed(t *testing.T, args ...string) string {
 	require.Equal(t, exitDone, r.code)
 	return r.out
 }
+
+func TestResolveTellsWhatBecameOfAWrite(t *testing.T) {
+	serve(t)
+	w := fields(t, succeed(t, "put", "files", "k", "v", "-o", "json"))
+	require.Contains(t, succeed(t, "resolve", w["token"].(string)), "applied")
+	require.Regexp(t, `(?m)^1\.\d+:\d+@7 +not applied`, succeed(t, "resolve", w["transaction"].(string)+"@7"))
+	require.Contains(t, succeed(t, "resolve", w["transaction"].(string)), "unknown")
+	require.Contains(t, failing(t, exitFailed, "resolve", "9.9:1@1"), "is no write of this group")
+}

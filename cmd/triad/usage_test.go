@@ -45,6 +45,8 @@ func TestAWrongCommandLineIsCode2AndOneLine(t *testing.T) {
 		"put users 1 2 --durability eventually":  `"eventually" is none of received, flushed, applied`,
 		"scan users --prefix a --from b":         "--prefix and --from or --to: one of the two",
 		"scan users --limit 0":                   "--limit: 0 is no number of keys",
+		"resolve nonsense":                       `"nonsense" is neither a token nor a write such as 1.1:42@3`,
+		"resolve 1.1:4@x":                        `"x" is no term`,
 		"failover":                               `--to: "" is not a node's name`,
 		"failover --to Bad":                      `--to: "Bad" is not a node's name`,
 		"wal dump . --from 5 --to 4":             "--to: 4 is less than --from, 5",

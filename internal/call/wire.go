@@ -24,6 +24,7 @@ const (
 	MethodCreate  = "client.create"  // Tables of one → nothing
 	MethodDrop    = "client.drop"    // a table's name → nothing
 	MethodPromote = "client.promote" // whether by force → topology.Promotion
+	MethodResolve = "client.resolve" // a dot and its term → topology.Resolution
 )
 
 // Limits of what is read from the wire.

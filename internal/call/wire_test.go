@@ -44,6 +44,8 @@ var messages = map[string]struct {
 	"page of parts":     form(Page{Items: []Item{{Key: []byte("k"), Value: []byte("v"), Dot: dot, Time: 4}, {Key: []byte("s"), Value: []byte{}, Dot: dot, Time: 4, Kind: record.KindSet}}}, func(m Page) []byte { return m.Encode() }, DecodePage),
 	"receipt":           form(topology.Receipt{Token: token, Dot: dot, LSN: 9, Term: 3, Time: 8, Durability: topology.Flushed, Durable: []topology.NodeID{"a", "b"}}, EncodeReceipt, DecodeReceipt),
 	"token":             form(token, EncodeToken, DecodeToken),
+	"asked":             form(Asked{Dot: dot, Term: 3}, Asked.Encode, DecodeAsked),
+	"resolution":        form(topology.Resolution{Fate: topology.FateNotApplied, LSN: 9, Term: 4}, EncodeResolution, DecodeResolution),
 	"force":             form(true, EncodeForce, DecodeForce),
 	"tables":            form([]Table{{Name: "a", Kind: record.KindRow}, {Name: "b"}}, EncodeTables, DecodeTables),
 	"tables with a TTL": form([]Table{{Name: "a", Kind: record.KindSet, TTL: time.Hour}, {Name: "b"}}, EncodeTables, DecodeTables),

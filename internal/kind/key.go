@@ -46,6 +46,14 @@ func Update(op Op) topology.Update {
 	if s, ok := op.(sized); ok {
 		u.Bytes = s.size()
 	}
+	if t, ok := op.(telling); ok {
+		u.Result = func() []byte { return encodeNumber(t.told()) }
+		u.Repeat = func(b []byte) error {
+			n, err := (&head{record.Version{Value: b}}).number(&Key{})
+			t.retell(n)
+			return err
+		}
+	}
 	return u
 }
 

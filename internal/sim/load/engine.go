@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/triad-kv/triad/internal/sim/check"
 	"github.com/triad-kv/triad/internal/sim/history"
@@ -19,11 +21,52 @@ type Engine struct {
 	// its name. Nil: it is down, and nothing is asked.
 	At func(node string) (topology.Engine, string)
 
+	// Client names the writes of the session, which are then sent again, to
+	// whoever leads by then, while it is not known what became of them (rule S17).
+	// 0: they have no name. No two sessions of a group may share one.
+	Client uint64
+
 	token topology.Token // what the session has seen
+	named uint64         // writes that were
 }
+
+// tries is in how many parts a named write's time is cut, one for each try.
+const tries = 4
 
 // Do implements Client.
 func (e *Engine) Do(ctx context.Context, op history.Op) history.Op {
+	if e.Client == 0 || !op.Kind.Writes() {
+		return e.try(ctx, op, record.RequestID{})
+	}
+	e.named++
+	id := record.RequestID{Client: e.Client, Seq: e.named}
+	left := time.Second
+	if at, ok := ctx.Deadline(); ok {
+		left = time.Until(at)
+	}
+	open := false
+	for n := 1; ; n++ {
+		attempt, cancel := context.WithTimeout(ctx, left/tries)
+		told := e.try(attempt, op, id)
+		cancel()
+		open = open || told.Outcome == history.Unknown
+		if told.Outcome == history.Applied || !open {
+			return told
+		}
+		// That this try did not happen says nothing of those before it.
+		told.Outcome, told.Refused = history.Unknown, false
+		if n == tries || ctx.Err() != nil {
+			return told
+		}
+		select {
+		case <-time.After(left / tries / tries):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// try asks once.
+func (e *Engine) try(ctx context.Context, op history.Op, id record.RequestID) history.Op {
 	var node topology.Engine
 	if node, op.Node = e.At(op.Node); node == nil {
 		op.Outcome, op.Error = history.NotApplied, "the node is down"
@@ -36,9 +79,9 @@ func (e *Engine) Do(ctx context.Context, op history.Op) history.Op {
 	case history.Scan:
 		err = e.scan(ctx, node, &op)
 	case history.Increment, history.Transfer:
-		err = e.update(ctx, node, &op)
+		err = e.update(ctx, node, &op, id)
 	default:
-		err = e.write(ctx, node, &op)
+		err = e.write(ctx, node, &op, id)
 	}
 	return Told(op, err)
 }
@@ -77,8 +120,8 @@ func put(key, value string) record.Mutation {
 	return record.Mutation{Table: record.TableDefault, Key: []byte(key), Op: record.OpPut, Kind: record.KindBytes, Value: []byte(value)}
 }
 
-func (e *Engine) write(ctx context.Context, node topology.Engine, op *history.Op) error {
-	b := record.Batch{Mutations: []record.Mutation{put(op.Key, op.Value)}}
+func (e *Engine) write(ctx context.Context, node topology.Engine, op *history.Op, id record.RequestID) error {
+	b := record.Batch{Mutations: []record.Mutation{put(op.Key, op.Value)}, Request: id}
 	switch op.Kind {
 	case history.Delete:
 		b.Mutations[0] = record.Mutation{Table: record.TableDefault, Key: []byte(op.Key), Op: record.OpDelete}
@@ -97,7 +140,7 @@ func (e *Engine) write(ctx context.Context, node topology.Engine, op *history.Op
 var errOverdrawn = errors.New("the account does not hold as much")
 
 // update asks for a read-modify-write.
-func (e *Engine) update(ctx context.Context, node topology.Engine, op *history.Op) error {
+func (e *Engine) update(ctx context.Context, node topology.Engine, op *history.Op, id record.RequestID) error {
 	up, can := node.(topology.Updater)
 	if !can {
 		return &topology.Error{Op: string(op.Kind), Outcome: topology.NotApplied, Err: topology.ErrUnsupported}
@@ -105,6 +148,14 @@ func (e *Engine) update(ctx context.Context, node topology.Engine, op *history.O
 	asked := *op
 	var got []string
 	us := []topology.Update{{
+		Request: id,
+		Result:  func() []byte { return []byte(strings.Join(got, "")) },
+		Repeat: func(b []byte) error {
+			if got = nil; len(b) > 0 {
+				got = []string{string(b)}
+			}
+			return nil
+		},
 		Reads: []topology.CellRange{{Cell: cell(op.Key)}},
 		Decide: func(s topology.Sight) ([]record.Mutation, error) {
 			n, err := numberAt(s, 0)

@@ -14,6 +14,8 @@ type applying struct {
 	target  record.LSN
 	busy    bool
 	waiters []waiter
+
+	requests *core.Requests // of what is applied
 }
 
 type waiter struct {
@@ -86,6 +88,7 @@ func (a *applying) some(p *process) {
 			break
 		}
 		edits, arena = core.AppendEdits(edits, arena, enc, &rec)
+		edits, arena = a.requests.Add(edits, arena, enc, &rec)
 		last = e.LSN
 		n++
 	}

@@ -1,6 +1,7 @@
 package oneleader
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,6 +15,8 @@ import (
 type client struct {
 	w      *cluster
 	number int
+	id     uint64 // names its requests
+	asked  uint64 // how many it has named
 	to     *node
 	token  record.LSN // what its session has seen
 	op     *op
@@ -33,12 +36,15 @@ type op struct {
 	local   bool
 	invoked time.Duration
 	floor   record.LSN // what was known of the key when it was asked
+	id      record.RequestID
+	tries   int
+	doubt   bool // some try of it, or a copy, may have happened or may yet
 	said    history.Op
 }
 
 func (w *cluster) addClient() {
 	w.numbers++
-	c := &client{w: w, number: w.numbers, to: w.nodes[0]}
+	c := &client{w: w, number: w.numbers, id: uint64(w.numbers), to: w.nodes[0]}
 	w.clients = append(w.clients, c)
 }
 
@@ -79,6 +85,10 @@ func (c *client) draw() *op {
 		o.said.Want.Guarantee = history.Any
 	}
 	o.said = w.told.Begin(o.said)
+	if o.value != "" && w.s.Chance(w.c.named) {
+		c.asked++
+		o.id = record.RequestID{Client: c.id, Seq: c.asked}
+	}
 	return o
 }
 
@@ -114,9 +124,14 @@ func (c *client) fill(number int) string {
 
 // ask sends one operation and waits for its answer, as long as it has patience.
 func (c *client) ask() {
-	w, o := c.w, c.draw()
-	c.op = o
-	to := c.to
+	c.op = c.draw()
+	c.try(c.op)
+}
+
+// try sends an operation, again if it has a name.
+func (c *client) try(o *op) {
+	w, to := c.w, c.to
+	o.tries++
 	if o.local {
 		to = w.nodes[w.s.Rand.IntN(len(w.nodes))]
 	}
@@ -126,6 +141,9 @@ func (c *client) ask() {
 			return
 		}
 		answered = true
+		if c.again(o, &r) {
+			return
+		}
 		c.op = nil
 		c.answered(o, r)
 	}
@@ -139,7 +157,44 @@ func (c *client) ask() {
 			})
 		})
 	}
+	if !o.id.IsZero() && w.s.Chance(0.1) { // the network delivers it once more, to whoever leads by then
+		o.doubt = true
+		late := w.nodes[w.s.Rand.IntN(len(w.nodes))]
+		w.s.After(w.s.Lasting(0, 3*time.Second), func() {
+			late.m.Do(func() {
+				if p := late.live(); p != nil {
+					p.serveClient(o, func(reply) {})
+				}
+			})
+		})
+	}
 	w.s.After(w.c.patience, func() { end(reply{outcome: topology.Unknown, err: topology.ErrTimeout}) })
+}
+
+// triesMax is how often one named request is sent.
+const triesMax = 5
+
+// again reports whether a named request is sent once more because it is not known
+// what became of it; and makes an answer that says nothing of earlier tries one
+// that leaves them open.
+func (c *client) again(o *op, r *reply) bool {
+	if r.err == nil || o.id.IsZero() {
+		return false
+	}
+	o.doubt = o.doubt || r.outcome == topology.Unknown
+	if !o.doubt {
+		return false
+	}
+	r.outcome, r.refused = topology.Unknown, false
+	if o.tries == triesMax || errors.Is(r.err, topology.ErrForgotten) || c.w.still {
+		return false
+	}
+	c.to = c.w.nodes[c.w.s.Rand.IntN(len(c.w.nodes))]
+	if r.leader != "" {
+		c.to = c.w.node(r.leader)
+	}
+	c.w.s.After(c.w.s.Lasting(0, c.w.c.think), func() { c.try(o) })
+	return true
 }
 
 // serveClient does what a client asks for.
@@ -154,6 +209,7 @@ func (p *process) serveClient(o *op, answer func(reply)) {
 		return
 	}
 	w := &write{durability: topology.Flushed, reply: answer}
+	w.batch.Request = o.id
 	if p.s.Chance(0.2) {
 		w.durability = topology.Applied
 	}

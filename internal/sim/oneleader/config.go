@@ -46,6 +46,7 @@ type asking struct {
 	think      time.Duration
 	patience   time.Duration
 	lossy      float64       // of their requests
+	named      float64       // of their writes: those they send again until it is known what became of them
 	calm       time.Duration // without an answer to any of them, until an operator looks
 }
 
@@ -75,6 +76,7 @@ func draw(s *sim.Sim) config {
 			think:      ms(1, 20),
 			patience:   ms(200, 2000),
 			lossy:      float64(s.Between(0, 3)) / 100,
+			named:      sim.Pick(s, 0, 0.5, 1),
 			calm:       ms(100, 1000),
 		},
 	}

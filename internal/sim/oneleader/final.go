@@ -28,6 +28,8 @@ func (l *ledger) final() {
 	}
 	want := store.NewMemory()
 	held := map[string]*record.Version{}
+	named := map[record.RequestID]record.LSN{}
+	requests := core.NewRequests()
 	enc := record.NewEncoder()
 	for lsn := record.LSN(1); lsn < record.LSN(len(l.log)); lsn++ {
 		e, ok := l.at(lsn)
@@ -50,7 +52,12 @@ func (l *ledger) final() {
 			l.changes[string(r.Mutations[i].Key)] = append(l.changes[string(r.Mutations[i].Key)], change{lsn, r.Dot})
 			held[string(r.Mutations[i].Key)] = &record.Version{Dot: r.Dot}
 		}
-		edits, _ := core.AppendEdits(nil, nil, enc, &r)
+		if first, again := named[r.Request]; again && !r.Request.IsZero() {
+			l.s.Fail("PS8", "entry %d is request %d of client %d, which entry %d is already", lsn, r.Request.Seq, r.Request.Client, first)
+		}
+		named[r.Request] = lsn
+		edits, arena := core.AppendEdits(nil, nil, enc, &r)
+		edits, _ = requests.Add(edits, arena, enc, &r)
 		if err := want.Apply(lsn, edits); err != nil {
 			l.s.Fail("floor", "%v", err)
 			return

@@ -212,6 +212,9 @@ func (p *process) recover() error {
 	if err := p.finishInstall(); err != nil {
 		return err
 	}
+	if err := p.loadRequests(); err != nil {
+		return err
+	}
 	at := p.positions()
 	if p.resync = !at.Fits(); p.resync {
 		p.s.Reach("log and store did not fit")

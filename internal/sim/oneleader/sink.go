@@ -256,6 +256,10 @@ func (k *sink) install() (stream.Tail, error) {
 	p.s.Reach("a snapshot was installed")
 	p.s.Note(string(p.n.id), "installs", uint64(o.LSN), o.Term)
 	p.resync = false
+	if err := p.loadRequests(); err != nil {
+		p.fail(err)
+		return stream.Tail{}, err
+	}
 	p.applying.reset(p, o.LSN)
 	a := k.ask(core.Event{Kind: core.EvTruncated, LSN: o.LSN, Term: o.History.Last(), N: 1})
 	return a.tail, a.err

@@ -94,7 +94,7 @@ func (p *process) startTerm(x *core.Effect) {
 	p.ballot.since = p.s.Now()
 	p.w.ledger.leads(p, x.Term, x.LSN)
 	p.w.ledger.appended(p, x.LSN, x.LSN)
-	p.writing.recent = nil
+	p.writing.recent, p.writing.named.asked = nil, nil
 	p.flushLater()
 	p.after(0, func() { p.reign.start(p) })
 }

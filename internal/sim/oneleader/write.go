@@ -19,6 +19,7 @@ type writing struct {
 	waits  [topology.Applied + 1][]*write
 	looks  []look
 	recent *core.Recent
+	named  naming
 }
 
 // look is a refusal that may be told once what it saw is committed.
@@ -129,8 +130,12 @@ func (p *process) notLeader() reply {
 // judge takes out the writes whose conditions do not hold, in log order (S16).
 func (wr *writing) judge(p *process, ws []*write) (keep []*write, refused []look) {
 	wr.remember(p, ws)
+	named := wr.named.recall(p, ws)
 	keep = ws[:0]
 	for _, w := range ws {
+		if named && wr.repeats(p, w) {
+			continue
+		}
 		w.time = p.clock.Now()
 		again, seen, err := wr.holds(w)
 		switch {
@@ -144,8 +149,11 @@ func (wr *writing) judge(p *process, ws []*write) (keep []*write, refused []look
 			continue
 		}
 		keep = append(keep, w)
+		lsn := p.core.End + record.LSN(len(keep))
+		if named {
+			wr.named.accepts(p, w, lsn)
+		}
 		if wr.recent != nil {
-			lsn := p.core.End + record.LSN(len(keep))
 			wr.recent.Add(lsn, &record.Record{Dot: p.group.Dot(lsn), Time: w.time, Mutations: w.batch.Mutations})
 		}
 	}
@@ -243,7 +251,7 @@ func (wr *writing) append(p *process, ws []*write) error {
 	for i, w := range ws {
 		w.lsn, w.term = at+1+record.LSN(i), term
 		w.dot = p.group.Dot(w.lsn)
-		rs[i] = record.Record{Dot: w.dot, Time: w.time, Term: term, Mutations: w.batch.Mutations}
+		rs[i] = record.Record{Dot: w.dot, Time: w.time, Term: term, Request: w.batch.Request, Mutations: w.batch.Mutations}
 	}
 	end, err := p.log.Append(term, rs...)
 	if err == nil && end != at+record.LSN(len(ws)) {
@@ -259,6 +267,7 @@ func (wr *writing) append(p *process, ws []*write) error {
 			w.reply(reply{outcome: topology.NotApplied, err: err})
 		}
 		wr.recent = nil
+		wr.named.undo(err)
 		p.flushLater() // looks for space
 		return err
 	}
@@ -267,6 +276,10 @@ func (wr *writing) append(p *process, ws []*write) error {
 		p.w.ledger.asked[ending{w.term, w.lsn}] = w.batch.Conditions
 		wr.waits[w.durability] = append(wr.waits[w.durability], w)
 	}
+	for _, w := range wr.named.joins {
+		wr.waitAmong(p, w)
+	}
+	wr.named.joins = nil
 	p.step(core.Event{Kind: core.EvAppended, N: len(ws)}, nil)
 	p.reign.wake(p)
 	p.flushLater()
@@ -300,5 +313,5 @@ func (wr *writing) stop(p *process) {
 	for _, l := range wr.looks {
 		l.w.reply(p.notLeader())
 	}
-	wr.held, wr.looks, wr.recent = nil, nil, nil
+	wr.held, wr.looks, wr.recent, wr.named.asked = nil, nil, nil, nil
 }
