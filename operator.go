@@ -140,3 +140,29 @@ func (o Operator) with(ctx context.Context, op string, f func() error) error {
 	}
 	return nil
 }
+
+func (n remote) history(ctx context.Context, req []byte) ([]byte, error) {
+	if err := call.DecodeNothing(req); err != nil {
+		return nil, n.malformed("history", err)
+	}
+	reigns, err := n.Operator().Reigns(ctx)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := n.Operator().Kept()
+	if err != nil {
+		return nil, n.errorOf("history", "", nil, notApplied(err))
+	}
+	return call.Past{Reigns: reigns, Kept: kept}.Encode(), nil
+}
+
+func (n remote) approve(ctx context.Context, req []byte) ([]byte, error) {
+	if err := call.DecodeNothing(req); err != nil {
+		return nil, n.malformed("approve rewind", err)
+	}
+	records, err := n.Operator().ApproveRewind(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return call.EncodeCount(records), nil
+}

@@ -26,6 +26,8 @@ func (n remote) handle() {
 		call.MethodCreate:  n.create,
 		call.MethodDrop:    n.drop,
 		call.MethodPromote: n.promote,
+		call.MethodHistory: n.history,
+		call.MethodApprove: n.approve,
 	} {
 		n.transport.HandleCall(method, topology.PeerClient|topology.PeerNode,
 			func(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) { return h(ctx, req) })

@@ -42,6 +42,10 @@ const (
 // node id.
 const MarkTerm = "term"
 
+// MarkCause is the key of the mark beside it; its value says in words why the term
+// was started.
+const MarkCause = "cause"
+
 // Kind is what a value is.
 type Kind uint8
 

@@ -58,7 +58,6 @@ type engine struct {
 	leads   atomic.Bool   // a term was started here and not given up
 	failed  chan struct{} // closed when the node can not go on
 	failure atomic.Pointer[error]
-	rewound atomic.Uint64
 	resync  atomic.Bool // log and store do not fit together: only a snapshot helps
 }
 

@@ -51,6 +51,9 @@ func (e *engine) Status() topology.Status {
 	if e.resync.Load() {
 		s.Warnings = append(s.Warnings, "the log and the store of this node do not fit together: it waits for a snapshot from the leader")
 	}
+	if c := e.waiting.Load(); c != nil {
+		s.Warnings = append(s.Warnings, c.words())
+	}
 	if g.Policy != "async" && e.o.Sync.Kind.String() == "async" {
 		s.Warnings = append(s.Warnings, "this node is configured async, the group runs "+g.Policy+"; the next term led by this node changes it")
 	}

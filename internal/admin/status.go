@@ -83,8 +83,8 @@ func StatusOf(s topology.Status) Status {
 		Node: s.Node, Cluster: s.Cluster, Topology: s.Kind, Role: s.Role, Leader: s.Leader, Term: s.Term, Policy: s.Policy,
 		Since: s.Since, Log: Log{First: s.First, End: s.End, Flushed: s.Flushed, Commit: s.Commit, Applied: s.Applied},
 		Lag: lagOf(s.Lag), Delay: s.Delay.Seconds(), Rewound: s.Rewound, Failure: s.Failure, Warnings: s.Warnings,
-		Scrub: Scrub{Passes: s.Scrub.Passes, Ended: s.Scrub.Ended, Seconds: s.Scrub.Took.Seconds(), Bytes: s.Scrub.Bytes, Damage: s.Scrub.Damage},
-		Sync:  s.Sync, Stale: s.Stale.Seconds(), Reached: s.Reached, Undefined: s.Undefined, Paused: s.Paused,
+		Scrub:    Scrub{Passes: s.Scrub.Passes, Ended: s.Scrub.Ended, Seconds: s.Scrub.Took.Seconds(), Bytes: s.Scrub.Bytes, Damage: s.Scrub.Damage},
+		Standing: Standing{Sync: s.Sync, Stale: s.Stale.Seconds(), Reached: s.Reached, Undefined: s.Undefined, Paused: s.Paused},
 	}
 	if s.Stale < 0 {
 		a.Stale = -1

@@ -24,6 +24,8 @@ const (
 	MethodCreate  = "client.create"  // Tables of one → nothing
 	MethodDrop    = "client.drop"    // a table's name → nothing
 	MethodPromote = "client.promote" // whether by force → topology.Promotion
+	MethodHistory = "client.history" // nothing → Past
+	MethodApprove = "client.approve" // nothing → a number of records
 )
 
 // Limits of what is read from the wire.

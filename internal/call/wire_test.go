@@ -51,7 +51,12 @@ var messages = map[string]struct {
 	"promoted":          form(topology.Promotion{Term: 4, Leader: "a", Start: 9, Reached: []topology.NodeID{"a"}, Missed: []topology.NodeID{"b"}}, EncodePromotion, DecodePromotion),
 	"status":            form(status(topology.Scrub{}), EncodeStatus, DecodeStatus),
 	"status scrubbed":   form(status(topology.Scrub{Passes: 1, Ended: time.Unix(5, 6), Took: time.Hour, Bytes: 7, Damage: []string{"d"}}), EncodeStatus, DecodeStatus),
-	"status standing":   form(standing(), EncodeStatus, DecodeStatus),
+	"past": form(Past{
+		Reigns: []topology.Reign{{Term: 1, Leader: "a", Cause: "first start", Time: time.Unix(1, 2), Start: 1}},
+		Kept:   []topology.Kept{{Name: "00000001.entries", Why: "w", First: 3, Last: 4, Records: 2}},
+	}, Past.Encode, DecodePast),
+	"count":           form(uint64(7), EncodeCount, DecodeCount),
+	"status standing": form(standing(), EncodeStatus, DecodeStatus),
 }
 
 func standing() topology.Status {
