@@ -265,9 +265,6 @@ func (c checker) limits(l Limits, t Topology) {
 	if l.LogFirstSegmentBytes > l.LogSegmentBytes {
 		c.Fault("limits.log_first_segment_bytes", "%v is more than a later segment has, %v (limits.log_segment_bytes)", l.LogFirstSegmentBytes, l.LogSegmentBytes)
 	}
-	if t.RewindRecordsMax < 0 {
-		c.Fault("topology.rewind_records_max", "%d is no number of records", t.RewindRecordsMax)
-	}
 	if t.Stream.HeartbeatEvery > 0 && t.CallTimeout > 0 && t.CallTimeout < 2*t.Stream.HeartbeatEvery {
 		c.Fault("topology.call_timeout", "%v is less than two heartbeats of %v (topology.stream.heartbeat_every): a node that is well would be given up", t.CallTimeout, t.Stream.HeartbeatEvery)
 	}
