@@ -3,10 +3,8 @@ package triad
 import (
 	"context"
 	"fmt"
-	"iter"
 
 	"github.com/triad-kv/triad/internal/call"
-	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -14,7 +12,7 @@ import (
 // never waits, and may be asked ten times a second.
 func (n *Node) Status() topology.Status {
 	s := n.engine.Status()
-	s.Node, s.Cluster = n.config.ID, n.config.Cluster
+	s.Node, s.Cluster, s.Undefined = n.config.ID, n.config.Cluster, n.catalogue.undefined()
 	s.Scrub = n.disks.scrubbed()
 	for _, d := range s.Scrub.Damage {
 		s.Warnings = append(s.Warnings, "damaged: "+d)
@@ -35,16 +33,6 @@ func (n *Node) Status() topology.Status {
 	default:
 	}
 	return s
-}
-
-// Kept returns what replication took out of this node's log and put aside (rule
-// C10), oldest first.
-func (n *Node) Kept() ([]topology.Kept, error) { return n.home.Sidelog().List() }
-
-// KeptEntries yields what is kept under a name, each entry checked against its
-// sum.
-func (n *Node) KeptEntries(name string) iter.Seq2[record.Entry, error] {
-	return n.home.Sidelog().Entries(name)
 }
 
 // Promote makes this node the leader of a new term by hand (rule K2). Unless

@@ -25,7 +25,8 @@ type Termed interface {
 // node applies a change of the system table.
 type catalogue struct {
 	engine  topology.Engine
-	changes atomic.Uint64 // of the system table, as this node has applied them
+	changes atomic.Uint64            // of the system table, as this node has applied them
+	awaited atomic.Pointer[[]string] // tables of the configuration that are not defined yet, by name; nil: all are
 
 	mu    sync.RWMutex // guards what follows; a leaf
 	seen  sighting     // in which known was read

@@ -2,6 +2,7 @@ package triad
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -53,6 +54,13 @@ func (c Cells) Update(ctx context.Context, us []topology.Update, o topology.Writ
 		defer c.n.gate.leave()
 		if u, ok := c.n.engine.(topology.Updater); ok {
 			u.Update(ctx, us, o)
+			for i := range us {
+				if err := us[i].Err; err != nil {
+					c.n.gate.counts.failed(err)
+				} else {
+					c.n.gate.counts.writes.Add(1)
+				}
+			}
 			return
 		}
 		err = fmt.Errorf("this topology decides no write from what it finds: %w", topology.ErrUnsupported)
@@ -68,7 +76,13 @@ func (c Cells) Read(ctx context.Context, table record.TableID, key []byte, o top
 		return topology.Reading{}, c.n.errorOf("get", "", key, notApplied(err))
 	}
 	defer c.n.gate.leave()
-	return c.n.engine.Read(ctx, table, key, o)
+	r, err := c.n.engine.Read(ctx, table, key, o)
+	if err == nil || errors.Is(err, topology.ErrNotFound) {
+		c.n.gate.counts.read(o.Guarantee)
+	} else {
+		c.n.gate.counts.failed(err)
+	}
+	return r, err
 }
 
 // Scan is [topology.Scanner]'s. Where the topology reads no ranges it yields
@@ -79,6 +93,7 @@ func (c Cells) Scan(ctx context.Context, table record.TableID, from, to []byte, 
 		if err == nil {
 			defer c.n.gate.leave()
 			if s, ok := c.n.engine.(topology.Scanner); ok {
+				c.n.gate.counts.read(o.Guarantee)
 				s.Scan(ctx, table, from, to, o)(yield)
 				return
 			}

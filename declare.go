@@ -38,6 +38,24 @@ func contradiction(err error) bool {
 	return errors.As(err, &c)
 }
 
+// await notes which tables of the configuration are not defined yet.
+func (c *catalogue) await(missing []Table) {
+	var names []string
+	for _, t := range missing {
+		names = append(names, t.Name)
+	}
+	slices.Sort(names)
+	c.awaited.Store(&names)
+}
+
+// undefined returns what await noted, a list that is shared.
+func (c *catalogue) undefined() []string {
+	if p := c.awaited.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
 // declared reports whether a table is in this node's catalogue. One that is
 // there otherwise is a Contradiction.
 func (c *catalogue) declared(ctx context.Context, t Table) (bool, error) {
@@ -73,6 +91,7 @@ func (n running) declare(ctx context.Context) error {
 		}
 		var err error
 		missing, err = n.catalogue.declare(ctx, missing, s.Role == topology.RoleLeader)
+		n.catalogue.await(missing)
 		switch {
 		case contradiction(err):
 			return fmt.Errorf("configuration: %w", err)

@@ -20,6 +20,8 @@ type gate struct {
 
 	opened, stopped, drained sync.Once
 	reason                   error // why it is shut; set before shut is closed
+
+	counts counts // what became of the calls
 }
 
 const shutBit = 1 << 62

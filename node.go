@@ -237,6 +237,7 @@ func (n opening) openEngine() (err error) {
 		return err
 	}
 	n.catalogue.engine = n.engine
+	n.catalogue.await(n.config.Tables)
 	remote(n).handle()
 
 	return nil

@@ -283,10 +283,10 @@ func TestWhatWasPutAsideIsListed(t *testing.T) {
 	require.NoError(t, err)
 	kept, err := f.env.Sidelog.Keep("a test", f.env.Log.Read(t.Context(), 1))
 	require.NoError(t, err)
-	all, err := n.Kept()
+	all, err := n.Operator().Kept()
 	require.NoError(t, err)
 	require.Equal(t, []topology.Kept{kept}, all)
-	for e, err := range n.KeptEntries(kept.Name) {
+	for e, err := range n.Operator().KeptEntries(kept.Name) {
 		require.NoError(t, err)
 		r, err := e.Record()
 		require.NoError(t, err)

@@ -66,6 +66,7 @@ func (n inner) getFrom(ctx context.Context, d definition, key []byte, w *call.Wi
 	if err != nil {
 		return Reading{}, err
 	}
+	n.gate.counts.read(o.Guarantee)
 	if len(r.Cells) == 0 {
 		return Reading{}, notApplied(topology.ErrNotFound)
 	}
@@ -158,6 +159,7 @@ func (n inner) scan(ctx context.Context, table string, from, to []byte, opts []O
 		if err != nil {
 			return notApplied(err)
 		}
+		n.gate.counts.read(o.Guarantee)
 		g := grouping{definition: d, yield: yield}
 		again, err := n.scanFrom(ctx, s.Scan(ctx, d.id, from, to, o), &g, at)
 		if !again {

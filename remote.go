@@ -27,6 +27,8 @@ func (n remote) handle() {
 		call.MethodDrop:    n.drop,
 		call.MethodPromote: n.promote,
 		call.MethodResolve: n.resolve,
+		call.MethodHistory: n.history,
+		call.MethodApprove: n.approve,
 	} {
 		n.transport.HandleCall(method, topology.PeerClient|topology.PeerNode,
 			func(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) { return h(ctx, req) })

@@ -75,7 +75,16 @@ func (n inner) writeBatch(ctx context.Context, b *Batch, opts []Option) (Receipt
 			return Receipt{}, notApplied(fmt.Errorf("condition %d of %d: %w", i+1, len(b.conditions), err))
 		}
 	}
-	return n.engine.Write(ctx, p.Batch, w.Write())
+	return n.write(ctx, &p, &w)
+}
+
+// write has the engine do what was planned.
+func (n inner) write(ctx context.Context, p *plan, w *call.Wishes) (Receipt, error) {
+	r, err := n.engine.Write(ctx, p.Batch, w.Write())
+	if err == nil {
+		n.gate.counts.writes.Add(1)
+	}
+	return r, err
 }
 
 func (n *Node) writeOne(ctx context.Context, op string, one call.One, opts []Option) (Receipt, error) {
@@ -109,7 +118,7 @@ func (n inner) tryWriteOne(ctx context.Context, one *call.One, opts []Option) (R
 	if err != nil {
 		return Receipt{}, notApplied(err)
 	}
-	return n.engine.Write(ctx, p.Batch, w.Write())
+	return n.write(ctx, &p, &w)
 }
 
 // plan turns what a caller asks for into what an engine is asked for.
@@ -182,6 +191,7 @@ func (p *plan) condition(ctx context.Context, table string, key []byte, w *call.
 
 // errorOf returns err as the caller of an operation gets it.
 func (n *Node) errorOf(op, table string, key []byte, err error) error {
+	n.gate.counts.failed(err)
 	return call.Named(err, op, n.config.ID, table, key)
 }
 

@@ -32,10 +32,11 @@ func New(o Options) topology.Builder {
 // waits for them.
 //
 // What callers use is in the nouns it embeds: Write in the writer, Read, Scan
-// and Wait in the reader.
+// and Wait in the reader, what operators ask for in the desk.
 type engine struct {
 	*writer
 	*reader
+	*desk
 
 	env topology.Env
 	o   Options
@@ -63,7 +64,6 @@ type health struct {
 	leads   atomic.Bool   // a term was started here and not given up
 	failed  chan struct{} // closed when the node can not go on
 	failure atomic.Pointer[error]
-	rewound atomic.Uint64
 	resync  atomic.Bool // log and store do not fit together: only a snapshot helps
 }
 
@@ -71,7 +71,7 @@ var _ topology.Updater = (*engine)(nil)
 
 func open(env topology.Env, o Options) (*engine, error) {
 	e := &engine{env: env, o: o, log: env.Logger.With("engine", "single-leader"), health: &health{failed: make(chan struct{})}, since: time.Now()}
-	e.writer, e.reader = newWriter(e), &reader{e: e}
+	e.writer, e.reader, e.desk = newWriter(e), &reader{e: e}, &desk{e: e}
 	e.turn = newTurn(e.run)
 	e.pending = newPending(o.PendingBytesMax)
 	e.sinks = newSinks(e)

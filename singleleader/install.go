@@ -26,6 +26,11 @@ func (k *sink) Install(ctx context.Context, o stream.Offer, st topology.Stage) (
 	if err := core.Installable(o.LSN, applied, e.resync.Load(), e.o.Sync.Kind == quorum.KindAsync); err != nil {
 		return stream.Tail{}, err
 	}
+	if k.parts > 0 { // what is not the leader's, and not only behind it
+		if err := e.rewinds(k.parts); err != nil {
+			return stream.Tail{}, err
+		}
+	}
 	why := fmt.Sprintf("a snapshot of term %d at entry %d replaced the log", o.Term, o.LSN)
 	if err := e.export(ctx, core.Leaves(e.env.Log.Bounds().First, applied, k.parts), why); err != nil {
 		return stream.Tail{}, err

@@ -36,6 +36,11 @@ type Options struct {
 	// RetainBytesMax bounds the log kept for a member that is away; one that
 	// is further behind catches up by snapshot. Default 1 GiB.
 	RetainBytesMax uint64
+	// RewindRecordsMax and RewindBytesMax bound what is cut from this node's log
+	// without an operator, when a new leader does not have it: beyond either the
+	// node does not follow until it is approved. Defaults 10 million and 1 GiB.
+	RewindRecordsMax uint64
+	RewindBytesMax   uint64
 	// Stream bounds the replication streams.
 	Stream stream.Limits
 	// CallTimeout bounds one question to another node: a poll, a forwarded
@@ -96,6 +101,12 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.RetainBytesMax == 0 {
 		o.RetainBytesMax = 1 << 30
+	}
+	if o.RewindRecordsMax == 0 {
+		o.RewindRecordsMax = 10_000_000
+	}
+	if o.RewindBytesMax == 0 {
+		o.RewindBytesMax = 1 << 30
 	}
 	if o.CallTimeout <= 0 {
 		o.CallTimeout = 3 * time.Second

@@ -20,6 +20,7 @@ import (
 type pending struct {
 	budget *semaphore.Weighted
 	most   int64
+	taken  atomic.Int64 // of it
 
 	held    []*write // wait for the term's start to be durable, or for a switchover
 	pausing bool     // a switchover is under way
@@ -69,11 +70,15 @@ func (p *pending) reserve(ctx context.Context, n int64) error {
 	if err := p.budget.Acquire(ctx, min(n, p.most)); err != nil {
 		return fmt.Errorf("%w: %d bytes of writes are waiting already: %w", topology.ErrOverloaded, p.most, err)
 	}
+	p.taken.Add(min(n, p.most))
 	return nil
 }
 
 // free gives back what reserve took for n bytes.
-func (p *pending) free(n int64) { p.budget.Release(min(n, p.most)) }
+func (p *pending) free(n int64) {
+	p.taken.Add(-min(n, p.most))
+	p.budget.Release(min(n, p.most))
+}
 
 // wait queues an appended write for its durability.
 func (p *pending) wait(w *write) {

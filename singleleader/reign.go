@@ -233,7 +233,7 @@ func (s *ship) status(e *engine, end record.LSN, m topology.Member, sync bool) t
 	s.mu.Lock()
 	p := topology.PeerStatus{
 		Node: s.to, Addr: m.Addr, State: "down", Sync: sync,
-		Written: s.ack.Written, Flushed: s.ack.Flushed, Applied: s.ack.Applied, Contact: s.contact,
+		Sent: s.sender.Sent(), Written: s.ack.Written, Flushed: s.ack.Flushed, Applied: s.ack.Applied, Contact: s.contact,
 	}
 	switch {
 	case s.up:

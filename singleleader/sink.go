@@ -159,6 +159,9 @@ func (k *sink) Cut(ctx context.Context, c stream.Cut) (stream.Tail, error) {
 // rewind exports and drops what is behind to (S8, C10).
 func (k *sink) rewind(ctx context.Context, to record.LSN, why string) (stream.Tail, error) {
 	e := k.s.e
+	if err := e.rewinds(to); err != nil {
+		return stream.Tail{}, err
+	}
 	if err := e.export(ctx, to, why); err != nil {
 		return stream.Tail{}, err
 	}
@@ -180,6 +183,7 @@ func (e *engine) export(ctx context.Context, to record.LSN, why string) error {
 		return fmt.Errorf("the tail after entry %d must be cut and can not be kept aside: %w", to, err)
 	}
 	e.rewound.Add(kept.Records)
+	e.rewoundBytes.Add(e.env.Log.Offset(kept.Last) - e.env.Log.Offset(kept.First-1))
 	e.log.Warn("rewound", "records", kept.Records, "first", kept.First, "last", kept.Last, "file", kept.Name, "why", why)
 	return nil
 }

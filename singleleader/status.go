@@ -17,7 +17,7 @@ func (e *engine) Status() topology.Status {
 	s := topology.Status{
 		Node: e.env.Self, Kind: "single-leader", Policy: g.Policy, Role: topology.RoleCandidate,
 		First: b.First, End: b.End, Flushed: b.Flushed, Applied: e.applier.applied(),
-		Delay: e.o.ApplyDelay, Rewound: e.rewound.Load(),
+		Standing: topology.Standing{Delay: e.o.ApplyDelay}, Rewound: e.rewound.Load(),
 	}
 	var members []topology.NodeID
 	e.turn.call(func() {
@@ -26,6 +26,7 @@ func (e *engine) Status() topology.Status {
 		case e.core.Role == core.Leader:
 			s.Role = topology.RoleLeader
 			members = e.reign.names
+			s.Reached = e.reign.reached(&e.core.Lead)
 		case e.core.Role == core.Follower && e.readReplica():
 			s.Role = topology.RoleReadReplica
 		case e.core.Role == core.Follower:
@@ -41,14 +42,17 @@ func (e *engine) Status() topology.Status {
 			s.Lag.Records = uint64(lag)
 		}
 	} else {
-		var stale time.Duration
-		stale, s.Lag = e.staleness()
-		if stale < 0 {
+		s.Stale, s.Lag = e.staleness()
+		if s.Stale < 0 {
 			s.Warnings = append(s.Warnings, "this node has not caught up with a leader since it started")
 		}
 	}
+	s.Sync = s.Role == topology.RoleFollower && counts(g, e.env.Self, s.Leader)
 	if e.resync.Load() {
 		s.Warnings = append(s.Warnings, "the log and the store of this node do not fit together: it waits for a snapshot from the leader")
+	}
+	if c := e.waiting.Load(); c != nil {
+		s.Warnings = append(s.Warnings, c.words())
 	}
 	if g.Policy != "async" && e.o.Sync.Kind.String() == "async" {
 		s.Warnings = append(s.Warnings, "this node is configured async, the group runs "+g.Policy+"; the next term led by this node changes it")
@@ -60,6 +64,46 @@ func (e *engine) Status() topology.Status {
 		s.Role, s.Failure = topology.RoleFailed, err.Error()
 	}
 	return s
+}
+
+// counts reports whether commits in the term of g wait for a node, which
+// follows leader in it, or may count it.
+func counts(g *core.Group, self, leader topology.NodeID) bool {
+	_, rule, err := g.Rule()
+	return err == nil && g.Leader == leader && rule.Index(self) > 0
+}
+
+// reached returns when as many members as a commit needs were last heard of, zero
+// if they were not in this term. It is called within a turn.
+func (r *reign) reached(l *core.Leading) time.Time {
+	now := time.Now()
+	heard := make([]uint64, l.Rule.Len())
+	for i, m := range l.Rule.Members() {
+		if i == 0 {
+			heard[i] = uint64(now.UnixNano())
+			continue
+		}
+		for _, s := range *r.ships.Load() {
+			if s.to == m {
+				heard[i] = s.heard()
+			}
+		}
+	}
+	at := l.Rule.Commit(heard)
+	if at == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, int64(at))
+}
+
+// heard is when the member last acknowledged anything, in nanoseconds; 0 for never.
+func (s *ship) heard() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.contact.IsZero() {
+		return 0
+	}
+	return uint64(s.contact.UnixNano())
 }
 
 // readReplica reports whether this node is there for readers alone: it is named so

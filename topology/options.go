@@ -89,26 +89,36 @@ const (
 
 // Status is what a node knows of itself and, where it leads, of its followers.
 type Status struct {
-	Node     NodeID
-	Cluster  string
-	Kind     string // the topology
-	Role     Role
-	Leader   NodeID // empty if not known
-	Term     uint64
-	Policy   string
-	Since    time.Time // of the role
-	First    record.LSN
-	End      record.LSN // newest entry in the log
-	Flushed  record.LSN // durable here
-	Commit   record.LSN // known to be committed
-	Applied  record.LSN // visible here
-	Lag      Lag        // behind the leader, as this node knows it; zero on the leader
-	Delay    time.Duration
+	Node    NodeID
+	Cluster string
+	Kind    string // the topology
+	Role    Role
+	Leader  NodeID // empty if not known
+	Term    uint64
+	Policy  string
+	Since   time.Time // of the role
+	First   record.LSN
+	End     record.LSN // newest entry in the log
+	Flushed record.LSN // durable here
+	Commit  record.LSN // known to be committed
+	Applied record.LSN // visible here
+	Lag     Lag        // behind the leader, as this node knows it; zero on the leader
+	Standing
 	Peers    []PeerStatus // on the leader: every other member
 	Rewound  uint64       // records cut from this node's log and kept in side files
 	Failure  string       // why the node stopped, if it has
 	Warnings []string     // what an operator should know
 	Scrub    Scrub
+}
+
+// Standing is how a node stands to its group and to those who ask it.
+type Standing struct {
+	Delay     time.Duration // by which it applies late, on purpose
+	Sync      bool          // commits wait for it, or may count it
+	Stale     time.Duration // upper bound on how old what it shows may be; 0 on the leader, -1 if not known
+	Reached   time.Time     // on the leader: when as many as a commit needs were last heard of; zero elsewhere, and before
+	Undefined []string      // tables of its configuration that are not defined yet, by name
+	Paused    bool          // nobody is made leader but by hand
 }
 
 // Scrub is how far a node has come in reading its own files again, to see whether
@@ -132,8 +142,9 @@ type Lag struct {
 type PeerStatus struct {
 	Node    NodeID
 	Addr    string
-	State   string // down, probe, snapshot, replicate, refused
-	Sync    bool   // commits wait for it, or may count it
+	State   string     // down, probe, snapshot, replicate, refused
+	Sync    bool       // commits wait for it, or may count it
+	Sent    record.LSN // the last entry sent over the present connection, or that it was seen to hold
 	Written record.LSN
 	Flushed record.LSN
 	Applied record.LSN

@@ -65,13 +65,13 @@ func promote(ctx context.Context, c *client.Client, endpoints []string, to topol
 	var others []topology.NodeID
 	for _, a := range all {
 		switch {
-		case a.err != nil:
-		case a.status.Node == to && a.status.Role == topology.RoleLeader:
-			return topology.Promotion{}, fmt.Errorf("%s leads already, in term %d", to, a.status.Term)
-		case a.status.Node == to:
-			return c.Promote(ctx, a.addr, force)
+		case a.Err != nil:
+		case a.Status.Node == to && a.Status.Role == topology.RoleLeader:
+			return topology.Promotion{}, fmt.Errorf("%s leads already, in term %d", to, a.Status.Term)
+		case a.Status.Node == to:
+			return c.Promote(ctx, a.Addr, force)
 		default:
-			others = append(others, a.status.Node)
+			others = append(others, a.Status.Node)
 		}
 	}
 	return topology.Promotion{}, fmt.Errorf("%w: %s was not reached; these were: %s; name its address with --endpoints", topology.ErrUnavailable, to, list(others))

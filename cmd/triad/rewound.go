@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -9,12 +8,10 @@ import (
 
 	"github.com/triad-kv/triad/internal/demo/grid"
 	"github.com/triad-kv/triad/internal/home"
-	"github.com/triad-kv/triad/internal/wal"
-	"github.com/triad-kv/triad/topology"
 )
 
 func newRewound() *cobra.Command {
-	return parent("rewound", "Look at records that were taken out of a node's log", newRewoundList())
+	return parent("rewound", "Look at records that were taken out of a node's log, and let that happen", newRewoundList(), newRewoundShow(), newRewoundExport(), newRewoundApprove())
 }
 
 // kept is one side file.
@@ -30,14 +27,17 @@ func newRewoundList() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list DIR",
 		Short: "List the side files of a node's data directory",
-		Long: `List the side files of a node's data directory, which nobody may have open: each
+		Long: `List the side files of a node's data directory, which the node may have open: each
 holds records that a change of leader took out of the node's log, and says why.`,
 		Args: exactly("DIR"),
 	}
 	form := outputFlag(c)
-	cluster := c.Flags().String("cluster", "triad", "name of the cluster")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		files, err := sideFiles(args[0], *cluster)
+		side, err := sideFiles(args[0])
+		if err != nil {
+			return err
+		}
+		files, err := side.List()
 		if err != nil {
 			return err
 		}
@@ -57,23 +57,10 @@ holds records that a change of leader took out of the node's log, and says why.`
 	return c
 }
 
-// sideFiles opens the directory as the node would. Whose it is stands in its log.
-func sideFiles(dir, cluster string) (files []topology.Kept, err error) {
+// sideFiles are those of a data directory, which a node may have open.
+func sideFiles(dir string) (*home.Sidelog, error) {
 	if !isHome(dir) {
 		return nil, noNode(dir)
 	}
-	folder, release, err := logOf(dir)
-	if err != nil {
-		return nil, err
-	}
-	report, err := wal.Verify(vfs.Default, folder, nil)
-	if err := errors.Join(err, release()); err != nil {
-		return nil, err
-	}
-	h, err := home.Open(home.Options{Dir: dir, Cluster: cluster, Node: report.Node})
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, h.Close()) }()
-	return h.Sidelog().List()
+	return home.Aside(vfs.Default, dir), nil
 }

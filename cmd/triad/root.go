@@ -35,7 +35,7 @@ ready to answer, 4 a check did not hold.`,
 	})
 	root.AddCommand(
 		newDemo(), newStatus(), newTable(), newGet(), newPut(), newDel(), newScan(), newFailover(), newResolve(),
-		newWAL(), newRewound(), newVersion(), newNode(), newConfig(), newServer(), newCert(),
+		newHistory(), newWAL(), newRewound(), newVersion(), newNode(), newConfig(), newServer(), newCert(),
 	)
 	return root
 }

@@ -122,12 +122,25 @@ func TestThreeServersFromThreeFiles(t *testing.T) {
 	}
 	t.Setenv("TRIAD_ENDPOINTS", strings.Join(addrs[:3], ","))
 	t.Setenv("TRIAD_CLUSTER", "shop")
-	until(t, "its tables are defined", servers[0], func() bool { return strings.Contains(command(t, "table", "list").out, "users") })
+	require.Contains(t, succeed(t, "table", "list"), "users", "who is ready has its tables")
 	succeed(t, "put", "users", "1001", `{"name": "Alice"}`)
 	require.Contains(t, succeed(t, "get", "users", "1001"), "Alice")
 	code, body := get(addrs[4], "/status")
 	require.Equal(t, 200, code)
 	require.Contains(t, body, `"leader": "a"`)
+	for i, path := range []string{"/leader", "/replica?lag=1000", "/sync"} {
+		for j, want := range [][]int{{200, 503, 503}, {503, 200, 200}, {503, 200, 200}}[i] {
+			if path != "/sync" || j == 0 { // who is in sync is the policy's choice
+				until(t, path, servers[j], func() bool { code, _ := get(addrs[3+j], path); return code == want })
+			}
+		}
+	}
+	code, body = get(addrs[5], "/api/v1/status")
+	require.Equal(t, 200, code)
+	require.Contains(t, body, `"node": "c"`)
+	code, body = get(addrs[3], "/metrics")
+	require.Equal(t, 200, code)
+	require.Contains(t, body, `triad_peer_up{peer="b"} 1`)
 	require.Equal(t, "+OK\r\n$1\r\nv\r\n", redis(t, addrs[6], "SET k v\r\nGET k\r\nQUIT\r\n"))
 	require.Equal(t, "$1\r\nv\r\n-READONLY", redis(t, addrs[7], "GET k\r\nSET k w\r\nQUIT\r\n")[:16])
 

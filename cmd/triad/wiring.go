@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/triad-kv/triad"
@@ -64,7 +65,26 @@ func redisPort(n *triad.Node, c *config.Node, o server.Options) (*server.Server,
 
 // openAdmin is the door for health and status.
 func openAdmin(v *service) (door, error) {
-	return admin.New(admin.Options{Status: v.node.Status, Token: v.secrets.AdminToken, Logger: v.log}), nil
+	o := v.node.Operator()
+	return admin.New(admin.Options{
+		Status: v.node.Status, Counts: o.Counts, Survey: func(ctx context.Context) []admin.Answer { return surveyFrom(ctx, o) },
+		Orders: o, Version: built().Version, Token: v.secrets.AdminToken, Logger: v.log,
+	}), nil
+}
+
+// surveyFrom asks all members at once, from one of them.
+func surveyFrom(ctx context.Context, o triad.Operator) []admin.Answer {
+	members := o.Members()
+	all := make([]admin.Answer, len(members))
+	var wait sync.WaitGroup
+	for i, m := range members {
+		wait.Go(func() {
+			s, err := o.StatusOf(ctx, m.ID)
+			all[i] = admin.Answer{Addr: m.Addr, Status: s, Err: err}
+		})
+	}
+	wait.Wait()
+	return all
 }
 
 // secure gives the node its certificates, and refuses those that would not do

@@ -1,15 +1,29 @@
 // Package admin answers about one node over HTTP: whether the process is well,
-// whether the node can be used, and what it knows of itself.
+// what the node can be used for, and what it knows of itself; and it takes what an
+// operator orders. Health and roles answer GET, HEAD and OPTIONS with 200 for yes
+// and 503 for no, as balancers ask:
 //
-//	GET /healthz   200 while the node works, 503 once it has failed
-//	GET /readyz    200 while it leads or follows, 503 else, and while it drains
-//	GET /status    JSON, see [Status]
+//	/livez /healthz   while the node works, until it has failed
+//	/readyz           while it leads or follows and has its tables, until it drains
+//	/leader           while it leads, and as many as a commit needs answer it
+//	/replica          while it follows, as a read replica or otherwise, see below
+//	/sync             while it follows, and commits wait for it or may count it
+//	/read-replica     while it is a read replica, see below
+//
+// What follows is for who may ask:
+//
+//	GET  /status              JSON, see [Status]: what this node knows
+//	GET  /api/v1/status       JSON, see [Overview]: all nodes that answer
+//	GET  /metrics             as Prometheus reads it
+//	POST /api/v1/failover     {"to": NODE, "force": false}, of the node that is to lead
+//	POST /api/v1/switchover   {"to": NODE}, of the leader
+//	POST /api/v1/pause        {"paused": true}
 //
 // It promises that nobody but who may ask learns more than a health check needs
 // (bad input 113): health answers everybody, in a word; everything else wants the
 // token or, where there is none, a client on this machine that asks for this
-// machine by a name no other can have, which a web page cannot fake. It assumes
-// that the status function never waits. Every connection, header and wait has a
+// machine by a name no other can have, which a web page cannot fake; and what
+// changes anything wants the token in any case. It assumes that the status function never waits. Every connection, header and wait has a
 // limit.
 package admin
 
@@ -19,7 +33,6 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -44,15 +57,28 @@ const (
 
 // Options say whom to ask and who may.
 type Options struct {
-	Status func() topology.Status // of the node; it never waits
-	Token  string                 // that a request for more than health carries: Authorization: Bearer TOKEN
-	Logger *slog.Logger           // default: says nothing
+	Status  func() topology.Status         // of the node; it never waits
+	Counts  func() topology.Counts         // of the node, for /metrics; it never waits
+	Survey  func(context.Context) []Answer // of all nodes; default: of this one alone
+	Orders  Orders                         // nil: none is taken
+	Version string                         // of the program
+	Token   string                         // that a request for more than health carries: Authorization: Bearer TOKEN
+	Logger  *slog.Logger                   // default: says nothing
+}
+
+// Orders is what an operator may order of a node.
+type Orders interface {
+	// Promote makes this node the leader.
+	Promote(ctx context.Context, force bool) (topology.Promotion, error)
+	topology.Switcher
+	topology.Pauser
 }
 
 // Admin is the port. Its methods may be called from any goroutine.
 type Admin struct {
 	o        Options
 	token    [sha256.Size]byte
+	metrics  http.Handler
 	draining atomic.Bool
 }
 
@@ -61,7 +87,13 @@ func New(o Options) *Admin {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Admin{o: o, token: sha256.Sum256([]byte(o.Token))}
+	if o.Counts == nil {
+		o.Counts = func() topology.Counts { return topology.Counts{} }
+	}
+	if o.Survey == nil {
+		o.Survey = func(context.Context) []Answer { return []Answer{{Status: o.Status()}} }
+	}
+	return &Admin{o: o, token: sha256.Sum256([]byte(o.Token)), metrics: metricsOf(&o)}
 }
 
 // Drain makes the node not ready from now on, so that nobody sends it more.
@@ -96,8 +128,12 @@ func (a *Admin) Serve(ctx context.Context, l net.Listener) error {
 // Handler is what the port answers.
 func (a *Admin) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", a.health)
-	mux.HandleFunc("GET /readyz", a.ready)
+	for path, f := range probes {
+		h := a.probe(f)
+		for _, method := range []string{http.MethodGet, http.MethodOptions} { // GET takes HEAD too
+			mux.Handle(method+" "+path, h)
+		}
+	}
 	mux.Handle("/", a.guarded())
 	return mux
 }
@@ -106,6 +142,11 @@ func (a *Admin) Handler() http.Handler {
 func (a *Admin) guarded() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", a.status)
+	mux.HandleFunc("GET /api/v1/status", a.overview)
+	mux.Handle("GET /metrics", a.metrics)
+	for path, order := range orders {
+		mux.Handle("POST "+path, a.ordered(order))
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !a.may(r) {
 			w.Header().Set("WWW-Authenticate", "Bearer")
@@ -137,35 +178,27 @@ func here(addr string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-func (a *Admin) health(w http.ResponseWriter, _ *http.Request) {
-	say(w, a.o.Status().Role != topology.RoleFailed, "ok", "failed")
-}
-
-func (a *Admin) ready(w http.ResponseWriter, _ *http.Request) {
-	switch s := a.o.Status(); {
-	case a.draining.Load():
-		say(w, false, "", "draining")
-	case s.Role == topology.RoleFailed:
-		say(w, false, "", "failed")
-	default:
-		say(w, s.Role != topology.RoleCandidate && s.Role != "", "ready", "no leader is known")
-	}
-}
-
-func say(w http.ResponseWriter, well bool, yes, no string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	if !well {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		yes = no
-	}
-	_, _ = io.WriteString(w, yes+"\n") // who asked has left
-}
-
 func (a *Admin) status(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, StatusOf(a.o.Status()))
+}
+
+// surveyWait bounds the question to all nodes: one that hangs must not keep the
+// others from being shown.
+const surveyWait = 3 * time.Second
+
+func (a *Admin) overview(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), surveyWait)
+	defer cancel()
+	answer(w, http.StatusOK, OverviewOf(a.o.Survey(ctx)))
+}
+
+// answer writes v as JSON.
+func answer(w http.ResponseWriter, code int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
-	_ = e.Encode(StatusOf(a.o.Status())) // who asked has left
+	e.SetEscapeHTML(false)
+	_ = e.Encode(v) // who asked has left
 }

@@ -84,6 +84,11 @@ func TestNothingButHealthAnswersWhoIsNotLetIn(t *testing.T) {
 		"pprof":                        {closed, "GET", "/debug/pprof/", remote, "", 401},
 		"the root":                     {closed, "GET", "/", remote, "", 401},
 		"a write to health":            {closed, "POST", "/healthz", remote, "", 401},
+		"an order":                     {closed, "POST", "/api/v1/failover", remote, "", 401},
+		"the cluster":                  {closed, "GET", "/api/v1/status", remote, "", 401},
+		"metrics, let in":              {closed, "GET", "/metrics", remote, "Bearer s3cret", 200},
+		"an order without any token":   {open, "POST", "http://localhost/api/v1/failover", local, "", 403},
+		"an order, asked for":          {open, "GET", "http://localhost/api/v1/failover", local, "", 405},
 		"no token, from elsewhere":     {open, "GET", "http://localhost/status", remote, "", 401},
 		"no token, a page's name":      {open, "GET", "http://evil.example/status", local, "", 401},
 		"no token, on this machine":    {open, "GET", "http://localhost:8400/status", local, "", 200},
@@ -155,7 +160,8 @@ func TestEveryFieldOfAStatusIsAnswered(t *testing.T) {
 		}
 	}
 	missing(reflect.ValueOf(got), "Status")
-	require.Equal(t, reflect.TypeOf(s).NumField(), reflect.TypeOf(got).NumField()+reflect.TypeOf(got.Log).NumField()-1)
+	require.Equal(t, reflect.TypeOf(s.Standing).NumField(), reflect.TypeOf(got.Standing).NumField()+1) // the delay stands elsewhere
+	require.Equal(t, reflect.TypeOf(s).NumField()+1, reflect.TypeOf(got).NumField()+reflect.TypeOf(got.Log).NumField()-1)
 	require.Equal(t, reflect.TypeOf(s.Peers[0]).NumField(), reflect.TypeOf(got.Peers[0]).NumField())
 }
 
@@ -182,7 +188,7 @@ func TestThePortIsServedAndEndsWithItsContext(t *testing.T) {
 	body, err := io.ReadAll(r.Body)
 	require.NoError(t, err)
 	require.NoError(t, r.Body.Close())
-	require.Equal(t, "ready\n", string(body))
+	require.Equal(t, "yes\n", string(body))
 }
 
 func TestConnectionsBeyondTheLimitWaitForAPlace(t *testing.T) {

@@ -25,6 +25,16 @@ type Status struct {
 	Failure  string          `json:"failure,omitempty"`
 	Warnings []string        `json:"warnings,omitempty"`
 	Scrub    Scrub           `json:"scrub"`
+	Standing
+}
+
+// Standing is how the node stands to its group and to those who ask it.
+type Standing struct {
+	Sync      bool      `json:"sync"`             // commits wait for it, or may count it
+	Stale     float64   `json:"stale_seconds"`    // upper bound on how old what it shows may be; -1 if not known
+	Reached   time.Time `json:"reached,omitzero"` // on the leader: when as many as a commit needs were last heard of
+	Undefined []string  `json:"undefined_tables,omitempty"`
+	Paused    bool      `json:"paused"` // nobody is made leader but by hand
 }
 
 // Scrub is how far the node has come in reading its own files again.
@@ -58,6 +68,7 @@ type Peer struct {
 	Addr    string          `json:"addr"`
 	State   string          `json:"state"`
 	Sync    bool            `json:"sync"`
+	Sent    record.LSN      `json:"sent"`
 	Written record.LSN      `json:"written"`
 	Flushed record.LSN      `json:"flushed"`
 	Applied record.LSN      `json:"applied"`
@@ -72,11 +83,15 @@ func StatusOf(s topology.Status) Status {
 		Node: s.Node, Cluster: s.Cluster, Topology: s.Kind, Role: s.Role, Leader: s.Leader, Term: s.Term, Policy: s.Policy,
 		Since: s.Since, Log: Log{First: s.First, End: s.End, Flushed: s.Flushed, Commit: s.Commit, Applied: s.Applied},
 		Lag: lagOf(s.Lag), Delay: s.Delay.Seconds(), Rewound: s.Rewound, Failure: s.Failure, Warnings: s.Warnings,
-		Scrub: Scrub{Passes: s.Scrub.Passes, Ended: s.Scrub.Ended, Seconds: s.Scrub.Took.Seconds(), Bytes: s.Scrub.Bytes, Damage: s.Scrub.Damage},
+		Scrub:    Scrub{Passes: s.Scrub.Passes, Ended: s.Scrub.Ended, Seconds: s.Scrub.Took.Seconds(), Bytes: s.Scrub.Bytes, Damage: s.Scrub.Damage},
+		Standing: Standing{Sync: s.Sync, Stale: s.Stale.Seconds(), Reached: s.Reached, Undefined: s.Undefined, Paused: s.Paused},
+	}
+	if s.Stale < 0 {
+		a.Stale = -1
 	}
 	for _, p := range s.Peers {
 		a.Peers = append(a.Peers, Peer{
-			Node: p.Node, Addr: p.Addr, State: p.State, Sync: p.Sync, Written: p.Written, Flushed: p.Flushed,
+			Node: p.Node, Addr: p.Addr, State: p.State, Sync: p.Sync, Sent: p.Sent, Written: p.Written, Flushed: p.Flushed,
 			Applied: p.Applied, Lag: lagOf(p.Lag), Contact: p.Contact, Problem: p.Problem,
 		})
 	}

@@ -85,7 +85,7 @@ var rooms = []room{
 	{at: "client", own: append([]string{"topology", "internal/call", "internal/transport", "internal/secure"}, vocabulary...), third: []home{msgpack, errgroup}},
 
 	// What stands around the house.
-	{at: "internal/admin", own: []string{"record", "topology"}, third: system()},
+	{at: "internal/admin", own: []string{"record", "topology"}, third: system(home{path: "github.com/prometheus/client_golang/prometheus"})},
 	{at: "internal/config", own: []string{".", "record", "quorum", "topology", "singleleader", "control/raft", "internal/stream", "internal/members", "internal/config/strict"}},
 	{at: "internal/config/strict", third: []home{{path: "github.com/goccy/go-yaml"}}},
 	{at: "internal/sim/...", own: []string{"*"}, third: system(home{path: "github.com/anishathalye/porcupine"}, home{path: pebble})},

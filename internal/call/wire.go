@@ -25,6 +25,8 @@ const (
 	MethodDrop    = "client.drop"    // a table's name → nothing
 	MethodPromote = "client.promote" // whether by force → topology.Promotion
 	MethodResolve = "client.resolve" // a dot and its term → topology.Resolution
+	MethodHistory = "client.history" // nothing → Past
+	MethodApprove = "client.approve" // nothing → a number of records
 )
 
 // Limits of what is read from the wire.

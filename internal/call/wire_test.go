@@ -53,12 +53,25 @@ var messages = map[string]struct {
 	"promoted":          form(topology.Promotion{Term: 4, Leader: "a", Start: 9, Reached: []topology.NodeID{"a"}, Missed: []topology.NodeID{"b"}}, EncodePromotion, DecodePromotion),
 	"status":            form(status(topology.Scrub{}), EncodeStatus, DecodeStatus),
 	"status scrubbed":   form(status(topology.Scrub{Passes: 1, Ended: time.Unix(5, 6), Took: time.Hour, Bytes: 7, Damage: []string{"d"}}), EncodeStatus, DecodeStatus),
+	"past": form(Past{
+		Reigns: []topology.Reign{{Term: 1, Leader: "a", Cause: "first start", Time: time.Unix(1, 2), Start: 1}},
+		Kept:   []topology.Kept{{Name: "00000001.entries", Why: "w", First: 3, Last: 4, Records: 2}},
+	}, Past.Encode, DecodePast),
+	"count":           form(uint64(7), EncodeCount, DecodeCount),
+	"status standing": form(standing(), EncodeStatus, DecodeStatus),
+}
+
+func standing() topology.Status {
+	s := status(topology.Scrub{Passes: 1, Ended: time.Unix(5, 6), Took: time.Hour, Bytes: 7, Damage: []string{"d"}})
+	s.Standing = topology.Standing{Delay: s.Delay, Sync: true, Stale: -1, Reached: time.Unix(7, 8), Undefined: []string{"t"}, Paused: true}
+	s.Peers[0].Sent = 9
+	return s
 }
 
 func status(scrub topology.Scrub) topology.Status {
 	return topology.Status{
 		Node: "a", Cluster: "c", Kind: "k", Role: topology.RoleLeader, Leader: "a", Term: 1, Policy: "p", Since: time.Unix(1, 2),
-		First: 1, End: 2, Flushed: 3, Commit: 4, Applied: 5, Lag: topology.Lag{Records: 1, Bytes: 2, Time: 3}, Delay: time.Minute,
+		First: 1, End: 2, Flushed: 3, Commit: 4, Applied: 5, Lag: topology.Lag{Records: 1, Bytes: 2, Time: 3}, Standing: topology.Standing{Delay: time.Minute},
 		Peers:   []topology.PeerStatus{{Node: "b", Addr: "h:1", State: "probe", Sync: true, Written: 1, Flushed: 2, Applied: 3, Lag: topology.Lag{Time: 1}, Contact: time.Unix(3, 4), Problem: "x"}},
 		Rewound: 6, Failure: "f", Warnings: []string{"w"}, Scrub: scrub,
 	}
@@ -86,8 +99,8 @@ func TestEveryMessageComesBackAsItWasSent(t *testing.T) {
 
 // A field that Status gets must travel: this fails until it does.
 func TestEveryFieldOfAStatusTravels(t *testing.T) {
-	full := messages["status scrubbed"].want.(topology.Status)
-	for _, v := range []reflect.Value{reflect.ValueOf(full), reflect.ValueOf(full.Peers[0]), reflect.ValueOf(full.Scrub)} {
+	full := messages["status standing"].want.(topology.Status)
+	for _, v := range []reflect.Value{reflect.ValueOf(full), reflect.ValueOf(full.Peers[0]), reflect.ValueOf(full.Scrub), reflect.ValueOf(full.Standing)} {
 		for i := range v.NumField() {
 			require.False(t, v.Field(i).IsZero(), "set %s in the test", v.Type().Field(i).Name)
 		}
@@ -120,7 +133,7 @@ func TestAMessageOfAnotherFormatOrWithMoreFieldsIsRefused(t *testing.T) {
 				at = 3
 			}
 			b := append([]byte(nil), m.bytes...)
-			b[at] = formatMore + 1
+			b[at] = formatStands + 1
 			_, err := m.decode(b)
 			require.ErrorIs(t, err, topology.ErrUnsupported)
 			b = append([]byte(nil), m.bytes...)

@@ -1,6 +1,7 @@
 package call
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -11,19 +12,26 @@ import (
 
 const (
 	statusFields = 19
-	scrubFields  = 5 // behind them, in format 2
+	scrubFields  = 5 // behind them, in formats 2 and 3
+	standFields  = 6 // behind those, in format 3
 	peerFields   = 12
+	formatStands = 3 // of a status that says how the node stands
 	warningsMax  = 64
 )
 
 // EncodeStatus returns a status' bytes: its fields in the order of
-// topology.Status, the three of a lag one after another, and in format 2 those of
-// a scrub. Without one it is of format 1, which older clients read.
+// topology.Status, the three of a lag one after another; in format 2 those of a
+// scrub follow, and in format 3 those of its standing and what was sent to each
+// peer. What says nothing of these is of an earlier format, which older clients
+// read.
 func EncodeStatus(s topology.Status) []byte {
 	w := begin(statusFields)
-	scrubbed := s.Scrub.Passes > 0 || len(s.Scrub.Damage) > 0
-	if scrubbed {
+	f := formatOf(&s)
+	switch f {
+	case formatMore:
 		w = beginAs(formatMore, statusFields+scrubFields)
+	case formatStands:
+		w = beginAs(formatStands, statusFields+scrubFields+standFields)
 	}
 	w.Str(string(s.Node))
 	w.Str(s.Cluster)
@@ -50,14 +58,40 @@ func EncodeStatus(s topology.Status) []byte {
 	w.Str(text(s.Failure))
 	warnings := s.Warnings[:min(len(s.Warnings), warningsMax)]
 	putTexts(w, warnings)
-	if scrubbed {
+	if f >= formatMore {
 		w.Uint(s.Scrub.Passes)
 		putTime(w, s.Scrub.Ended)
 		w.Int(int64(s.Scrub.Took))
 		w.Uint(s.Scrub.Bytes)
 		putTexts(w, s.Scrub.Damage[:min(len(s.Scrub.Damage), warningsMax)])
 	}
+	if f >= formatStands {
+		w.Bool(s.Sync)
+		w.Int(int64(s.Stale))
+		putTime(w, s.Reached)
+		putTexts(w, s.Undefined[:min(len(s.Undefined), warningsMax)])
+		w.Bool(s.Paused)
+		w.Array(len(peers))
+		for i := range peers {
+			w.Uint(uint64(peers[i].Sent))
+		}
+	}
 	return w.Bytes()
+}
+
+// formatOf is the earliest format that says all of s.
+func formatOf(s *topology.Status) uint64 {
+	stands := s.Sync || s.Stale != 0 || !s.Reached.IsZero() || len(s.Undefined) > 0 || s.Paused
+	for i := range s.Peers {
+		stands = stands || s.Peers[i].Sent > 0
+	}
+	switch {
+	case stands:
+		return formatStands
+	case s.Scrub.Passes > 0 || len(s.Scrub.Damage) > 0:
+		return formatMore
+	}
+	return format
 }
 
 func putTexts(w *pack.Writer, texts []string) {
@@ -115,7 +149,7 @@ func getPeer(r *pack.Reader) topology.PeerStatus {
 
 // DecodeStatus reads a status.
 func DecodeStatus(b []byte) (topology.Status, error) {
-	r, scrubbed, err := openStatus(b)
+	r, f, err := openStatus(b)
 	if err != nil {
 		return topology.Status{}, err
 	}
@@ -138,20 +172,37 @@ func DecodeStatus(b []byte) (topology.Status, error) {
 	s.Rewound = r.Uint()
 	s.Failure = r.StrMax(textBytesMax)
 	s.Warnings = getTexts(&r)
-	if scrubbed {
+	if f >= formatMore {
 		s.Scrub = topology.Scrub{Passes: r.Uint(), Ended: getTime(&r), Took: time.Duration(r.Int()), Bytes: r.Uint(), Damage: getTexts(&r)}
-		if s.Scrub.Passes == 0 && len(s.Scrub.Damage) == 0 {
-			r.Fail("format 2 without a scrub")
-		}
+	}
+	if f >= formatStands {
+		getStanding(&r, &s)
+	}
+	if r.Err() == nil && formatOf(&s) != f {
+		r.Fail(fmt.Sprintf("format %d says nothing that format %d could not", f, formatOf(&s)))
 	}
 	return s, done(&r)
 }
 
-// openStatus opens a status of either format.
-func openStatus(b []byte) (r pack.Reader, scrubbed bool, err error) {
-	r, f, err := openTo(formatMore, b, statusFields)
-	if f == formatMore {
-		r, _, err = openTo(formatMore, b, statusFields+scrubFields)
+func getStanding(r *pack.Reader, s *topology.Status) {
+	s.Sync, s.Stale, s.Reached = r.Bool(), time.Duration(r.Int()), getTime(r)
+	s.Undefined, s.Paused = getTexts(r), r.Bool()
+	if n := r.ArrayMax(nodesMax); n != len(s.Peers) {
+		r.Fail("it is not said of every peer what was sent to it")
 	}
-	return r, f == formatMore, err
+	for i := range s.Peers {
+		s.Peers[i].Sent = record.LSN(r.Uint())
+	}
+}
+
+// openStatus opens a status of any format.
+func openStatus(b []byte) (r pack.Reader, f uint64, err error) {
+	r, f, err = openTo(formatStands, b, statusFields)
+	switch f {
+	case formatMore:
+		r, _, err = openTo(formatMore, b, statusFields+scrubFields)
+	case formatStands:
+		r, _, err = openTo(formatStands, b, statusFields+scrubFields+standFields)
+	}
+	return r, f, err
 }

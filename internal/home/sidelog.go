@@ -63,6 +63,14 @@ var _ topology.Sidelog = (*Sidelog)(nil)
 // Sidelog returns the directory's side log.
 func (h *Home) Sidelog() *Sidelog { return h.side }
 
+// Aside reads the side files of a directory that a node may have open: each is whole
+// once it has its name, and never changes. Nothing may be kept there by it.
+func Aside(fs vfs.FS, dir string) *Sidelog {
+	h := &Home{disk: fs, dir: dir, closed: true, turn: make(chan struct{}, 1)}
+	h.turn <- struct{}{}
+	return newSidelog(h)
+}
+
 func newSidelog(h *Home) *Sidelog {
 	s := &Sidelog{home: h, turn: make(chan struct{}, 1)}
 	s.turn <- struct{}{}

@@ -254,6 +254,21 @@ func (p *Pebble) takeTurn(ctx context.Context) error {
 	}
 }
 
+// DiskBytes returns how much the files of a store's present contents take; 0 for one
+// in memory, or where that can not be known any more.
+func DiskBytes(s topology.Store) uint64 {
+	p, ok := s.(*Pebble)
+	if !ok {
+		return 0
+	}
+	g, err := p.acquire()
+	if err != nil {
+		return 0
+	}
+	defer p.all.release(g)
+	return g.db.Metrics().DiskSpaceUsage()
+}
+
 func (p *Pebble) giveTurn() { <-p.turn }
 
 // acquire returns the current generation with a reference, given back by release.

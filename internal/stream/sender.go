@@ -88,6 +88,7 @@ type Sender struct {
 	wake chan struct{}
 	seen atomic.Uint32 // State, for those who look on
 	need atomic.Uint64 // the log is needed from here on
+	sent atomic.Uint64 // the last entry sent, or seen to be there
 
 	hurt record.LSN // the last entry that the log could not give whole; owned by Run
 	snap *outgoing  // owned by Run
@@ -114,6 +115,10 @@ func (s *Sender) State() State { return State(s.seen.Load()) }
 // Needs returns the first LSN this receiver still needs, 0 if not known.
 func (s *Sender) Needs() record.LSN { return record.LSN(s.need.Load()) }
 
+// Sent returns the last entry that was sent over the present connection, or that
+// the receiver was seen to hold; 0 if not known.
+func (s *Sender) Sent() record.LSN { return record.LSN(s.sent.Load()) }
+
 // Close releases what the sender holds. Run must have returned.
 func (s *Sender) Close() error { return s.drop() }
 
@@ -135,6 +140,7 @@ type conversation struct {
 func (s *Sender) Run(ctx context.Context, st topology.Stream) error {
 	v := &conversation{Sender: s, st: st, w: pack.NewWriter(nil), p: NewProgress(s.c.Limits.WindowBytesMax)}
 	s.seen.Store(uint32(Probe))
+	s.sent.Store(0)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		<-ctx.Done()
@@ -182,6 +188,7 @@ func (v *conversation) reconcile(ctx context.Context) error {
 			return err
 		}
 		if v.p.State == Replicate {
+			v.sent.Store(uint64(cut.To.LSN))
 			return nil
 		}
 	}
@@ -336,6 +343,7 @@ func (v *conversation) batch(ctx context.Context, beat bool) (sent bool, err err
 		v.mu.Lock()
 		v.p.Sent(last, len(v.buf))
 		v.mu.Unlock()
+		v.sent.Store(uint64(last))
 	}
 	a.encode(v.w)
 	v.told = ride

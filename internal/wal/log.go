@@ -30,6 +30,7 @@ type Log struct {
 	epoch atomic.Uint64 // grows, under mu, with every cut, retirement and restart, and with Close
 
 	durable atomic.Uint64 // st.Flushed, for those who have just been woken
+	syncs   atomic.Uint64 // of entries
 
 	mu sync.Mutex // a leaf; guards st
 	st state
@@ -122,6 +123,9 @@ func (s *state) offsetOf(lsn record.LSN) uint64 {
 	}
 	return s.segs[0].offsetOf(lsn)
 }
+
+// Syncs returns how often entries of l were made durable since it was opened.
+func Syncs(l *Log) uint64 { return l.syncs.Load() }
 
 // Notify makes the log call f after every flush, and once with its error when
 // it fails. f runs on the goroutine of Run and must not block.

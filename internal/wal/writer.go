@@ -342,6 +342,7 @@ func (w *writer) write() error {
 	if err := syncFile(k.file); err != nil {
 		return w.fail("syncing "+seg.name, err)
 	}
+	w.syncs.Add(1)
 	w.took += (time.Since(began) - w.took) / tookOver
 	p := w.pieces[len(w.pieces)-1]
 	newest := entryAt(p.buf[p.starts[len(p.starts)-1]:p.to])

@@ -24,8 +24,14 @@ const (
 	Founded             // it is the first
 	Elected             // the leader before was not heard of any more
 	Switched            // the leader before handed over
-	whyMax   = Switched
+	Admitted            // a member is to be counted again that lost its directory
+	whyMax   = Admitted
 )
+
+// String returns the cause in the words of the history.
+func (w Why) String() string {
+	return [...]string{"restart of the leader", "failover by hand", "failover by force", "first start", "election", "switchover", "admission of a new directory", "not known"}[min(w, Admitted+1)]
+}
 
 // Voting is what a node's configuration says about who is counted.
 type Voting struct {
@@ -106,6 +112,7 @@ type Bid struct {
 	Own    Group // the newest document that is durable here
 	Waited bool  // the other members have been waited for before the first term
 	Founds bool  // the own directory founded the cluster: no term of it can be forgotten here
+	Leads  bool  // this node leads, and begins a new term to count who lost its directory
 	Resync bool  // the own log and store do not fit together
 
 	Accepted uint64          // the term that was durably accepted here,
@@ -136,10 +143,15 @@ func (b *Bid) Propose(polled []Report) (Group, error) {
 	if n := len(next.Before); n > 0 && b.latest.vain(b.Self, b.Life, polled) {
 		next.Before = next.Before[:n-1] // its own, which is the last
 	}
-	next.Leader, next.Life, next.Term = b.Self, b.Life, top+1
+	next.Leader, next.Life, next.Term, next.Why = b.Self, b.Life, top+1, b.Why
 	b.first = !force && top == 0 && b.latest.Term == 1 && b.latest.Leader == b.Self && (b.Founds || len(polled) == len(b.Members))
-	if force {
+	switch {
+	case force:
 		next.Term = top + forcedStep
+	case b.first:
+		next.Why = Founded
+	case b.Leads && b.Why == Restart:
+		next.Why = Admitted
 	}
 	if err := b.count(&next, b.latest.Voters); err != nil {
 		return Group{}, err

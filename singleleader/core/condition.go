@@ -21,7 +21,10 @@ func (g *Group) Dot(lsn record.LSN) version.Dot {
 func (g *Group) Mark(lsn record.LSN, now version.Timestamp) record.Record {
 	return record.Record{
 		Dot: g.Dot(lsn), Time: now, Term: g.Term,
-		Mutations: []record.Mutation{{Table: record.TableSystem, Op: record.OpMark, Key: []byte(record.MarkTerm), Value: []byte(g.Leader)}},
+		Mutations: []record.Mutation{
+			{Table: record.TableSystem, Op: record.OpMark, Key: []byte(record.MarkTerm), Value: []byte(g.Leader)},
+			{Table: record.TableSystem, Op: record.OpMark, Key: []byte(record.MarkCause), Value: []byte(g.Why.String())},
+		},
 	}
 }
 

@@ -40,6 +40,13 @@ func AppendEdits(edits []topology.Edit, arena []byte, enc *record.Encoder, r *re
 			}
 		case record.OpDelete:
 			ed.Whole = len(m.Field) == 0
+		case record.OpMark:
+			if m.Table != record.TableSystem || string(m.Key) != record.MarkTerm {
+				continue
+			}
+			at := len(arena)
+			ed.Cell, arena = appendReign(arena, enc, r, m)
+			ed.State = arena[at:len(arena):len(arena)]
 		default:
 			continue
 		}

@@ -17,6 +17,7 @@ type Group struct {
 	Life   uint64 // of the leader's directory; 0 in the first document, which the configuration wrote
 	Origin version.Origin
 	Voters []topology.NodeID // who is counted and may be elected, in order of preference
+	Why    Why               // this term is started, by the node that is about to; not in the document
 	Before []Reign           // older terms that this one was not proven to hold everything of, oldest first
 	Agreed *Agreed           // nil where no control agrees upon it, and people say who leads (K2)
 }

@@ -1,0 +1,166 @@
+package admin
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/triad-kv/triad/topology"
+)
+
+// Overview is a cluster as one look at its nodes shows it: GET /api/v1/status, and
+// what `triad status` prints.
+type Overview struct {
+	Cluster  string          `json:"cluster"`
+	Topology string          `json:"topology"`
+	Policy   string          `json:"policy"`
+	Term     uint64          `json:"term"`
+	Leader   topology.NodeID `json:"leader"`
+	Paused   bool            `json:"paused,omitempty"` // nobody is made leader but by hand
+	Members  []Member        `json:"members"`
+	Silent   []Silent        `json:"silent,omitempty"` // addresses that did not answer, and that no leader knows
+}
+
+// Member is one node of an overview. Its LSNs are places in the log: sent by the
+// leader, received (and not yet durable), flushed, and replayed into its store.
+type Member struct {
+	Node       topology.NodeID `json:"node"`
+	Address    string          `json:"address,omitempty"`
+	Role       topology.Role   `json:"role"`
+	State      string          `json:"state"` // of the stream to it: probe, snapshot, replicate, down, refused
+	Commit     string          `json:"commit,omitempty"`
+	Term       uint64          `json:"term"`
+	SentLSN    uint64          `json:"sent_lsn"`
+	WriteLSN   uint64          `json:"write_lsn"`
+	FlushLSN   uint64          `json:"flush_lsn"`
+	ReplayLSN  uint64          `json:"replay_lsn"`
+	LagRecords uint64          `json:"lag_records"`
+	LagBytes   uint64          `json:"lag_bytes"`
+	LagSeconds float64         `json:"lag_seconds"`
+	DelaySecs  float64         `json:"apply_delay_seconds,omitempty"` // on purpose, and within the lag
+	Rewound    uint64          `json:"rewound_records,omitempty"`
+	Undefined  []string        `json:"undefined_tables,omitempty"`
+	Problem    string          `json:"problem,omitempty"`
+	Warnings   []string        `json:"warnings,omitempty"`
+}
+
+// Silent is an address without an answer.
+type Silent struct {
+	Address string `json:"address"`
+	Problem string `json:"problem"`
+}
+
+// Answer is what one node says of itself, or why it says nothing.
+type Answer struct {
+	Addr   string
+	Status topology.Status
+	Err    error
+}
+
+// LeaderOf returns the answer of whoever leads the highest term.
+func LeaderOf(all []Answer) (Answer, bool) {
+	var best Answer
+	for _, a := range all {
+		if a.Err == nil && a.Status.Role == topology.RoleLeader && a.Status.Term > best.Status.Term {
+			best = a
+		}
+	}
+	return best, best.Status.Term > 0
+}
+
+// Answers reports whether a node is among those that answered.
+func Answers(all []Answer, id topology.NodeID) bool {
+	return slices.ContainsFunc(all, func(a Answer) bool { return a.Err == nil && a.Status.Node == id })
+}
+
+// OverviewOf puts the answers of nodes together.
+func OverviewOf(all []Answer) Overview {
+	leader, led := LeaderOf(all)
+	var o Overview
+	if led {
+		s := leader.Status
+		o = Overview{Cluster: s.Cluster, Topology: s.Kind, Policy: s.Policy, Term: s.Term, Leader: s.Node, Paused: s.Paused}
+	}
+	for _, a := range all {
+		if a.Err != nil || slices.ContainsFunc(o.Members, func(m Member) bool { return m.Node == a.Status.Node }) {
+			continue
+		}
+		if !led && a.Status.Term >= o.Term {
+			o.Cluster, o.Topology, o.Policy, o.Term, o.Paused = a.Status.Cluster, a.Status.Kind, a.Status.Policy, a.Status.Term, a.Status.Paused
+		}
+		o.Members = append(o.Members, memberOf(a, leader.Status))
+	}
+	for _, p := range leader.Status.Peers {
+		if !Answers(all, p.Node) {
+			o.Members = append(o.Members, absent(p))
+		}
+	}
+	for _, a := range all {
+		if a.Err != nil && !slices.ContainsFunc(o.Members, func(m Member) bool { return m.Address == a.Addr }) {
+			o.Silent = append(o.Silent, Silent{Address: a.Addr, Problem: a.Err.Error()})
+		}
+	}
+	slices.SortFunc(o.Members, func(a, b Member) int {
+		if first := cmp.Compare(rank(a.Role), rank(b.Role)); first != 0 {
+			return first
+		}
+		return cmp.Compare(a.Node, b.Node)
+	})
+	return o
+}
+
+func rank(r topology.Role) int {
+	switch r {
+	case topology.RoleLeader:
+		return 0
+	case topology.RoleReadReplica:
+		return 2
+	}
+	return 1
+}
+
+// memberOf is a node by its own answer, and by what the leader says of it.
+func memberOf(a Answer, leader topology.Status) Member {
+	s := a.Status
+	m := Member{
+		Node: s.Node, Address: a.Addr, Role: s.Role, State: "alone", Term: s.Term,
+		WriteLSN: uint64(s.End), FlushLSN: uint64(s.Flushed), ReplayLSN: uint64(s.Applied),
+		LagRecords: s.Lag.Records, LagBytes: s.Lag.Bytes, LagSeconds: s.Lag.Time.Seconds(),
+		DelaySecs: s.Delay.Seconds(), Rewound: s.Rewound, Undefined: s.Undefined, Problem: s.Failure, Warnings: s.Warnings,
+	}
+	if s.Node == leader.Node {
+		m.State, m.SentLSN = "leads", uint64(s.End)
+		return m
+	}
+	for _, p := range leader.Peers {
+		if p.Node != s.Node {
+			continue
+		}
+		m.State, m.Commit, m.SentLSN = p.State, commitMode(p.Sync), uint64(p.Sent)
+		if m.Problem == "" {
+			m.Problem = p.Problem
+		}
+		// The leader's distances do not age when a node is cut off.
+		m.LagRecords, m.LagBytes, m.LagSeconds = p.Lag.Records, p.Lag.Bytes, p.Lag.Time.Seconds()
+	}
+	return m
+}
+
+// absent is a node that did not answer, as the leader knows it.
+func absent(p topology.PeerStatus) Member {
+	problem := p.Problem
+	if problem == "" {
+		problem = "it does not answer"
+	}
+	return Member{
+		Node: p.Node, Address: p.Addr, Role: "unknown", State: p.State, Commit: commitMode(p.Sync),
+		SentLSN: uint64(p.Sent), WriteLSN: uint64(p.Written), FlushLSN: uint64(p.Flushed), ReplayLSN: uint64(p.Applied),
+		LagRecords: p.Lag.Records, LagBytes: p.Lag.Bytes, LagSeconds: p.Lag.Time.Seconds(), Problem: problem,
+	}
+}
+
+func commitMode(counted bool) string {
+	if counted {
+		return "sync"
+	}
+	return "async"
+}

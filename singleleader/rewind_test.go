@@ -1,0 +1,67 @@
+package singleleader
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+)
+
+// A tail of two records, where one may be cut without an operator.
+func TestALongTailIsCutOnceAnOperatorApprovesIt(t *testing.T) {
+	c := newCluster(t, Options{Sync: quorum.First(1, "b", "c"), RewindRecordsMax: 1}, "a", "b", "c")
+	c.startAll()
+	c.leads("a")
+	_, err := c.nodes["a"].put("k", "v")
+	require.NoError(t, err)
+	_, err = c.nodes["a"].ApproveRewind(t.Context())
+	require.ErrorIs(t, err, topology.ErrNotFound)
+	c.nodes["b"].stop()
+	c.nodes["c"].stop()
+	var token topology.Token
+	for _, key := range []string{"lost", "gone"} {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		_, err = c.nodes["a"].Write(ctx, record.Batch{Mutations: []record.Mutation{{Table: record.TableDefault, Key: []byte(key), Op: record.OpPut}}}, topology.WriteOptions{})
+		cancel()
+		var te *topology.Error
+		require.ErrorAs(t, err, &te)
+		token = topology.Token{Origin: te.Dot.Origin, Term: 1, LSN: record.LSN(te.Dot.Seq)}
+	}
+	c.nodes["a"].stop()
+
+	c.start("b", "c")
+	p, err := c.nodes["b"].Promote(t.Context(), false)
+	require.NoError(t, err)
+	r, err := c.nodes["b"].put("k", "w")
+	require.NoError(t, err)
+	c.start("a")
+	waits := func() topology.Counts {
+		var n topology.Counts
+		c.nodes["a"].Count(&n)
+		return n
+	}
+	require.Eventually(t, func() bool { return waits().Rewound.Waiting > 1 }, 10*time.Second, time.Millisecond)
+	require.Contains(t, strings.Join(c.nodes["a"].Status().Warnings, " "), "triad rewound approve")
+	kept, err := c.nodes["a"].side.List()
+	require.NoError(t, err)
+	require.Empty(t, kept)
+	n, err := c.nodes["a"].ApproveRewind(t.Context())
+	require.NoError(t, err)
+	c.applied(r.LSN, "a", "b", "c")
+	require.Equal(t, n, waits().Rewound.Records)
+	require.NotZero(t, waits().Rewound.Bytes)
+	require.Zero(t, waits().Rewound.Waiting)
+	for _, id := range []topology.NodeID{"a", "b", "c"} {
+		require.ErrorIs(t, c.nodes[id].Wait(t.Context(), token), topology.ErrRewound, "%s says so", id)
+		rs, err := c.nodes[id].Reigns(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, "first start", rs[0].Cause)
+		require.Equal(t, topology.Reign{Term: p.Term, Leader: "b", Cause: "failover by hand", Start: p.Start, Time: rs[len(rs)-1].Time}, rs[len(rs)-1])
+	}
+}
