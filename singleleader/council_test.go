@@ -122,8 +122,11 @@ func TestASwitchoverLosesNothingAndLeavesNobodyUnknown(t *testing.T) {
 			}
 		}
 	}()
-	require.ErrorIs(t, c.nodes["a"].Switchover(t.Context(), "c"), topology.ErrUnavailable, "c is not in sync")
-	require.NoError(t, c.nodes["a"].Switchover(t.Context(), "b"))
+	_, err := c.nodes["a"].Switchover(t.Context(), "c")
+	require.ErrorIs(t, err, topology.ErrUnavailable, "c is not in sync")
+	p, err := c.nodes["a"].Switchover(t.Context(), "b")
+	require.NoError(t, err)
+	require.Equal(t, topology.NodeID("b"), p.Leader)
 	require.Equal(t, topology.NodeID("b"), c.leader("a"))
 	close(stop)
 	for _, err := range <-done {
@@ -153,7 +156,7 @@ func TestASwitchoverWaitsUntilTheSuccessorHasEverything(t *testing.T) {
 			_, err := c.nodes["a"].Write(ctx, batchOf("k", "1"), topology.WriteOptions{})
 			return err
 		},
-		func(ctx context.Context) error { return c.nodes["a"].Switchover(ctx, "b") },
+		func(ctx context.Context) error { _, err := c.nodes["a"].Switchover(ctx, "b"); return err },
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		require.ErrorIs(t, what(ctx), topology.ErrTimeout)
@@ -199,4 +202,17 @@ func TestAPromiseIsKeptOverARestart(t *testing.T) {
 	eventually(t, "b is obeyed by a new term", func() bool {
 		return c.nodes["b"].Status().Term > term && c.nodes["b"].Status().Role == topology.RoleFollower || c.nodes["b"].Status().Role == topology.RoleLeader
 	})
+}
+
+func TestAPausedGroupElectsNobody(t *testing.T) {
+	c := newAgreed(t, Options{Sync: quorum.First(1, "a", "b", "c")}, "a", "b", "c")
+	c.startAll()
+	c.inSync(c.leader(), "a", "b")
+	require.NoError(t, c.nodes["b"].Pause(t.Context(), true))
+	eventually(t, "everybody knows", func() bool { return c.nodes["b"].Status().Paused && c.nodes["c"].Status().Paused })
+	c.nodes["a"].stop()
+	_, _, stands := c.nodes["b"].council.due(time.Now().Add(time.Hour))
+	require.False(t, stands)
+	require.NoError(t, c.nodes["c"].Pause(t.Context(), false))
+	require.Equal(t, topology.NodeID("b"), c.leader("a"))
 }

@@ -142,14 +142,11 @@ func (c *council) promote(ctx context.Context, force bool) (topology.Promotion, 
 	return p, nil
 }
 
-// Switchover makes to leader, where this node is: new writes are held back until it
-// has everything, then one swap changes the leader (S10). Nothing is lost, and while
-// the control answers, nobody's write ends unknown.
-func (e *engine) Switchover(ctx context.Context, to topology.NodeID) error {
-	c := e.council
-	if c == nil {
-		return fmt.Errorf("%w: with control static a leader is named by failover", topology.ErrUnsupported)
-	}
+// switchover hands over to another node: new writes are held back until it has
+// everything, then one swap changes the leader (S10). Nothing is lost, and while the
+// control answers, nobody's write ends unknown.
+func (c *council) switchover(ctx context.Context, to topology.NodeID) error {
+	e := c.e
 	if err := e.ballot.one.enter(ctx); err != nil {
 		return err
 	}
@@ -167,21 +164,61 @@ func (e *engine) Switchover(ctx context.Context, to topology.NodeID) error {
 	if err := c.equal(ctx, to); err != nil {
 		return err
 	}
-	d, err := e.env.Control.Swap(ctx, topology.Document{Name: topology.DocumentGroup, Version: version, Body: next.Encode()})
-	for err != nil { // it may have happened: nothing goes on until it is known
-		var te *topology.Error
-		if errors.As(err, &te) && te.Outcome == topology.NotApplied {
-			return err
+	for {
+		d, err := e.env.Control.Swap(ctx, topology.Document{Name: topology.DocumentGroup, Version: version, Body: next.Encode()})
+		if err == nil {
+			return c.learn(ctx, d)
 		}
-		if c.reread(ctx, err) == nil {
-			return nil
+		if topology.OutcomeOf(err) == topology.NotApplied {
+			return errors.Join(err, ignored(c.reread(ctx, err), err))
+		}
+		if c.reread(ctx, err) == nil { // settled by a higher version, perhaps by this one
+			if now, _ := c.known(); now.Leader == to && now.Term == next.Term {
+				return nil
+			}
+			return err
 		}
 		if ctx.Err() != nil {
+			return err // it may have happened: nothing goes on until it is known
+		}
+	}
+}
+
+// ignored is nil where err is the known one.
+func ignored(err, known error) error {
+	if errors.Is(err, known) {
+		return nil
+	}
+	return err
+}
+
+// pause keeps the group from electing a leader by itself, or ends that.
+func (c *council) pause(ctx context.Context, paused bool) error {
+	for {
+		d, err := c.e.env.Control.Load(ctx, topology.DocumentGroup)
+		if err != nil {
 			return err
 		}
-		d, err = e.env.Control.Swap(ctx, topology.Document{Name: topology.DocumentGroup, Version: version, Body: next.Encode()})
+		g, err := core.DecodeGroup(d.Body)
+		switch {
+		case err != nil:
+			return err
+		case g.Agreed == nil:
+			return fmt.Errorf("%w: there is no group yet", topology.ErrUnavailable)
+		case g.Agreed.Paused == paused:
+			return c.learn(ctx, d)
+		}
+		a := *g.Agreed
+		a.Paused, g.Agreed = paused, &a
+		d.Body = g.Encode()
+		if d, err = c.e.env.Control.Swap(ctx, d); err == nil {
+			c.e.log.Info("automatic failover", "paused", paused)
+			return c.learn(ctx, d)
+		}
+		if !errors.Is(err, topology.ErrConflict) {
+			return err
+		}
 	}
-	return c.learn(ctx, d)
 }
 
 // equal waits until the member has everything this node has.

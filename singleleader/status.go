@@ -48,6 +48,12 @@ func (e *engine) Status() topology.Status {
 		}
 	}
 	s.Sync = s.Role == topology.RoleFollower && counts(g, e.env.Self, s.Leader)
+	if a := g.Agreed; a != nil {
+		s.Paused = a.Paused
+		if s.Role == topology.RoleLeader && len(a.InSync) < a.Minimum {
+			s.Warnings = append(s.Warnings, fmt.Sprintf("%d in sync, and a commit needs %d: writes wait", len(a.InSync), a.Minimum))
+		}
+	}
 	if e.resync.Load() {
 		s.Warnings = append(s.Warnings, "the log and the store of this node do not fit together: it waits for a snapshot from the leader")
 	}
@@ -69,6 +75,9 @@ func (e *engine) Status() topology.Status {
 // counts reports whether commits in the term of g wait for a node, which
 // follows leader in it, or may count it.
 func counts(g *core.Group, self, leader topology.NodeID) bool {
+	if g.Agreed != nil {
+		return g.Leader == leader && self != leader && slices.ContainsFunc(g.Agreed.InSync, func(c core.Counted) bool { return c.Node == self })
+	}
 	_, rule, err := g.Rule()
 	return err == nil && g.Leader == leader && rule.Index(self) > 0
 }

@@ -155,3 +155,11 @@ func (g *Group) Lead() (Event, error) {
 	}
 	return ev, nil
 }
+
+// cause is why the term of g was started.
+func (g *Group) cause() Why {
+	if g.Agreed != nil {
+		return g.Agreed.Why
+	}
+	return g.Why
+}
