@@ -166,3 +166,29 @@ func (n remote) approve(ctx context.Context, req []byte) ([]byte, error) {
 	}
 	return call.EncodeCount(records), nil
 }
+
+func (n remote) switchover(ctx context.Context, req []byte) ([]byte, error) {
+	to, err := call.DecodeName(req)
+	if err == nil && !topology.NodeID(to).Valid() {
+		err = fmt.Errorf("%w: %q is not a node's name", topology.ErrMalformed, to)
+	}
+	if err != nil {
+		return nil, n.malformed("switchover", err)
+	}
+	p, err := n.Operator().Switchover(ctx, topology.NodeID(to))
+	if err != nil {
+		return nil, err
+	}
+	return call.EncodePromotion(p), nil
+}
+
+func (n remote) pause(ctx context.Context, req []byte) ([]byte, error) {
+	paused, err := call.DecodeForce(req)
+	if err != nil {
+		return nil, n.malformed("pause", err)
+	}
+	if err := n.Operator().Pause(ctx, paused); err != nil {
+		return nil, err
+	}
+	return call.EncodeNothing(), nil
+}

@@ -4,15 +4,22 @@ import (
 	"context"
 
 	"github.com/triad-kv/triad/internal/call"
+	"github.com/triad-kv/triad/topology"
 )
+
+// Operator is what a client asks of nodes on behalf of who looks after them.
+type Operator struct{ c *Client }
+
+// Operator returns the orders and questions of an operator.
+func (c *Client) Operator() Operator { return Operator{c} }
 
 // Past is what a node remembers: the terms of its group, and what was cut from its
 // own log.
 type Past = call.Past
 
 // PastOf returns what the node at addr remembers.
-func (c *Client) PastOf(ctx context.Context, addr string) (Past, error) {
-	answer, err := c.askAt(ctx, addr, call.MethodHistory, call.EncodeNothing())
+func (o Operator) PastOf(ctx context.Context, addr string) (Past, error) {
+	answer, err := o.c.askAt(ctx, addr, call.MethodHistory, call.EncodeNothing())
 	var p Past
 	if err == nil {
 		p, err = call.DecodePast(answer)
@@ -26,8 +33,8 @@ func (c *Client) PastOf(ctx context.Context, addr string) (Past, error) {
 // ApproveRewind lets a rewind of the node at addr go on that waits for an operator,
 // and returns how many records that takes out of its log; where none waits it is
 // topology.ErrNotFound.
-func (c *Client) ApproveRewind(ctx context.Context, addr string) (records uint64, err error) {
-	answer, err := c.askAt(ctx, addr, call.MethodApprove, call.EncodeNothing())
+func (o Operator) ApproveRewind(ctx context.Context, addr string) (records uint64, err error) {
+	answer, err := o.c.askAt(ctx, addr, call.MethodApprove, call.EncodeNothing())
 	if err == nil {
 		records, err = call.DecodeCount(answer)
 	}
@@ -35,4 +42,27 @@ func (c *Client) ApproveRewind(ctx context.Context, addr string) (records uint64
 		return 0, errorOf("approve rewind", "", nil, err)
 	}
 	return records, nil
+}
+
+// Switchover has the node at addr, which must be the leader, hand over to another
+// member in sync: nothing is lost, and nobody's write ends unknown (rule S10).
+func (o Operator) Switchover(ctx context.Context, addr string, to topology.NodeID) (topology.Promotion, error) {
+	answer, err := o.c.askAt(ctx, addr, call.MethodHandover, call.EncodeName(string(to)))
+	var p topology.Promotion
+	if err == nil {
+		p, err = call.DecodePromotion(answer)
+	}
+	if err != nil {
+		return topology.Promotion{}, errorOf("switchover", "", nil, err)
+	}
+	return p, nil
+}
+
+// Pause keeps the group of the node at addr from electing a leader by itself, until it
+// is ended, or ends that.
+func (o Operator) Pause(ctx context.Context, addr string, paused bool) error {
+	if _, err := o.c.askAt(ctx, addr, call.MethodPause, call.EncodeForce(paused)); err != nil {
+		return errorOf("pause", "", nil, err)
+	}
+	return nil
 }

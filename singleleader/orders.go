@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -26,7 +28,29 @@ func (d *desk) Switchover(ctx context.Context, to topology.NodeID) (topology.Pro
 		return topology.Promotion{}, d.order("switchover", err)
 	}
 	g, _ := c.known()
-	return topology.Promotion{Term: g.Term, Leader: g.Leader}, nil
+	p := topology.Promotion{Term: g.Term, Leader: g.Leader}
+	p.Start, err = d.begun(ctx, g.Term)
+	return p, d.order("switchover", err)
+}
+
+// begun returns where a term starts, once its start is here.
+func (d *desk) begun(ctx context.Context, term uint64) (record.LSN, error) {
+	t := time.NewTicker(time.Millisecond)
+	defer t.Stop()
+	for {
+		for _, s := range d.e.env.Log.History() {
+			if s.Term >= term {
+				return s.Start, nil
+			}
+		}
+		select {
+		case <-t.C:
+		case <-d.e.failed:
+			return 0, d.e.broken()
+		case <-ctx.Done():
+			return 0, &topology.Error{Op: "switchover", Node: d.e.env.Self, Outcome: topology.Unknown, Err: fmt.Errorf("%w: term %d was handed over and has not begun yet: %w", topology.ErrTimeout, term, ctx.Err())}
+		}
+	}
 }
 
 // Pause implements topology.Pauser, likewise.

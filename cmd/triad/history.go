@@ -73,7 +73,7 @@ func remember(ctx context.Context, c *client.Client, endpoints []string) ([]reig
 		if a.Err != nil {
 			continue
 		}
-		p, err := c.PastOf(ctx, a.Addr)
+		p, err := c.Operator().PastOf(ctx, a.Addr)
 		if err != nil {
 			last = err
 			continue

@@ -148,7 +148,7 @@ file of its data directory. It holds for what waits now, until the node ends.`,
 			}
 			for _, a := range all {
 				if a.Err == nil && a.Status.Node == id {
-					records, err = c.ApproveRewind(ctx, a.Addr)
+					records, err = c.Operator().ApproveRewind(ctx, a.Addr)
 					return err
 				}
 			}

@@ -13,20 +13,22 @@ import (
 
 // Methods of a node for remote clients.
 const (
-	MethodPut     = "client.put"     // Write of one put → Receipt
-	MethodDelete  = "client.delete"  // Write of one removal → Receipt
-	MethodBatch   = "client.batch"   // Write → Receipt
-	MethodGet     = "client.get"     // Read → Reading
-	MethodScan    = "client.scan"    // Scan → Page
-	MethodWait    = "client.wait"    // a token → nothing
-	MethodStatus  = "client.status"  // nothing → topology.Status
-	MethodTables  = "client.tables"  // nothing → Tables
-	MethodCreate  = "client.create"  // Tables of one → nothing
-	MethodDrop    = "client.drop"    // a table's name → nothing
-	MethodPromote = "client.promote" // whether by force → topology.Promotion
-	MethodResolve = "client.resolve" // a dot and its term → topology.Resolution
-	MethodHistory = "client.history" // nothing → Past
-	MethodApprove = "client.approve" // nothing → a number of records
+	MethodPut      = "client.put"      // Write of one put → Receipt
+	MethodDelete   = "client.delete"   // Write of one removal → Receipt
+	MethodBatch    = "client.batch"    // Write → Receipt
+	MethodGet      = "client.get"      // Read → Reading
+	MethodScan     = "client.scan"     // Scan → Page
+	MethodWait     = "client.wait"     // a token → nothing
+	MethodStatus   = "client.status"   // nothing → topology.Status
+	MethodTables   = "client.tables"   // nothing → Tables
+	MethodCreate   = "client.create"   // Tables of one → nothing
+	MethodDrop     = "client.drop"     // a table's name → nothing
+	MethodPromote  = "client.promote"  // whether by force → topology.Promotion
+	MethodResolve  = "client.resolve"  // a dot and its term → topology.Resolution
+	MethodHandover = "client.handover" // a node's name → topology.Promotion
+	MethodPause    = "client.pause"    // whether → nothing
+	MethodHistory  = "client.history"  // nothing → Past
+	MethodApprove  = "client.approve"  // nothing → a number of records
 )
 
 // Limits of what is read from the wire.

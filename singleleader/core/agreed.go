@@ -16,6 +16,8 @@ type Counted struct {
 	Life uint64
 }
 
+func (c Counted) String() string { return string(c.Node) }
+
 // Agreed is what the document of a group says beyond its term where nodes agree
 // upon it through their control: who has everything that is committed.
 type Agreed struct {
