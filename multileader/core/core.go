@@ -74,13 +74,14 @@ type Core struct {
 
 	Counts Counts
 
-	cfg    Config
-	clock  *version.Clock
-	now    time.Time
-	log    ledger
-	links  []*link // in the order of the configuration
-	forgot bool    // a peer knows records of this origin that this site does not (C1)
-	last   uint64  // the greatest term the log was written in
+	cfg     Config
+	clock   *version.Clock
+	now     time.Time
+	log     ledger
+	links   []*link // in the order of the configuration
+	refused bool    // since the last tick the log took nothing
+	forgot  bool    // a peer knows records of this origin that this site does not (C1)
+	last    uint64  // the greatest term the log was written in
 
 	enc *record.Encoder
 	out []Effect
@@ -180,6 +181,7 @@ func (c *Core) Step(ev Event) []Effect {
 			c.do(Effect{Kind: DoCommit, LSN: c.log.committed})
 		}
 	case EvNotAppended:
+		c.refused = true
 		if c.log.retract(ev.LSN) {
 			c.Term = 0
 		}
@@ -204,6 +206,7 @@ func (c *Core) do(e Effect) { c.out = append(c.out, e) }
 
 // tick: what only time can tell.
 func (c *Core) tick() {
+	c.refused = false
 	for _, o := range c.log.origins {
 		o.parked = false
 	}

@@ -102,8 +102,34 @@ func TestAFullQueueDropsWhatWouldComeLast(t *testing.T) {
 	require.EqualValues(t, 2, a.core.Counts.Dropped)
 	a.from(b, core.Message{Kind: core.MsgShip, Items: []core.Item{items[0], items[2]}})
 	require.Equal(t, 0, a.core.Queued(b.cfg.Origin), "the first came although the queue was full")
-	require.EqualValues(t, 2, a.core.Counts.Delivered)
-	require.EqualValues(t, 4, a.core.Counts.Dropped, "the fourth made room for the first, and the third found no room beside it")
+	require.EqualValues(t, 3, a.core.Counts.Delivered, "whose turn has come needs no room beside those that wait")
+	require.EqualValues(t, 3, a.core.Counts.Dropped, "the fourth made room for the first")
+}
+
+func TestALogThatTakesNothingIsNotPressed(t *testing.T) {
+	a, b := pair(core.Limits{Queue: 1, Uncommitted: 2, Shipment: 4})
+	for range 6 {
+		written(b, 2)
+	}
+	a.full = true
+	a.net.up("a", "b")
+	settle := func() {
+		for range 100 {
+			a.net.deliver("a", "b", 0, false)
+			a.net.deliver("b", "a", 0, false)
+		}
+	}
+	for range 8 {
+		asked := a.core.Counts.Asked
+		settle()
+		require.LessOrEqual(t, a.core.Counts.Asked-asked, uint64(2), "what a full disk refuses comes once a tick")
+		a.step(core.Event{Kind: core.EvTick})
+	}
+	require.EqualValues(t, 1, a.core.End())
+	a.full = false
+	a.net.tick()
+	a.net.run()
+	require.EqualValues(t, 13, a.core.End(), "and goes on by itself")
 }
 
 func TestDeliveriesWaitWhileTooMuchIsNotCommitted(t *testing.T) {

@@ -30,13 +30,15 @@ func (l *link) arrived(c *Core, items []Item, fill bool) {
 		l.has = l.has.With(o.Origin, max(l.has.Get(o.Origin), q.Dot.Seq))
 		switch {
 		case q.Dot.Seq > o.placed.Seq:
-			o.filled = o.filled || fill
 			if o.Origin == c.Origin {
 				c.forgotten(q.Dot.Seq)
 				continue
 			}
-			if o.enqueue(q, c.cfg.Limits.Queue) {
-				c.Counts.Dropped++
+			if fill {
+				o.came(c, q.Dot.Seq)
+			}
+			if c.take(o, q); l.frozen {
+				return
 			}
 		case !o.agrees(Mark{o.Origin, q.Dot.Seq, q.Chain}):
 			c.freeze(l, o.Origin, c.errForked(o, q.Dot.Seq))
@@ -44,6 +46,18 @@ func (l *link) arrived(c *Core, items []Item, fill bool) {
 		default:
 			c.Counts.Duplicates++
 		}
+	}
+}
+
+// take puts a record among those that wait. Whose turn has come does not wait, so
+// that a message brings as much as the log takes, however short the queue is. What
+// finds no room is asked for as soon as there is some.
+func (c *Core) take(o *origin, q queued) {
+	if dropped := o.enqueue(q, c.cfg.Limits.Queue); dropped > 0 {
+		c.Counts.Dropped++
+		o.due = max(o.due, dropped)
+	}
+	for c.next(o) {
 	}
 }
 

@@ -26,7 +26,12 @@
 // A record that got lost is not waited for. Every tick a site tells its peers
 // what it has committed; who sees that a peer holds what it lacks, tick after
 // tick, asks that peer, whoever's record it is. Queues are therefore bounded, and
-// what does not fit is dropped: it will be asked for again.
+// what does not fit is dropped.
+//
+// What was dropped for want of room, and the rest of a gap of which a part has
+// come, wait for no tick: they are asked for as soon as there is room, and as much
+// as there is room for. So the receiver sets the pace. Only a log that has just
+// taken nothing is left alone until the next tick.
 //
 // # What always holds
 //

@@ -42,7 +42,7 @@ func newWorld(t *testing.T, seed uint64, hits reached) *world {
 	n := 3 + w.rng.IntN(2)
 	shape := []string{"mesh", "line", "ring", "star"}[w.rng.IntN(4)]
 	limits := core.Limits{
-		Queue: 1 + w.rng.IntN(8), Uncommitted: 2 + w.rng.IntN(8), Shipment: 1 + w.rng.IntN(4),
+		Queue: 1 + w.rng.IntN(4), Uncommitted: 2 + w.rng.IntN(8), Shipment: 1 + w.rng.IntN(4),
 		Window: 1 + w.rng.IntN(8), GapTicks: 1 + w.rng.IntN(3), ResendTicks: 1 + w.rng.IntN(4),
 	}
 	var members []core.Member

@@ -14,15 +14,42 @@ func (c *Core) fillGaps() {
 	}
 }
 
-// fillMore goes on with gaps of which a part has come: whoever is behind by much
-// asks at his own pace, and not at that of ticks.
+// fillMore goes on with gaps of which a part has come, and asks again for what
+// found no room, once there is some: whoever is behind sets the pace by his room,
+// and not by ticks. A log that has just taken nothing is left alone until the next
+// one, else what it refuses would come again and again.
 func fillMore(c *Core) {
+	if c.refused {
+		return
+	}
 	for _, o := range c.log.origins {
-		if o.filled && o.lacks(c) {
+		if o.due > o.placed.Seq && o.asking == 0 && o.lacks(c) {
 			o.ask(c)
 		}
-		o.filled = false
 	}
+}
+
+// came notes that a record came which had been asked for. What is left of the gap
+// is due.
+func (o *origin) came(c *Core, seq uint64) {
+	_, upTo := holder(c.links, o)
+	o.due = max(o.due, upTo)
+	if seq >= o.asking {
+		o.asking = 0
+	}
+}
+
+// room returns how many records of an origin could be taken from sequence first
+// on: those whose turn has come go by the queue, as far as the log has room.
+func (o *origin) room(c *Core, first uint64) uint64 {
+	n := c.cfg.Limits.Queue - len(o.queue)
+	if first == o.placed.Seq+1 {
+		n = max(n, 1) // it takes the place of the last
+		if c.Term > 0 && !o.parked {
+			n += max(c.cfg.Limits.Uncommitted-len(c.log.tail), 0)
+		}
+	}
+	return uint64(max(n, 0))
 }
 
 // lacks reports whether a peer has what is missing here of an origin.
@@ -32,14 +59,21 @@ func (o *origin) lacks(c *Core) bool {
 	return any && o.Origin != c.Origin
 }
 
-// ask asks for what is missing of an origin, as much as one message holds.
+// ask asks for what is missing of an origin, as much as there is room for, and no
+// more at once than a link's window, a shipment a message.
 func (o *origin) ask(c *Core) {
 	l, upTo := holder(c.links, o)
 	first, last, _ := o.wanted(upTo)
-	last = min(last, first+uint64(c.cfg.Limits.Shipment)-1)
-	o.missing = 0
-	c.Counts.Asked++
-	l.send(c, Message{Kind: MsgAsk, Origin: o.Origin, First: first, Last: last})
+	room := min(o.room(c, first), uint64(c.cfg.Limits.Window))
+	if room == 0 {
+		return
+	}
+	last = min(last, first+room-1)
+	o.missing, o.asking = 0, last
+	for size := uint64(c.cfg.Limits.Shipment); first <= last; first += size {
+		c.Counts.Asked++
+		l.send(c, Message{Kind: MsgAsk, Origin: o.Origin, First: first, Last: min(last, first+size-1)})
+	}
 }
 
 // holder returns the peer that has most of an origin, the first in order of

@@ -34,7 +34,8 @@ type origin struct {
 	parked    bool     // its head's time is too far ahead; looked at again at the next tick
 	alarmed   bool     // somebody was told
 	missing   int      // ticks for which a peer has had what is missing here
-	filled    bool     // a part of a gap has come in this step
+	due       uint64   // up to here records are asked for as soon as there is room, and not at the next tick
+	asking    uint64   // up to here they are asked for and have not come; 0: nothing is
 }
 
 // queued is a record that waits.
@@ -191,28 +192,36 @@ func (o *origin) place(chain uint32) {
 	o.missing = 0
 }
 
-// enqueue puts q among those that wait, and reports whether one had to be
-// dropped: with a full queue the one that would be delivered last.
-func (o *origin) enqueue(q queued, most int) (dropped bool) {
+// enqueue puts q among those that wait, and returns the sequence of the one that
+// had to be dropped, if any: with a full queue the one that would be delivered last.
+func (o *origin) enqueue(q queued, most int) (dropped uint64) {
 	i, ok := slices.BinarySearchFunc(o.queue, q, func(a, b queued) int { return cmp.Compare(a.Dot.Seq, b.Dot.Seq) })
 	switch {
 	case ok:
-		return false
+		return 0
 	case len(o.queue) < most:
 		o.queue = slices.Insert(o.queue, i, q)
-		return false
-	case i < len(o.queue):
-		o.queue = slices.Insert(o.queue[:len(o.queue)-1], i, q)
+		return 0
+	case i == len(o.queue):
+		return q.Dot.Seq
 	}
-	return true
+	last := len(o.queue) - 1
+	dropped = o.queue[last].Dot.Seq
+	o.queue = slices.Insert(o.queue[:last], i, q)
+	return dropped
 }
 
-// wanted returns the sequences that are missing before what waits, if upTo is
-// known to exist.
+// wanted returns the first sequences that are missing here, before, among or
+// behind what waits, if upTo is known to exist.
 func (o *origin) wanted(upTo uint64) (first, last uint64, any bool) {
 	first, last = o.placed.Seq+1, upTo
-	if len(o.queue) > 0 {
-		last = min(last, o.queue[0].Dot.Seq-1)
+	for i := range o.queue {
+		if seq := o.queue[i].Dot.Seq; seq > first {
+			last = min(last, seq-1)
+			break
+		} else if seq == first {
+			first++
+		}
 	}
 	return first, last, first <= last
 }

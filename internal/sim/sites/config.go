@@ -36,7 +36,7 @@ func draw(s *sim.Sim) config {
 		limits: core.Limits{
 			Queue:       sim.Pick(s, 1, 10, 1000),
 			Uncommitted: sim.Pick(s, 2, 20, 1000),
-			Shipment:    sim.Pick(s, 5, 10, 64),
+			Shipment:    sim.Pick(s, 1, 10, 64),
 			Window:      sim.Pick(s, 1, 20, 512),
 			GapTicks:    s.Between(1, 4),
 			ResendTicks: s.Between(2, 8),
