@@ -41,7 +41,7 @@ func (l *link) arrived(c *Core, items []Item, fill bool) {
 				return
 			}
 		case !o.agrees(Mark{o.Origin, q.Dot.Seq, q.Chain}):
-			c.freeze(l, o.Origin, c.errForked(o, q.Dot.Seq))
+			c.freeze(l, o.Origin, c.cfg.errForked(o, q.Dot.Seq))
 			return
 		default:
 			c.Counts.Duplicates++
@@ -109,7 +109,7 @@ func (c *Core) next(o *origin) bool {
 	}
 	if q.Chain != record.Chain(o.placed.Chain, q.Entry.Sum) {
 		o.queue = slices.Delete(o.queue, 0, 1)
-		c.freeze(c.link(q.from), o.Origin, c.errForked(o, q.Dot.Seq))
+		c.freeze(c.link(q.from), o.Origin, c.cfg.errForked(o, q.Dot.Seq))
 		return true
 	}
 	if err := c.clock.Observe(q.rec.Time); err != nil {
@@ -138,8 +138,8 @@ func (c *Core) park(o *origin, q *queued, err error) {
 }
 
 // errForked tells a fork by its place.
-func (c *Core) errForked(o *origin, seq uint64) error {
-	site, _ := c.cfg.site(o.Origin)
+func (c *Config) errForked(o *origin, seq uint64) error {
+	site, _ := c.site(o.Origin)
 	return fmt.Errorf("%w: records of site %s (%v) up to %d are not those of this log: one life wrote twice, or a log was set back; find out which log is right before the link is thawed", conflict.ErrForked, site, o.Origin, seq)
 }
 

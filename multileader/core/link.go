@@ -130,7 +130,7 @@ func (l *link) known(c *Core, marks []Mark) bool {
 		}
 		o := c.log.origin(m.Origin)
 		if !o.agrees(m) {
-			c.freeze(l, m.Origin, c.errForked(o, m.Seq))
+			c.freeze(l, m.Origin, c.cfg.errForked(o, m.Seq))
 			return false
 		}
 		if o.Origin == c.Origin && m.Seq > o.placed.Seq {
