@@ -169,6 +169,8 @@ func (s *seat) work(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case err := <-s.control.disk.stable.failed:
+			return err
 		case <-t.C:
 		}
 		if s.raft.State() == raft.Shutdown {
@@ -235,6 +237,7 @@ func (s *seat) watchDisk() {
 
 // leave ends raft and waits for everything that was started for it.
 func (s *seat) leave() error {
+	close(s.control.disk.stable.closes)
 	err := s.raft.Shutdown().Error()
 	close(s.lines.done)
 	s.moving.Wait()

@@ -1,8 +1,11 @@
 package raft
 
 import (
+	"errors"
 	"fmt"
+	"runtime"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -40,8 +43,15 @@ type ballot struct {
 // harm is disputed there). Here nobody has to decide it: the term of a vote waits
 // in memory for its candidate, and both become durable together. raft answers only
 // after the second call, so a crash before it is a vote that was never given.
+//
+// raft panics where it cannot note a term (setCurrentTerm in its raft.go), which would
+// take the whole program along, other groups and the caller's own work included. So a
+// term is not refused: where the disk has no room it is tried again, as if the disk
+// hung, and where the disk has failed raft's goroutine ends, and with it the voter.
 type stableStore struct {
 	stable topology.Stable
+	failed chan error    // takes the failure that has ended raft's goroutine
+	closes chan struct{} // closed once raft is to end
 
 	mu   sync.Mutex // held over the write: raft alone calls, from one goroutine
 	kept ballot
@@ -55,7 +65,7 @@ func openStableStore(s topology.Stable) (*stableStore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("control: the vote: %w", err)
 	}
-	st := &stableStore{stable: s}
+	st := &stableStore{stable: s, failed: make(chan error, 1), closes: make(chan struct{})}
 	if b == nil {
 		return st, nil
 	}
@@ -128,9 +138,35 @@ func (s *stableStore) SetUint64(key []byte, value uint64) error {
 	case keyTerm:
 		b := s.kept
 		b.term = value
-		return s.save(b)
+		s.must(b)
+		return nil
 	}
 	return fmt.Errorf("control: raft keeps %q, which this version does not expect: %w", key, topology.ErrUnsupported)
+}
+
+// roomEvery is the pause before a disk without room is tried again.
+const roomEvery = 100 * time.Millisecond
+
+// must saves b, or ends the goroutine it is called on.
+func (s *stableStore) must(b ballot) {
+	t := time.NewTimer(roomEvery)
+	defer t.Stop()
+	for {
+		err := s.save(b)
+		switch {
+		case err == nil:
+			return
+		case !errors.Is(err, topology.ErrDiskFull) || errors.Is(err, topology.ErrFailed):
+			s.failed <- err
+			runtime.Goexit()
+		}
+		t.Reset(roomEvery)
+		select {
+		case <-t.C:
+		case <-s.closes:
+			runtime.Goexit()
+		}
+	}
 }
 
 // GetUint64 implements raft.StableStore.

@@ -320,3 +320,50 @@ func TestTheNewestSnapshotIsKept(t *testing.T) {
 	_, err = sink.Write(make([]byte, snapshotBytesMax+1))
 	require.ErrorIs(t, err, topology.ErrTooLarge)
 }
+
+// A term that cannot be noted must not take the program down, as raft would have it:
+// the voter ends, and says why.
+func TestATermThatCannotBeNotedEndsTheGoroutineAndNotTheProgram(t *testing.T) {
+	for cause, ends := range map[error]bool{topology.ErrFailed: true, topology.ErrDiskFull: false} {
+		refusing := &refusingStable{err: cause}
+		s, err := openStableStore(refusing)
+		require.NoError(t, err)
+		done := make(chan struct{})
+		noted := false
+		go func() {
+			defer close(done)
+			_ = s.SetUint64([]byte(keyTerm), 7)
+			noted = true
+		}()
+		if ends {
+			require.ErrorIs(t, <-s.failed, cause)
+		} else {
+			<-refusing.asked()
+			close(s.closes)
+		}
+		<-done
+		require.False(t, noted)
+	}
+}
+
+// refusingStable saves nothing.
+type refusingStable struct {
+	err   error
+	once  sync.Once
+	first chan struct{}
+}
+
+func (r *refusingStable) asked() chan struct{} {
+	r.once.Do(func() { r.first = make(chan struct{}, 1) })
+	return r.first
+}
+
+func (r *refusingStable) Save(string, []byte) error {
+	select {
+	case r.asked() <- struct{}{}:
+	default:
+	}
+	return r.err
+}
+
+func (r *refusingStable) Load(string) ([]byte, error) { return nil, nil }

@@ -48,6 +48,10 @@ func (o *operator) operate(ctx context.Context) {
 			missed = 0
 			continue
 		}
+		if o.w.plan.Elects {
+			o.look()
+			continue
+		}
 		if missed++; missed < probesMissed {
 			continue
 		}
@@ -60,6 +64,23 @@ func (o *operator) operate(ctx context.Context) {
 				missed = 0
 				break
 			}
+		}
+	}
+}
+
+// look finds out who leads, where that is nobody's to say.
+func (o *operator) look() {
+	for id, m := range o.w.machines {
+		p := m.process()
+		if p == nil || p.Engine() == nil {
+			continue
+		}
+		if s := p.Status(); s.Role == topology.RoleLeader {
+			o.mu.Lock()
+			if s.Term > o.term {
+				o.term, o.leads = s.Term, id
+			}
+			o.mu.Unlock()
 		}
 	}
 }

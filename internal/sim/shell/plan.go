@@ -23,6 +23,7 @@ type Plan struct {
 	Seed    uint64
 	Nodes   []topology.NodeID
 	Policy  quorum.Policy
+	Elects  bool // who leads is found out by the nodes, through an embedded raft
 	Gossip  bool
 	Pebble  bool          // the store on the file system, else in memory
 	Segment int64         // bytes of a file of the log
@@ -70,6 +71,7 @@ func NewPlan(seed uint64) Plan {
 	p.Faults = drawFaults(rng, &p)
 	p.Remote = rng.IntN(p.Clients/2 + 1)
 	p.Hasty = rng.IntN(2) == 0
+	p.Elects = p.Policy.Kind != quorum.KindAsync && rng.IntN(2) == 0
 	return p
 }
 
@@ -95,8 +97,8 @@ func (p Plan) String() string {
 	if p.Pebble {
 		store = "pebble"
 	}
-	fmt.Fprintf(&b, "seed %d: %d nodes, %v, gossip %v, store %s, segments %d, tail %d, retain %d, retry %v, beat %v, road %v±%v, %d clients (%d far), %d keys, %v, a hasty operator %v, %d faults",
-		p.Seed, len(p.Nodes), p.Policy, p.Gossip, store, p.Segment, p.Tail, p.Retain, p.Retry, p.Beat, p.Road.Delay, p.Road.Jitter, p.Clients, p.Remote, p.Keys, p.Length, p.Hasty, len(p.Faults))
+	fmt.Fprintf(&b, "seed %d: %d nodes, %v, elect %v, gossip %v, store %s, segments %d, tail %d, retain %d, retry %v, beat %v, road %v±%v, %d clients (%d far), %d keys, %v, a hasty operator %v, %d faults",
+		p.Seed, len(p.Nodes), p.Policy, p.Elects, p.Gossip, store, p.Segment, p.Tail, p.Retain, p.Retry, p.Beat, p.Road.Delay, p.Road.Jitter, p.Clients, p.Remote, p.Keys, p.Length, p.Hasty, len(p.Faults))
 	for _, f := range p.Faults {
 		fmt.Fprintf(&b, "\n  %v", f)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/control/raft"
 	"github.com/triad-kv/triad/client"
 	"github.com/triad-kv/triad/internal/sim/crashfs"
 	"github.com/triad-kv/triad/internal/sim/history"
@@ -72,6 +73,9 @@ func (m *machine) config(host *transport.Host, l net.Listener) triad.Config {
 		Limits: triad.Limits{
 			LogSegmentBytes: p.Segment, LogFirstSegmentBytes: p.Segment, LogTailBytes: p.Tail, LogRetainBytes: p.Retain, RetainEvery: time.Second,
 		},
+	}
+	if p.Elects {
+		c.Leader, c.Control = "", raft.New(raft.Options{Voters: p.Nodes[:3]})
 	}
 	if p.Gossip {
 		c.Gossip = triad.Gossip{Listen: m.ip + ":" + gossipPort, Net: host}
