@@ -49,6 +49,7 @@ const MarkResult = "result"
 
 // ResultBytesMax bounds the value of such a mark.
 const ResultBytesMax = 64
+
 // MarkCause is the key of the mark beside it; its value says in words why the term
 // was started.
 const MarkCause = "cause"

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/triad-kv/triad"
-	"github.com/triad-kv/triad/control/raft"
 	"github.com/triad-kv/triad/client"
+	"github.com/triad-kv/triad/control/raft"
 	"github.com/triad-kv/triad/internal/sim/crashfs"
 	"github.com/triad-kv/triad/internal/sim/history"
 	"github.com/triad-kv/triad/internal/stream"
