@@ -185,6 +185,8 @@ func (c *council) settle(ctx context.Context) error {
 
 // accept makes a newer term durable here, and starts it where it names this node.
 func (c *council) accept(ctx context.Context, g core.Group, before uint64) error {
+	// A leader that hears of another stops at once: the disk, which is to know, may hang.
+	c.e.turn.post(core.Event{Kind: core.EvPledged, Term: g.Term})
 	if err := c.e.sinks.gate.enter(ctx); err != nil {
 		return err
 	}

@@ -3,9 +3,11 @@ package singleleader
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/stretchr/testify/require"
 
 	"github.com/triad-kv/triad/quorum"
@@ -215,4 +217,30 @@ func TestAPausedGroupElectsNobody(t *testing.T) {
 	require.False(t, stands)
 	require.NoError(t, c.nodes["c"].Pause(t.Context(), false))
 	require.Equal(t, topology.NodeID("b"), c.leader("a"))
+}
+
+func TestALeaderWhoseDiskHangsHandsOver(t *testing.T) {
+	for _, policy := range []quorum.Policy{quorum.First(1, "a", "b", "c"), quorum.Any(1, "a", "b", "c")} {
+		c := newAgreed(t, Options{Sync: policy}, "a", "b", "c")
+		var armed atomic.Bool
+		release := make(chan struct{})
+		c.nodes["a"].fs = errorfs.Wrap(c.nodes["a"].fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if armed.Load() && slices.Contains([]errorfs.OpKind{errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo}, op.Kind) {
+				<-release
+			}
+			return nil
+		}))
+		c.startAll()
+		require.Equal(t, topology.NodeID("a"), c.leader())
+		eventually(t, "another one is in sync", func() bool { return len(c.nodes["a"].group.Load().Agreed.InSync) > 1 })
+		armed.Store(true)
+		go func() { _, _ = c.nodes["a"].put("k", "1") }()
+		lead := c.leader("a")
+		_, err := c.nodes[lead].put("k", "2")
+		require.NoError(t, err)
+		eventually(t, "a leads no more", func() bool { return c.nodes["a"].Status().Role != topology.RoleLeader })
+		armed.Store(false)
+		close(release)
+		eventually(t, "a follows", func() bool { return c.nodes["a"].Status().Leader == lead })
+	}
 }

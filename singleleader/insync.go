@@ -19,6 +19,7 @@ func (c *council) keep(ctx context.Context) error {
 	t := time.NewTicker(c.e.o.DropAfter / keepsPerDrop)
 	defer t.Stop()
 	var told string
+	var disk progress
 	for {
 		select {
 		case <-t.C:
@@ -26,10 +27,10 @@ func (c *council) keep(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		err := c.change(ctx)
+		err := errors.Join(c.change(ctx), c.hangs(ctx, &disk, time.Now()))
 		if err != nil && ctx.Err() == nil && err.Error() != told {
 			told = err.Error()
-			c.e.log.Warn("the in-sync set could not be changed", "reason", err)
+			c.e.log.Warn("the in-sync set could not be kept as it should be", "reason", err)
 		}
 		if err == nil {
 			told = ""

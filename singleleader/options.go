@@ -54,6 +54,9 @@ type Options struct {
 	// go from the in-sync set, where another may take its place or enough are left.
 	// Default FailAfter.
 	DropAfter time.Duration
+	// HangAfter is how long a leader's disk may take for one sync before the leader asks
+	// a member in sync to lead in its place. Default four times FailAfter.
+	HangAfter time.Duration
 	// FailFast refuses a write at once while fewer members are in sync than a
 	// commit needs; else it waits for them while its context lasts.
 	FailFast bool
@@ -67,6 +70,9 @@ const failAfterMin = 20 * time.Millisecond
 
 // beatsPerFail is how often a leader is heard of within FailAfter.
 const beatsPerFail = 5
+
+// hangsPerFail is HangAfter in FailAfters, where nothing is said.
+const hangsPerFail = 4
 
 func (o Options) withDefaults() (Options, error) {
 	var errs []error
@@ -119,6 +125,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.DropAfter <= 0 {
 		o.DropAfter = o.FailAfter
+	}
+	if o.HangAfter <= 0 {
+		o.HangAfter = hangsPerFail * o.FailAfter
 	}
 	if o.RetryEvery <= 0 {
 		o.RetryEvery = 200 * time.Millisecond
