@@ -152,7 +152,7 @@ func (c reaching) put(ctx context.Context, to topology.NodeID, method string, q 
 	if c.disk == nil && a.group != q.group {
 		// The first group that a client meets is its group for good, as its documents
 		// say what another group's need not know.
-		if err := (founder(c)).join(founding{group: a.group}); err != nil {
+		if err := founder(c).join(founding{group: a.group}); err != nil {
 			return answer{}, fail(method, topology.Unknown, err)
 		}
 	}
