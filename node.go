@@ -36,6 +36,7 @@ type Node struct {
 	control     topology.Control
 	engine      topology.Engine
 	catalogue   *catalogue
+	keeper      *slotKeeper
 	gate        *gate
 	disks       *disks
 
@@ -198,8 +199,8 @@ func (n opening) openEngine() (err error) {
 		return err
 	}
 	n.catalogue.engine = n.engine
+	n.keeper = &slotKeeper{Node: n.Node, cells: n.store}
 	remote(n).handle()
-
 	return nil
 }
 

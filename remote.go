@@ -26,10 +26,13 @@ func (n remote) handle() {
 		call.MethodCreate:  n.create,
 		call.MethodDrop:    n.drop,
 		call.MethodPromote: n.promote,
+		call.MethodSlot:    n.slot,
+		call.MethodSlots:   n.slots,
 	} {
 		n.transport.HandleCall(method, topology.PeerClient|topology.PeerNode,
 			func(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) { return h(ctx, req) })
 	}
+	n.transport.HandleClientStream(call.ProtocolWatch, n.watch)
 	n.transport.HandleCall(methodCluster, topology.PeerNode,
 		func(context.Context, topology.Peer, []byte) ([]byte, error) { return nil, nil })
 }

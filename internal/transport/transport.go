@@ -37,7 +37,7 @@ func New(c Config) (*Transport, error) {
 	t := &Transport{
 		greeter: greeter{
 			self: c.Self, role: c.Role, life: c.Life, guard: c.Guard, instance: newInstance(), id: c.Identity, members: c.Membership, limits: c.Limits,
-			routes: routes{calls: map[string]callRoute{}, streams: map[string]topology.StreamHandler{}},
+			routes: routes{calls: map[string]callRoute{}, streams: map[string]topology.StreamHandler{}, open: map[string]bool{}},
 			notes:  j,
 		},
 		journal:  j,
@@ -116,6 +116,19 @@ func (t *Transport) callTarget(ctx context.Context, to target, method string, re
 
 // Open opens a stream to node to.
 func (t *Transport) Open(ctx context.Context, to topology.NodeID, protocol string) (topology.Stream, error) {
+	if t.role != topology.PeerNode {
+		return nil, t.failed("open "+protocol, topology.NotApplied, refusef(RefusedRole, "a client knows nodes by their address alone"))
+	}
+	return t.openTarget(ctx, target{id: to}, protocol)
+}
+
+// OpenAddr is Open to whatever node of the cluster listens on addr. A client opens
+// only what a node serves to clients.
+func (t *Transport) OpenAddr(ctx context.Context, addr, protocol string) (topology.Stream, error) {
+	return t.openTarget(ctx, target{addr: addr}, protocol)
+}
+
+func (t *Transport) openTarget(ctx context.Context, to target, protocol string) (topology.Stream, error) {
 	s, err := t.open(ctx, to, protocol)
 	if err != nil {
 		return nil, t.failed("open "+protocol, topology.NotApplied, err)
@@ -123,20 +136,18 @@ func (t *Transport) Open(ctx context.Context, to topology.NodeID, protocol strin
 	return s, nil
 }
 
-func (t *Transport) open(ctx context.Context, to topology.NodeID, protocol string) (*stream, error) {
+func (t *Transport) open(ctx context.Context, to target, protocol string) (*stream, error) {
 	switch {
-	case t.role != topology.PeerNode:
-		return nil, refusef(RefusedRole, "a client opens no streams")
 	case protocol == "" || len(protocol) > nameBytesMax:
 		return nil, fmt.Errorf("a protocol of %d bytes: %w: one to %d", len(protocol), topology.ErrTooLarge, nameBytesMax)
 	}
-	c, err := t.callerTo(ctx, target{id: to}) // by which the other side can ask whether we live
+	c, err := t.callerTo(ctx, to) // by which the other side can ask whether we live
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, t.limits.HandshakeTimeout)
 	defer cancel()
-	l, free, err := t.connect(ctx, c.peer.Addr, to, t.hello(classStream, protocol))
+	l, free, err := t.connect(ctx, c.peer.Addr, c.peer.ID, t.hello(classStream, protocol))
 	if err != nil {
 		return nil, err
 	}
