@@ -20,31 +20,30 @@ func (n remote) watch(ctx context.Context, s topology.Stream) error {
 		return err
 	}
 	f := feed{Node: n.Node}
-	if f.table, f.o, err = call.DecodeWatch(append([]byte(nil), b...)); err != nil {
-		return n.malformed("watch", err)
+	f.table, f.o, err = call.DecodeWatch(append([]byte(nil), b...))
+	if err != nil {
+		return s.Send(call.FeedError(n.malformed("watch", err)))
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var hear sync.WaitGroup
 	defer hear.Wait()
-	defer func() { _ = s.Close() }() // which ends the hearing
-	acks := acksOf(&f)
-	hear.Go(func() { cancel(acks.hear(s)) })
+	defer func() { _ = s.Close() }() // which ends the hearing, and not before all was sent
+	a := &acks{f: &f, begun: make(chan struct{})}
+	hear.Go(func() { cancel(a.hear(s)) })
 	var lost error
 	err = f.run(ctx, func(c Change) bool {
-		acks.ready()
-		lost = s.Send(c.Encode())
+		a.ready()
+		lost = s.Send(call.FeedChange(&c))
 		return lost == nil
 	})
 	switch cause := context.Cause(ctx); {
 	case lost != nil:
 		return lost
-	case cause != nil && errors.Is(cause, io.EOF):
+	case cause != nil && errors.Is(cause, io.EOF), err == nil:
 		return nil // the client has had enough
-	case err != nil:
-		return n.errorOf("watch", f.table, nil, err)
 	}
-	return nil
+	return s.Send(call.FeedError(n.errorOf("watch", f.table, nil, err)))
 }
 
 // acks are what a client says that it has taken in, which may come before the feed
@@ -54,8 +53,6 @@ type acks struct {
 	begun chan struct{} // closed once the feed yields
 	once  sync.Once
 }
-
-func acksOf(f *feed) *acks { return &acks{f: f, begun: make(chan struct{})} }
 
 func (a *acks) ready() { a.once.Do(func() { close(a.begun) }) }
 

@@ -116,7 +116,7 @@ func (w *watching) stream(ctx context.Context, addr string) (err error) {
 		if err != nil {
 			return err
 		}
-		ch, err := call.DecodeChange(slices.Clone(b))
+		ch, err := call.DecodeFed(slices.Clone(b))
 		if err != nil {
 			return call.NotApplied(err)
 		}

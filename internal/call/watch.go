@@ -11,8 +11,10 @@ import (
 	"github.com/triad-kv/triad/version"
 )
 
-// ProtocolWatch is the stream of a watch: the client sends a Watch, then tokens of
-// what it has taken in if it has a slot; the node sends a Change each message.
+// ProtocolWatch is the stream of a watch. The client sends a Watch, and then, if it
+// has a slot, a Change without keys for each that it has taken in. What the node
+// sends begins with one byte: 0 and a Change, or 1 and the error that ends it, in
+// the form of topology.AppendError.
 const ProtocolWatch = "client.watch"
 
 // Methods for slots.
@@ -181,6 +183,29 @@ func DecodeChange(b []byte) (Change, error) {
 		m.Keys = append(m.Keys, k)
 	}
 	return m, done(&r)
+}
+
+const (
+	fedChange = 0
+	fedError  = 1
+)
+
+// FeedChange returns what a node sends of a change.
+func FeedChange(m *Change) []byte { return append([]byte{fedChange}, m.Encode()...) }
+
+// FeedError returns what a node sends last.
+func FeedError(err error) []byte { return topology.AppendError([]byte{fedError}, err) }
+
+// DecodeFed reads what a node has sent: a change, or the error that it ends with. The
+// change's slices alias b.
+func DecodeFed(b []byte) (Change, error) {
+	switch {
+	case len(b) > 0 && b[0] == fedChange:
+		return DecodeChange(b[1:])
+	case len(b) > 0 && b[0] == fedError:
+		return Change{}, topology.ReadError(b[1:])
+	}
+	return Change{}, fmt.Errorf("neither a change nor an error: %w", topology.ErrMalformed)
 }
 
 // groups reads the header of an array that holds groups of so many values, and
