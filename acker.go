@@ -20,7 +20,7 @@ const (
 // acker moves a slot behind its consumer: not with every change, as each move is an
 // entry of the log, and not for the entries that the moves themselves are.
 type acker struct {
-	n      *Node
+	k      *slotKeeper
 	slot   Slot
 	cancel context.CancelCauseFunc // ends the watch
 	stop   context.CancelFunc
@@ -35,8 +35,8 @@ type acker struct {
 type slotTaken struct{ error }
 
 // newAcker starts to move a slot; end ends it.
-func (n *Node) newAcker(s Slot, cancel context.CancelCauseFunc) *acker {
-	a := &acker{n: n, slot: s, cancel: cancel}
+func (k *slotKeeper) newAcker(s Slot, cancel context.CancelCauseFunc) *acker {
+	a := &acker{k: k, slot: s, cancel: cancel}
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop
 	a.ended.Go(func() { a.run(ctx) })
@@ -58,7 +58,7 @@ func (a *acker) due() (topology.Token, bool) {
 	if a.to.IsZero() || a.slot.Synced && a.to.LSN <= a.slot.Token.LSN {
 		return topology.Token{}, false
 	}
-	passed := a.n.log.Offset(a.to.LSN) - a.n.log.Offset(min(a.slot.Token.LSN, a.to.LSN))
+	passed := a.k.log.Offset(a.to.LSN) - a.k.log.Offset(min(a.slot.Token.LSN, a.to.LSN))
 	if a.slot.Synced && !a.wrote && passed < slotIdleBytes {
 		return topology.Token{}, false
 	}
@@ -92,7 +92,7 @@ func (a *acker) ack(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, slotAckWait)
 	defer cancel()
 	m := call.SlotRequest{Op: call.SlotAck, Name: a.slot.Name, Token: to, Synced: true, Claim: a.slot.Claim}
-	s, err := a.n.atLeader(ctx, &m)
+	s, err := a.k.atLeader(ctx, &m)
 	switch {
 	case err == nil:
 		a.slot = s
@@ -102,7 +102,7 @@ func (a *acker) ack(ctx context.Context) error {
 		a.mu.Lock()
 		a.wrote = true
 		a.mu.Unlock()
-		a.n.logger.Warn("a slot was not moved; it will be with the next change", "slot", a.slot.Name, "err", err)
+		a.k.logger.Warn("a slot was not moved; it will be with the next change", "slot", a.slot.Name, "err", err)
 	}
 	return nil
 }

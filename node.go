@@ -36,7 +36,6 @@ type Node struct {
 	control     topology.Control
 	engine      topology.Engine
 	catalogue   *catalogue
-	keeper      *slotKeeper
 	gate        *gate
 	disks       *disks
 
@@ -199,7 +198,7 @@ func (n opening) openEngine() (err error) {
 		return err
 	}
 	n.catalogue.engine = n.engine
-	n.keeper = &slotKeeper{Node: n.Node, cells: n.store}
+	n.catalogue.slots = &slotKeeper{Node: n.Node, cells: n.store}
 	remote(n).handle()
 	return nil
 }

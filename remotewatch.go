@@ -86,7 +86,7 @@ func (n remote) slot(ctx context.Context, req []byte) ([]byte, error) {
 		return nil, n.errorOf("slot", m.Table, nil, notApplied(err))
 	}
 	defer n.gate.leave()
-	s, err := n.changeSlot(ctx, &m)
+	s, err := n.catalogue.slots.change(ctx, &m)
 	if err != nil {
 		return nil, n.errorOf("slot", m.Table, nil, err)
 	}
@@ -97,7 +97,7 @@ func (n remote) slots(ctx context.Context, req []byte) ([]byte, error) {
 	if err := call.DecodeNothing(req); err != nil {
 		return nil, n.malformed("slots", err)
 	}
-	all, err := n.Slots(ctx)
+	all, err := n.Slots().List(ctx)
 	if err != nil {
 		return nil, err
 	}

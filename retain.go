@@ -72,7 +72,7 @@ func (t *trimmer) trim(ctx context.Context) error {
 	} else {
 		keep = min(keep, t.withinBudget())
 	}
-	need, err := t.keeper.need(ctx)
+	need, err := t.catalogue.slots.need(ctx)
 	if err != nil {
 		return err
 	}

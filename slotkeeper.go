@@ -34,7 +34,7 @@ func (k *slotKeeper) need(ctx context.Context) (record.LSN, error) {
 	end := k.log.Bounds().End
 	need := end + 1
 	leads := k.engine.Status().Role == topology.RoleLeader
-	for _, s := range k.slots() {
+	for _, s := range k.known() {
 		switch {
 		case !s.Dropped.IsZero():
 		case k.behind(&s, end) <= s.Bytes:
@@ -53,7 +53,7 @@ func (k *slotKeeper) behind(s *Slot, end record.LSN) uint64 {
 	return k.log.Offset(end) - k.log.Offset(min(s.Token.LSN, end))
 }
 
-func (k *slotKeeper) slots() []Slot {
+func (k *slotKeeper) known() []Slot {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.all
@@ -107,12 +107,12 @@ func slotOf(e topology.Edit) (Slot, error) {
 func (k *slotKeeper) drop(ctx context.Context, name string, end record.LSN) error {
 	ctx, cancel := context.WithTimeout(ctx, slotAckWait)
 	defer cancel()
-	s, dot, err := k.readSlot(ctx, name)
+	s, dot, err := k.row(ctx, name)
 	if err != nil || dot.Seq == 0 || !s.Dropped.IsZero() || k.behind(&s, end) <= s.Bytes {
 		return err
 	}
 	s.Dropped, s.DroppedAt = k.config.WallClock(), end
-	if err = k.writeSlot(ctx, &s, dot, false); errors.Is(err, topology.ErrConditionFailed) {
+	if err = k.write(ctx, &s, dot, false); errors.Is(err, topology.ErrConditionFailed) {
 		return nil // it was moved: the next trim looks again
 	}
 	if err != nil {
@@ -126,7 +126,7 @@ func (k *slotKeeper) drop(ctx context.Context, name string, end record.LSN) erro
 
 // warnings tell of slots that were dropped and are not gone.
 func (k *slotKeeper) warnings() (all []string) {
-	for _, s := range k.slots() {
+	for _, s := range k.known() {
 		if err := goneSlot(&s); err != nil {
 			all = append(all, fmt.Sprintf("slot %s: %v", s.Name, err))
 		}

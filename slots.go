@@ -33,33 +33,54 @@ const slotAttemptsMax = 8 // of one change, while others change the slot
 
 func slotKey(name string) []byte { return []byte(slotKeyPrefix + name) }
 
-// Slots returns all slots, by name. Options: those of [Node.Get].
-func (n *Node) Slots(ctx context.Context, opts ...Option) ([]Slot, error) {
-	all, err := inner{n}.slots(ctx, opts)
+// Slots are the slots of a cluster, as a node sees them.
+type Slots struct{ k *slotKeeper }
+
+// Slots returns the cluster's slots.
+func (n *Node) Slots() Slots { return Slots{n.catalogue.slots} }
+
+// List returns all slots, by name. Options: those of [Node.Get].
+func (s Slots) List(ctx context.Context, opts ...Option) ([]Slot, error) {
+	all, err := s.list(ctx, opts)
 	if err != nil {
-		return nil, n.errorOf("slots", "", nil, err)
+		return nil, s.k.errorOf("slots", "", nil, err)
 	}
 	return all, nil
 }
 
-func (n inner) slots(ctx context.Context, opts []Option) ([]Slot, error) {
+func (s Slots) list(ctx context.Context, opts []Option) ([]Slot, error) {
 	w, err := call.Gather(opts, call.WishRead)
 	if err == nil {
-		err = n.gate.enter(ctx)
+		err = s.k.gate.enter(ctx)
 	}
 	if err != nil {
 		return nil, notApplied(err)
 	}
-	defer n.gate.leave()
-	o, err := n.readOptions(ctx, &w)
+	defer s.k.gate.leave()
+	o, err := inner{s.k.Node}.readOptions(ctx, &w)
 	if err != nil {
 		return nil, notApplied(err)
 	}
-	return n.listSlots(ctx, o)
+	return s.k.list(ctx, o)
 }
 
-func (n *Node) listSlots(ctx context.Context, o topology.ReadOptions) (all []Slot, err error) {
-	s, ok := n.engine.(topology.Scanner)
+// Drop removes a slot, also one that was dropped for its budget: its name is free
+// again. What is not there is topology.ErrNotFound.
+func (s Slots) Drop(ctx context.Context, name string) error {
+	err := s.k.gate.enter(ctx)
+	if err != nil {
+		return s.k.errorOf("drop slot", "", nil, notApplied(err))
+	}
+	defer s.k.gate.leave()
+	if _, err = s.k.atLeader(ctx, &call.SlotRequest{Op: call.SlotDrop, Name: name}); err != nil {
+		return s.k.errorOf("drop slot", "", nil, err)
+	}
+	return nil
+}
+
+// list reads the rows.
+func (k *slotKeeper) list(ctx context.Context, o topology.ReadOptions) (all []Slot, err error) {
+	s, ok := k.engine.(topology.Scanner)
 	if !ok {
 		return nil, notApplied(fmt.Errorf("this topology reads no ranges: %w", topology.ErrUnsupported))
 	}
@@ -76,28 +97,14 @@ func (n *Node) listSlots(ctx context.Context, o topology.ReadOptions) (all []Slo
 	return all, nil
 }
 
-// DropSlot removes a slot, also one that was dropped for its budget: its name is
-// free again. What is not there is topology.ErrNotFound.
-func (n *Node) DropSlot(ctx context.Context, name string) error {
-	err := n.gate.enter(ctx)
-	if err != nil {
-		return n.errorOf("drop slot", "", nil, notApplied(err))
-	}
-	defer n.gate.leave()
-	if _, err = n.atLeader(ctx, &call.SlotRequest{Op: call.SlotDrop, Name: name}); err != nil {
-		return n.errorOf("drop slot", "", nil, err)
-	}
-	return nil
-}
-
 // atLeader changes a slot here if this node leads, and else at who does.
-func (n *Node) atLeader(ctx context.Context, m *call.SlotRequest) (Slot, error) {
-	s, err := n.changeSlot(ctx, m)
+func (k *slotKeeper) atLeader(ctx context.Context, m *call.SlotRequest) (Slot, error) {
+	s, err := k.change(ctx, m)
 	var e *topology.Error
-	if !errors.Is(err, topology.ErrNotLeader) || !errors.As(err, &e) || e.Leader == "" || e.Leader == n.config.ID {
+	if !errors.Is(err, topology.ErrNotLeader) || !errors.As(err, &e) || e.Leader == "" || e.Leader == k.config.ID {
 		return s, err
 	}
-	answer, err := n.transport.Call(ctx, e.Leader, call.MethodSlot, m.Encode())
+	answer, err := k.transport.Call(ctx, e.Leader, call.MethodSlot, m.Encode())
 	if err != nil {
 		return Slot{}, fmt.Errorf("the leader %s: %w", e.Leader, err)
 	}
@@ -108,31 +115,31 @@ func (n *Node) atLeader(ctx context.Context, m *call.SlotRequest) (Slot, error) 
 	return all[0], nil
 }
 
-// changeSlot changes a slot at the leader: it reads the row, and writes it if nobody
+// change changes a slot at the leader: it reads the row, and writes it if nobody
 // else has meanwhile.
-func (n *Node) changeSlot(ctx context.Context, m *call.SlotRequest) (Slot, error) {
+func (k *slotKeeper) change(ctx context.Context, m *call.SlotRequest) (Slot, error) {
 	if !validTable(m.Name) {
 		return Slot{}, notApplied(fmt.Errorf("slot %q: not a name ([a-z][a-z0-9_.-]{0,63}): %w", m.Name, topology.ErrMalformed))
 	}
 	for range slotAttemptsMax {
-		s, dot, err := n.readSlot(ctx, m.Name)
+		s, dot, err := k.row(ctx, m.Name)
 		if err != nil {
 			return Slot{}, notApplied(err)
 		}
-		if err := n.decideSlot(ctx, &s, m, dot.Seq != 0); err != nil {
+		if err := k.decide(ctx, &s, m, dot.Seq != 0); err != nil {
 			return Slot{}, notApplied(fmt.Errorf("slot %s: %w", m.Name, err))
 		}
-		if err = n.writeSlot(ctx, &s, dot, m.Op == call.SlotDrop); !errors.Is(err, topology.ErrConditionFailed) {
+		if err = k.write(ctx, &s, dot, m.Op == call.SlotDrop); !errors.Is(err, topology.ErrConditionFailed) {
 			return s, err
 		}
 	}
 	return Slot{}, notApplied(fmt.Errorf("slot %s: others changed it at the same time, %d times: %w", m.Name, slotAttemptsMax, topology.ErrOverloaded))
 }
 
-// readSlot returns a slot and the write that its row is from; the zero dot if it is
+// row returns a slot and the write that its row is from; the zero dot if it is
 // not there.
-func (n *Node) readSlot(ctx context.Context, name string) (Slot, version.Dot, error) {
-	v, err := n.catalogue.value(ctx, slotKey(name), topology.ReadDefault)
+func (k *slotKeeper) row(ctx context.Context, name string) (Slot, version.Dot, error) {
+	v, err := k.catalogue.value(ctx, slotKey(name), topology.ReadDefault)
 	if errors.Is(err, topology.ErrNotFound) {
 		return Slot{Name: name}, version.Dot{}, nil
 	}
@@ -146,7 +153,7 @@ func (n *Node) readSlot(ctx context.Context, name string) (Slot, version.Dot, er
 	return s, v.Dot, nil
 }
 
-func (n *Node) writeSlot(ctx context.Context, s *Slot, was version.Dot, drop bool) error {
+func (k *slotKeeper) write(ctx context.Context, s *Slot, was version.Dot, drop bool) error {
 	cell := record.Cell{Table: record.TableSystem, Key: slotKey(s.Name)}
 	c := record.Condition{Cell: cell, Version: was}
 	if was.Seq == 0 {
@@ -156,14 +163,14 @@ func (n *Node) writeSlot(ctx context.Context, s *Slot, was version.Dot, drop boo
 	if !drop {
 		m = record.Mutation{Table: cell.Table, Key: cell.Key, Op: record.OpPut, Kind: record.KindBytes, Value: s.Encode()}
 	}
-	_, err := n.engine.Write(ctx, record.Batch{Mutations: []record.Mutation{m}, Conditions: []record.Condition{c}},
+	_, err := k.engine.Write(ctx, record.Batch{Mutations: []record.Mutation{m}, Conditions: []record.Condition{c}},
 		topology.WriteOptions{Durability: topology.Applied})
 	return err
 }
 
-// decideSlot changes s to what m asks for, or says why not.
-func (n *Node) decideSlot(ctx context.Context, s *Slot, m *call.SlotRequest, there bool) error {
-	now := n.config.WallClock()
+// decide changes s to what m asks for, or says why not.
+func (k *slotKeeper) decide(ctx context.Context, s *Slot, m *call.SlotRequest, there bool) error {
+	now := k.config.WallClock()
 	switch m.Op {
 	case call.SlotDrop:
 		if !there {
@@ -174,7 +181,7 @@ func (n *Node) decideSlot(ctx context.Context, s *Slot, m *call.SlotRequest, the
 		return ackSlot(s, m, there, now)
 	}
 	if !there {
-		return n.newSlot(ctx, s, m, now)
+		return k.make(ctx, s, m, now)
 	}
 	if s.Table != m.Table || !slices.Equal(s.Prefix, m.Prefix) {
 		return fmt.Errorf("it follows %s/%q, not %s/%q: %w", s.Table, s.Prefix, m.Table, m.Prefix, topology.ErrConflict)
@@ -187,16 +194,16 @@ func (n *Node) decideSlot(ctx context.Context, s *Slot, m *call.SlotRequest, the
 	return nil
 }
 
-// newSlot makes a slot, if there is room for one.
-func (n *Node) newSlot(ctx context.Context, s *Slot, m *call.SlotRequest, now time.Time) error {
-	all, err := n.listSlots(ctx, topology.ReadOptions{})
+// make makes a slot, if there is room for one.
+func (k *slotKeeper) make(ctx context.Context, s *Slot, m *call.SlotRequest, now time.Time) error {
+	all, err := k.list(ctx, topology.ReadOptions{})
 	if err != nil {
 		return err
 	}
 	if len(all) >= SlotsMax {
 		return fmt.Errorf("there are %d slots already: %w", len(all), topology.ErrTooLarge)
 	}
-	d, err := n.catalogue.lookup(ctx, m.Table, false)
+	d, err := k.catalogue.lookup(ctx, m.Table, false)
 	if err != nil {
 		return err
 	}
@@ -237,12 +244,12 @@ func goneSlot(s *Slot) error {
 		s.Token.LSN, s.Dropped.UTC().Format(time.RFC3339), s.DroppedAt, s.Bytes, topology.ErrCompacted)
 }
 
-// openSlot takes a slot over for a new consumer, and makes it if it is not there:
+// open takes a slot over for a new consumer, and makes it if it is not there:
 // where o says, or at what this node shows now. That is before the view that a
 // watch from the state then opens.
-func (n *Node) openSlot(ctx context.Context, w topology.Watcher, table string, o *WatchOptions) (Slot, error) {
+func (k *slotKeeper) open(ctx context.Context, w topology.Watcher, table string, o *WatchOptions) (Slot, error) {
 	m := call.SlotRequest{Op: call.SlotOpen, Name: o.Slot, Table: table, Prefix: o.Prefix, Token: o.From, Synced: !o.State, Bytes: o.SlotBytes}
-	if waiter, ok := n.engine.(topology.Waiter); ok && !m.Token.IsZero() {
+	if waiter, ok := k.engine.(topology.Waiter); ok && !m.Token.IsZero() {
 		if err := waiter.Wait(ctx, m.Token); err != nil {
 			return Slot{}, err
 		}
@@ -257,5 +264,5 @@ func (n *Node) openSlot(ctx context.Context, w topology.Watcher, table string, o
 			break
 		}
 	}
-	return n.atLeader(ctx, &m)
+	return k.atLeader(ctx, &m)
 }

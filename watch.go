@@ -119,7 +119,7 @@ func (f *feed) run(ctx context.Context, yield func(Change) bool) error {
 func (f *feed) begin(ctx context.Context, w topology.Watcher, cancel context.CancelCauseFunc) (topology.WatchOptions, error) {
 	o := topology.WatchOptions{From: f.o.From, State: f.o.State, Progress: f.o.Progress || f.o.Slot != ""}
 	if f.o.Slot != "" {
-		s, err := f.openSlot(ctx, w, f.table, &f.o)
+		s, err := f.catalogue.slots.open(ctx, w, f.table, &f.o)
 		if err != nil {
 			return o, err
 		}
@@ -127,7 +127,7 @@ func (f *feed) begin(ctx context.Context, w topology.Watcher, cancel context.Can
 		if o.State = !s.Synced; o.State {
 			o.From = topology.Token{}
 		}
-		f.acker = f.newAcker(s, cancel)
+		f.acker = f.catalogue.slots.newAcker(s, cancel)
 	}
 	err := f.find(ctx, o.From)
 	if err == nil && f.acker != nil && f.acker.slot.ID != f.id {

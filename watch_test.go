@@ -194,7 +194,7 @@ func TestASlotHoldsTheLogAndGoesOnWhereItWasAcknowledged(t *testing.T) {
 		return r.LSN != 0 && c.Token.LSN >= r.LSN
 	})
 	require.Equal(t, "k1 k2 k3", keys(all))
-	slots, err := n.Slots(ctx)
+	slots, err := n.Slots().List(ctx)
 	require.NoError(t, err)
 	require.Len(t, slots, 1)
 	require.True(t, slots[0].Synced)
@@ -212,8 +212,8 @@ func TestASlotHoldsTheLogAndGoesOnWhereItWasAcknowledged(t *testing.T) {
 	all = some(t, n, "default", triad.WatchOptions{State: true, Slot: "s", Prefix: []byte("k")}, until(last))
 	require.Equal(t, "k3 k4", keys(all), "no state again, nothing twice that was acknowledged, nothing left out")
 	require.ErrorIs(t, lastly(t, n, "default", triad.WatchOptions{Slot: "s", Prefix: []byte("other")}), topology.ErrConflict)
-	require.NoError(t, n.DropSlot(ctx, "s"))
-	require.ErrorIs(t, n.DropSlot(ctx, "s"), topology.ErrNotFound)
+	require.NoError(t, n.Slots().Drop(ctx, "s"))
+	require.ErrorIs(t, n.Slots().Drop(ctx, "s"), topology.ErrNotFound)
 	fills(t, n, last.LSN)
 }
 
@@ -237,13 +237,13 @@ func TestASlotBeyondItsBudgetIsDroppedLoudly(t *testing.T) {
 	ctx := t.Context()
 	o := triad.WatchOptions{Slot: "s", SlotBytes: 32 << 10}
 	some(t, n, "default", o, func(triad.Change) bool { return true })
-	slots, err := n.Slots(ctx)
+	slots, err := n.Slots().List(ctx)
 	require.NoError(t, err)
 	fills(t, n, slots[0].Token.LSN)
 	require.Eventually(t, func() bool {
 		return strings.Contains(strings.Join(n.Status().Warnings, "\n"), "slot s: it stood at entry")
 	}, patience, time.Millisecond)
-	slots, err = n.Slots(ctx)
+	slots, err = n.Slots().List(ctx)
 	require.NoError(t, err)
 	require.False(t, slots[0].Dropped.IsZero())
 	require.NotZero(t, slots[0].DroppedAt)
@@ -251,7 +251,7 @@ func TestASlotBeyondItsBudgetIsDroppedLoudly(t *testing.T) {
 	require.ErrorIs(t, err, topology.ErrCompacted)
 	require.ErrorContains(t, err, "was dropped at 2")
 	require.ErrorContains(t, err, fmt.Sprint("come to entry ", slots[0].DroppedAt))
-	require.NoError(t, n.DropSlot(ctx, "s"))
+	require.NoError(t, n.Slots().Drop(ctx, "s"))
 	some(t, n, "default", o, func(triad.Change) bool { return true })
 }
 

@@ -53,7 +53,6 @@ type engine struct {
 	ballot  *ballot
 
 	expiries *expiries
-	holds    holds
 
 	leads   atomic.Bool   // a term was started here and not given up
 	failed  chan struct{} // closed when the node can not go on

@@ -51,7 +51,7 @@ func (w *watch) run(ctx context.Context) error {
 	if err := w.o.Check(); err != nil {
 		return err
 	}
-	defer func() { w.e.holds.drop(w.hold) }()
+	defer func() { w.e.watched.drop(w.hold) }()
 	if err := w.begin(ctx); err != nil || w.stopped {
 		return err
 	}
@@ -73,7 +73,7 @@ func (w *watch) run(ctx context.Context) error {
 func (w *watch) begin(ctx context.Context) error {
 	if !w.o.From.IsZero() {
 		w.at = w.o.From
-		w.hold = w.e.holds.take(w.at.LSN + 1)
+		w.hold = w.e.watched.take(w.at.LSN + 1)
 		return w.e.Wait(ctx, w.at)
 	}
 	s, err := w.view(ctx)
@@ -98,7 +98,7 @@ func (w *watch) view(ctx context.Context) (topology.Snapshot, error) {
 	}
 	defer w.e.sinks.gate.leave()
 	// The log is held from what is shown now on, before the view is opened.
-	w.hold = w.e.holds.take(w.e.applier.applied() + 1)
+	w.hold = w.e.watched.take(w.e.applier.applied() + 1)
 	s, err := w.e.env.Store.Snapshot()
 	if err != nil {
 		return nil, err

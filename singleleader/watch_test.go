@@ -334,8 +334,8 @@ func TestASlowWatchHoldsOneBatchAndIsWaitedFor(t *testing.T) {
 	n := c.nodes["a"]
 	first, err := n.put("k", "v", topology.WriteOptions{Durability: topology.Applied})
 	require.NoError(t, err)
-	w := watch{e: n.engine, o: &topology.WatchOptions{Ranges: everything}, at: first.Token, hold: n.holds.take(first.LSN + 1)}
-	defer n.holds.drop(w.hold)
+	w := watch{e: n.engine, o: &topology.WatchOptions{Ranges: everything}, at: first.Token, hold: n.watched.take(first.LSN + 1)}
+	defer n.watched.drop(w.hold)
 	var last topology.Receipt
 	for range watchEntriesMax + 10 {
 		last, err = n.put("k", strings.Repeat("v", 10))
