@@ -55,7 +55,7 @@ func (n remote) write(op string) func(context.Context, []byte) ([]byte, error) {
 		if op == "batch" {
 			r, err = n.Batch(ctx, &Batch{writes: m.Writes, conditions: m.Conditions}, m.Options...)
 		} else {
-			r, err = inner{n.Node}.writeOne(ctx, op, m.Writes[0], m.Options)
+			r, err = inner(n).writeOne(ctx, op, m.Writes[0], m.Options)
 		}
 		if err != nil {
 			return nil, err
