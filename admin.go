@@ -18,6 +18,7 @@ func (n *Node) Status() topology.Status {
 		s.Warnings = append(s.Warnings, "damaged: "+d)
 	}
 	s.Warnings = append(s.Warnings, n.home.Warnings()...)
+	s.Warnings = append(s.Warnings, n.catalogue.slots.warnings()...)
 	if m, ok := n.membership.(interface{ Warnings() []string }); ok {
 		s.Warnings = append(s.Warnings, m.Warnings()...)
 	}

@@ -25,6 +25,7 @@ type Termed interface {
 // node applies a change of the system table.
 type catalogue struct {
 	engine  topology.Engine
+	slots   *slotKeeper              // which are rows of the system table, too
 	changes atomic.Uint64            // of the system table, as this node has applied them
 	awaited atomic.Pointer[[]string] // tables of the configuration that are not defined yet, by name; nil: all are
 

@@ -125,6 +125,39 @@ func ExampleNode_CreateTable() {
 	// table users (bytes) was asked for, and is defined as users (row): a definition never changes
 }
 
+// A watch shows what is there, and then what comes, without a gap between the two.
+func ExampleNode_Watch() {
+	ctx := context.Background()
+	node, end := run()
+	defer end()
+
+	scores := triad.TableOf[int](node, "scores")
+	if _, err := scores.Put(ctx, "alice", 1, triad.Durability(topology.Applied)); err != nil {
+		fmt.Println(err)
+	}
+	for change, err := range node.Watch(ctx, "scores", triad.WatchOptions{State: true}) {
+		if err != nil {
+			fmt.Println(err)
+			break
+		}
+		for _, k := range change.Keys {
+			score, there, err := scores.Of(k)
+			fmt.Println(change.Kind, string(k.Key), score, there, err)
+		}
+		if change.Kind == topology.ChangeWrite {
+			break
+		}
+		if change.Kind == topology.ChangePosition { // all that was there was yielded
+			if _, err := scores.Put(ctx, "bob", 2); err != nil {
+				fmt.Println(err)
+			}
+		}
+	}
+	// Output:
+	// state alice 1 true <nil>
+	// write bob 2 true <nil>
+}
+
 func ExampleTypedTable_Scan() {
 	ctx := context.Background()
 	node, end := run()

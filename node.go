@@ -238,8 +238,8 @@ func (n opening) openEngine() (err error) {
 	}
 	n.catalogue.engine = n.engine
 	n.catalogue.await(n.config.Tables)
+	n.catalogue.slots = &slotKeeper{Node: n.Node, cells: n.store}
 	remote(n).handle()
-
 	return nil
 }
 

@@ -31,10 +31,13 @@ func (n remote) handle() {
 		call.MethodHandover: n.switchover,
 		call.MethodPause:    n.pause,
 		call.MethodApprove:  n.approve,
+		call.MethodSlot:     n.slot,
+		call.MethodSlots:    n.slots,
 	} {
 		n.transport.HandleCall(method, topology.PeerClient|topology.PeerNode,
 			func(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) { return h(ctx, req) })
 	}
+	n.transport.HandleClientStream(call.ProtocolWatch, n.watch)
 	n.transport.HandleCall(methodCluster, topology.PeerNode,
 		func(context.Context, topology.Peer, []byte) ([]byte, error) { return nil, nil })
 }
@@ -57,7 +60,7 @@ func (n remote) write(op string) func(context.Context, []byte) ([]byte, error) {
 		if op == "batch" {
 			r, err = n.Batch(ctx, &Batch{writes: m.Writes, conditions: m.Conditions}, m.Options...)
 		} else {
-			r, err = n.writeOne(ctx, op, m.Writes[0], m.Options)
+			r, err = inner(n).writeOne(ctx, op, m.Writes[0], m.Options)
 		}
 		if err != nil {
 			return nil, err

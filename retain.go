@@ -25,7 +25,7 @@ func (l *Limits) replayBytes() uint64 {
 }
 
 // retain trims the log every RetainEvery: what the store has durable and no
-// member needs goes.
+// member, watch or slot needs goes.
 func (n running) retain(ctx context.Context) error {
 	if n.config.Memory { // the store is made from the log at the next start
 		<-ctx.Done()
@@ -72,6 +72,11 @@ func (t *trimmer) trim(ctx context.Context) error {
 	} else {
 		keep = min(keep, t.withinBudget())
 	}
+	need, err := t.catalogue.slots.need(ctx)
+	if err != nil {
+		return err
+	}
+	keep = min(keep, need)
 	// Beyond its end a log would begin anew.
 	b = t.log.Bounds()
 	if keep = min(keep, b.End+1); keep <= b.First {

@@ -86,7 +86,7 @@ func TestALogIsNotBegunAnewByATrim(t *testing.T) {
 	fill(t, n)
 	var all atomic.Uint64
 	all.Store(1 << 50)
-	trimmed := &Node{config: n.config, log: n.log, store: ahead{n.store}, engine: retainer{f, &all}}
+	trimmed := &Node{config: n.config, log: n.log, store: ahead{n.store}, engine: retainer{f, &all}, catalogue: n.catalogue}
 	require.NoError(t, (&trimmer{running: running{trimmed}}).trim(t.Context()))
 	require.Equal(t, record.LSN(100), n.log.Bounds().End)
 }

@@ -142,6 +142,21 @@ func (t *TypedTable[T]) Scan(ctx context.Context, from, to string, opts ...Optio
 	}
 }
 
+// Of returns the value that a watch of this table yields of a key; false if it is
+// gone.
+func (t *TypedTable[T]) Of(k KeyChange) (v T, there bool, err error) {
+	if !k.Whole {
+		if len(k.Parts) > 0 {
+			err = t.error("watch", string(k.Key), notApplied(fmt.Errorf("it changed in parts: %w", kind.ErrWrongKind)))
+		}
+		return v, false, err
+	}
+	if v, err = decode[T](k.Value); err != nil {
+		return v, false, t.error("watch", string(k.Key), notApplied(err))
+	}
+	return v, true, nil
+}
+
 // Row is one key of a typed scan.
 type Row[T any] struct {
 	Key   string

@@ -17,13 +17,13 @@ type Receipt = topology.Receipt
 // of columns, and replaces the whole row. It keeps neither slice. Options:
 // [Durability], [TTL], [IfAbsent], [IfVersion], [IfValue], [Request].
 func (n *Node) Put(ctx context.Context, table string, key, value []byte, opts ...Option) (Receipt, error) {
-	return n.writeOne(ctx, "put", call.One{Table: table, Key: key, Value: value}, opts)
+	return inner{n}.writeOne(ctx, "put", call.One{Table: table, Key: key, Value: value}, opts)
 }
 
 // Delete removes key. That it was not there is no error: the removal is a write
 // like any other. Options: those of [Node.Put] but TTL.
 func (n *Node) Delete(ctx context.Context, table string, key []byte, opts ...Option) (Receipt, error) {
-	return n.writeOne(ctx, "delete", call.One{Table: table, Key: key, Remove: true}, opts)
+	return inner{n}.writeOne(ctx, "delete", call.One{Table: table, Key: key, Remove: true}, opts)
 }
 
 // Batch does all of b or nothing of it, as one record. Options: [Durability],
@@ -87,8 +87,8 @@ func (n inner) write(ctx context.Context, p *plan, w *call.Wishes) (Receipt, err
 	return r, err
 }
 
-func (n *Node) writeOne(ctx context.Context, op string, one call.One, opts []Option) (Receipt, error) {
-	r, err := inner{n}.tryWriteOne(ctx, &one, opts)
+func (n inner) writeOne(ctx context.Context, op string, one call.One, opts []Option) (Receipt, error) {
+	r, err := n.tryWriteOne(ctx, &one, opts)
 	if err != nil {
 		return Receipt{}, n.errorOf(op, one.Table, one.Key, err)
 	}

@@ -3,6 +3,7 @@ package singleleader
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,7 +37,7 @@ type applier struct {
 	shown  atomic.Uint64 // what a reader of the store may have seen: done, or the step under way
 	done   atomic.Uint64
 
-	waiting atomic.Int32 // len(waiters)
+	waiting atomic.Int32 // waiters that are not patient
 	mu      sync.Mutex
 	waiters []*reached
 
@@ -49,8 +50,9 @@ type applier struct {
 }
 
 type reached struct {
-	lsn  record.LSN
-	done chan struct{}
+	lsn     record.LSN
+	done    chan struct{}
+	patient bool // what it waits for need not be applied at once
 }
 
 func newApplier(e *engine, applied record.LSN) *applier {
@@ -88,16 +90,25 @@ func (a *applier) want() {
 func (a *applier) applied() record.LSN { return record.LSN(a.done.Load()) }
 
 // wait returns once the store shows lsn.
-func (a *applier) wait(ctx context.Context, lsn record.LSN) error {
+func (a *applier) wait(ctx context.Context, lsn record.LSN) error { return a.await(ctx, lsn, false) }
+
+// follow is wait for those who always wait: entries may rest all the same.
+func (a *applier) follow(ctx context.Context, lsn record.LSN) error { return a.await(ctx, lsn, true) }
+
+func (a *applier) await(ctx context.Context, lsn record.LSN, patient bool) error {
 	if a.applied() >= lsn {
 		return nil
 	}
-	r := &reached{lsn: lsn, done: make(chan struct{})}
+	r := &reached{lsn: lsn, done: make(chan struct{}), patient: patient}
 	a.mu.Lock()
 	a.waiters = append(a.waiters, r)
-	a.waiting.Store(int32(len(a.waiters)))
+	if !patient {
+		a.waiting.Add(1)
+	}
 	a.mu.Unlock()
-	a.want()
+	if !patient {
+		a.want()
+	}
 	a.wake(a.applied())
 	select {
 	case <-r.done:
@@ -110,8 +121,19 @@ func (a *applier) wait(ctx context.Context, lsn record.LSN) error {
 		}
 		return fmt.Errorf("%w: entry %d is applied here, %d was asked for", topology.ErrClosed, a.applied(), lsn)
 	case <-ctx.Done():
+		if patient {
+			a.forget(r)
+		}
 		return fmt.Errorf("%w: entry %d is applied here, %d was asked for: %w", topology.ErrTimeout, a.applied(), lsn, ctx.Err())
 	}
+}
+
+// forget takes back a waiter that waits no more: those who follow may wait for
+// ever.
+func (a *applier) forget(r *reached) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.waiters = slices.DeleteFunc(a.waiters, func(w *reached) bool { return w == r })
 }
 
 // wake releases who waits for up to lsn.
@@ -120,15 +142,17 @@ func (a *applier) wake(lsn record.LSN) {
 	defer a.mu.Unlock()
 	keep := a.waiters[:0]
 	for _, r := range a.waiters {
-		if r.lsn <= lsn {
-			close(r.done)
-		} else {
+		if r.lsn > lsn {
 			keep = append(keep, r)
+			continue
+		}
+		close(r.done)
+		if !r.patient {
+			a.waiting.Add(-1)
 		}
 	}
 	clear(a.waiters[len(keep):])
 	a.waiters = keep
-	a.waiting.Store(int32(len(keep)))
 }
 
 // showing says that the store may show lsn from now on.

@@ -19,8 +19,9 @@ const methodRead = "group.index"
 
 // reader is the reading side of an engine.
 type reader struct {
-	e   *engine
-	led atomic.Pointer[confirmation] // the last that a bounded read asked for; nil: none
+	e       *engine
+	led     atomic.Pointer[confirmation] // the last that a bounded read asked for; nil: none
+	watched holds                        // what the watches need of the log
 }
 
 // confirmation is a round of reads that was answered: who led when it was asked

@@ -124,10 +124,10 @@ func (e *engine) readReplica() bool {
 
 // Retain returns the first LSN of the log that must be kept, where the store
 // has everything up to flushed durable: a leader keeps what its members still
-// need, within its budget of bytes.
+// need, and every node what the watches on it do, within its budget of bytes.
 func (e *engine) Retain(flushed record.LSN) record.LSN {
-	keep := flushed + 1
-	return min(keep, e.reign.needs(e.env.Log.Bounds().End, e.o.RetainBytesMax))
+	keep, end := flushed+1, e.env.Log.Bounds().End
+	return min(keep, e.reign.needs(end, e.o.RetainBytesMax), e.watched.needs(e.env.Log, end, e.o.RetainBytesMax))
 }
 
 // Term returns the newest term this node has knows of.

@@ -34,9 +34,9 @@ ready to answer, 4 a check did not hold.`,
 		return usagef("%w; see `%s --help`", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		newDemo(), newStatus(), newTable(), newGet(), newPut(), newDel(), newScan(), newFailover(), newSwitchover(),
-		newPause(), newResume(), newResolve(),
-		newHistory(), newWAL(), newRewound(), newVersion(), newNode(), newConfig(), newServer(), newCert(),
+		newDemo(), newStatus(), newTable(), newGet(), newPut(), newDel(), newScan(), newWatch(), newSlot(), newFailover(),
+		newSwitchover(), newPause(), newResume(), newResolve(), newHistory(), newWAL(), newRewound(), newVersion(), newNode(),
+		newConfig(), newServer(), newCert(),
 	)
 	return root
 }

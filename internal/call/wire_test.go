@@ -37,13 +37,25 @@ var messages = map[string]struct {
 	"write that expires": form(Write{
 		Writes: []One{{Table: "t", Key: []byte("k"), Value: []byte("v")}}, Options: []Option{TTL(time.Minute)},
 	}, func(m Write) []byte { return m.Encode() }, DecodeWrite),
-	"read":              form(Read{Table: "t", Key: []byte("k"), Options: every}, func(m Read) []byte { return m.Encode() }, DecodeRead),
-	"reading":           form(Reading{Value: []byte("v"), Dot: dot, Time: 5, Token: token, Served: "a", Stale: -1, Guarantee: topology.ReadSession}, func(m Reading) []byte { return m.Encode() }, DecodeReading),
-	"scan":              form(Scan{Table: "t", From: []byte("a"), To: []byte("b"), Items: 5, Options: []Option{Any()}}, func(m Scan) []byte { return m.Encode() }, DecodeScan),
-	"page":              form(Page{Items: []Item{{Key: []byte("k"), Value: []byte{}, Dot: dot, Time: 4}}, More: true}, func(m Page) []byte { return m.Encode() }, DecodePage),
-	"page of parts":     form(Page{Items: []Item{{Key: []byte("k"), Value: []byte("v"), Dot: dot, Time: 4}, {Key: []byte("s"), Value: []byte{}, Dot: dot, Time: 4, Kind: record.KindSet}}}, func(m Page) []byte { return m.Encode() }, DecodePage),
-	"receipt":           form(topology.Receipt{Token: token, Dot: dot, LSN: 9, Term: 3, Time: 8, Durability: topology.Flushed, Durable: []topology.NodeID{"a", "b"}}, EncodeReceipt, DecodeReceipt),
-	"token":             form(token, EncodeToken, DecodeToken),
+	"read":          form(Read{Table: "t", Key: []byte("k"), Options: every}, func(m Read) []byte { return m.Encode() }, DecodeRead),
+	"reading":       form(Reading{Value: []byte("v"), Dot: dot, Time: 5, Token: token, Served: "a", Stale: -1, Guarantee: topology.ReadSession}, func(m Reading) []byte { return m.Encode() }, DecodeReading),
+	"scan":          form(Scan{Table: "t", From: []byte("a"), To: []byte("b"), Items: 5, Options: []Option{Any()}}, func(m Scan) []byte { return m.Encode() }, DecodeScan),
+	"page":          form(Page{Items: []Item{{Key: []byte("k"), Value: []byte{}, Dot: dot, Time: 4}}, More: true}, func(m Page) []byte { return m.Encode() }, DecodePage),
+	"page of parts": form(Page{Items: []Item{{Key: []byte("k"), Value: []byte("v"), Dot: dot, Time: 4}, {Key: []byte("s"), Value: []byte{}, Dot: dot, Time: 4, Kind: record.KindSet}}}, func(m Page) []byte { return m.Encode() }, DecodePage),
+	"receipt":       form(topology.Receipt{Token: token, Dot: dot, LSN: 9, Term: 3, Time: 8, Durability: topology.Flushed, Durable: []topology.NodeID{"a", "b"}}, EncodeReceipt, DecodeReceipt),
+	"token":         form(token, EncodeToken, DecodeToken),
+	"watch": form(Watch{Prefix: []byte("k"), State: true, Progress: true, Slot: "s", SlotBytes: 7}, func(m Watch) []byte { return m.Encode("t") },
+		func(b []byte) (Watch, error) { _, m, err := DecodeWatch(b); return m, err }),
+	"watch from a token": form(Watch{From: token}, func(m Watch) []byte { return m.Encode("") },
+		func(b []byte) (Watch, error) { _, m, err := DecodeWatch(b); return m, err }),
+	"change": form(Change{Kind: topology.ChangeWrite, Token: token, Dot: dot, Time: 4, Keys: []KeyChange{
+		{Key: []byte("k"), Kind: record.KindBytes, Whole: true, Value: []byte{}, Expires: 5}, {Key: []byte("l"), Removed: true},
+		{Key: []byte("m"), Kind: record.KindSet, Parts: []PartChange{{Name: []byte("x"), Value: []byte("v")}, {Name: []byte("y"), Removed: true}}},
+	}}, func(m Change) []byte { return m.Encode() }, DecodeChange),
+	"slot request": form(SlotRequest{Op: SlotAck, Name: "s", Table: "t", Prefix: []byte("k"), Token: token, Synced: true, Bytes: 7, Claim: 2},
+		func(m SlotRequest) []byte { return m.Encode() }, DecodeSlotRequest),
+	"slot":              form(slot(""), func(m Slot) []byte { return m.Encode() }, func(b []byte) (Slot, error) { return DecodeSlot("", b) }),
+	"slots":             form([]Slot{slot("a"), {Name: "b", Token: token, Acked: time.UnixMilli(6)}}, EncodeSlots, DecodeSlots),
 	"asked":             form(Asked{Dot: dot, Term: 3}, Asked.Encode, DecodeAsked),
 	"resolution":        form(topology.Resolution{Fate: topology.FateNotApplied, LSN: 9, Term: 4}, EncodeResolution, DecodeResolution),
 	"force":             form(true, EncodeForce, DecodeForce),
@@ -66,6 +78,13 @@ func standing() topology.Status {
 	s.Standing = topology.Standing{Delay: s.Delay, Sync: true, Stale: -1, Reached: time.Unix(7, 8), Undefined: []string{"t"}, Paused: true}
 	s.Peers[0].Sent = 9
 	return s
+}
+
+func slot(name string) Slot {
+	return Slot{
+		Name: name, Table: "t", ID: 16, Prefix: []byte("k"), Token: token, Synced: true, Bytes: 7, Claim: 2, Acked: time.UnixMilli(5),
+		Dropped: time.UnixMilli(9), DroppedAt: 8,
+	}
 }
 
 func status(scrub topology.Scrub) topology.Status {

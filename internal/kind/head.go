@@ -148,3 +148,12 @@ func zeros(b []byte) bool {
 	}
 	return true
 }
+
+// PartName returns the name of a part, as its user calls it, from the field that
+// it is stored at in a table of that kind.
+func PartName(table record.Kind, field []byte) []byte {
+	if table == record.KindRow {
+		return field
+	}
+	return named(field)
+}

@@ -232,8 +232,8 @@ func (g *greeter) receiveClient(h *hello, p *pass) *Refusal {
 	if _, known := g.id.Cluster(); !known { // a client teaches nobody who he is
 		return refusef(RefusedFresh, "node %s does not know the id of its cluster yet", g.self)
 	}
-	if h.class != classControl {
-		return refusef(RefusedRole, "a client opens no streams")
+	if h.class == classStream && !g.routes.admits(h.protocol) {
+		return refusef(RefusedRole, "a client opens no streams of protocol %q", h.protocol)
 	}
 	if !p.client() {
 		return refusef(RefusedOverloaded, "%d clients are connected already", g.limits.ClientsMax)

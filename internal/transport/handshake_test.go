@@ -359,6 +359,28 @@ func TestAClientReachesANodeByAddressAlone(t *testing.T) {
 	})
 }
 
+func TestAClientOpensTheStreamsThatAreServedToClientsAlone(t *testing.T) {
+	overBoth(t, func(t *testing.T, w wires) {
+		f := newFleet(t, w)
+		b := f.node("b")
+		greet := func(_ context.Context, s topology.Stream) error { return s.Send([]byte("hello")) }
+		b.HandleClientStream("open", greet)
+		b.HandleStream("nodes", greet)
+		client := f.make(Config{Role: topology.PeerClient, Dial: w.dialer("client")}, "", []change{fresh})
+		f.run(b, client)
+		s, err := client.OpenAddr(within(t), b.addr, "open")
+		require.NoError(t, err)
+		got, err := s.Recv()
+		require.NoError(t, err)
+		require.Equal(t, "hello", string(got))
+		require.NoError(t, s.Close())
+		_, err = client.OpenAddr(within(t), b.addr, "nodes")
+		var r *Refusal
+		require.ErrorAs(t, err, &r)
+		require.Equal(t, RefusedRole, r.Code)
+	})
+}
+
 func TestCallsWaitForRun(t *testing.T) {
 	f := newFleet(t, memoryWires{NewNetwork()})
 	a, b := f.node("a"), f.node("b")

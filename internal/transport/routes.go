@@ -15,6 +15,7 @@ type routes struct {
 	misuse  error // the first registration that was wrong
 	calls   map[string]callRoute
 	streams map[string]topology.StreamHandler
+	open    map[string]bool // streams that clients may open, too
 }
 
 type callRoute struct {
@@ -52,6 +53,14 @@ func (t *Transport) HandleStream(protocol string, h topology.StreamHandler) {
 	case r.check("protocol", protocol, there, h == nil):
 		r.streams[protocol] = h
 	}
+}
+
+// HandleClientStream serves a protocol to clients as well as to nodes.
+func (t *Transport) HandleClientStream(protocol string, h topology.StreamHandler) {
+	t.HandleStream(protocol, h)
+	t.routes.mu.Lock()
+	defer t.routes.mu.Unlock()
+	t.routes.open[protocol] = !t.routes.sealed
 }
 
 func (r *routes) check(what, name string, there, none bool) bool {
@@ -93,5 +102,8 @@ func (r *routes) call(method string, role topology.PeerRole) (topology.CallHandl
 	}
 	return c.handle, nil
 }
+
+// admits reports whether a client may open a stream of that protocol.
+func (r *routes) admits(protocol string) bool { return r.open[protocol] }
 
 func (r *routes) stream(protocol string) topology.StreamHandler { return r.streams[protocol] }

@@ -37,7 +37,7 @@ func New(c Config) (*Transport, error) {
 	t := &Transport{
 		greeter: greeter{
 			self: c.Self, role: c.Role, life: c.Life, guard: c.Guard, instance: newInstance(), id: c.Identity, members: c.Membership, limits: c.Limits,
-			routes: routes{calls: map[string]callRoute{}, streams: map[string]topology.StreamHandler{}},
+			routes: routes{calls: map[string]callRoute{}, streams: map[string]topology.StreamHandler{}, open: map[string]bool{}},
 			notes:  j,
 		},
 		journal:  j,
@@ -116,27 +116,40 @@ func (t *Transport) callTarget(ctx context.Context, to target, method string, re
 
 // Open opens a stream to node to.
 func (t *Transport) Open(ctx context.Context, to topology.NodeID, protocol string) (topology.Stream, error) {
-	s, err := t.open(ctx, to, protocol)
+	if t.role != topology.PeerNode {
+		return nil, t.failed("open "+protocol, topology.NotApplied, refusef(RefusedRole, "a client knows nodes by their address alone"))
+	}
+	return t.open(ctx, target{id: to}, protocol)
+}
+
+// OpenAddr is Open to whatever node of the cluster listens on addr. A client opens
+// only what a node serves to clients.
+func (t *Transport) OpenAddr(ctx context.Context, addr, protocol string) (topology.Stream, error) {
+	return t.open(ctx, target{addr: addr}, protocol)
+}
+
+func (t *Transport) open(ctx context.Context, to target, protocol string) (topology.Stream, error) {
+	s, err := dialStream(ctx, t, to, protocol)
 	if err != nil {
 		return nil, t.failed("open "+protocol, topology.NotApplied, err)
 	}
 	return s, nil
 }
 
-func (t *Transport) open(ctx context.Context, to topology.NodeID, protocol string) (*stream, error) {
+// dialStream opens a stream on a connection of its own. Errors are grounds: nothing
+// was sent.
+func dialStream(ctx context.Context, t *Transport, to target, protocol string) (*stream, error) {
 	switch {
-	case t.role != topology.PeerNode:
-		return nil, refusef(RefusedRole, "a client opens no streams")
 	case protocol == "" || len(protocol) > nameBytesMax:
 		return nil, fmt.Errorf("a protocol of %d bytes: %w: one to %d", len(protocol), topology.ErrTooLarge, nameBytesMax)
 	}
-	c, err := t.callerTo(ctx, target{id: to}) // by which the other side can ask whether we live
+	c, err := t.callerTo(ctx, to) // by which the other side can ask whether we live
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, t.limits.HandshakeTimeout)
 	defer cancel()
-	l, free, err := t.connect(ctx, c.peer.Addr, to, t.hello(classStream, protocol))
+	l, free, err := t.connect(ctx, c.peer.Addr, c.peer.ID, t.hello(classStream, protocol))
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +187,7 @@ func (t *Transport) connect(ctx context.Context, addr string, want topology.Node
 	}()
 	conn, err := t.dial(ctx, addr)
 	if err != nil {
-		return nil, nil, t.dialFault(ctx, addr, err)
+		return nil, nil, dialFault(ctx, t.group.ending, addr, err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	l, err = t.greet(conn, addr, want, mine)
@@ -184,7 +197,7 @@ func (t *Transport) connect(ctx context.Context, addr string, want topology.Node
 	}
 	if err != nil {
 		t.disproved(addr, err)
-		return nil, nil, t.dialFault(ctx, addr, err)
+		return nil, nil, dialFault(ctx, t.group.ending, addr, err)
 	}
 	free, ok = t.group.hold(func() { l.end(topology.ErrClosed) })
 	if !ok {
@@ -194,9 +207,9 @@ func (t *Transport) connect(ctx context.Context, addr string, want topology.Node
 }
 
 // dialFault is the ground of a dial that failed.
-func (t *Transport) dialFault(ctx context.Context, addr string, err error) error {
+func dialFault(ctx context.Context, ending <-chan struct{}, addr string, err error) error {
 	select {
-	case <-t.group.ending:
+	case <-ending:
 		return errClosed()
 	default:
 	}
