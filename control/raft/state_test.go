@@ -121,12 +121,18 @@ func TestVotersAgreeAndASnapshotIsTheState(t *testing.T) {
 			}
 			was := one.documents[k.document.Name].Version
 			r := one.apply(k)
-			if again := one.apply(k); r != again {
+			once := [2]uint64{one.documents[k.document.Name].Version, one.number}
+			// One that was overtaken by as many as are remembered is forgotten at once.
+			if again := one.apply(k); r != again && again.code != codeForgotten {
 				t.Fatalf("%+v, then %+v", r, again)
+			}
+			if twice := [2]uint64{one.documents[k.document.Name].Version, one.number}; once != twice {
+				t.Fatalf("it took place twice: %v, then %v", once, twice)
 			}
 			if now := one.documents[k.document.Name].Version; now != was && (now != was+1 || r.code != codeDone) {
 				t.Fatalf("version %d after %d: %+v", now, was, r)
 			}
+			two.apply(k)
 			two.apply(k)
 			if rapid.IntRange(0, 9).Draw(t, "restart") == 0 {
 				if two, err = decodeState(two.encode()); err != nil {
