@@ -61,7 +61,7 @@ func (n *Node) Options() singleleader.Options {
 		ApplyDelay: time.Duration(n.Self.ApplyDelay), ValueBytesMax: int(n.Limits.ValueBytesMax),
 		PendingBytesMax: int64(t.PendingBytesMax), RewindRecordsMax: uint64(n.Topology.RewindRecordsMax), RewindBytesMax: uint64(n.Topology.RewindBytesMax), RetainBytesMax: uint64(t.RetainBytesMax), Stream: t.Stream.options(),
 		CallTimeout: time.Duration(t.CallTimeout), RetryEvery: time.Duration(t.RetryEvery),
-		FailAfter: time.Duration(t.FailAfter), DropAfter: time.Duration(t.DropAfter), FailFast: t.FailFast,
+		FailAfter: time.Duration(t.FailAfter), DropAfter: time.Duration(t.DropAfter), HangAfter: time.Duration(t.HangAfter), FailFast: t.FailFast,
 	}
 }
 

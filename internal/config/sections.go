@@ -25,6 +25,7 @@ type Topology struct {
 	RetryEvery       Duration   `yaml:"retry_every" default:"200ms"`
 	FailAfter        Duration   `yaml:"fail_after" default:"500ms"`
 	DropAfter        Duration   `yaml:"drop_after" default:"0"` // 0 is as fail_after
+	HangAfter        Duration   `yaml:"hang_after" default:"0"` // 0 is four times fail_after
 	FailFast         bool       `yaml:"fail_fast" default:"false"`
 	Stream           Stream     `yaml:"stream"`
 }
