@@ -449,7 +449,8 @@ func TestCallsThatAreNotReadAreHeldBackAndCutOff(t *testing.T) {
 		require.Equal(t, b.limits.WriteTimeout, time.Since(begun))
 		synctest.Wait()
 		require.Equal(t, map[string]uint64{"stuck": 1}, b.Stats().Faults)
-		require.Less(t, answered.Load(), int64(100))
+		// What had been read when it was cut off may still be answered, into nothing.
+		require.Less(t, answered.Load(), int64(5_000), "of 50,000")
 		b.stop()
 	})
 }
