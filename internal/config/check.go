@@ -120,7 +120,7 @@ func (c checker) raftVoters(k *Control, ms []Member) {
 		}
 	}
 	if k.Leader != "" {
-		c.Fault("control.leader", "with control %s the members elect who leads; drop it, and put the node first that is to lead first", k.Kind)
+		c.Fault("control.leader", "with control %s the members elect who leads; drop it: the first by name begins, and triad switchover hands over", k.Kind)
 	}
 	for _, v := range k.Voters {
 		if !slices.Contains(ids, v) {
@@ -144,17 +144,14 @@ const (
 	heartbeatMax = time.Minute
 )
 
-// first is who leads first, by the policy's order, where members elect.
-func first(p quorum.Policy, ms []Member) string {
-	for _, id := range p.Of {
-		return id
-	}
+// first is who leads first where members elect.
+func first(ms []Member) (id string) {
 	for _, m := range ms {
-		if m.Role.votes() {
-			return m.ID
+		if m.Role.votes() && (id == "" || m.ID < id) {
+			id = m.ID
 		}
 	}
-	return ""
+	return id
 }
 
 const (

@@ -24,7 +24,7 @@ func (n *Node) check() {
 	}
 	if c.kind(n.Topology, n.Control) && !c.Faulty("members") {
 		ms := n.everybody()
-		leader := first(n.Topology.Sync.Policy, ms)
+		leader := first(ms)
 		if n.Control.Kind == controlRaft {
 			c.raftVoters(&n.Control, ms)
 		} else {

@@ -35,7 +35,7 @@ func (n *Node) Describe() []Line {
 func (n *Node) leading() string {
 	switch {
 	case n.Control.Kind == controlRaft:
-		return first(n.Topology.Sync.Policy, n.everybody())
+		return first(n.everybody())
 	case n.Control.Leader == "":
 		return n.Self.ID
 	}

@@ -40,19 +40,9 @@ type Voting struct {
 	Members      []topology.NodeID
 }
 
-// Candidates returns who may lead, in order of preference: the policy's list, then
-// the other members but the read replicas.
+// Candidates returns who may lead, in the order of members, which a view gives by name.
 func (v Voting) Candidates() []topology.NodeID {
-	var out []topology.NodeID
-	for _, n := range v.Sync.Of {
-		out = append(out, topology.NodeID(n))
-	}
-	for _, m := range v.Members {
-		if !slices.Contains(out, m) && !slices.Contains(v.ReadReplicas, m) {
-			out = append(out, m)
-		}
-	}
-	return out
+	return slices.DeleteFunc(slices.Clone(v.Members), func(m topology.NodeID) bool { return slices.Contains(v.ReadReplicas, m) })
 }
 
 // First returns the document of a group that never had one.
