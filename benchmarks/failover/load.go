@@ -86,6 +86,7 @@ type client struct {
 	mu    sync.Mutex // guards conn; a leaf
 	conn  *conn
 	at    int
+	lead  int // where it last looked because others were answered there
 }
 
 func newLoad(c *cluster, n int) *load {
@@ -114,8 +115,8 @@ func (c *client) run(ctx context.Context) {
 			c.load.note(began, c.at)
 			continue
 		}
-		if to := int(c.load.lead.Load()); to != c.at && to != int(c.load.avoid.Load()) {
-			c.at = to
+		if to := int(c.load.lead.Load()); to != c.lead { // somebody has found another one
+			c.at, c.lead = to, to
 		} else {
 			c.at = (c.at + 1) % len(ids)
 		}
