@@ -82,7 +82,7 @@ func (s *seat) steer(ctx context.Context) {
 	s.handing = now
 	f := s.raft.LeadershipTransferToServer(to.ID, to.Address)
 	s.moving.Go(func() {
-		if err := f.Error(); err != nil && !errors.Is(err, raft.ErrNotLeader) && ctx.Err() == nil {
+		if err := s.lines.await(f); err != nil && !errors.Is(err, raft.ErrNotLeader) && ctx.Err() == nil {
 			s.control.logger.Debug("control: the lead could not be handed over", "to", to.ID, "error", err)
 		}
 	})

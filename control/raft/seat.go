@@ -50,7 +50,7 @@ func (s *seat) notLeader(op string, why error) error {
 
 // wait asks raft for something and waits for it. raft's futures know no context, and
 // one may stay open as long as a disk hangs; then its goroutine stays too, until
-// raft ends, and there are at most so many.
+// raft ends, and there are at most so many. ask does not wait itself.
 func (s *seat) wait(ctx context.Context, ask func() raft.Future) error {
 	select {
 	case s.turns <- struct{}{}:
@@ -59,7 +59,7 @@ func (s *seat) wait(ctx context.Context, ask func() raft.Future) error {
 	}
 	done := make(chan error, 1)
 	s.moving.Go(func() {
-		done <- ask().Error()
+		done <- s.lines.await(ask())
 		<-s.turns
 	})
 	select {
@@ -76,12 +76,10 @@ func (s *seat) propose(ctx context.Context, bytes []byte) (result, error) {
 		return result{}, s.notLeader("swap", nil)
 	}
 	bytes = append([]byte(nil), bytes...)
-	answers := make(chan any, 1)
+	applied := make(chan raft.ApplyFuture, 1)
 	err := s.wait(ctx, func() raft.Future {
 		f := s.raft.Apply(bytes, s.control.timing.attempt)
-		if f.Error() == nil {
-			answers <- f.Response()
-		}
+		applied <- f
 		return f
 	})
 	switch {
@@ -94,7 +92,7 @@ func (s *seat) propose(ctx context.Context, bytes []byte) (result, error) {
 	default: // also ErrLeadershipLost: the next leader may have it
 		return result{}, fail("swap", topology.Unknown, fmt.Errorf("%w: %w", topology.ErrUnavailable, err))
 	}
-	switch r := (<-answers).(type) {
+	switch r := (<-applied).Response().(type) {
 	case result:
 		return r, nil
 	case error:
