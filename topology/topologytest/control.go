@@ -167,12 +167,13 @@ func controlBodies(t *testing.T, r *controlRun) {
 }
 
 // controlRace counts in a document from many goroutines at once: a lost update
-// or a version given twice shows in the sum.
+// or a version given twice shows in the sum. A swap whose outcome is unknown, as on
+// a machine that is busy with others, may have counted one more.
 func controlRace(t *testing.T, r *controlRun) {
 	const clients, rounds = 8, 10
 	var wait sync.WaitGroup
 	var mu sync.Mutex
-	won := map[uint64]int{}
+	won, unknown := map[uint64]int{}, uint64(0)
 	for range clients {
 		wait.Go(func() {
 			for done := 0; done < rounds; {
@@ -181,25 +182,32 @@ func controlRace(t *testing.T, r *controlRun) {
 					d.Body = binary.BigEndian.AppendUint64(nil, count(d)+1)
 					d, err = r.Swap(t.Context(), d)
 				}
-				if err != nil {
-					if !errors.Is(err, topology.ErrConflict) {
-						t.Errorf("neither won nor lost: %v", err)
-						return
-					}
-					continue
-				}
 				mu.Lock()
-				won[d.Version]++
+				switch {
+				case err == nil:
+					won[d.Version]++
+					done++
+				case errors.Is(err, topology.ErrConflict):
+				case topology.OutcomeOf(err) == topology.Unknown:
+					unknown++
+					done++
+				default:
+					t.Errorf("neither won nor lost: %v", err)
+					done = rounds
+				}
 				mu.Unlock()
-				done++
 			}
 		})
 	}
 	wait.Wait()
-	require.Len(t, won, clients*rounds, "each version is given once")
+	for version, times := range won {
+		require.Equal(t, 1, times, "version %d is given once", version)
+	}
 	d := r.load("group")
-	require.Equal(t, uint64(clients*rounds), d.Version)
-	require.Equal(t, uint64(clients*rounds), count(d))
+	require.Equal(t, d.Version, count(d))
+	require.GreaterOrEqual(t, d.Version, uint64(len(won)))
+	require.LessOrEqual(t, d.Version, uint64(len(won))+unknown)
+	require.Equal(t, uint64(clients*rounds), uint64(len(won))+unknown)
 }
 
 func count(d topology.Document) uint64 {
