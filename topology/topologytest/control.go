@@ -200,6 +200,7 @@ func controlRace(t *testing.T, r *controlRun) {
 		})
 	}
 	wait.Wait()
+	require.NotEmpty(t, won)
 	for version, times := range won {
 		require.Equal(t, 1, times, "version %d is given once", version)
 	}
