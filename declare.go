@@ -89,6 +89,10 @@ func (n running) declare(ctx context.Context) error {
 		if !termed {
 			n.catalogue.enterTerm(s.Term)
 		}
+		if s.Role == topology.RoleWitness {
+			missing = nil // it has no table, and needs none
+			n.catalogue.await(missing)
+		}
 		var err error
 		missing, err = n.catalogue.declare(ctx, missing, s.Role == topology.RoleLeader)
 		n.catalogue.await(missing)

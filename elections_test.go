@@ -101,3 +101,130 @@ func TestAVoterNeedsItsPlaceInTheDirectory(t *testing.T) {
 	require.Error(t, err)
 	require.ErrorContains(t, err, "control")
 }
+
+// TestTwoNodesWithDataAndAWitnessOutliveOne kills the leader of two nodes with data: the
+// other is elected with the vote of a witness that keeps nothing, and writes go on with
+// a minimum of one; what was acknowledged is there, and is where the first comes back.
+func TestTwoNodesWithDataAndAWitnessOutliveOne(t *testing.T) {
+	ids := []topology.NodeID{"a", "b", "w"}
+	disks, listeners := map[topology.NodeID]vfs.FS{}, map[topology.NodeID]net.Listener{}
+	var list []triad.Member
+	for _, id := range ids {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		disks[id], listeners[id] = vfs.NewMem(), l
+		list = append(list, triad.Member{ID: id, Addr: l.Addr().String()})
+	}
+	nodes := map[topology.NodeID]*triad.Node{}
+	start := func(id topology.NodeID) (stop func()) {
+		n, err := triad.Open(triad.Config{
+			ID: id, Dir: "data", FS: disks[id], Listener: listeners[id], Members: list,
+			Control: raft.New(raft.Options{Voters: ids, Heartbeat: raft.HeartbeatFast}),
+			Topology: singleleader.New(singleleader.Options{
+				Sync: quorum.First(1), MinInSync: 1, Witnesses: []topology.NodeID{"w"}, FailAfter: 200 * time.Millisecond,
+			}),
+			Limits: triad.Limits{BootstrapWait: 200 * time.Millisecond},
+		})
+		require.NoError(t, err)
+		nodes[id] = n
+		done := make(chan error, 1)
+		go func() { done <- n.Run(context.Background()) }()
+		return func() {
+			require.NoError(t, n.Close())
+			require.NoError(t, <-done)
+			delete(nodes, id)
+		}
+	}
+	stops := map[topology.NodeID]func(){}
+	for _, id := range ids {
+		stops[id] = start(id)
+	}
+	led := func(by ...topology.NodeID) (leader topology.NodeID) {
+		require.Eventually(t, func() bool {
+			for _, id := range by {
+				if s := nodes[id].Status(); s.Role == topology.RoleLeader {
+					leader = id
+					return true
+				}
+			}
+			return false
+		}, patience, 5*time.Millisecond)
+		return leader
+	}
+	put := func(at topology.NodeID, key string) {
+		require.Eventually(t, func() bool {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err := nodes[at].Put(ctx, triad.DefaultTable, []byte(key), []byte("v"))
+			return err == nil
+		}, patience, 5*time.Millisecond)
+	}
+	first := led("a", "b")
+	other := map[topology.NodeID]topology.NodeID{"a": "b", "b": "a"}[first]
+	require.Eventually(t, func() bool { return nodes[other].Status().Sync }, patience, 5*time.Millisecond)
+	put(first, "acknowledged")
+
+	w := nodes["w"]
+	require.Eventually(t, func() bool { s := w.Status(); return s.Role == topology.RoleWitness && s.Leader == first }, patience, 5*time.Millisecond)
+	_, err := w.Put(t.Context(), triad.DefaultTable, []byte("k"), []byte("v"))
+	require.ErrorIs(t, err, topology.ErrNotLeader)
+	require.Equal(t, topology.NotApplied, topology.OutcomeOf(err))
+	require.ErrorContains(t, err, "a witness keeps no data")
+	_, err = w.Get(t.Context(), triad.DefaultTable, []byte("acknowledged"), triad.Any())
+	require.ErrorIs(t, err, topology.ErrNotLeader)
+	require.Zero(t, w.Status().End, "it keeps nothing")
+
+	stops[first]()
+	require.Equal(t, other, led(other))
+	put(other, "alone")
+	got, err := nodes[other].Get(t.Context(), triad.DefaultTable, []byte("acknowledged"))
+	require.NoError(t, err)
+	require.Equal(t, "v", string(got.Value))
+
+	l, err := net.Listen("tcp", listeners[first].Addr().String())
+	require.NoError(t, err)
+	listeners[first] = l
+	stops[first] = start(first)
+	require.Eventually(t, func() bool {
+		_, err := nodes[first].Get(t.Context(), triad.DefaultTable, []byte("alone"), triad.Any())
+		return err == nil && nodes[first].Status().Sync
+	}, patience, 5*time.Millisecond)
+	for _, id := range ids {
+		stops[id]()
+	}
+}
+
+func TestAWitnessNeedsAControlThatElectsAndAnEmptyDirectory(t *testing.T) {
+	members := []triad.Member{{ID: "a", Addr: "127.0.0.1:1"}, {ID: "w", Addr: "127.0.0.1:2"}}
+	fs := vfs.NewMem()
+	_, err := triad.Open(triad.Config{
+		ID: "w", Dir: "data", FS: fs, Listen: "127.0.0.1:0", Members: members, Leader: "a",
+		Topology: singleleader.New(singleleader.Options{Witnesses: []topology.NodeID{"w"}}),
+	})
+	require.ErrorContains(t, err, "a witness votes where a control elects")
+
+	alone, err := triad.Open(triad.Config{ID: "w", Dir: "other", FS: fs, Topology: singleleader.New(singleleader.Options{})})
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	go func() { done <- alone.Run(context.Background()) }()
+	_, err = alone.Put(t.Context(), triad.DefaultTable, []byte("k"), []byte("v"))
+	require.NoError(t, err)
+	require.NoError(t, alone.Close())
+	require.NoError(t, <-done)
+	_, err = triad.Open(triad.Config{
+		ID: "w", Dir: "other", FS: fs, Control: raft.New(raft.Options{Voters: []topology.NodeID{"w"}}),
+		Topology: singleleader.New(singleleader.Options{Witnesses: []topology.NodeID{"w"}}),
+	})
+	require.ErrorIs(t, err, topology.ErrConflict)
+	require.ErrorContains(t, err, "give it an empty one")
+
+	for _, o := range []singleleader.Options{
+		{Sync: quorum.First(1), Witnesses: []topology.NodeID{"W!"}},
+		{Sync: quorum.First(1), Witnesses: []topology.NodeID{"w"}, ReadReplicas: []topology.NodeID{"w"}},
+		{Sync: quorum.Any(1), MinInSync: 1},
+		{Sync: quorum.First(1), MinInSync: 3},
+	} {
+		_, err := singleleader.New(o)(topology.Env{})
+		require.Error(t, err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,9 @@ func New(o Options) topology.Builder {
 		o, err := o.withDefaults()
 		if err != nil {
 			return nil, fmt.Errorf("single-leader: %w", err)
+		}
+		if slices.Contains(o.Witnesses, env.Self) {
+			return openWitness(env)
 		}
 		return open(env, o)
 	}

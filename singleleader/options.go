@@ -27,6 +27,10 @@ type Options struct {
 	// counts them, and none is made leader without force. One that was counted
 	// before it was named here, or was made leader by force, stays a voter.
 	ReadReplicas []topology.NodeID
+	// Witnesses are members that keep no data: they vote in the control's elections
+	// and have no other part, so that two members with data and a witness outlive the
+	// loss of any one. They need a control that elects.
+	Witnesses []topology.NodeID
 	// ValueBytesMax bounds one value; default record.ValueBytesMax, and not more.
 	ValueBytesMax int
 	// PendingBytesMax bounds the bytes of writes accepted and not answered
@@ -57,6 +61,12 @@ type Options struct {
 	// HangAfter is how long a leader's disk may take for one sync before the leader asks
 	// a member in sync to lead in its place. Default four times FailAfter.
 	HangAfter time.Duration
+	// MinInSync is the least number of members in sync, the leader included, with which
+	// a group under First commits, where nodes agree through their control. Default all
+	// that the policy names and the leader: then writes wait while too few are there.
+	// With fewer they go on: no election loses anything acknowledged even so, but of as
+	// many directories as are in sync the last one may be the only one.
+	MinInSync int
 	// FailFast refuses a write at once while fewer members are in sync than a
 	// commit needs; else it waits for them while its context lasts.
 	FailFast bool
@@ -86,6 +96,23 @@ func (o Options) withDefaults() (Options, error) {
 		if slices.Contains(o.Sync.Of, string(id)) {
 			errs = append(errs, fmt.Errorf("sync: %v counts %s, which is a read replica", o.Sync, id))
 		}
+	}
+	for _, id := range o.Witnesses {
+		switch {
+		case !id.Valid():
+			errs = append(errs, fmt.Errorf("witnesses: %q is not a node's name", id))
+		case slices.Contains(o.Sync.Of, string(id)):
+			errs = append(errs, fmt.Errorf("sync: %v counts %s, which is a witness and keeps nothing", o.Sync, id))
+		case slices.Contains(o.ReadReplicas, id):
+			errs = append(errs, fmt.Errorf("%s is named a read replica and a witness: a witness keeps nothing to read", id))
+		}
+	}
+	switch most := o.Sync.K + 1; {
+	case o.MinInSync == 0:
+	case o.Sync.Kind != quorum.KindFirst:
+		errs = append(errs, fmt.Errorf("min in sync %d: only first k goes on with fewer than it names, not %v", o.MinInSync, o.Sync))
+	case o.MinInSync < 0 || o.MinInSync > most:
+		errs = append(errs, fmt.Errorf("min in sync %d: from 1, the leader alone, to %d under %v", o.MinInSync, most, o.Sync))
 	}
 	if o.ApplyDelay < 0 {
 		errs = append(errs, fmt.Errorf("apply delay %v is negative", o.ApplyDelay))

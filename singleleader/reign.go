@@ -113,10 +113,9 @@ func (r *reign) start(ctx context.Context, term uint64) (stop func() error) {
 	e := r.e
 	ctx, cancel := context.WithCancel(ctx)
 	g, ctx := errgroup.WithContext(ctx)
-	view, _ := e.env.Membership.View()
 	begin := stream.Begin{Group: core.GroupName, Term: term, Body: e.group.Load().Encode()}
 	var ships []*ship
-	for _, m := range view.Members {
+	for _, m := range e.members() {
 		if m.ID == e.env.Self {
 			continue
 		}

@@ -84,7 +84,8 @@ const (
 	RoleFollower    Role = "follower"
 	RoleCandidate   Role = "none" // knows no leader yet
 	RoleReadReplica Role = "read-replica"
-	RoleFailed      Role = "failed" // refuses to go on; Status.Failure says why
+	RoleWitness     Role = "witness" // votes, and keeps no data
+	RoleFailed      Role = "failed"  // refuses to go on; Status.Failure says why
 )
 
 // Status is what a node knows of itself and, where it leads, of its followers.

@@ -114,6 +114,8 @@ func rank(r topology.Role) int {
 		return 0
 	case topology.RoleReadReplica:
 		return 2
+	case topology.RoleWitness:
+		return 3
 	}
 	return 1
 }
@@ -127,8 +129,12 @@ func memberOf(a Answer, leader topology.Status) Member {
 		LagRecords: s.Lag.Records, LagBytes: s.Lag.Bytes, LagSeconds: s.Lag.Time.Seconds(),
 		DelaySecs: s.Delay.Seconds(), Rewound: s.Rewound, Undefined: s.Undefined, Problem: s.Failure, Warnings: s.Warnings,
 	}
-	if s.Node == leader.Node {
+	switch {
+	case s.Node == leader.Node:
 		m.State, m.SentLSN = "leads", uint64(s.End)
+		return m
+	case s.Role == topology.RoleWitness:
+		m.State = "votes"
 		return m
 	}
 	for _, p := range leader.Peers {

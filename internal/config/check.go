@@ -109,13 +109,13 @@ func (c checker) kind(t Topology, k Control) bool {
 }
 
 // raftVoters checks who keeps the documents, and names them where nobody did: all
-// members that vote on data, if they are few enough and odd.
+// members that vote on data and the witnesses, if they are few enough and odd.
 func (c checker) raftVoters(k *Control, ms []Member) {
 	const path = "control.voters"
 	var ids, voting []string
 	for _, m := range ms {
 		ids = append(ids, m.ID)
-		if m.Role.votes() {
+		if m.Role.votes() || m.Role == RoleWitness {
 			voting = append(voting, m.ID)
 		}
 	}
@@ -130,6 +130,11 @@ func (c checker) raftVoters(k *Control, ms []Member) {
 	}
 	if len(k.Voters) == 0 {
 		k.Voters = voting
+	}
+	for _, m := range ms {
+		if m.Role == RoleWitness && !slices.Contains(k.Voters, m.ID) {
+			c.Fault(path, "%s is a witness, and is there for its vote alone: name it", m.ID)
+		}
 	}
 	if h := time.Duration(k.Heartbeat); h < heartbeatMin || h > heartbeatMax {
 		c.Fault("control.heartbeat", "%v is not within %v and %v", k.Heartbeat, heartbeatMin, heartbeatMax)
@@ -159,6 +164,21 @@ const (
 	controlStatic    = "static"
 	controlRaft      = "raft"
 )
+
+// minimum checks with how few in sync writes go on.
+func (c checker) minimum(t Topology, k Control) {
+	const path = "topology.min_in_sync"
+	p := t.Sync.Policy
+	switch {
+	case c.Faulty(path) || c.Faulty("topology.sync") || !c.Given(path) || t.MinInSync == 0:
+	case k.Kind == controlStatic:
+		c.Fault(path, "with control %s the policy alone says how many a commit needs: drop it, or write control: {kind: raft}", k.Kind)
+	case p.Kind != quorum.KindFirst:
+		c.Fault(path, "only first k goes on with fewer than it names, not %v: drop it", p)
+	case t.MinInSync < 0 || t.MinInSync > p.K+1:
+		c.Fault(path, "%d in sync: from 1, the leader alone, to %d under %v", t.MinInSync, p.K+1, p)
+	}
+}
 
 // policy checks whom commits wait for, against who there is.
 func (c checker) policy(p quorum.Policy, leader string, ms []Member) {
@@ -222,6 +242,9 @@ func (c checker) leader(k Control, ms []Member) string {
 	var ids []string
 	for _, m := range ms {
 		ids = append(ids, m.ID)
+		if m.Role == RoleWitness {
+			c.Fault(path, "%s is a witness, and votes where members elect who leads: write control: {kind: raft}, or give it another role", m.ID)
+		}
 		if m.ID == k.Leader && !m.Role.votes() {
 			c.Fault(path, "%s has the role %s and cannot lead", m.ID, m.Role)
 		}

@@ -39,6 +39,7 @@ func (c *Cluster) check() {
 			k.raftVoters(&c.Control, c.members())
 		}
 		k.policy(c.Topology.Sync.Policy, c.Leader(), c.members())
+		k.minimum(c.Topology, c.Control)
 	}
 	k.tables(c.Tables, c.RESP)
 	k.limits(c.Limits, c.Topology)
@@ -134,6 +135,8 @@ func (c *Cluster) checkRoles(k checker) {
 		r := &c.Replicas[i]
 		path := strict.Join("nodes", r.ID)
 		switch {
+		case r.Role == RoleWitness:
+			k.Fault(path+".role", "a cluster of the demo shows what its nodes hold, and a witness holds nothing: give it another role; in the files of single nodes there are witnesses")
 		case r.Role == RoleLeader && leader != "":
 			k.Fault(path+".role", "%s leads already: one node does", leader)
 		case r.Role == RoleLeader:

@@ -31,6 +31,7 @@ func (n *Node) check() {
 			leader = c.leader(n.Control, ms)
 		}
 		c.policy(n.Topology.Sync.Policy, leader, ms)
+		c.minimum(n.Topology, n.Control)
 	}
 	c.tables(n.Tables, n.RESP)
 	c.limits(n.Limits, n.Topology)

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"slices"
 	"time"
 
 	"github.com/triad-kv/triad"
@@ -47,21 +46,21 @@ func (k Control) builder() topology.ControlBuilder {
 // Options are those of the single-leader engine.
 func (n *Node) Options() singleleader.Options {
 	t := n.Topology
-	var replicas []topology.NodeID
-	for _, m := range n.Members {
-		if !m.Role.votes() {
-			replicas = append(replicas, topology.NodeID(m.ID))
+	var replicas, witnesses []topology.NodeID
+	for _, m := range n.everybody() {
+		switch id := topology.NodeID(m.ID); {
+		case m.Role == RoleWitness:
+			witnesses = append(witnesses, id)
+		case !m.Role.votes():
+			replicas = append(replicas, id)
 		}
 	}
-	if self := topology.NodeID(n.Self.ID); !n.Self.Role.votes() && !slices.Contains(replicas, self) {
-		replicas = append(replicas, self)
-	}
 	return singleleader.Options{
-		Sync: counted(t.Sync.Policy, n.Members), ReadReplicas: replicas, Durability: topology.Durability(t.Durability),
+		Sync: counted(t.Sync.Policy, n.Members), ReadReplicas: replicas, Witnesses: witnesses, Durability: topology.Durability(t.Durability),
 		ApplyDelay: time.Duration(n.Self.ApplyDelay), ValueBytesMax: int(n.Limits.ValueBytesMax),
 		PendingBytesMax: int64(t.PendingBytesMax), RewindRecordsMax: uint64(n.Topology.RewindRecordsMax), RewindBytesMax: uint64(n.Topology.RewindBytesMax), RetainBytesMax: uint64(t.RetainBytesMax), Stream: t.Stream.options(),
 		CallTimeout: time.Duration(t.CallTimeout), RetryEvery: time.Duration(t.RetryEvery),
-		FailAfter: time.Duration(t.FailAfter), DropAfter: time.Duration(t.DropAfter), HangAfter: time.Duration(t.HangAfter), FailFast: t.FailFast,
+		FailAfter: time.Duration(t.FailAfter), DropAfter: time.Duration(t.DropAfter), HangAfter: time.Duration(t.HangAfter), MinInSync: t.MinInSync, FailFast: t.FailFast,
 	}
 }
 

@@ -148,16 +148,18 @@ type Role string
 
 // The roles. A voter is counted by commits and may lead; a leader is the voter
 // that leads first, a standby one that does not. A read replica copies the log
-// and is never counted; a delayed one is a read replica that applies late.
+// and is never counted; a delayed one is a read replica that applies late. A
+// witness keeps no data, and votes where the control elects.
 const (
 	RoleVoter       Role = "voter"
 	RoleLeader      Role = "leader"
 	RoleStandby     Role = "standby"
 	RoleReadReplica Role = "read-replica"
 	RoleDelayed     Role = "delayed"
+	RoleWitness     Role = "witness"
 )
 
-var roles = []string{string(RoleVoter), string(RoleLeader), string(RoleStandby), string(RoleReadReplica), string(RoleDelayed)}
+var roles = []string{string(RoleVoter), string(RoleLeader), string(RoleStandby), string(RoleReadReplica), string(RoleDelayed), string(RoleWitness)}
 
 // TypeName is what docs call the type.
 func (r Role) TypeName() string { return "role" }

@@ -54,10 +54,15 @@ func (a Agreed) become(set []Counted) Agreed {
 	return a
 }
 
-// minimum is the least size of an in-sync set that commits, by a group's policy: as
-// many as the policy promises to hold a write.
-func (g *Group) minimum() (int, error) {
-	_, r, err := g.Rule()
+// minimum is the least size of an in-sync set that commits: as many as the policy of g
+// promises to hold a write; under First fewer, where the configuration has it that
+// writes go on with those who are left. Whoever is in sync may lead, so a smaller
+// minimum loses nothing by an election: only directories that are lost can, that many.
+func (v Voting) minimum(g *Group) (int, error) {
+	p, r, err := g.Rule()
+	if p.Kind == quorum.KindFirst && v.MinInSync > 0 {
+		return min(v.MinInSync, r.Needed()), err
+	}
 	return r.Needed(), err
 }
 

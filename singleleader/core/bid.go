@@ -36,6 +36,7 @@ func (w Why) String() string {
 // Voting is what a node's configuration says about who is counted.
 type Voting struct {
 	Sync         quorum.Policy
+	MinInSync    int // under First, the least size of an in-sync set that commits, the leader included; 0: the policy's
 	ReadReplicas []topology.NodeID
 	Members      []topology.NodeID
 }

@@ -103,6 +103,10 @@ func (s *setting) group(a storyArgs) string {
 	if r := a.str("replicas"); r != "" {
 		s.voting.ReadReplicas = []topology.NodeID{topology.NodeID(r)}
 	}
+	s.voting.MinInSync = 0
+	if a.d.HasArg("min") {
+		s.voting.MinInSync = int(a.num("min"))
+	}
 	if o := a.str("order"); o != "" {
 		s.voting.Sync.Of = strings.Split(o, ", ")
 	}

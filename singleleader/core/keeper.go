@@ -11,7 +11,9 @@ import (
 // waits for, and what to ask of the control (S3, S5).
 //
 // Whoever is asked to be let in is waited for before the question is sent; whoever
-// is asked to be let out is waited for until the answer is known. A question whose
+// is asked to be let out is waited for until the answer is known. Under Any, where one
+// more is one more who may do for another, a newcomer counts for nothing until the
+// answer is known: an election asks enough of those in the document alone. A question whose
 // answer is not known is asked again from the same version: whichever of the two
 // comes first, a higher version then settles both.
 type Keeper struct {
@@ -47,18 +49,21 @@ func (k *Keeper) Learn(g Group, version uint64) bool {
 // minimum.
 func (k *Keeper) Waits() (set []Counted, frozen bool) {
 	set = slices.Clone(k.Doc.Agreed.InSync)
+	policy, _, err := k.Doc.Rule()
 	for _, p := range k.proposed {
-		if i := slices.IndexFunc(set, func(c Counted) bool { return c.Node == p.Node }); i >= 0 {
+		i := slices.IndexFunc(set, func(c Counted) bool { return c.Node == p.Node })
+		switch {
+		case i >= 0:
 			set[i].Life = noLife
-			continue
+		case err == nil && policy.Kind != quorum.KindAny:
+			set = append(set, p)
 		}
-		set = append(set, p)
 	}
 	return set, len(k.Doc.Agreed.InSync) < k.Doc.Agreed.Minimum
 }
 
 // Next returns the document to swap for that of Version, if any. From the moment it
-// returns one, Waits counts whom it lets in.
+// returns one, Waits knows whom it lets in.
 func (k *Keeper) Next(fits []Fit) (Group, bool) {
 	if k.asked != nil {
 		return *k.asked, true

@@ -32,7 +32,7 @@ func (c *Claim) Found() (Group, error) {
 		return Group{}, err
 	}
 	g.Life, g.Agreed = c.Self.Life, &Agreed{InSync: []Counted{c.Self}, Why: Founded}
-	g.Agreed.Minimum, err = g.minimum()
+	g.Agreed.Minimum, err = c.minimum(&g)
 	return g, err
 }
 
@@ -64,7 +64,7 @@ func (c *Claim) Succeed(g Group) (Group, error) {
 			set = append(set, m)
 		}
 	}
-	if a.Minimum, err = next.minimum(); err != nil {
+	if a.Minimum, err = c.minimum(&next); err != nil {
 		return Group{}, err
 	}
 	a = a.become(next.trim(set))

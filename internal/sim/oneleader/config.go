@@ -11,9 +11,10 @@ import (
 // config is what a seed draws before anything happens. Limits are tiny, so that
 // rotation, snapshots and retention happen all the time.
 type config struct {
-	nodes    []topology.NodeID
-	replicas []topology.NodeID
-	sync     quorum.Policy
+	nodes     []topology.NodeID
+	replicas  []topology.NodeID
+	minInSync int // 0: as many as the policy has
+	sync      quorum.Policy
 
 	segmentBytes   int64
 	tailBytes      int64
@@ -111,6 +112,9 @@ func (c *config) agree(s *sim.Sim) {
 		c.sync = quorum.Any(k)
 	case "first":
 		c.sync = quorum.First(k)
+		if k > 1 { // with one alone in sync, its directory would be the last
+			c.minInSync = s.Between(2, k+1)
+		}
 	case "all":
 		c.sync = quorum.All()
 	default:

@@ -279,7 +279,7 @@ func (p *process) standing() (core.Group, error) {
 }
 
 func (w *cluster) voting() core.Voting {
-	return core.Voting{Sync: w.c.sync, ReadReplicas: w.c.replicas, Members: w.c.nodes}
+	return core.Voting{Sync: w.c.sync, MinInSync: w.c.minInSync, ReadReplicas: w.c.replicas, Members: w.c.nodes}
 }
 
 const (
