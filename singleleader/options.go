@@ -85,35 +85,7 @@ const beatsPerFail = 5
 const hangsPerFail = 4
 
 func (o Options) withDefaults() (Options, error) {
-	var errs []error
-	if err := o.Sync.Validate(); err != nil {
-		errs = append(errs, fmt.Errorf("sync: %w", err))
-	}
-	for _, id := range o.ReadReplicas {
-		if !id.Valid() {
-			errs = append(errs, fmt.Errorf("read replicas: %q is not a node's name", id))
-		}
-		if slices.Contains(o.Sync.Of, string(id)) {
-			errs = append(errs, fmt.Errorf("sync: %v counts %s, which is a read replica", o.Sync, id))
-		}
-	}
-	for _, id := range o.Witnesses {
-		switch {
-		case !id.Valid():
-			errs = append(errs, fmt.Errorf("witnesses: %q is not a node's name", id))
-		case slices.Contains(o.Sync.Of, string(id)):
-			errs = append(errs, fmt.Errorf("sync: %v counts %s, which is a witness and keeps nothing", o.Sync, id))
-		case slices.Contains(o.ReadReplicas, id):
-			errs = append(errs, fmt.Errorf("%s is named a read replica and a witness: a witness keeps nothing to read", id))
-		}
-	}
-	switch most := o.Sync.K + 1; {
-	case o.MinInSync == 0:
-	case o.Sync.Kind != quorum.KindFirst:
-		errs = append(errs, fmt.Errorf("min in sync %d: only first k goes on with fewer than it names, not %v", o.MinInSync, o.Sync))
-	case o.MinInSync < 0 || o.MinInSync > most:
-		errs = append(errs, fmt.Errorf("min in sync %d: from 1, the leader alone, to %d under %v", o.MinInSync, most, o.Sync))
-	}
+	errs := o.badMembers()
 	if o.ApplyDelay < 0 {
 		errs = append(errs, fmt.Errorf("apply delay %v is negative", o.ApplyDelay))
 	}
@@ -160,4 +132,38 @@ func (o Options) withDefaults() (Options, error) {
 		o.RetryEvery = 200 * time.Millisecond
 	}
 	return o, errors.Join(errs...)
+}
+
+// badMembers says what is wrong with whom the options name, and how many they count.
+func (o Options) badMembers() []error {
+	var errs []error
+	if err := o.Sync.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("sync: %w", err))
+	}
+	for _, id := range o.ReadReplicas {
+		if !id.Valid() {
+			errs = append(errs, fmt.Errorf("read replicas: %q is not a node's name", id))
+		}
+		if slices.Contains(o.Sync.Of, string(id)) {
+			errs = append(errs, fmt.Errorf("sync: %v counts %s, which is a read replica", o.Sync, id))
+		}
+	}
+	for _, id := range o.Witnesses {
+		switch {
+		case !id.Valid():
+			errs = append(errs, fmt.Errorf("witnesses: %q is not a node's name", id))
+		case slices.Contains(o.Sync.Of, string(id)):
+			errs = append(errs, fmt.Errorf("sync: %v counts %s, which is a witness and keeps nothing", o.Sync, id))
+		case slices.Contains(o.ReadReplicas, id):
+			errs = append(errs, fmt.Errorf("%s is named a read replica and a witness: a witness keeps nothing to read", id))
+		}
+	}
+	switch most := o.Sync.K + 1; {
+	case o.MinInSync == 0:
+	case o.Sync.Kind != quorum.KindFirst:
+		errs = append(errs, fmt.Errorf("min in sync %d: only first k goes on with fewer than it names, not %v", o.MinInSync, o.Sync))
+	case o.MinInSync < 0 || o.MinInSync > most:
+		errs = append(errs, fmt.Errorf("min in sync %d: from 1, the leader alone, to %d under %v", o.MinInSync, most, o.Sync))
+	}
+	return errs
 }

@@ -24,8 +24,8 @@ type Topology struct {
 	CallTimeout      Duration   `yaml:"call_timeout" default:"3s"`
 	RetryEvery       Duration   `yaml:"retry_every" default:"200ms"`
 	FailAfter        Duration   `yaml:"fail_after" default:"500ms"`
-	DropAfter        Duration   `yaml:"drop_after" default:"0"` // 0 is as fail_after
-	HangAfter        Duration   `yaml:"hang_after" default:"0"` // 0 is four times fail_after
+	DropAfter        Duration   `yaml:"drop_after" default:"0"`  // 0 is as fail_after
+	HangAfter        Duration   `yaml:"hang_after" default:"0"`  // 0 is four times fail_after
 	MinInSync        int        `yaml:"min_in_sync" default:"0"` // 0 is as many as the policy names and the leader
 	FailFast         bool       `yaml:"fail_fast" default:"false"`
 	Stream           Stream     `yaml:"stream"`
