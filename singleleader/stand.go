@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 )
@@ -221,15 +222,18 @@ func (c *council) pause(ctx context.Context, paused bool) error {
 	}
 }
 
-// equal waits until the member has everything this node has.
+// equal waits until the member has everything this node has, and all of it is
+// committed: whoever waits for a write of it is answered before another leads.
 func (c *council) equal(ctx context.Context, to topology.NodeID) error {
 	t := time.NewTicker(time.Millisecond)
 	defer t.Stop()
 	for {
-		end := c.e.env.Log.Bounds().End
+		var end record.LSN
+		var settled bool
+		c.e.turn.call(func() { end, settled = c.e.core.End, c.e.core.Commit >= c.e.core.End })
 		for _, s := range *c.e.reign.ships.Load() {
 			s.mu.Lock()
-			there := s.to == to && s.ack.Flushed >= end
+			there := settled && s.to == to && s.ack.Flushed >= end
 			s.mu.Unlock()
 			if there {
 				return nil

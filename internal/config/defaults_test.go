@@ -112,7 +112,7 @@ topology:
   fail_fast: true
   stream: {batch_bytes_max: 6KiB, window_bytes_max: 7KiB, chunk_bytes_max: 8KiB, snapshot_bytes_max: 9KiB, heartbeat_every: 10ms, commit_delay: 11ms, snapshot_hold: 12s}
 limits: {value_bytes_max: 1MiB, log_segment_bytes: 2MiB, log_first_segment_bytes: 64KiB, log_unflushed_bytes_max: 3MiB, log_tail_bytes: 4MiB,
-  log_retain_bytes: 5MiB, store_cache_bytes: 6MiB, bootstrap_wait: 7s, start_wait: 8s, retain_every: 9s, scrub_every: 12s, scrub_bytes_per_sec: 13KiB,
+  log_retain_bytes: 5MiB, store_cache_bytes: 6MiB, bootstrap_wait: 7s, start_wait: 8s, handover_wait: 3s, retain_every: 9s, scrub_every: 12s, scrub_bytes_per_sec: 13KiB,
   compress_above: 10KiB, conn_age_max: 11s}
 tables: {users: row}
 `)

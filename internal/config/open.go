@@ -78,7 +78,7 @@ func (l Limits) options() triad.Limits {
 		ValueBytesMax: int(l.ValueBytesMax), LogSegmentBytes: int64(l.LogSegmentBytes), LogFirstSegmentBytes: int64(l.LogFirstSegmentBytes),
 		LogUnflushedBytesMax: int64(l.LogUnflushedBytesMax), LogTailBytes: int64(l.LogTailBytes), LogRetainBytes: uint64(l.LogRetainBytes),
 		StoreCacheBytes: int64(l.StoreCacheBytes), BootstrapWait: time.Duration(l.BootstrapWait),
-		StartWait: time.Duration(l.StartWait), RetainEvery: time.Duration(l.RetainEvery),
+		StartWait: time.Duration(l.StartWait), HandoverWait: time.Duration(l.HandoverWait), RetainEvery: time.Duration(l.RetainEvery),
 		ScrubEvery: time.Duration(l.ScrubEvery), ScrubBytesPerSec: int64(l.ScrubBytesPerSec),
 		CompressAbove: int(l.CompressAbove), ConnAgeMax: time.Duration(l.ConnAgeMax),
 	}

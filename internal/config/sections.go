@@ -60,6 +60,7 @@ type Limits struct {
 	StoreCacheBytes      Size     `yaml:"store_cache_bytes" default:"32MiB"`
 	BootstrapWait        Duration `yaml:"bootstrap_wait" default:"2s"`
 	StartWait            Duration `yaml:"start_wait" default:"2s"`
+	HandoverWait         Duration `yaml:"handover_wait" default:"2s"`
 	RetainEvery          Duration `yaml:"retain_every" default:"10s"`
 	ScrubEvery           Duration `yaml:"scrub_every" default:"24h"`
 	ScrubBytesPerSec     Size     `yaml:"scrub_bytes_per_sec" default:"8MiB"`
