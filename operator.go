@@ -111,6 +111,20 @@ func (o Operator) HandOver(ctx context.Context) {
 	})
 }
 
+// Explain says who would lead if the leader failed now, why nobody else would, and what
+// would be lost. It asks all members, and changes nothing.
+func (o Operator) Explain(ctx context.Context) (x topology.Explanation, err error) {
+	err = o.with(ctx, "explain", func() error {
+		e, ok := o.n.engine.(topology.Explainer)
+		if !ok {
+			return notApplied(fmt.Errorf("this topology has no leader to fail: %w", topology.ErrUnsupported))
+		}
+		x, err = e.Explain(ctx)
+		return err
+	})
+	return x, err
+}
+
 // Pause keeps the cluster from electing a leader by itself, or ends that.
 func (o Operator) Pause(ctx context.Context, paused bool) error {
 	return o.with(ctx, "pause", func() error {
@@ -178,6 +192,17 @@ func (n remote) history(ctx context.Context, req []byte) ([]byte, error) {
 		return nil, n.errorOf("history", "", nil, notApplied(err))
 	}
 	return call.Past{Reigns: reigns, Kept: kept}.Encode(), nil
+}
+
+func (n remote) explain(ctx context.Context, req []byte) ([]byte, error) {
+	if err := call.DecodeNothing(req); err != nil {
+		return nil, n.malformed("explain", err)
+	}
+	x, err := n.Operator().Explain(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return call.EncodeExplanation(x), nil
 }
 
 func (n remote) approve(ctx context.Context, req []byte) ([]byte, error) {
