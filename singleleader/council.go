@@ -88,8 +88,12 @@ func (c *council) run(ctx context.Context) error {
 
 // rest keeps the next attempt from following at once.
 func (c *council) rest() {
+	pause := c.e.o.RetryEvery
+	if c.e.roles.fence.Load() != nil {
+		pause = max(pause, fencePause)
+	}
 	c.mu.Lock()
-	c.rests = time.Now().Add(c.e.o.RetryEvery)
+	c.rests = time.Now().Add(pause)
 	c.mu.Unlock()
 }
 
