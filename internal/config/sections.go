@@ -27,7 +27,16 @@ type Topology struct {
 	DropAfter        Duration   `yaml:"drop_after" default:"0"` // 0 is as fail_after
 	HangAfter        Duration   `yaml:"hang_after" default:"0"` // 0 is four times fail_after
 	FailFast         bool       `yaml:"fail_fast" default:"false"`
+	Hooks            Hooks      `yaml:"hooks"`
 	Stream           Stream     `yaml:"stream"`
+}
+
+// Hooks are commands that a node runs, each a program and its arguments.
+type Hooks struct {
+	Promoted []string `yaml:"promoted"`
+	Demoted  []string `yaml:"demoted"`
+	Fence    []string `yaml:"fence"`
+	Timeout  Duration `yaml:"timeout" default:"5s"`
 }
 
 // Stream bounds the replication streams.
