@@ -140,7 +140,7 @@ func TestAFirstLeaderThatAsksItsPeersMayBeClosed(t *testing.T) {
 	p := newPair(t)
 	require.NoError(t, p.listeners[1].Close())
 	a, _, end := launch(t, p.config(0))
-	require.Eventually(t, func() bool { a.mu.Lock(); defer a.mu.Unlock(); return a.ended != nil }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { a.mu.Lock(); defer a.mu.Unlock(); return a.run.ended != nil }, patience, time.Millisecond)
 	require.NoError(t, end())
 	_, known := a.home.Cluster()
 	require.False(t, known)

@@ -112,6 +112,7 @@ type Limits struct {
 	StartWait            time.Duration // that the first calls wait for a leader to be known: 2 s
 	CompressAbove        int           // bytes of a message of replication above which it is compressed, where the other side reads that: 0, never
 	ConnAgeMax           time.Duration // of a connection with TLS, until it is made anew: 6 h
+	HandoverWait         time.Duration // that a node which is told to end and leads may take to hand over first: 2 s, at most 4 s
 	RetainEvery          time.Duration // between two trims of the log: 10 s
 	ScrubEvery           time.Duration // from the end of one scrub of log and store to the next: 24 h
 	ScrubBytesPerSec     int64         // that a scrub reads: 8 MiB
@@ -124,6 +125,8 @@ const (
 	logRetainBytesDefault = 256 << 20
 	bootstrapWaitDefault  = 2 * time.Second
 	startWaitDefault      = 2 * time.Second
+	handoverWaitDefault   = 2 * time.Second
+	handoverWaitMax       = 4 * time.Second
 	retainEveryDefault    = 10 * time.Second
 
 	configTablesMax = 1024
@@ -267,6 +270,7 @@ func (l *Limits) complete() error {
 	notNegative("store_cache_bytes", l.StoreCacheBytes)
 	notNegative("bootstrap_wait", int64(l.BootstrapWait))
 	notNegative("start_wait", int64(l.StartWait))
+	notNegative("handover_wait", int64(l.HandoverWait))
 	notNegative("compress_above", int64(l.CompressAbove))
 	notNegative("conn_age_max", int64(l.ConnAgeMax))
 	notNegative("retain_every", int64(l.RetainEvery))
@@ -274,6 +278,9 @@ func (l *Limits) complete() error {
 	notNegative("scrub_bytes_per_sec", l.ScrubBytesPerSec)
 	if l.ValueBytesMax > record.ValueBytesMax {
 		faults = append(faults, fmt.Errorf("limits.value_bytes_max: %d is more than %d", l.ValueBytesMax, record.ValueBytesMax))
+	}
+	if l.HandoverWait > handoverWaitMax {
+		faults = append(faults, fmt.Errorf("limits.handover_wait: %v is more than %v", l.HandoverWait, handoverWaitMax))
 	}
 	if l.ValueBytesMax == 0 {
 		l.ValueBytesMax = record.ValueBytesMax
@@ -286,6 +293,9 @@ func (l *Limits) complete() error {
 	}
 	if l.StartWait == 0 {
 		l.StartWait = startWaitDefault
+	}
+	if l.HandoverWait == 0 {
+		l.HandoverWait = handoverWaitDefault
 	}
 	if l.RetainEvery == 0 {
 		l.RetainEvery = retainEveryDefault

@@ -87,6 +87,55 @@ func TestNodesLendTheirVotersALog(t *testing.T) {
 	}
 }
 
+// TestANodeThatIsClosedHandsOver closes the leader while a writer goes on, from node
+// to node as it is told.
+func TestANodeThatIsClosedHandsOver(t *testing.T) {
+	ids := []topology.NodeID{"a", "b", "c"}
+	var list []triad.Member
+	listeners := map[topology.NodeID]net.Listener{}
+	for _, id := range ids {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		listeners[id], list = l, append(list, triad.Member{ID: id, Addr: l.Addr().String()})
+	}
+	nodes := map[topology.NodeID]*triad.Node{}
+	done := make(chan error, len(ids))
+	for _, id := range ids {
+		n, err := triad.Open(triad.Config{
+			ID: id, Dir: "data", FS: vfs.NewMem(), Listener: listeners[id], Members: list,
+			Control: raft.New(raft.Options{Voters: ids, Heartbeat: raft.HeartbeatFast}),
+			// Nobody finds a leader dead within the test: a leader that is followed handed over.
+			Topology: singleleader.New(singleleader.Options{Sync: quorum.First(1, "a", "b", "c"), FailAfter: time.Hour, RetryEvery: 10 * time.Millisecond}),
+			Limits:   triad.Limits{BootstrapWait: 200 * time.Millisecond, HandoverWait: 4 * time.Second},
+		})
+		require.NoError(t, err)
+		nodes[id] = n
+		go func() { done <- n.Run(context.Background()) }()
+	}
+	require.Eventually(t, func() bool {
+		_, err := nodes["a"].Put(t.Context(), triad.DefaultTable, []byte("k"), []byte("1"))
+		return err == nil && nodes["b"].Status().Sync
+	}, patience, 10*time.Millisecond)
+	require.NoError(t, nodes["a"].Close())
+	s := nodes["b"].Status()
+	require.Equal(t, topology.RoleLeader, s.Role, "when a has ended, b leads already")
+	got, err := nodes["b"].Get(t.Context(), triad.DefaultTable, []byte("k"))
+	require.NoError(t, err)
+	require.Equal(t, "1", string(got.Value))
+	require.NoError(t, nodes["b"].Close())
+	require.NoError(t, nodes["c"].Close())
+	for range ids {
+		require.NoError(t, <-done)
+	}
+}
+
+func TestALimitOfHandingOverIsChecked(t *testing.T) {
+	for wait, says := range map[time.Duration]string{-time.Second: "limits.handover_wait: -1000000000 is negative", 5 * time.Second: "limits.handover_wait: 5s is more than 4s"} {
+		_, err := triad.Open(triad.Config{ID: "a", Dir: "data", FS: vfs.NewMem(), Topology: singleleader.New(singleleader.Options{}), Limits: triad.Limits{HandoverWait: wait}})
+		require.ErrorContains(t, err, says)
+	}
+}
+
 func TestAVoterNeedsItsPlaceInTheDirectory(t *testing.T) {
 	fs := vfs.NewMem()
 	config := triad.Config{

@@ -39,11 +39,18 @@ type Node struct {
 	gate        *gate
 	disks       *disks
 
+	handover sync.Once // before the end
+
 	mu     sync.Mutex // guards what follows; a leaf
 	closed bool
-	end    context.CancelFunc // ends Run, once it runs
-	ended  chan struct{}      // closed when Run has returned; nil until it runs
-	closes []io.Closer        // in the order they were opened
+	run    life
+	closes []io.Closer // in the order they were opened
+}
+
+// life is the one time that a node runs.
+type life struct {
+	end   context.CancelFunc // ends it
+	ended chan struct{}      // closed when Run has returned; nil until it runs
 }
 
 // Open opens a node: it takes the data directory, recovers log and store, binds
@@ -248,7 +255,7 @@ func (n opening) openEngine() (err error) {
 // from within a Scan's loop, which is such a call.
 func (n *Node) Close() error {
 	n.mu.Lock()
-	was, end, ended := n.closed, n.end, n.ended
+	was, end, ended := n.closed, n.run.end, n.run.ended
 	n.closed = true
 	n.mu.Unlock()
 	if was {

@@ -87,6 +87,44 @@ func (o Operator) Switchover(ctx context.Context, to topology.NodeID) (p topolog
 	return p, err
 }
 
+// HandOver makes another node the leader, where nodes elect one and this one leads, as
+// it is about to end: a program calls it before it ends what its clients are connected
+// to, so that they are told where to go. Run and Close do it by themselves else. It
+// returns within Limits.HandoverWait; where nobody else is in sync, or time runs out, the
+// others elect a leader once this node has ended. After it, this node stands for no
+// election. It does so once.
+func (o Operator) HandOver(ctx context.Context) {
+	n := o.n
+	n.handover.Do(func() {
+		r, ok := n.engine.(topology.Resigner)
+		if !ok {
+			return
+		}
+		ctx, cancel := context.WithTimeout(ctx, n.config.Limits.HandoverWait)
+		defer cancel()
+		switch p, err := r.Resign(ctx); {
+		case err != nil:
+			n.logger.Warn("leadership was not handed over before the end", "error", err)
+		case p.Term > 0:
+			n.logger.Info("handed over before the end", "leader", p.Leader, "term", p.Term)
+		}
+	})
+}
+
+// Explain says who would lead if the leader failed now, why nobody else would, and what
+// would be lost. It asks all members, and changes nothing.
+func (o Operator) Explain(ctx context.Context) (x topology.Explanation, err error) {
+	err = o.with(ctx, "explain", func() error {
+		e, ok := o.n.engine.(topology.Explainer)
+		if !ok {
+			return notApplied(fmt.Errorf("this topology has no leader to fail: %w", topology.ErrUnsupported))
+		}
+		x, err = e.Explain(ctx)
+		return err
+	})
+	return x, err
+}
+
 // Pause keeps the cluster from electing a leader by itself, or ends that.
 func (o Operator) Pause(ctx context.Context, paused bool) error {
 	return o.with(ctx, "pause", func() error {
@@ -154,6 +192,17 @@ func (n remote) history(ctx context.Context, req []byte) ([]byte, error) {
 		return nil, n.errorOf("history", "", nil, notApplied(err))
 	}
 	return call.Past{Reigns: reigns, Kept: kept}.Encode(), nil
+}
+
+func (n remote) explain(ctx context.Context, req []byte) ([]byte, error) {
+	if err := call.DecodeNothing(req); err != nil {
+		return nil, n.malformed("explain", err)
+	}
+	x, err := n.Operator().Explain(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return call.EncodeExplanation(x), nil
 }
 
 func (n remote) approve(ctx context.Context, req []byte) ([]byte, error) {

@@ -31,6 +31,7 @@ func (n remote) handle() {
 		call.MethodHandover: n.switchover,
 		call.MethodPause:    n.pause,
 		call.MethodApprove:  n.approve,
+		call.MethodExplain:  n.explain,
 		call.MethodSlot:     n.slot,
 		call.MethodSlots:    n.slots,
 	} {

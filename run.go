@@ -40,6 +40,8 @@ func (n *Node) Run(ctx context.Context) error {
 	for _, l := range n.disks.beside {
 		floor = append(floor, func(ctx context.Context) error { return runOne(ctx, l) })
 	}
+	ctx, cancel := r.afterHandover(ctx)
+	defer cancel()
 	err = runLayers(ctx,
 		floor,
 		[]work{n.transport.Run, r.runMembership, n.control.Run},
@@ -52,7 +54,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	n.gate.stop(reason)
 	n.mu.Lock()
-	close(n.ended)
+	close(n.run.ended)
 	n.mu.Unlock()
 	return err
 }
@@ -64,12 +66,28 @@ func (n running) begin(ctx context.Context) (context.Context, error) {
 	switch {
 	case n.closed:
 		return nil, fmt.Errorf("node %s: %w", n.config.ID, topology.ErrClosed)
-	case n.ended != nil:
+	case n.run.ended != nil:
 		return nil, fmt.Errorf("node %s runs already, or did: %w", n.config.ID, topology.ErrConflict)
 	}
-	n.ended = make(chan struct{})
-	ctx, n.end = context.WithCancel(ctx)
+	n.run.ended = make(chan struct{})
+	ctx, n.run.end = context.WithCancel(ctx)
 	return ctx, nil
+}
+
+// afterHandover returns a context that ends after ctx, once this node has handed its
+// leadership over, or has tried to; and what ends it and waits for that.
+func (n running) afterHandover(ctx context.Context) (context.Context, func()) {
+	own, end := context.WithCancel(context.WithoutCancel(ctx))
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		select {
+		case <-ctx.Done():
+			n.Operator().HandOver(own)
+			end()
+		case <-own.Done(): // the node has ended by itself
+		}
+	})
+	return own, func() { end(); wait.Wait() }
 }
 
 // running is a Node within its Run.

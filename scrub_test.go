@@ -128,7 +128,7 @@ func TestADamagedStoreEndsTheNode(t *testing.T) {
 		}
 	}
 	require.ErrorIs(t, pass(t, n), topology.ErrQuarantined)
-	<-n.ended
+	<-n.run.ended
 	require.ErrorIs(t, end(), topology.ErrStoreFailed)
 }
 

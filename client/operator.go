@@ -30,6 +30,20 @@ func (o Operator) PastOf(ctx context.Context, addr string) (Past, error) {
 	return p, nil
 }
 
+// Explain has the node at addr ask all others who would lead if the leader failed now,
+// and why nobody else would. It changes nothing.
+func (o Operator) Explain(ctx context.Context, addr string) (topology.Explanation, error) {
+	answer, err := o.c.askAt(ctx, addr, call.MethodExplain, call.EncodeNothing())
+	var x topology.Explanation
+	if err == nil {
+		x, err = call.DecodeExplanation(answer)
+	}
+	if err != nil {
+		return topology.Explanation{}, errorOf("explain", "", nil, err)
+	}
+	return x, nil
+}
+
 // ApproveRewind lets a rewind of the node at addr go on that waits for an operator,
 // and returns how many records that takes out of its log; where none waits it is
 // topology.ErrNotFound.

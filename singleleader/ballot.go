@@ -220,6 +220,11 @@ func (b *ballot) promote(ctx context.Context, why core.Why, by topology.NodeID) 
 		}
 		return topology.Promotion{}, err
 	}
+	if old := bid.Latest(); old.Term > 0 && !slices.ContainsFunc(polled, func(r core.Report) bool { return r.Node == old.Leader }) {
+		if err := e.roles.secure(ctx, old.Leader, old.Term); err != nil {
+			return topology.Promotion{}, err
+		}
+	}
 	told := b.tellAll(ctx, next)
 	if err := bid.Confirm(next, told); err != nil {
 		if told != nil {

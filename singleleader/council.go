@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/triad-kv/triad/singleleader/core"
@@ -21,6 +22,8 @@ type council struct {
 	began  time.Time
 	looks  chan struct{} // asks run to look again
 	counts chan struct{} // asks keep to
+
+	resigned atomic.Bool // this node is about to end, and stands no more
 
 	mu      sync.Mutex // guards what follows; never held across a wait
 	keeper  core.Keeper
@@ -85,8 +88,12 @@ func (c *council) run(ctx context.Context) error {
 
 // rest keeps the next attempt from following at once.
 func (c *council) rest() {
+	pause := c.e.o.RetryEvery
+	if c.e.roles.fence.Load() != nil {
+		pause = max(pause, fencePause)
+	}
 	c.mu.Lock()
-	c.rests = time.Now().Add(c.e.o.RetryEvery)
+	c.rests = time.Now().Add(pause)
 	c.mu.Unlock()
 }
 
@@ -207,7 +214,7 @@ func (c *council) due(now time.Time) (wait time.Duration, why core.Why, stands b
 	c.e.turn.call(func() { leads = c.e.core.Role == core.Leader })
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.loaded || c.e.resync.Load() || c.e.readReplica() {
+	if !c.loaded || c.e.resync.Load() || c.e.readReplica() || c.resigned.Load() {
 		return 0, 0, false
 	}
 	if leads {

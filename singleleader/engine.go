@@ -56,6 +56,7 @@ type engine struct {
 	sinks   *sinks
 	reign   *reign
 	ballot  *ballot
+	roles   *roles
 	council *council // nil where people say who leads (control static)
 
 	expiries *expiries
@@ -80,6 +81,7 @@ func open(env topology.Env, o Options) (*engine, error) {
 	e.pending = newPending(o.PendingBytesMax)
 	e.sinks = newSinks(e)
 	e.reign = newReign(e)
+	e.roles = &roles{e: e, news: make(chan struct{}, 1)}
 	e.ballot = &ballot{e: e, one: newGate()}
 	if _, byHand := env.Control.(topology.ByHand); !byHand {
 		e.council = newCouncil(e)
@@ -184,6 +186,7 @@ func (e *engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.applier.run(ctx) })
 	g.Go(func() error { return e.expiries.run(ctx) })
 	g.Go(func() error { return e.reign.run(ctx) })
+	g.Go(func() error { return e.roles.run(ctx) })
 	if e.council != nil {
 		g.Go(func() error { return e.council.run(ctx) })
 		g.Go(func() error { return e.council.keep(ctx) })
@@ -278,6 +281,7 @@ func (e *engine) perform(a *ask, effects []core.Effect) {
 			e.pending.answerReads(e, x.Round)
 		case core.DoStepDown:
 			e.leads.Store(false)
+			nudge(e.roles.news)
 			e.pending.stop(e, topology.ErrNotLeader)
 			e.reign.changed()
 		case core.DoCopy:
@@ -318,6 +322,7 @@ func (e *engine) startTerm(x *core.Effect) {
 	e.since = time.Now()
 	e.pending.recent, e.pending.named.asked = nil, nil
 	e.leads.Store(true)
+	nudge(e.roles.news)
 	e.expiries.note(0)
 	e.expiries.wake()
 	e.reign.changed()

@@ -18,7 +18,13 @@ func (e *engine) errorOf(op string, b *record.Batch, o topology.Outcome, err err
 // notLeader is the refusal that names the leader (S14).
 func (e *engine) notLeader(op string, o topology.Outcome) *topology.Error {
 	t := &topology.Error{Op: op, Node: e.env.Self, Outcome: o, Err: topology.ErrNotLeader}
-	if g := e.group.Load(); g.Leader != e.env.Self {
+	g := e.group.Load()
+	if e.council != nil {
+		if known, _ := e.council.known(); known.Term > g.Term {
+			g = &known // and is about to be durable here
+		}
+	}
+	if g.Leader != e.env.Self {
 		v, _ := e.env.Membership.View()
 		m, _ := v.Find(g.Leader)
 		t.Leader, t.Addr = g.Leader, m.Addr

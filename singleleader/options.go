@@ -1,6 +1,7 @@
 package singleleader
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -70,6 +71,17 @@ type Options struct {
 	// FailFast refuses a write at once while fewer members are in sync than a
 	// commit needs; else it waits for them while its context lasts.
 	FailFast bool
+	// OnRole is told when this node has begun to lead and when it leads no more, that it
+	// ends included: one call at a time, on a goroutine of its own, and nothing waits for
+	// it but the end of Run, for two seconds at most if it heeds ctx. What came and went
+	// during a call is skipped. Nil: nobody is told. It may differ between nodes.
+	OnRole func(ctx context.Context, c topology.RoleChange)
+	// Fence is called before this node becomes leader in the place of another that does
+	// not answer, and must return nil once that one can do nothing more. On an error this
+	// node does not become leader; it is tried again, force or not. Nil: the term alone
+	// fences, which keeps an old leader from committing anything. It may differ between
+	// nodes.
+	Fence func(ctx context.Context, f topology.Fencing) error
 	// RetryEvery is the pause between attempts to reach a node that is down,
 	// or to start a term. Default 200 ms.
 	RetryEvery time.Duration

@@ -2,6 +2,7 @@ package singleleader
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -153,7 +154,11 @@ func (p *pending) stop(e *engine, why error) {
 		}
 		q.ws, q.head = nil, 0
 	}
-	p.answerAll(p.held, e.errorOf("write", nil, topology.NotApplied, why))
+	held := e.errorOf("write", nil, topology.NotApplied, why)
+	if errors.Is(why, topology.ErrNotLeader) {
+		held = e.notLeader("write", topology.NotApplied)
+	}
+	p.answerAll(p.held, held)
 	p.held = nil
 	for _, r := range []*index{p.asked, p.next.Swap(nil)} {
 		if r != nil {

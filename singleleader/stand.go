@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 )
@@ -18,16 +19,16 @@ func (c *council) stand(ctx context.Context, why core.Why) error {
 		return err
 	}
 	defer c.e.ballot.one.leave()
-	ctx, cancel := context.WithTimeout(ctx, c.e.o.CallTimeout)
-	defer cancel()
 	seen, _ := c.known()
 	claim := core.Claim{Voting: c.e.ballot.voting(), Self: c.self, Why: why}
 	c.e.turn.call(func() { claim.Accepted = max(c.e.core.Term, c.e.core.LastTerm) })
-	d, err := c.e.env.Control.Load(ctx, topology.DocumentGroup)
+	ask, cancel := context.WithTimeout(ctx, c.e.o.CallTimeout)
+	defer cancel()
+	d, err := c.e.env.Control.Load(ask, topology.DocumentGroup)
 	if err != nil {
 		return err
 	}
-	if err := c.learn(ctx, d); err != nil {
+	if err := c.learn(ask, d); err != nil {
 		return err
 	}
 	if g, _ := c.known(); (why == core.Elected || why == core.Restart) && g.Term != seen.Term {
@@ -46,15 +47,24 @@ func (c campaign) claim(ctx context.Context, d topology.Document, claim *core.Cl
 	if e.resync.Load() && claim.Why != core.Forced {
 		return fmt.Errorf("%w: this node waits for a snapshot: its own log and store do not fit together", topology.ErrUnavailable)
 	}
-	next, err := c.next(ctx, claim, d)
+	ask, cancel := context.WithTimeout(ctx, e.o.CallTimeout)
+	next, err := c.next(ask, claim, d)
 	var behind *core.BehindError
 	if errors.As(err, &behind) && claim.Why != core.Chosen {
-		_, err = e.env.Transport.Call(ctx, behind.Best, methodStand, nil)
+		_, err = e.env.Transport.Call(ask, behind.Best, methodStand, nil)
+		cancel()
 		return err
 	}
+	cancel()
 	if err != nil {
 		return err
 	}
+	old, _ := c.known()
+	if err := e.roles.secure(ctx, old.Leader, old.Term); err != nil { // takes its own time; the swap finds out what changed
+		return err
+	}
+	ctx, cancel = context.WithTimeout(ctx, e.o.CallTimeout)
+	defer cancel()
 	d, err = e.env.Control.Swap(ctx, topology.Document{Name: topology.DocumentGroup, Version: d.Version, Body: next.Encode()})
 	if err != nil {
 		return c.reread(ctx, err)
@@ -221,15 +231,18 @@ func (c *council) pause(ctx context.Context, paused bool) error {
 	}
 }
 
-// equal waits until the member has everything this node has.
+// equal waits until the member has everything this node has, and all of it is
+// committed: whoever waits for a write of it is answered before another leads.
 func (c *council) equal(ctx context.Context, to topology.NodeID) error {
 	t := time.NewTicker(time.Millisecond)
 	defer t.Stop()
 	for {
-		end := c.e.env.Log.Bounds().End
+		var end record.LSN
+		var settled bool
+		c.e.turn.call(func() { end, settled = c.e.core.End, c.e.core.Commit >= c.e.core.End })
 		for _, s := range *c.e.reign.ships.Load() {
 			s.mu.Lock()
-			there := s.to == to && s.ack.Flushed >= end
+			there := settled && s.to == to && s.ack.Flushed >= end
 			s.mu.Unlock()
 			if there {
 				return nil

@@ -57,6 +57,9 @@ func (e *engine) Status() topology.Status {
 	if e.resync.Load() {
 		s.Warnings = append(s.Warnings, "the log and the store of this node do not fit together: it waits for a snapshot from the leader")
 	}
+	if f := e.roles.fence.Load(); f != nil && f.term == g.Term {
+		s.Warnings = append(s.Warnings, f.why)
+	}
 	if c := e.waiting.Load(); c != nil {
 		s.Warnings = append(s.Warnings, c.words())
 	}

@@ -18,6 +18,15 @@ type Switcher interface {
 	Switchover(ctx context.Context, to NodeID) (Promotion, error)
 }
 
+// Resigner hands leadership over before its node ends.
+type Resigner interface {
+	// Resign makes another node the leader, as this one is about to end, and returns
+	// which and where its term starts; a node that does not lead, or whose group elects
+	// nobody, returns none and no error. It takes as long as ctx allows at most. On an
+	// error that is NotApplied this node leads on; either way it stands no more.
+	Resign(ctx context.Context) (Promotion, error)
+}
+
 // Pauser stops automatic changes of leader, and lets them go on.
 type Pauser interface {
 	// Pause keeps the group from electing a leader by itself, or ends that. It

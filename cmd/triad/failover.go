@@ -18,9 +18,11 @@ func newFailover() *cobra.Command {
 		Long: `Make a node the leader of a new term, by hand. It is refused where a committed write
 could be lost or two leaders could be; --force does it all the same, and gives up
 what is missing. A refusal that comes after the others have accepted the new term
-leaves nobody leading: its error names the node to run this command for.`,
+leaves nobody leading: its error names the node to run this command for.
+"triad failover explain" shows who may lead, and what would be lost.`,
 		Args: exactly(),
 	}
+	c.AddCommand(newExplain())
 	r := remoteFlags(c)
 	r.attempts = 1 // one node alone will do, and it is there or not
 	to := c.Flags().String("to", "", "the node that is to lead")

@@ -23,6 +23,17 @@ func TestHistoryListsTheTermsWithTheirCauses(t *testing.T) {
 	require.Contains(t, failing(t, exitUsage, "rewound", "show", h.dir, "00000001.entries"), "has no side file")
 }
 
+func TestFailoverExplainSaysWhoWouldLead(t *testing.T) {
+	serve(t)
+	text := succeed(t, "failover", "explain")
+	require.Contains(t, text, "a leads term 1, commits wait for async; if it failed now: nobody is elected with control static, and nobody who answers may be named")
+	require.Regexp(t, `(?m)^a +leader +yes +.*it leads, and is taken to have failed`, text)
+	require.Contains(t, succeed(t, "failover", "explain", "-o", "json"), `"elects": false`)
+	require.Contains(t, failing(t, exitUsage, "failover", "explain", "b"), "explain")
+	require.Contains(t, failing(t, exitUsage, "failover", "explain", "--to", "b"), "unknown flag")
+	require.Contains(t, succeed(t, "failover", "explain", "--help"), "why nobody else")
+}
+
 // The configuration of examples/haproxy routes through a failover by hand.
 func TestHAProxyRoutesWritesAndReadsThroughAFailover(t *testing.T) {
 	haproxy, err := exec.LookPath("haproxy")

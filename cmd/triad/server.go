@@ -21,7 +21,8 @@ func newServer() *cobra.Command {
 		Long: `Run a node from a configuration file. Every key of the file that holds one value is
 a flag and a variable too: listen.peers is --listen-peers and TRIAD_LISTEN_PEERS.
 
-SIGTERM or Ctrl-C ends the node in order, within ten seconds; a second one at once.
+SIGTERM or Ctrl-C ends the node in order, within ten seconds; a second one at once. A
+leader hands over first, within limits.handover_wait, where nodes elect their leader.
 SIGHUP reads the file and the certificates again: what can change while the node runs
 is taken, the rest is named; what is refused changes nothing.`,
 		Example: "  triad server -c examples/nodes/a.yaml\n  triad server --node-dir data/a --listen-peers 127.0.0.1:7400",

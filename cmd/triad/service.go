@@ -210,6 +210,7 @@ func (v *service) serve(ctx context.Context, hup <-chan os.Signal) error {
 	if v.admin != nil {
 		v.admin.Drain()
 	}
+	v.node.Operator().HandOver(context.Background()) // clients are told who leads, while they are connected
 	for _, stop := range clients {
 		stop(drainWait)
 	}

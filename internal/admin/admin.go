@@ -14,6 +14,7 @@
 //
 //	GET  /status              JSON, see [Status]: what this node knows
 //	GET  /api/v1/status       JSON, see [Overview]: all nodes that answer
+//	GET  /api/v1/failover/explain  JSON, see [Explained]: who would lead if the leader failed
 //	GET  /metrics             as Prometheus reads it
 //	POST /api/v1/failover     {"to": NODE, "force": false}, of the node that is to lead
 //	POST /api/v1/switchover   {"to": NODE}, of the leader
@@ -57,13 +58,14 @@ const (
 
 // Options say whom to ask and who may.
 type Options struct {
-	Status  func() topology.Status         // of the node; it never waits
-	Counts  func() topology.Counts         // of the node, for /metrics; it never waits
-	Survey  func(context.Context) []Answer // of all nodes; default: of this one alone
-	Orders  Orders                         // nil: none is taken
-	Version string                         // of the program
-	Token   string                         // that a request for more than health carries: Authorization: Bearer TOKEN
-	Logger  *slog.Logger                   // default: says nothing
+	Status  func() topology.Status                              // of the node; it never waits
+	Counts  func() topology.Counts                              // of the node, for /metrics; it never waits
+	Survey  func(context.Context) []Answer                      // of all nodes; default: of this one alone
+	Explain func(context.Context) (topology.Explanation, error) // nil: nobody can tell who would lead
+	Orders  Orders                                              // nil: none is taken
+	Version string                                              // of the program
+	Token   string                                              // that a request for more than health carries: Authorization: Bearer TOKEN
+	Logger  *slog.Logger                                        // default: says nothing
 }
 
 // Orders is what an operator may order of a node.
@@ -143,6 +145,7 @@ func (a *Admin) guarded() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", a.status)
 	mux.HandleFunc("GET /api/v1/status", a.overview)
+	mux.HandleFunc("GET /api/v1/failover/explain", a.explain)
 	mux.Handle("GET /metrics", a.metrics)
 	for path, order := range orders {
 		mux.Handle("POST "+path, a.ordered(order))

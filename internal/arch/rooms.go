@@ -74,6 +74,7 @@ var rooms = []room{
 	{at: "internal/gossip", own: []string{"version", "record", "topology"}, third: system(home{path: "github.com/hashicorp/serf"}, home{path: "github.com/hashicorp/memberlist"})},
 	{at: "internal/home", own: []string{"record", "topology"}, third: system(home{path: vfs})},
 	{at: "internal/link"},
+	{at: "internal/hooks", own: []string{"topology"}, third: system()},
 	{at: "internal/members", own: []string{"topology"}, third: system()},
 	{at: "control/static", own: []string{"version", "record", "topology"}, third: system()},
 	{at: "control/raft", own: []string{"version", "record", "topology"}, third: system(home{path: "github.com/hashicorp/raft"})},
@@ -86,7 +87,7 @@ var rooms = []room{
 
 	// What stands around the house.
 	{at: "internal/admin", own: []string{"record", "topology"}, third: system(home{path: "github.com/prometheus/client_golang/prometheus"})},
-	{at: "internal/config", own: []string{".", "record", "quorum", "topology", "singleleader", "control/raft", "internal/stream", "internal/members", "internal/config/strict"}},
+	{at: "internal/config", own: []string{".", "record", "quorum", "topology", "singleleader", "control/raft", "internal/stream", "internal/members", "internal/hooks", "internal/config/strict"}},
 	{at: "internal/config/strict", third: []home{{path: "github.com/goccy/go-yaml"}}},
 	{at: "internal/sim/...", own: []string{"*"}, third: system(home{path: "github.com/anishathalye/porcupine"}, home{path: pebble})},
 	{at: "internal/server/...", own: []string{"*"}, third: anything},

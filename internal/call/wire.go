@@ -28,6 +28,7 @@ const (
 	MethodHandover = "client.handover" // a node's name → topology.Promotion
 	MethodPause    = "client.pause"    // whether → nothing
 	MethodHistory  = "client.history"  // nothing → Past
+	MethodExplain  = "client.explain"  // nothing → topology.Explanation
 	MethodApprove  = "client.approve"  // nothing → a number of records
 )
 

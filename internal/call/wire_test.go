@@ -69,6 +69,10 @@ var messages = map[string]struct {
 		Reigns: []topology.Reign{{Term: 1, Leader: "a", Cause: "first start", Time: time.Unix(1, 2), Start: 1}},
 		Kept:   []topology.Kept{{Name: "00000001.entries", Why: "w", First: 3, Last: 4, Records: 2}},
 	}, Past.Encode, DecodePast),
+	"explanation": form(topology.Explanation{
+		Term: 3, Leader: "a", Policy: "first 1 (b)", Elects: true, Paused: true, Winner: "b", Why: "w", BackOff: time.Second, Known: true, Tail: 4, Lost: 5,
+		Contenders: []topology.Contender{{Node: "a", Role: topology.RoleLeader, Answers: true, InSync: true, Term: 3, End: 9, Behind: 1, Loses: 2, Reasons: []string{"r", "s"}}, {Node: "b"}},
+	}, EncodeExplanation, DecodeExplanation),
 	"count":           form(uint64(7), EncodeCount, DecodeCount),
 	"status standing": form(standing(), EncodeStatus, DecodeStatus),
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -106,6 +107,16 @@ func (c checker) kind(t Topology, k Control) bool {
 		}
 	}
 	return true
+}
+
+// hooks wants programs by their whole paths: what a name means is another thing for a
+// service than for who writes the file.
+func (c checker) hooks(h Hooks) {
+	for path, argv := range map[string][]string{"promoted": h.Promoted, "demoted": h.Demoted, "fence": h.Fence} {
+		if len(argv) > 0 && !filepath.IsAbs(argv[0]) {
+			c.Fault("topology.hooks."+path, "%.80q is not the whole path of a program; it is [PROGRAM, ARGUMENT, …], as in [/usr/local/bin/address, up]", argv[0])
+		}
+	}
 }
 
 // raftVoters checks who keeps the documents, and names them where nobody did: all

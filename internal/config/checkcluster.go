@@ -34,6 +34,7 @@ func (c *Cluster) check() {
 	if !k.Faulty("nodes") {
 		c.checkRoles(k)
 	}
+	k.hooks(c.Topology.Hooks)
 	if k.kind(c.Topology, c.Control) && !k.Faulty("nodes") && !k.Faulty("sites") && !k.Faulty("control") {
 		if c.Control.Kind == controlRaft {
 			k.raftVoters(&c.Control, c.members())

@@ -22,6 +22,7 @@ func (n *Node) check() {
 	if !c.Faulty("members") && !c.Faulty("node") {
 		n.checkMembers(c)
 	}
+	c.hooks(n.Topology.Hooks)
 	if c.kind(n.Topology, n.Control) && !c.Faulty("members") {
 		ms := n.everybody()
 		leader := first(ms)

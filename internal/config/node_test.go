@@ -1,6 +1,7 @@
 package config
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"os"
@@ -236,4 +237,28 @@ func TestATableKeepsItsTTL(t *testing.T) {
 	c, err := n.Open()
 	require.NoError(t, err)
 	require.Equal(t, []triad.Table{{Name: "carts", Kind: record.KindSet, TTL: 24 * time.Hour}}, c.Tables)
+}
+
+// What a file names is run, by a node of its own that begins to lead and ends.
+func TestTheHooksOfAFileAreRun(t *testing.T) {
+	if _, err := os.Stat("/bin/sh"); err != nil {
+		t.Skip("there is no shell")
+	}
+	dir := t.TempDir()
+	said := filepath.Join(dir, "said")
+	say := `["/bin/sh", "-c", "echo $TRIAD_CLUSTER $TRIAD_NODE $TRIAD_ROLE >> ` + said + `"]`
+	n := readNode(t, "node: {id: a, dir: "+filepath.Join(dir, "a")+"}\ncluster: shop\ntopology: {hooks: {promoted: "+say+", demoted: "+say+", fence: [/bin/false]}}\n")
+	c, err := n.Open()
+	require.NoError(t, err)
+	node, err := triad.Open(c)
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	go func() { done <- node.Run(context.Background()) }()
+	heard := func(want string) func() bool {
+		return func() bool { b, _ := os.ReadFile(said); return string(b) == want }
+	}
+	require.Eventually(t, heard("shop a leader\n"), time.Minute, 5*time.Millisecond)
+	require.NoError(t, node.Close())
+	require.NoError(t, <-done)
+	require.True(t, heard("shop a leader\nshop a follower\n")(), "before Close returns")
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/control/raft"
+	"github.com/triad-kv/triad/internal/hooks"
 	"github.com/triad-kv/triad/internal/stream"
 	"github.com/triad-kv/triad/singleleader"
 	"github.com/triad-kv/triad/topology"
@@ -16,7 +17,7 @@ func (n *Node) Open() (triad.Config, error) {
 	c := triad.Config{
 		ID: topology.NodeID(n.Self.ID), Cluster: n.Cluster, Site: n.Self.Site, Dir: n.Self.Dir, Memory: n.Self.Memory,
 		Listen: n.Listen.Peers, Leader: topology.NodeID(n.Control.Leader), Control: n.Control.builder(),
-		Topology: singleleader.New(n.Options()), Limits: n.Limits.options(),
+		Topology: n.engine(), Limits: n.Limits.options(),
 	}
 	for _, m := range n.Members {
 		c.Members = append(c.Members, triad.Member{ID: topology.NodeID(m.ID), Addr: m.Addr, Site: m.Site})
@@ -29,6 +30,21 @@ func (n *Node) Open() (triad.Config, error) {
 		c.Tables = append(c.Tables, triad.Table{Name: t.Name, Kind: kind, TTL: time.Duration(t.TTL)})
 	}
 	return c, nil
+}
+
+// engine builds the engine, with its hooks, which log as it does.
+func (n *Node) engine() topology.Builder {
+	return func(env topology.Env) (topology.Engine, error) {
+		o, h := n.Options(), n.Topology.Hooks
+		c := &hooks.Commands{Promoted: h.Promoted, Demoted: h.Demoted, Fence: h.Fence, Timeout: time.Duration(h.Timeout), Cluster: n.Cluster, Logger: env.Logger}
+		if len(h.Promoted)+len(h.Demoted) > 0 {
+			o.OnRole = c.Role
+		}
+		if len(h.Fence) > 0 {
+			o.Fence = c.FenceOld
+		}
+		return singleleader.New(o)(env)
+	}
 }
 
 // builder is the control backend's; nil for that which needs none.
@@ -77,7 +93,7 @@ func (l Limits) options() triad.Limits {
 		ValueBytesMax: int(l.ValueBytesMax), LogSegmentBytes: int64(l.LogSegmentBytes), LogFirstSegmentBytes: int64(l.LogFirstSegmentBytes),
 		LogUnflushedBytesMax: int64(l.LogUnflushedBytesMax), LogTailBytes: int64(l.LogTailBytes), LogRetainBytes: uint64(l.LogRetainBytes),
 		StoreCacheBytes: int64(l.StoreCacheBytes), BootstrapWait: time.Duration(l.BootstrapWait),
-		StartWait: time.Duration(l.StartWait), RetainEvery: time.Duration(l.RetainEvery),
+		StartWait: time.Duration(l.StartWait), HandoverWait: time.Duration(l.HandoverWait), RetainEvery: time.Duration(l.RetainEvery),
 		ScrubEvery: time.Duration(l.ScrubEvery), ScrubBytesPerSec: int64(l.ScrubBytesPerSec),
 		CompressAbove: int(l.CompressAbove), ConnAgeMax: time.Duration(l.ConnAgeMax),
 	}

@@ -28,7 +28,16 @@ type Topology struct {
 	HangAfter        Duration   `yaml:"hang_after" default:"0"`  // 0 is four times fail_after
 	MinInSync        int        `yaml:"min_in_sync" default:"0"` // 0 is as many as the policy names and the leader
 	FailFast         bool       `yaml:"fail_fast" default:"false"`
+	Hooks            Hooks      `yaml:"hooks"`
 	Stream           Stream     `yaml:"stream"`
+}
+
+// Hooks are commands that a node runs, each a program and its arguments.
+type Hooks struct {
+	Promoted []string `yaml:"promoted"`
+	Demoted  []string `yaml:"demoted"`
+	Fence    []string `yaml:"fence"`
+	Timeout  Duration `yaml:"timeout" default:"5s"`
 }
 
 // Stream bounds the replication streams.
@@ -61,6 +70,7 @@ type Limits struct {
 	StoreCacheBytes      Size     `yaml:"store_cache_bytes" default:"32MiB"`
 	BootstrapWait        Duration `yaml:"bootstrap_wait" default:"2s"`
 	StartWait            Duration `yaml:"start_wait" default:"2s"`
+	HandoverWait         Duration `yaml:"handover_wait" default:"2s"`
 	RetainEvery          Duration `yaml:"retain_every" default:"10s"`
 	ScrubEvery           Duration `yaml:"scrub_every" default:"24h"`
 	ScrubBytesPerSec     Size     `yaml:"scrub_bytes_per_sec" default:"8MiB"`

@@ -167,6 +167,9 @@ func (b *Bid) Propose(polled []Report) (Group, error) {
 	return next, b.judge(polled)
 }
 
+// Latest returns the term that was the last before the proposed one.
+func (b *Bid) Latest() Reign { return b.latest.Reign }
+
 // Confirm returns why the term must not be started after all, by what was
 // answered to those who were told; nil if it may.
 func (b *Bid) Confirm(next Group, told []Report) error {
