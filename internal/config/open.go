@@ -47,6 +47,9 @@ func (n *Node) engine() topology.Builder {
 	}
 }
 
+// Elects reports whether the members elect their leader, with such a control.
+func (k Control) Elects() bool { return k.Kind == controlRaft }
+
 // builder is the control backend's; nil for that which needs none.
 func (k Control) builder() topology.ControlBuilder {
 	if k.Kind != controlRaft {

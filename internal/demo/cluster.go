@@ -228,6 +228,28 @@ func (c *cluster) startOne(n *node, s Start) error {
 	return err
 }
 
+// restart starts a node that was killed, at its old addresses and on what it left in
+// its directory. It starts with links that are not cut.
+func (c *cluster) restart(n *node) error {
+	s := Start{Spec: n.Spec, RESP: c.o.RESP}
+	ls, err := bindFrom([]string{n.addr}, 0)
+	if err != nil {
+		return fmt.Errorf("restart %s: %w", n.ID, err)
+	}
+	s.Peers = ls[0]
+	if n.resp != "" {
+		if ls, err = bindFrom([]string{n.resp}, 0); err != nil {
+			return errors.Join(fmt.Errorf("restart %s: %w", n.ID, err), s.Peers.Close())
+		}
+		s.Clients = ls[0]
+	}
+	if err := errors.Join(n.log.Close(), c.startOne(n, s)); err != nil {
+		return fmt.Errorf("restart %s: %w", n.ID, err)
+	}
+	n.away.Store(false)
+	return nil
+}
+
 // tell has a node and every other do something to the links between them: wordCut
 // or wordHeal.
 func (c *cluster) tell(ctx context.Context, word string, n *node) error {

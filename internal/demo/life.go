@@ -73,6 +73,7 @@ func (i *inside) stop(ctx context.Context) error {
 // kill pulls the plug first. What the node then complains of is no news.
 func (i *inside) kill(ctx context.Context) error {
 	i.plug.pull()
+	i.Restore() // or what a cut link holds would be waited for, which no longer goes anywhere
 	i.cancel()
 	select {
 	case <-i.done:

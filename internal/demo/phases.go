@@ -150,8 +150,14 @@ func (g *group) caughtUp(ctx context.Context, t topology.Token) error {
 	return nil
 }
 
-// ready waits until the cluster is one: led, and with every table on every node.
+// ready waits until the cluster is one: led by whom its file wants to lead, and with
+// every table on every node.
 func (g *group) ready(ctx context.Context) error {
+	if g.c.of.Control.Elects() {
+		if err := g.begun(ctx); err != nil {
+			return err
+		}
+	}
 	if err := until(ctx, g.led); err != nil {
 		return err
 	}

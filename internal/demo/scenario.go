@@ -18,6 +18,7 @@ import (
 const (
 	ScenarioTour     = "tour"      // eight phases, from the first write to a failover
 	ScenarioLoad     = "load"      // a tree of files as rows; it needs Options.Load
+	ScenarioFailover = "failover"  // a leader that is cut off and killed, and comes back
 	ScenarioSemiSync = "semi-sync" // a cut off synchronous replica
 	ScenarioPayments = "payments"  // what a standby, a read replica and a delayed one are for
 	ScenarioReaders  = "readers"   // reads in a site far from the leader
@@ -39,6 +40,7 @@ func scenarios() []scenario {
 	return []scenario{
 		{name: ScenarioTour, of: NameDefault, fits: fitsTour, delay: tourDelay, play: playTour},
 		{name: ScenarioLoad, fits: fitsLoad, delay: tourDelay, play: playLoad},
+		{name: ScenarioFailover, fits: fitsFailover, cuts: true, play: playFailover},
 		{name: ScenarioSemiSync, of: "semi-sync-trio", fits: fitsSemiSync, cuts: true, play: playSemiSync},
 		{name: ScenarioPayments, of: "payments", fits: fitsPayments, delay: paymentsDelay, play: playPayments},
 		{name: ScenarioReaders, of: "geo-readers", fits: fitsReaders, play: playReaders},

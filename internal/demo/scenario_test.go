@@ -99,6 +99,23 @@ func TestAFileIsPlayedWithTheScenarioOfAnyCluster(t *testing.T) {
 	}
 }
 
+func TestALeaderThatIsLostIsReplacedAndComesBack(t *testing.T) {
+	t.Parallel()
+	d, out := playing(t, Options{Scenario: ScenarioFailover})
+	require.NoError(t, d.run(t.Context()), "%s", out)
+	for _, said := range []string{
+		`3 writes, given up after 300ms: .*outcome unknown`,
+		`standby-\d leads term \d+, \S+ after leader was lost to the others; no operator was asked`,
+		`leader is back, and follows standby-\d`,
+		`triad rewound list \S+leader\n.*\n +00000001.entries +\d+ +\d+ +3 `,
+		`(?m)^ +\d+ +1 +1\.1:\d+ +2001 +not applied$`, `(?m)^ +\d+ +1 +1\.1:\d+ +2003 +not applied$`,
+		`4 nodes have applied all \d+ records and hold the same bytes`, "ok: 5 checks held, every node ended in order",
+	} {
+		require.Regexp(t, regexp.MustCompile(said), out.String())
+	}
+	require.NoDirExists(t, d.dir)
+}
+
 // numb is a life that does nothing about its links.
 type numb struct{ life }
 
@@ -110,6 +127,17 @@ func TestAScenarioFailsWhereItsClaimDoesNotHold(t *testing.T) {
 		harm        func(*demo)
 		said        string
 	}{
+		"a leader that should be cut off is not": {"single-leader", "phase 2", func(d *demo) {
+			for _, n := range d.c.nodes {
+				n.life = numb{n.life}
+			}
+		}, `FAILED: users/2001 was written to a leader that is cut off; its outcome should be unknown`},
+		"what a leader gave up is lost": {"single-leader", "leader is back", func(d *demo) {
+			files, _ := filepath.Glob(filepath.Join(d.dir, "leader", "aside", "*"))
+			for _, f := range files {
+				_ = os.Remove(f)
+			}
+		}, `FAILED: 3 writes that leader alone had are in none of its side files`},
 		"the synchronous replica is not cut off": {"semi-sync-trio", "phase 3", func(d *demo) {
 			for _, n := range d.c.nodes {
 				n.life = numb{n.life}
@@ -131,8 +159,11 @@ func TestAScenarioFailsWhereItsClaimDoesNotHold(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := Options{Layout: found(t, c.cluster)}
-			if !o.Layout.Ready {
+			switch {
+			case !o.Layout.Ready:
 				o.Scenario = ScenarioReaders
+			case c.cluster == NameDefault:
+				o.Scenario = ScenarioFailover
 			}
 			d, out := playing(t, o)
 			out.when(c.on, func() { c.harm(d) })

@@ -175,6 +175,13 @@ func (w *Wires) Obey(line string) error {
 	return nil
 }
 
+// Restore heals every link.
+func (w *Wires) Restore() {
+	for _, l := range w.to {
+		l.Heal()
+	}
+}
+
 // Drain waits until what was sent before the node ended has arrived, as long as a
 // link tries to deliver it.
 func (w *Wires) Drain() {

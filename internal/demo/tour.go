@@ -21,6 +21,9 @@ func fitsTour(c *config.Cluster) error {
 	if p.Kind != quorum.KindFirst || p.K != 1 || len(c.Replicas) != 4 || len(p.Of) != 3 || p.Of[0] != "standby-1" {
 		return fmt.Errorf("it tells of a leader and three standbys, of which commits wait for the first: of the cluster %s", NameDefault)
 	}
+	if err := fitsElection(c); err != nil {
+		return err
+	}
 	for _, table := range []string{tableUsers, tableOrders} {
 		if !holds(c, table, "row") {
 			return fmt.Errorf("it needs a table %s of rows", table)
