@@ -90,6 +90,19 @@ type Options struct {
 // failAfterMin is the shortest silence that may cost a leader its term.
 const failAfterMin = 20 * time.Millisecond
 
+// heardWithin is how long ago the leader may have been heard of for a distance to it,
+// in records or bytes, to mean something.
+func (o Options) heardWithin() time.Duration {
+	beat := o.Stream.HeartbeatEvery
+	if beat == 0 {
+		beat = beatDefault
+	}
+	return max(o.FailAfter, 2*beat)
+}
+
+// beatDefault is the pause of the stream's heartbeats where nothing is said.
+const beatDefault = 250 * time.Millisecond
+
 // beatsPerFail is how often a leader is heard of within FailAfter.
 const beatsPerFail = 5
 

@@ -220,6 +220,7 @@ func (rd *reader) staleness() (time.Duration, topology.Lag) {
 	applied := rd.e.applier.applied()
 	if leads {
 		lag.Records = uint64(end - min(end, applied))
+		lag.Bytes = rd.e.env.Log.Offset(end) - rd.e.env.Log.Offset(min(applied, end))
 		return rd.sinceConfirmed(applied), lag
 	}
 	h := &rd.e.sinks.heard
@@ -269,25 +270,48 @@ func (rd *reader) confirm(ctx context.Context) error {
 	return err
 }
 
-// bounded holds a read to its bounds. A leader that was not confirmed within them
-// asks for that.
+// bounded returns how old what this node shows may be, once it is within the bounds
+// of o. A distance in records or bytes is as old as the word of the leader that it is
+// measured by: behind a leader that is silent, or was replaced, it says nothing, so
+// there it is held to an age too.
 func (rd *reader) bounded(ctx context.Context, o topology.ReadOptions) (time.Duration, error) {
-	stale, lag := rd.staleness()
-	if rd.e.leads.Load() && (stale < 0 || o.MaxStale > 0 && stale > o.MaxStale) {
+	counts := o.MaxLag > 0 || o.MaxBytes > 0
+	age, stale, lag := rd.known()
+	if rd.e.leads.Load() && (stale < 0 || o.MaxStale > 0 && stale > o.MaxStale || counts && age > rd.e.o.heardWithin()) {
 		if err := rd.confirm(ctx); err != nil && !errors.Is(err, topology.ErrNotLeader) {
 			return stale, fmt.Errorf("%w: this node leads as far as it knows, and that was not confirmed: %w", topology.ErrStale, err)
 		}
-		stale, lag = rd.staleness()
+		age, stale, lag = rd.known()
 	}
 	switch {
-	case o.MaxStale > 0 && (stale < 0 || stale > o.MaxStale):
+	case stale < 0 && (counts || o.MaxStale > 0):
+		return stale, fmt.Errorf("%w: this node does not show yet what its leader had, so how far behind it is is not known", topology.ErrStale)
+	case o.MaxStale > 0 && stale > o.MaxStale:
 		return stale, fmt.Errorf("%w: this node may be %v behind, at most %v was asked for", topology.ErrStale, stale, o.MaxStale)
-	case o.MaxLag > 0 && (stale < 0 || lag.Records > o.MaxLag):
+	case counts && age > rd.e.o.heardWithin():
+		return stale, fmt.Errorf("%w: the leader was last heard of %v ago, so how many records and bytes this node is behind is not known", topology.ErrStale, age)
+	case o.MaxLag > 0 && lag.Records > o.MaxLag:
 		return stale, fmt.Errorf("%w: this node is %d records behind, at most %d was asked for", topology.ErrStale, lag.Records, o.MaxLag)
-	case o.MaxBytes > 0 && (stale < 0 || lag.Bytes > o.MaxBytes):
+	case o.MaxBytes > 0 && lag.Bytes > o.MaxBytes:
 		return stale, fmt.Errorf("%w: this node is %d bytes behind, at most %d was asked for", topology.ErrStale, lag.Bytes, o.MaxBytes)
 	}
 	return stale, nil
+}
+
+// known is staleness, and how old the word is by which it was measured: the leader's
+// last at a follower, the last confirmation at a leader.
+func (rd *reader) known() (age, stale time.Duration, lag topology.Lag) {
+	stale, lag = rd.staleness()
+	if rd.e.leads.Load() {
+		return stale, stale, lag
+	}
+	h := &rd.e.sinks.heard
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.when.IsZero() {
+		return -1, -1, lag
+	}
+	return time.Since(h.when), stale, lag
 }
 
 func (rd *reader) oneCell(c record.Cell, r *topology.Reading) error {

@@ -1,8 +1,10 @@
 package singleleader
 
 import (
+	"errors"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -133,4 +135,31 @@ func TestALookWaitsForWhatItSawThoughItsLeaderIsConfirmed(t *testing.T) {
 	require.NoError(t, err)
 	<-w.done
 	require.NoError(t, w.err)
+}
+
+// A distance in records or bytes says nothing behind a leader that is silent, and at
+// one that nobody confirms.
+func TestADistanceIsHeldToAnAge(t *testing.T) {
+	for reader, others := range map[topology.NodeID][]topology.NodeID{"a": {"b", "c"}, "b": {"a", "c"}} {
+		for name, o := range map[string]topology.ReadOptions{"records": {MaxLag: 1000}, "bytes": {MaxBytes: 1 << 20}} {
+			t.Run(string(reader)+", "+name, func(t *testing.T) {
+				o.Guarantee = topology.ReadBounded
+				c := newCluster(t, Options{Sync: quorum.Any(1, "b", "c"), FailAfter: 50 * time.Millisecond}, "a", "b", "c")
+				c.opts.CallTimeout, c.opts.Stream.HeartbeatEvery = 50*time.Millisecond, 20*time.Millisecond
+				c.startAll()
+				c.leads("a")
+				r, err := c.nodes["a"].put("k", "v")
+				require.NoError(t, err)
+				c.applied(r.LSN, reader)
+				eventually(t, "it is within its bounds", func() bool { v, err := c.nodes[reader].get("k", o); return err == nil && v == "v" })
+				for _, n := range others {
+					c.nodes[n].stop()
+				}
+				eventually(t, "it knows that it may be any distance behind", func() bool {
+					_, err := c.nodes[reader].get("k", o)
+					return errors.Is(err, topology.ErrStale)
+				})
+			})
+		}
+	}
 }
