@@ -11,7 +11,7 @@ import (
 )
 
 func newRewound() *cobra.Command {
-	return parent("rewound", "Look at records that were taken out of a node's log, and let that happen", newRewoundList(), newRewoundShow(), newRewoundExport(), newRewoundApprove())
+	return parent("rewound", "Look at records that were taken out of a node's log, and let that happen", newRewoundList(), newRewoundShow(), newRewoundExport(), newRewoundReplay(), newRewoundApprove())
 }
 
 // kept is one side file.

@@ -57,9 +57,30 @@ func newRewoundShow() *cobra.Command {
 // rewoundEntries yields what a side file holds, as it is shown.
 func rewoundEntries(dir, file string) iter.Seq2[entry, error] {
 	return func(yield func(entry, error) bool) {
+		for r, err := range rewoundRecords(dir, file) {
+			if err != nil {
+				yield(entry{}, err)
+				return
+			}
+			if !yield(entryOf(r.Entry, &r.Record), nil) {
+				return
+			}
+		}
+	}
+}
+
+// rewound is one record of a side file, with its entry.
+type rewound struct {
+	record.Entry
+	record.Record
+}
+
+// rewoundRecords yields what a side file holds. What it yields is valid until the next.
+func rewoundRecords(dir, file string) iter.Seq2[rewound, error] {
+	return func(yield func(rewound, error) bool) {
 		side, err := sideFiles(dir)
 		if err != nil {
-			yield(entry{}, err)
+			yield(rewound{}, err)
 			return
 		}
 		for e, err := range side.Entries(file) {
@@ -74,10 +95,10 @@ func rewoundEntries(dir, file string) iter.Seq2[entry, error] {
 				err = fmt.Errorf("%w: %w", errDamaged, err)
 			}
 			if err != nil {
-				yield(entry{}, err)
+				yield(rewound{}, err)
 				return
 			}
-			if !yield(entryOf(e, &r), nil) {
+			if !yield(rewound{e, r}, nil) {
 				return
 			}
 		}

@@ -105,3 +105,51 @@ func requireEnd(t *testing.T, s *process, signalled bool) {
 		require.FailNow(t, "it did not end", "within %v\n%s", endsWithin, &s.logs)
 	}
 }
+
+// A leader that is told to end hands over while its clients are connected: each hears
+// an answer to its last write, which says who leads, and that one has what was
+// acknowledged.
+func TestALeaderThatIsToldToEndHandsOver(t *testing.T) {
+	ids, addrs := []string{"a", "b", "c"}, free(t, 9)
+	dir := t.TempDir()
+	servers := make([]*process, len(ids))
+	for i, id := range ids {
+		servers[i] = startServer(t, write(t, id+".yaml", fmt.Sprintf(`node: {id: %s, dir: %s}
+listen: {resp: %q, admin: %q}
+control: {kind: raft, heartbeat: 50ms}
+topology: {sync: "first 1 (a, b, c)", fail_after: 1h, drop_after: 1m}
+members: {a: {addr: %q, resp: %q}, b: {addr: %q, resp: %q}, c: {addr: %q, resp: %q}}
+`, id, filepath.Join(dir, id), addrs[i], addrs[3+i], addrs[6], addrs[0], addrs[7], addrs[1], addrs[8], addrs[2])))
+	}
+	until(t, "a leads, and b is in sync", servers[0], func() bool {
+		leads, _ := get(addrs[3], "/leader")
+		sync, _ := get(addrs[4], "/sync")
+		return leads == 200 && sync == 200
+	})
+	c, err := net.Dial("tcp", addrs[0])
+	require.NoError(t, err)
+	defer c.Close()
+	answers, n, last := bufio.NewReader(c), 0, ""
+	for ; ; n++ {
+		if n == 20 {
+			require.NoError(t, servers[0].cmd.Process.Signal(syscall.SIGTERM))
+		}
+		_, err := fmt.Fprintf(c, "SET %s v\r\n", keyOf(0, n))
+		require.NoError(t, err, "after %d writes", n)
+		if last, err = answers.ReadString('\n'); last != "+OK\r\n" {
+			require.NoError(t, err, "after %d writes: it was told nothing", n)
+			break
+		}
+	}
+	require.Contains(t, last, "The leader is b at "+addrs[1], "after %d writes", n)
+	until(t, "b has begun to lead", servers[1], func() bool { return redis(t, addrs[1], "SET k v\r\nQUIT\r\n") == "+OK\r\n" })
+	var ask strings.Builder
+	for k := range n {
+		fmt.Fprintf(&ask, "GET %s\r\n", keyOf(0, k))
+	}
+	require.Equal(t, strings.Repeat("$1\r\nv\r\n", n), redis(t, addrs[1], ask.String()+"QUIT\r\n"))
+	requireEnd(t, servers[0], false)
+	for _, s := range servers[1:] {
+		require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
+	}
+}
