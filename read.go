@@ -19,14 +19,14 @@ type Reading = call.Reading
 // Item is one key of a scan.
 type Item = call.Item
 
-// Get returns the value of key; one that holds nothing is topology.ErrNotFound.
-// Without an option it is the topology's default read: linearizable in a
-// single-leader group, on any node. Options: [After], [MaxStale], [MaxLag],
-// [Linearizable], [Any].
+// Get returns the value of key; one that holds nothing is topology.ErrNotFound, and
+// the reading then says by its token of which state that is true. Without an option
+// it is the topology's default read: linearizable in a single-leader group, on any
+// node. Options: [After], [MaxStale], [MaxLag], [Linearizable], [Any].
 func (n *Node) Get(ctx context.Context, table string, key []byte, opts ...Option) (Reading, error) {
 	r, err := inner{n}.get(ctx, table, key, opts)
 	if err != nil {
-		return Reading{}, n.errorOf("get", table, key, err)
+		return r, n.errorOf("get", table, key, err)
 	}
 	return r, nil
 }
@@ -63,22 +63,21 @@ func (n inner) getFrom(ctx context.Context, d definition, key []byte, w *call.Wi
 	}
 	o.Whole = d.Kind == record.KindRow
 	r, err := n.engine.Read(ctx, d.id, key, o)
+	out := Reading{Token: r.Token, Served: r.Served, Stale: r.Stale, Guarantee: r.Guarantee}
 	if err != nil {
-		return Reading{}, err
+		return out, err
 	}
 	n.gate.counts.read(o.Guarantee)
 	if len(r.Cells) == 0 {
-		return Reading{}, notApplied(topology.ErrNotFound)
+		return out, notApplied(topology.ErrNotFound)
 	}
 	value, err := d.value(r.Cells)
 	if err != nil {
 		return Reading{}, notApplied(err)
 	}
 	at := newest(r.Cells)
-	return Reading{
-		Value: value, Dot: at.Dot, Time: at.Time,
-		Token: r.Token, Served: r.Served, Stale: r.Stale, Guarantee: r.Guarantee,
-	}, nil
+	out.Value, out.Dot, out.Time = value, at.Dot, at.Time
+	return out, nil
 }
 
 // readOptions returns what the engine is told of a read, once this node shows

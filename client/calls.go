@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"fmt"
-	"iter"
 
 	"github.com/triad-kv/triad/internal/call"
 	"github.com/triad-kv/triad/topology"
@@ -115,77 +114,10 @@ func (c *Client) write(ctx context.Context, method, op string, w call.Write, all
 	return r, nil
 }
 
-// Get returns the value of key; one that holds nothing is topology.ErrNotFound.
-// Without an option it is the topology's default read. Options: [After],
-// [MaxStale], [MaxLag], [Linearizable], [Any].
-func (c *Client) Get(ctx context.Context, table string, key []byte, opts ...Option) (Reading, error) {
-	m := call.Read{Table: table, Key: key, Options: opts}
-	err := call.CheckKey(key)
-	if err != nil {
-		return Reading{}, errorOf("get", table, key, call.NotApplied(err))
-	}
-	r, err := read(ctx, c, call.MethodGet, opts, m.Encode, call.DecodeReading)
-	if err != nil {
-		return Reading{}, errorOf("get", table, key, err)
-	}
-	return r, nil
-}
-
-// read is a call that changes nothing: it is checked, sent and read.
-func read[T any](ctx context.Context, c *Client, method string, opts []Option, encode func() []byte, decode func([]byte) (T, error)) (T, error) {
-	var none T
-	if _, err := call.Gather(opts, call.WishRead); err != nil {
-		return none, call.NotApplied(err)
-	}
-	answer, err := c.ask(ctx, reads, method, encode())
-	if err != nil {
-		return none, err
-	}
-	v, err := decode(answer)
-	if err != nil {
-		return none, call.NotApplied(err)
-	}
-	return v, nil
-}
-
-// Scan yields the keys from <= key < to of a table in order; an empty from is the
-// beginning, an empty to the end. It is read in pages, each from one consistent
-// view of its own: a key that is written while the scan goes on may show either
-// value. An error is the last thing it yields. Options: those of [Client.Get].
-func (c *Client) Scan(ctx context.Context, table string, from, to []byte, opts ...Option) iter.Seq2[Item, error] {
-	return func(yield func(Item, error) bool) {
-		if err := call.CheckBounds(from, to); err != nil {
-			yield(Item{}, errorOf("scan", table, nil, call.NotApplied(err)))
-			return
-		}
-		m := call.Scan{Table: table, From: from, To: to, Options: opts}
-		for {
-			page, err := read(ctx, c, call.MethodScan, opts, m.Encode, call.DecodePage)
-			if err == nil && page.More && len(page.Items) == 0 {
-				err = call.NotApplied(fmt.Errorf("a page of nothing that says there is more: %w", topology.ErrMalformed))
-			}
-			if err != nil {
-				yield(Item{}, errorOf("scan", table, m.From, err))
-				return
-			}
-			for _, item := range page.Items {
-				if !yield(item, nil) {
-					return
-				}
-			}
-			if !page.More {
-				return
-			}
-			last := page.Items[len(page.Items)-1].Key
-			m.From = append(append([]byte{}, last...), 0)
-		}
-	}
-}
-
 // Wait returns once the node that is asked shows what token has seen, or says
 // that it was rewound.
 func (c *Client) Wait(ctx context.Context, token topology.Token) error {
-	_, err := read(ctx, c, call.MethodWait, nil, func() []byte { return call.EncodeToken(token) }, nothing)
+	_, err := read(ctx, c, call.MethodWait, func() []byte { return call.EncodeToken(token) }, nothing)
 	if err != nil {
 		return errorOf("wait", "", nil, err)
 	}
@@ -196,7 +128,7 @@ func nothing(b []byte) (struct{}, error) { return struct{}{}, call.DecodeNothing
 
 // Status returns what one node knows: the leader, if the client has met it.
 func (c *Client) Status(ctx context.Context) (topology.Status, error) {
-	s, err := read(ctx, c, call.MethodStatus, nil, call.EncodeNothing, call.DecodeStatus)
+	s, err := read(ctx, c, call.MethodStatus, call.EncodeNothing, call.DecodeStatus)
 	if err != nil {
 		return topology.Status{}, errorOf("status", "", nil, err)
 	}
@@ -228,13 +160,13 @@ func (c *Client) Promote(ctx context.Context, addr string, force bool) (topology
 	if err != nil {
 		return topology.Promotion{}, errorOf("promote", "", nil, err)
 	}
-	c.prefer(addr)
+	c.addrs.prefer(addr)
 	return p, nil
 }
 
 // Tables returns all tables by name.
 func (c *Client) Tables(ctx context.Context) ([]Table, error) {
-	ts, err := read(ctx, c, call.MethodTables, nil, call.EncodeNothing, call.DecodeTables)
+	ts, err := read(ctx, c, call.MethodTables, call.EncodeNothing, call.DecodeTables)
 	if err != nil {
 		return nil, errorOf("tables", "", nil, err)
 	}

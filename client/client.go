@@ -1,13 +1,13 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/triad-kv/triad/internal/call"
@@ -38,6 +38,13 @@ type Options struct {
 	// RetryMin is the pause after a first such attempt, doubled from there to
 	// RetryMax; default 20 ms and 1 s.
 	RetryMin, RetryMax time.Duration
+	// Reads says which nodes answer Get and Scan; default the one that took the last
+	// call.
+	Reads Routing
+	// RefreshEvery is how old what the client knows of the nodes may be when it is
+	// used: they are then asked again, all at once; default 5 s. After a failure
+	// they are asked at once. A client that is not used asks nobody.
+	RefreshEvery time.Duration
 	// Logger hears what an operator should; default nobody.
 	Logger *slog.Logger
 }
@@ -62,6 +69,9 @@ func (o Options) withDefaults() (Options, error) {
 	if o.AttemptsMax == 0 {
 		o.AttemptsMax = 8
 	}
+	if o.RefreshEvery == 0 {
+		o.RefreshEvery = 5 * time.Second
+	}
 	if o.RetryMin == 0 {
 		o.RetryMin = 20 * time.Millisecond
 	}
@@ -71,6 +81,9 @@ func (o Options) withDefaults() (Options, error) {
 	var faults []error
 	if o.RedirectsMax < 0 || o.AttemptsMax < 0 {
 		faults = append(faults, fmt.Errorf("redirects and attempts: %d, %d: a negative limit", o.RedirectsMax, o.AttemptsMax))
+	}
+	if o.RefreshEvery < 0 {
+		faults = append(faults, fmt.Errorf("refresh: every %v is no interval", o.RefreshEvery))
 	}
 	if o.RetryMin < 0 || o.RetryMax < o.RetryMin {
 		faults = append(faults, fmt.Errorf("retry: from %v to %v is no range", o.RetryMin, o.RetryMax))
@@ -82,13 +95,12 @@ func (o Options) withDefaults() (Options, error) {
 type Client struct {
 	options   Options
 	transport *transport.Transport
-	given     []string // the addresses of Dial
+	addrs     addresses
+	reads     *router // of Options.Reads
+	cluster   cluster
 	end       context.CancelFunc
 	ending    <-chan struct{} // closed by Close
 	ended     chan struct{}   // closed when the transport has ended
-
-	mu    sync.Mutex // guards addrs; a leaf
-	addrs []string   // those given and some that nodes named; the one to ask first
 }
 
 // Dial returns a client of the cluster whose nodes listen on addrs; any one of
@@ -119,8 +131,13 @@ func Dial(addrs []string, o Options) (*Client, error) {
 	}
 	ctx, end := context.WithCancel(context.Background())
 	c := &Client{
-		options: o, transport: t, given: slices.Clone(addrs), addrs: slices.Clone(addrs),
+		options: o, transport: t, addrs: addresses{given: slices.Clone(addrs), all: slices.Clone(addrs)},
 		end: end, ending: ctx.Done(), ended: make(chan struct{}),
+	}
+	c.cluster.call, c.cluster.addrs = t.CallAddr, &c.addrs
+	if c.reads, err = newRouter(c, o.Reads); err != nil {
+		end()
+		return nil, fmt.Errorf("client: %w", err)
 	}
 	go func() {
 		defer close(c.ended)
@@ -134,6 +151,7 @@ func Dial(addrs []string, o Options) (*Client, error) {
 func (c *Client) Close() error {
 	c.end()
 	<-c.ended
+	c.cluster.close()
 	return nil
 }
 
@@ -148,34 +166,51 @@ const (
 
 // ask sends a call until a node has taken it, and returns the answer.
 func (c *Client) ask(ctx context.Context, p purpose, method string, req []byte) ([]byte, error) {
+	answer, _, err := c.askFrom(ctx, p, method, req)
+	return answer, err
+}
+
+// askFrom is ask, and returns the address of the node that has taken it.
+func (c *Client) askFrom(ctx context.Context, p purpose, method string, req []byte) ([]byte, string, error) {
 	var d doubt
 	redirects, pause := 0, c.options.RetryMin
 	for attempt := 1; ; attempt++ {
-		addr := c.first()
+		c.cluster.freshen(c.options.RefreshEvery)
+		addr := c.addrs.first()
+		if p != reads {
+			addr = cmp.Or(c.cluster.leads(), addr) // a node that does not lead would name it
+		}
 		answer, err := c.transport.CallAddr(ctx, addr, method, req)
+		c.cluster.note(addr, unreached(err, c.options.Name))
 		if err == nil {
-			return answer, nil
+			if p != reads {
+				c.addrs.prefer(addr)
+			}
+			return answer, addr, nil
 		}
 		if p == named {
 			err = d.about(err)
 		}
 		if ctx.Err() != nil || !again(err, p) {
-			return nil, err
+			return nil, "", err
 		}
 		if leader := leaderOf(err); leader != "" && leader != addr {
 			if redirects++; redirects > c.options.RedirectsMax {
-				return nil, err
+				return nil, "", err
 			}
-			c.prefer(leader)
+			c.addrs.prefer(leader)
+			c.cluster.follow(err)
 			attempt--
 			continue
 		}
 		if attempt >= c.options.AttemptsMax {
-			return nil, err
+			return nil, "", err
 		}
-		c.pass(addr)
+		c.addrs.pass(addr)
+		c.cluster.doubt(addr)
+		c.cluster.begin()
 		if !c.sleep(ctx, pause) {
-			return nil, err
+			return nil, "", err
 		}
 		pause = min(2*pause, c.options.RetryMax)
 	}
@@ -186,7 +221,7 @@ func (c *Client) askAt(ctx context.Context, addr, method string, req []byte) ([]
 	pause := c.options.RetryMin
 	for attempt := 1; ; attempt++ {
 		answer, err := c.transport.CallAddr(ctx, addr, method, req)
-		if err == nil || attempt >= c.options.AttemptsMax || !c.unreached(err) || !c.sleep(ctx, pause) {
+		if err == nil || attempt >= c.options.AttemptsMax || !unreached(err, c.options.Name) || !c.sleep(ctx, pause) {
 			return answer, err
 		}
 		pause = min(2*pause, c.options.RetryMax)
@@ -195,9 +230,9 @@ func (c *Client) askAt(ctx context.Context, addr, method string, req []byte) ([]
 
 // unreached reports whether an error says that no node was reached: it is this
 // side's own, and nothing was sent.
-func (c *Client) unreached(err error) bool {
+func unreached(err error, self topology.NodeID) bool {
 	var e *topology.Error
-	return errors.As(err, &e) && e.Node == c.options.Name && e.Outcome == topology.NotApplied && errors.Is(err, topology.ErrUnavailable)
+	return errors.As(err, &e) && e.Node == self && e.Outcome == topology.NotApplied && errors.Is(err, topology.ErrUnavailable)
 }
 
 // again reports whether a call that failed so may be sent again, to another
@@ -224,44 +259,6 @@ func leaderOf(err error) string {
 		return ""
 	}
 	return e.Addr
-}
-
-// first returns the address to ask.
-func (c *Client) first() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.addrs[0]
-}
-
-// prefer makes addr the one to ask. Beside the addresses that were given, those
-// of the last leaders that were named are kept, namedMax of them.
-func (c *Client) prefer(addr string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	named := 0
-	if !slices.Contains(c.given, addr) {
-		named = 1
-	}
-	c.addrs = slices.DeleteFunc(c.addrs, func(a string) bool {
-		if a == addr {
-			return true
-		}
-		if slices.Contains(c.given, a) {
-			return false
-		}
-		named++
-		return named > namedMax
-	})
-	c.addrs = slices.Insert(c.addrs, 0, addr)
-}
-
-// pass puts addr behind the others.
-func (c *Client) pass(addr string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.addrs[0] == addr {
-		c.addrs = append(c.addrs[1:], addr)
-	}
 }
 
 // sleep waits, and reports whether ctx and the client lasted.

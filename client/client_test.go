@@ -120,7 +120,7 @@ func TestACallToOneNodeIsSentUntilItIsReached(t *testing.T) {
 	_, err = c.Promote(t.Context(), refuses.addr, false)
 	require.ErrorIs(t, err, topology.ErrUnavailable)
 	require.Equal(t, int64(1), refuses.calls.Load(), "a refusal is an answer")
-	require.Equal(t, "given:1", c.first())
+	require.Equal(t, "given:1", c.addrs.first())
 }
 
 func TestAnAnswerThatMeansNothingIsMalformed(t *testing.T) {
@@ -240,15 +240,15 @@ func TestDialRefusesWhatItCannotUse(t *testing.T) {
 func TestAClientRemembersFewAddresses(t *testing.T) {
 	c := dial(t, Options{}, "given:1", "given:2")
 	for i := range 3 * namedMax {
-		c.prefer(fmt.Sprintf("named:%d", i))
+		c.addrs.prefer(fmt.Sprintf("named:%d", i))
 	}
-	require.Len(t, c.addrs, 2+namedMax)
-	require.Equal(t, fmt.Sprintf("named:%d", 3*namedMax-1), c.first())
-	require.Contains(t, c.addrs, "given:1")
-	require.Contains(t, c.addrs, "given:2")
-	c.prefer("given:2")
-	require.Equal(t, "given:2", c.first())
-	c.pass("given:2")
-	require.NotEqual(t, "given:2", c.first())
-	require.Len(t, c.addrs, 2+namedMax)
+	require.Len(t, c.addrs.all, 2+namedMax)
+	require.Equal(t, fmt.Sprintf("named:%d", 3*namedMax-1), c.addrs.first())
+	require.Contains(t, c.addrs.all, "given:1")
+	require.Contains(t, c.addrs.all, "given:2")
+	c.addrs.prefer("given:2")
+	require.Equal(t, "given:2", c.addrs.first())
+	c.addrs.pass("given:2")
+	require.NotEqual(t, "given:2", c.addrs.first())
+	require.Len(t, c.addrs.all, 2+namedMax)
 }

@@ -65,7 +65,7 @@ func (w *watching) run(ctx context.Context) error {
 	}
 	pause := w.c.options.RetryMin
 	for attempt := 1; ; attempt++ {
-		addr, before := w.c.first(), w.last
+		addr, before := w.c.addrs.first(), w.last
 		err := w.stream(ctx, addr)
 		if w.enough || err == nil {
 			return err
@@ -79,7 +79,7 @@ func (w *watching) run(ctx context.Context) error {
 		if w.come && (w.last.IsZero() || w.o.Slot != "") || !again(err, reads) || attempt >= w.c.options.AttemptsMax {
 			return err
 		}
-		w.c.pass(addr)
+		w.c.addrs.pass(addr)
 		if !w.c.sleep(ctx, pause) {
 			return err
 		}
@@ -144,7 +144,7 @@ func (w *watching) acknowledge(s topology.Stream, ch Change) error {
 
 // Slots returns all slots, by name.
 func (o Operator) Slots(ctx context.Context) ([]Slot, error) {
-	all, err := read(ctx, o.c, call.MethodSlots, nil, call.EncodeNothing, call.DecodeSlots)
+	all, err := read(ctx, o.c, call.MethodSlots, call.EncodeNothing, call.DecodeSlots)
 	if err != nil {
 		return nil, errorOf("slots", "", nil, err)
 	}

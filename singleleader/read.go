@@ -50,6 +50,9 @@ func (rd *reader) Read(ctx context.Context, table record.TableID, key []byte, o 
 		if err == nil && len(r.Cells) == 0 {
 			err = topology.ErrNotFound
 		}
+		if errors.Is(err, topology.ErrNotFound) {
+			return r, rd.readError("get", key, err)
+		}
 		if err != nil {
 			return topology.Reading{}, rd.readError("get", key, err)
 		}

@@ -71,7 +71,8 @@ type Engine interface {
 	// write: the error is then Unknown if the record was appended.
 	Write(ctx context.Context, b record.Batch, o WriteOptions) (Receipt, error)
 	// Read reads the cells of one key at the consistency that was asked for.
-	// A key that holds nothing is ErrNotFound.
+	// A key that holds nothing is ErrNotFound, with a Reading that has no cells and
+	// says by its token of which state that is true.
 	Read(ctx context.Context, table record.TableID, key []byte, o ReadOptions) (Reading, error)
 	// Run works until ctx ends (nil) or the node can not go on (the reason).
 	Run(ctx context.Context) error
