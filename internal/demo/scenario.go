@@ -12,6 +12,7 @@ import (
 	"github.com/triad-kv/triad/internal/config"
 	"github.com/triad-kv/triad/internal/config/strict"
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/record/pack"
 )
 
 // Scenarios are what a demo can play.
@@ -19,6 +20,7 @@ const (
 	ScenarioTour     = "tour"      // eight phases, from the first write to a failover
 	ScenarioLoad     = "load"      // a tree of files as rows; it needs Options.Load
 	ScenarioFailover = "failover"  // a leader that is cut off and killed, and comes back
+	ScenarioLag      = "lag"       // what readers of a late follower see, without tokens and with them
 	ScenarioSemiSync = "semi-sync" // a cut off synchronous replica
 	ScenarioPayments = "payments"  // what a standby, a read replica and a delayed one are for
 	ScenarioReaders  = "readers"   // reads in a site far from the leader
@@ -41,6 +43,7 @@ func scenarios() []scenario {
 		{name: ScenarioTour, of: NameDefault, fits: fitsTour, delay: tourDelay, play: playTour},
 		{name: ScenarioLoad, fits: fitsLoad, delay: tourDelay, play: playLoad},
 		{name: ScenarioFailover, fits: fitsFailover, cuts: true, play: playFailover},
+		{name: ScenarioLag, fits: fitsLag, delay: lagOf, play: playLag},
 		{name: ScenarioSemiSync, of: "semi-sync-trio", fits: fitsSemiSync, cuts: true, play: playSemiSync},
 		{name: ScenarioPayments, of: "payments", fits: fitsPayments, delay: paymentsDelay, play: playPayments},
 		{name: ScenarioReaders, of: "geo-readers", fits: fitsReaders, play: playReaders},
@@ -147,6 +150,18 @@ func (g *group) writable() (name string, kind record.Kind) {
 
 // tableDefault is there in every cluster.
 const tableDefault = "default"
+
+// textOf is the text of a value that valueOf made.
+func textOf(kind record.Kind, value []byte) string {
+	if kind != record.KindRow {
+		return string(value)
+	}
+	r := pack.NewReader(value)
+	if r.Map() != 1 || r.Str() != columnName {
+		return rowText(value)
+	}
+	return r.Str()
+}
 
 // valueOf is a value for a table of that kind.
 func valueOf(kind record.Kind, text string) []byte {

@@ -116,6 +116,30 @@ func TestALeaderThatIsLostIsReplacedAndComesBack(t *testing.T) {
 	require.NoDirExists(t, d.dir)
 }
 
+func TestReadsOfALateFollowerShowTheirAnomaliesAndTokensEndThem(t *testing.T) {
+	t.Parallel()
+	d, out := playing(t, Options{Scenario: ScenarioLag})
+	require.NoError(t, d.run(t.Context()), "%s", out)
+	for _, said := range []string{
+		`(?m)^  client.Any\(\) +10 +10 `, `(?m)^  client.After\(token\) +10 +0 `,
+		"10 of 10 reads that missed their reader's own write, and none with a token",
+		"10 of 10 reads that went back in time, and none with a token",
+		"10 of 10 answers without their question, and none with a token",
+		"ok: 5 checks held, every node ended in order",
+	} {
+		require.Regexp(t, regexp.MustCompile(said), out.String())
+	}
+}
+
+func TestTheScenarioOfLagJudgesBothWays(t *testing.T) {
+	require.NoError(t, judge("anomalies", tally{found: 1}, tally{}))
+	require.ErrorContains(t, judge("anomalies", tally{}, tally{}), "there were no anomalies in 10 rounds, though a follower is late")
+	require.ErrorContains(t, judge("anomalies", tally{found: 1}, tally{found: 2, told: "b showed nothing"}), "2 anomalies, with a token: b showed nothing")
+	for _, bad := range []string{"nodes: {a: leader, b: standby}", "nodes: {a: leader, b: standby, c: {role: delayed, apply_delay: 1s}}"} {
+		require.Error(t, fitsLag(found(t, fileOf(t, bad)).cluster))
+	}
+}
+
 // numb is a life that does nothing about its links.
 type numb struct{ life }
 

@@ -137,7 +137,10 @@ func rowOf(columns ...column) []byte {
 	return w.Bytes()
 }
 
-func user(name string) []byte { return rowOf(column{"name", name}) }
+// columnName is the column of a user.
+const columnName = "name"
+
+func user(name string) []byte { return rowOf(column{columnName, name}) }
 
 func order(user int, amount string) []byte {
 	return rowOf(column{"amount", amount}, column{"user", user})
