@@ -28,6 +28,10 @@ func MaxStale(d time.Duration) Option { return call.MaxStale(d) }
 // to fail with topology.ErrStale.
 func MaxLag(records uint64) Option { return call.MaxLag(records) }
 
+// MaxBytes asks a read to be no more than that many bytes of the log behind the
+// leader, or to fail with topology.ErrStale.
+func MaxBytes(bytes uint64) Option { return call.MaxBytes(bytes) }
+
 // Linearizable asks a read to see all that was acknowledged before it began.
 func Linearizable() Option { return call.Linearizable() }
 

@@ -43,6 +43,7 @@ func TestAnOptionThatDoesNotFitIsRefused(t *testing.T) {
 		"no bound in time":          func() error { _, err := n.Get(t.Context(), "default", key, MaxStale(0)); return err },
 		"a bound before now":        func() error { _, err := n.Get(t.Context(), "default", key, MaxStale(-1)); return err },
 		"no bound in records":       func() error { _, err := n.Get(t.Context(), "default", key, MaxLag(0)); return err },
+		"no bound in bytes":         func() error { _, err := n.Get(t.Context(), "default", key, MaxBytes(0)); return err },
 		"a version of no write": func() error {
 			_, err := n.Put(t.Context(), "default", key, value, IfVersion(version.Dot{}))
 			return err
@@ -82,6 +83,7 @@ func TestWishesReachTheEngine(t *testing.T) {
 		{[]Option{After(token)}, topology.ReadOptions{Guarantee: topology.ReadSession, After: token}},
 		{[]Option{After(topology.Token{})}, topology.ReadOptions{Guarantee: topology.ReadSession}},
 		{[]Option{MaxStale(time.Second), MaxLag(5)}, topology.ReadOptions{Guarantee: topology.ReadBounded, MaxStale: time.Second, MaxLag: 5}},
+		{[]Option{MaxBytes(6)}, topology.ReadOptions{Guarantee: topology.ReadBounded, MaxBytes: 6}},
 		{[]Option{MaxLag(5), After(token)}, topology.ReadOptions{Guarantee: topology.ReadBounded, After: token, MaxLag: 5}},
 		{[]Option{Linearizable(), After(token)}, topology.ReadOptions{Guarantee: topology.ReadLinearizable, After: token}},
 	} {

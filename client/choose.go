@@ -49,6 +49,7 @@ type need struct {
 	after    topology.Token
 	maxStale time.Duration // 0 for no bound
 	maxLag   uint64        // 0 for no bound
+	maxBytes uint64        // 0 for no bound
 	newest   bool          // all that was acknowledged before it began
 }
 
@@ -56,7 +57,7 @@ type need struct {
 // topology's own default: the strongest.
 func needOf(w *call.Wishes) need {
 	o := w.Read()
-	n := need{any: o.Guarantee == topology.ReadAny, after: o.After, maxStale: o.MaxStale, maxLag: o.MaxLag}
+	n := need{any: o.Guarantee == topology.ReadAny, after: o.After, maxStale: o.MaxStale, maxLag: o.MaxLag, maxBytes: o.MaxBytes}
 	n.newest = o.Guarantee == topology.ReadLinearizable || o.Guarantee == topology.ReadDefault
 	return n
 }
@@ -100,7 +101,9 @@ func choose(c choice, n need, all []Member) []topology.NodeID {
 
 // leaderNext reports whether a node that fails is likely to fail for being behind,
 // so that the leader is the one to ask next.
-func (n *need) leaderNext() bool { return !n.after.IsZero() || n.maxStale > 0 || n.maxLag > 0 }
+func (n *need) leaderNext() bool {
+	return !n.after.IsZero() || n.maxStale > 0 || n.maxLag > 0 || n.maxBytes > 0
+}
 
 // metBy reports whether a node may be asked: as far as is known it can meet the
 // need, now or, for a token, soon. What it holds itself to is its own knowledge.
@@ -119,6 +122,8 @@ func (n *need) metBy(m *Member, leader topology.NodeID) bool {
 	case n.maxStale > 0 && m.Heard.IsZero(), n.maxStale > 0 && (m.Stale < 0 || m.Stale > n.maxStale):
 		return false
 	case n.maxLag > 0 && (m.Heard.IsZero() || m.Lag.Records > n.maxLag):
+		return false
+	case n.maxBytes > 0 && (m.Heard.IsZero() || m.Lag.Bytes > n.maxBytes):
 		return false
 	case !n.after.IsZero() && m.Delay > 0:
 		return m.Applied >= n.after.LSN

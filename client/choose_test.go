@@ -29,6 +29,7 @@ func TestTheNodesOfAReadAreChosenByRouteAndNeed(t *testing.T) {
 		saw("w", topology.RoleWitness, 0, 0),
 	}
 	all[3].Delay = time.Minute
+	all[1].Lag.Bytes, all[2].Lag.Bytes = 700, 200
 	all[2].Stale = 50 * time.Millisecond
 	type ids = []topology.NodeID
 	token := topology.Token{Term: 1, LSN: 101}
@@ -45,6 +46,7 @@ func TestTheNodesOfAReadAreChosenByRouteAndNeed(t *testing.T) {
 		"who answered before":                    {choice: choice{route: RouteSticky, stuck: "c"}, need: need{newest: true}, want: ids{"c", "b", "a"}},
 		"who has failed comes last":              {choice: choice{route: RouteNearest}, need: need{newest: true}, failing: "b", want: ids{"c", "a", "b"}},
 		"no more than so many records behind":    {choice: choice{route: RouteNearest}, need: need{maxLag: 5}, want: ids{"c", "a", "d"}},
+		"no more than so many bytes behind":      {choice: choice{route: RouteNearest}, need: need{maxBytes: 200}, want: ids{"c", "a", "d"}},
 		"no older than":                          {choice: choice{route: RouteNearest}, need: need{maxStale: 10 * time.Millisecond}, want: ids{"b", "a"}},
 		"behind a token, the leader is next":     {choice: choice{route: RouteNearest}, need: need{after: token}, want: ids{"b", "a", "c"}},
 	} {

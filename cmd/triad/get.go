@@ -18,6 +18,7 @@ type freshness struct {
 	after        string
 	maxStale     time.Duration
 	maxLag       uint64
+	maxBytes     uint64
 	linearizable bool
 	any          bool
 }
@@ -27,6 +28,7 @@ func freshnessFlags(c *cobra.Command) *freshness {
 	c.Flags().StringVar(&f.after, "after", "", "see at least what this token has seen: that of a write or a read")
 	c.Flags().DurationVar(&f.maxStale, "max-stale", 0, "be no staler than this")
 	c.Flags().Uint64Var(&f.maxLag, "max-lag", 0, "be at most so many records behind the leader")
+	c.Flags().Uint64Var(&f.maxBytes, "max-bytes", 0, "be at most so many bytes of the log behind the leader")
 	c.Flags().BoolVar(&f.linearizable, "linearizable", false, "see everything acknowledged before; the default in a single-leader cluster")
 	c.Flags().BoolVar(&f.any, "any", false, "take whatever the asked node holds, however stale")
 	return f
@@ -54,6 +56,12 @@ func (f *freshness) options(cmd *cobra.Command) ([]client.Option, error) {
 			return nil, usagef("--max-lag: 0 is no bound; --linearizable asks for the newest")
 		}
 		all = append(all, client.MaxLag(f.maxLag))
+	}
+	if cmd.Flags().Changed("max-bytes") {
+		if f.maxBytes == 0 {
+			return nil, usagef("--max-bytes: 0 is no bound; --linearizable asks for the newest")
+		}
+		all = append(all, client.MaxBytes(f.maxBytes))
 	}
 	if f.linearizable {
 		all = append(all, client.Linearizable())

@@ -19,6 +19,7 @@ type Option struct {
 	token      topology.Token
 	stale      time.Duration
 	lag        uint64
+	bytes      uint64
 	dot        version.Dot
 	value      []byte
 	request    record.RequestID
@@ -44,16 +45,19 @@ const (
 	WishIfValue
 	WishRequest
 	WishTTL
+	WishMaxBytes
 
 	WishIf    = WishIfAbsent | WishIfVersion | WishIfValue
 	WishWrite = WishDurability | WishRequest | WishTTL
-	WishRead  = WishAfter | WishMaxStale | WishMaxLag | WishLinearizable | WishAny
+	WishRead  = WishAfter | WishBounds | WishLinearizable | WishAny
+
+	WishBounds = WishMaxStale | WishMaxLag | WishMaxBytes
 )
 
 // String names the first of a set.
 func (w Wish) String() string {
 	names := [...]string{
-		"Durability", "After", "MaxStale", "MaxLag", "Linearizable", "Any", "IfAbsent", "IfVersion", "IfValue", "Request", "TTL",
+		"Durability", "After", "MaxStale", "MaxLag", "Linearizable", "Any", "IfAbsent", "IfVersion", "IfValue", "Request", "TTL", "MaxBytes",
 	}
 	if i := bits.TrailingZeros16(uint16(w)); i < len(names) {
 		return names[i]
@@ -67,6 +71,7 @@ func Durability(d topology.Durability) Option { return Option{wish: WishDurabili
 func After(t topology.Token) Option           { return Option{wish: WishAfter, token: t} }
 func MaxStale(d time.Duration) Option         { return Option{wish: WishMaxStale, stale: d} }
 func MaxLag(records uint64) Option            { return Option{wish: WishMaxLag, lag: records} }
+func MaxBytes(bytes uint64) Option            { return Option{wish: WishMaxBytes, bytes: bytes} }
 func Linearizable() Option                    { return Option{wish: WishLinearizable} }
 func Any() Option                             { return Option{wish: WishAny} }
 func IfAbsent() Option                        { return Option{wish: WishIfAbsent} }
@@ -126,6 +131,11 @@ func (w *Wishes) take(o *Option) error {
 			return fmt.Errorf("%w: MaxLag(0) is no bound; Linearizable asks for the newest", topology.ErrUnsupported)
 		}
 		w.all.lag = o.lag
+	case WishMaxBytes:
+		if o.bytes == 0 {
+			return fmt.Errorf("%w: MaxBytes(0) is no bound; Linearizable asks for the newest", topology.ErrUnsupported)
+		}
+		w.all.bytes = o.bytes
 	case WishIfVersion:
 		if o.dot.Seq == 0 || o.dot.Origin.IsZero() {
 			return fmt.Errorf("%w: IfVersion(%v) names no write; IfAbsent asks for none", topology.ErrUnsupported, o.dot)
@@ -165,11 +175,11 @@ func (w *Wishes) Write() topology.WriteOptions {
 // the guarantee to hold it to. A guarantee is one thing: where a token is wished
 // for together with another, see [Wishes.AwaitFirst].
 func (w *Wishes) Read() topology.ReadOptions {
-	o := topology.ReadOptions{After: w.all.token, MaxStale: w.all.stale, MaxLag: w.all.lag}
+	o := topology.ReadOptions{After: w.all.token, MaxStale: w.all.stale, MaxLag: w.all.lag, MaxBytes: w.all.bytes}
 	switch {
 	case w.Has(WishLinearizable):
 		o.Guarantee = topology.ReadLinearizable
-	case w.Has(WishMaxStale | WishMaxLag):
+	case w.Has(WishBounds):
 		o.Guarantee = topology.ReadBounded
 	case w.Has(WishAfter):
 		o.Guarantee = topology.ReadSession
@@ -182,7 +192,7 @@ func (w *Wishes) Read() topology.ReadOptions {
 // AwaitFirst returns the token to wait for before a read whose guarantee is
 // another than the session's; the zero token if there is none.
 func (w *Wishes) AwaitFirst() topology.Token {
-	if w.Has(WishLinearizable | WishMaxStale | WishMaxLag) {
+	if w.Has(WishLinearizable | WishBounds) {
 		return w.all.token
 	}
 	return topology.Token{}

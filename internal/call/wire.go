@@ -219,6 +219,8 @@ func putOption(w *pack.Writer, o *Option) {
 		w.Int(int64(o.stale))
 	case WishMaxLag:
 		w.Uint(o.lag)
+	case WishMaxBytes:
+		w.Uint(o.bytes)
 	case WishIfVersion:
 		w.Array(3)
 		putDot(w, o.dot)
@@ -247,6 +249,8 @@ func getOption(r *pack.Reader) Option {
 		o.stale = time.Duration(r.Int())
 	case WishMaxLag:
 		o.lag = r.Uint()
+	case WishMaxBytes:
+		o.bytes = r.Uint()
 	case WishIfVersion:
 		r.ArrayOf(3)
 		o.dot = getDot(r)

@@ -19,7 +19,7 @@ var (
 	dot   = version.Dot{Origin: version.Origin{ID: 1, Incarnation: math.MaxUint32}, Seq: math.MaxUint64}
 	token = topology.Token{Origin: dot.Origin, Term: 3, LSN: 9}
 	every = []Option{
-		Durability(topology.Applied), After(token), MaxStale(time.Second), MaxLag(7), Linearizable(), Any(), IfAbsent(), IfVersion(dot),
+		Durability(topology.Applied), After(token), MaxStale(time.Second), MaxLag(7), MaxBytes(8), Linearizable(), Any(), IfAbsent(), IfVersion(dot),
 	}
 )
 
