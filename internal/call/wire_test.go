@@ -19,7 +19,7 @@ var (
 	dot   = version.Dot{Origin: version.Origin{ID: 1, Incarnation: math.MaxUint32}, Seq: math.MaxUint64}
 	token = topology.Token{Origin: dot.Origin, Term: 3, LSN: 9}
 	every = []Option{
-		Durability(topology.Applied), After(token), MaxStale(time.Second), MaxLag(7), MaxBytes(8), Linearizable(), Any(), IfAbsent(), IfVersion(dot),
+		Durability(topology.Applied), After(token), MaxStale(time.Second), MaxLag(7), Linearizable(), Any(), IfAbsent(), IfVersion(dot),
 	}
 )
 
@@ -37,14 +37,15 @@ var messages = map[string]struct {
 	"write that expires": form(Write{
 		Writes: []One{{Table: "t", Key: []byte("k"), Value: []byte("v")}}, Options: []Option{TTL(time.Minute)},
 	}, func(m Write) []byte { return m.Encode() }, DecodeWrite),
-	"read":             form(Read{Table: "t", Key: []byte("k"), Options: every}, func(m Read) []byte { return m.Encode() }, DecodeRead),
-	"reading":          form(Reading{Value: []byte("v"), Dot: dot, Time: 5, Token: token, Served: "a", Stale: -1, Guarantee: topology.ReadSession}, func(m Reading) []byte { return m.Encode() }, DecodeReading),
-	"sight":            form(Sight{Found: true, Reading: Reading{Value: []byte("v"), Dot: dot, Time: 5, Token: token, Served: "a", Guarantee: topology.ReadAny}}, func(m Sight) []byte { return m.Encode() }, DecodeSight),
-	"sight of nothing": form(Sight{Reading: Reading{Value: []byte{}, Token: token, Served: "a", Guarantee: topology.ReadAny}}, func(m Sight) []byte { return m.Encode() }, DecodeSight),
-	"scan":             form(Scan{Table: "t", From: []byte("a"), To: []byte("b"), Items: 5, Options: []Option{Any()}}, func(m Scan) []byte { return m.Encode() }, DecodeScan),
-	"page":             form(Page{Items: []Item{{Key: []byte("k"), Value: []byte{}, Dot: dot, Time: 4}}, More: true}, func(m Page) []byte { return m.Encode() }, DecodePage),
-	"page of parts":    form(Page{Items: []Item{{Key: []byte("k"), Value: []byte("v"), Dot: dot, Time: 4}, {Key: []byte("s"), Value: []byte{}, Dot: dot, Time: 4, Kind: record.KindSet}}}, func(m Page) []byte { return m.Encode() }, DecodePage),
-	"receipt":          form(topology.Receipt{Token: token, Dot: dot, LSN: 9, Term: 3, Time: 8, Durability: topology.Flushed, Durable: []topology.NodeID{"a", "b"}}, EncodeReceipt, DecodeReceipt),
+	"read":              form(Read{Table: "t", Key: []byte("k"), Options: every}, func(m Read) []byte { return m.Encode() }, DecodeRead),
+	"read within bytes": form(Read{Table: "t", Key: []byte("k"), Options: []Option{MaxBytes(8)}}, func(m Read) []byte { return m.Encode() }, DecodeRead),
+	"reading":           form(Reading{Value: []byte("v"), Dot: dot, Time: 5, Token: token, Served: "a", Stale: -1, Guarantee: topology.ReadSession}, func(m Reading) []byte { return m.Encode() }, DecodeReading),
+	"sight":             form(Sight{Found: true, Reading: Reading{Value: []byte("v"), Dot: dot, Time: 5, Token: token, Served: "a", Guarantee: topology.ReadAny}}, func(m Sight) []byte { return m.Encode() }, DecodeSight),
+	"sight of nothing":  form(Sight{Reading: Reading{Value: []byte{}, Token: token, Served: "a", Guarantee: topology.ReadAny}}, func(m Sight) []byte { return m.Encode() }, DecodeSight),
+	"scan":              form(Scan{Table: "t", From: []byte("a"), To: []byte("b"), Items: 5, Options: []Option{Any()}}, func(m Scan) []byte { return m.Encode() }, DecodeScan),
+	"page":              form(Page{Items: []Item{{Key: []byte("k"), Value: []byte{}, Dot: dot, Time: 4}}, More: true}, func(m Page) []byte { return m.Encode() }, DecodePage),
+	"page of parts":     form(Page{Items: []Item{{Key: []byte("k"), Value: []byte("v"), Dot: dot, Time: 4}, {Key: []byte("s"), Value: []byte{}, Dot: dot, Time: 4, Kind: record.KindSet}}}, func(m Page) []byte { return m.Encode() }, DecodePage),
+	"receipt":           form(topology.Receipt{Token: token, Dot: dot, LSN: 9, Term: 3, Time: 8, Durability: topology.Flushed, Durable: []topology.NodeID{"a", "b"}}, EncodeReceipt, DecodeReceipt),
 	"members": form(Members{Self: "a", Leader: "a", Term: 3, All: []Member{
 		{ID: "a", Addr: "h:1", Site: "eu", Liveness: topology.LivenessAlive, Role: topology.RoleLeader, Applied: 9},
 		{ID: "b", State: "replicate", Applied: 7, Lag: topology.Lag{Records: 2, Bytes: 5, Time: time.Second}, Stale: -1, Delay: time.Minute},
