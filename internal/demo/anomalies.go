@@ -85,6 +85,14 @@ func (b *behind) boot(ctx context.Context) error {
 			b.prompt = n
 		}
 	}
+	for key, text := range map[int]string{keyOwn: "Alice 0", keyBack: "Bob 0"} {
+		if _, err := b.write(ctx, fmt.Sprint(key), text); err != nil {
+			return err
+		}
+	}
+	if err := b.caughtUp(ctx, b.latest.Token); err != nil {
+		return err
+	}
 	b.held("%s leads term %d; %s shows what is committed as soon as it knows, and %s %v later", s.Node, s.Term, b.prompt.ID, b.late.ID, b.late.ApplyDelay)
 	return nil
 }
@@ -124,7 +132,7 @@ func (b *behind) both(ctx context.Context, what string, play round) error {
 	if err := judge(what, naive, careful); err != nil {
 		return err
 	}
-	b.held("%d of %d %s, and none with a token", naive.found, lagRounds, what)
+	b.held("%s: %d in %d rounds without tokens, none in %d with them", what, naive.found, lagRounds, lagRounds)
 	return nil
 }
 
@@ -132,9 +140,9 @@ func (b *behind) both(ctx context.Context, what string, play round) error {
 func judge(what string, naive, careful tally) error {
 	switch {
 	case careful.found > 0:
-		return fmt.Errorf("%d %s, with a token: %s", careful.found, what, careful.told)
+		return fmt.Errorf("%s: %d in %d rounds with tokens: %s", what, careful.found, lagRounds, careful.told)
 	case naive.found == 0:
-		return fmt.Errorf("there were no %s in %d rounds, though a follower is late", what, lagRounds)
+		return fmt.Errorf("%s: none in %d rounds without tokens, though a follower is late", what, lagRounds)
 	}
 	return nil
 }

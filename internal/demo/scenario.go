@@ -17,7 +17,7 @@ import (
 
 // Scenarios are what a demo can play.
 const (
-	ScenarioTour     = "tour"      // eight phases, from the first write to a failover
+	ScenarioTour     = "tour"      // eight phases, from the first write to an election
 	ScenarioLoad     = "load"      // a tree of files as rows; it needs Options.Load
 	ScenarioFailover = "failover"  // a leader that is cut off and killed, and comes back
 	ScenarioLag      = "lag"       // what readers of a late follower see, without tokens and with them
