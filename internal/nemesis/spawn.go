@@ -35,6 +35,23 @@ func newSpawner() *spawner {
 
 func (s *spawner) run() {
 	runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+	if unix.Gettid() == unix.Getpid() {
+		// But the main thread never ends. While it is held here, what is started runs
+		// on another.
+		elsewhere := make(chan struct{})
+		go func() {
+			runtime.LockOSThread()
+			close(elsewhere)
+			s.serve()
+		}()
+		<-elsewhere
+		runtime.UnlockOSThread()
+		return
+	}
+	s.serve()
+}
+
+func (s *spawner) serve() {
 	defer close(s.done)
 	for o := range s.orders {
 		o.began <- startIn(o.cmd, o.space)
