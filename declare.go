@@ -91,7 +91,6 @@ func (n running) declare(ctx context.Context) error {
 		}
 		if s.Role == topology.RoleWitness {
 			missing = nil // it has no table, and needs none
-			n.catalogue.await(missing)
 		}
 		var err error
 		missing, err = n.catalogue.declare(ctx, missing, s.Role == topology.RoleLeader)

@@ -42,13 +42,10 @@ func (h Hedge) withDefaults() (Hedge, error) {
 type hedging struct {
 	Hedge
 
-	mu      sync.Mutex // guards what follows; a leaf
-	credit  int        // hundredths of a hedge
-	recent  [latenciesMax]time.Duration
-	count   int
-	sent    uint64
-	wins    uint64
-	refused uint64
+	mu     sync.Mutex // guards what follows; a leaf
+	credit int        // hundredths of a hedge
+	recent [latenciesMax]time.Duration
+	count  int
 }
 
 // newHedging returns nil for none.
@@ -71,11 +68,9 @@ func (h *hedging) spend() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.credit < 100 {
-		h.refused++
 		return false
 	}
 	h.credit -= 100
-	h.sent++
 	return true
 }
 
@@ -143,7 +138,6 @@ func (r *router) try(ctx context.Context, n need, rest []stop, method string, re
 	h.measure(time.Since(began))
 	a.sent = 2
 	if good(b.err) && !good(a.err) {
-		h.won()
 		b.sent = 2
 		return b
 	}
@@ -171,12 +165,6 @@ func (r *router) race(first, second <-chan attempt, cancel func()) (a, b attempt
 }
 
 var errLate = fmt.Errorf("another node was first: %w", topology.ErrUnavailable)
-
-func (h *hedging) won() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.wins++
-}
 
 // good reports whether a call has ended with what its caller asked for: a value, or
 // that there is none.

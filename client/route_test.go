@@ -12,6 +12,16 @@ import (
 	"github.com/triad-kv/triad/topology"
 )
 
+// seeded is a cluster of three, a client that knows one of them, and a context for
+// what it is asked.
+func seeded(t *testing.T, seed int) ([]node, *client.Client, context.Context) {
+	t.Helper()
+	nodes := cluster(t, 3)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return nodes, dial(t, nodes[seed].addr), ctx
+}
+
 func TestTheClusterIsFoundFromOneSeed(t *testing.T) {
 	nodes := cluster(t, 3)
 	c, ctx := dial(t, nodes[2].addr), t.Context()
@@ -35,10 +45,7 @@ func TestTheClusterIsFoundFromOneSeed(t *testing.T) {
 }
 
 func TestTheSeedMayGoAway(t *testing.T) {
-	nodes := cluster(t, 3)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	c := dial(t, nodes[2].addr)
+	nodes, c, ctx := seeded(t, 2)
 	_, err := c.Members(ctx)
 	require.NoError(t, err)
 	require.NoError(t, nodes[2].end())
@@ -53,10 +60,7 @@ func TestTheSeedMayGoAway(t *testing.T) {
 }
 
 func TestReadsGoWhereTheRouteSays(t *testing.T) {
-	nodes := cluster(t, 3)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	c := dial(t, nodes[1].addr)
+	nodes, c, ctx := seeded(t, 1)
 	receipt, err := c.Put(ctx, "default", []byte("k"), []byte("v"))
 	require.NoError(t, err)
 	for _, n := range nodes {
@@ -90,10 +94,7 @@ func TestReadsGoWhereTheRouteSays(t *testing.T) {
 }
 
 func TestAFollowerThatIsKilledIsNotMissed(t *testing.T) {
-	nodes := cluster(t, 3)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	c := dial(t, nodes[0].addr)
+	nodes, c, ctx := seeded(t, 0)
 	_, err := c.Put(ctx, "default", []byte("k"), []byte("v"))
 	require.NoError(t, err)
 	by, err := c.ReaderBy(client.Routing{Route: client.RouteRoundRobin})
@@ -112,10 +113,7 @@ func TestAFollowerThatIsKilledIsNotMissed(t *testing.T) {
 }
 
 func TestASessionReadsWhatItWroteAtAnyNode(t *testing.T) {
-	nodes := cluster(t, 3)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	c := dial(t, nodes[0].addr)
+	nodes, c, ctx := seeded(t, 0)
 	s, err := c.Session(client.Routing{Route: client.RouteRoundRobin})
 	require.NoError(t, err)
 	for i := range 30 {
@@ -147,10 +145,7 @@ func TestASessionReadsWhatItWroteAtAnyNode(t *testing.T) {
 }
 
 func TestASessionOutlivesItsLeader(t *testing.T) {
-	nodes := cluster(t, 3)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	c := dial(t, nodes[1].addr)
+	nodes, c, ctx := seeded(t, 1)
 	s, err := c.Session(client.Routing{Route: client.RouteSticky, TokenWait: 10 * time.Millisecond})
 	require.NoError(t, err)
 	receipt, err := s.Put(ctx, "default", []byte("k"), []byte("1"))
@@ -178,10 +173,7 @@ func TestASessionOutlivesItsLeader(t *testing.T) {
 }
 
 func TestASlowReadIsSentTwiceAndAnsweredOnce(t *testing.T) {
-	nodes := cluster(t, 3)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	c := dial(t, nodes[0].addr)
+	_, c, ctx := seeded(t, 0)
 	_, err := c.Put(ctx, "default", []byte("k"), []byte("v"))
 	require.NoError(t, err)
 	by, err := c.ReaderBy(client.Routing{Route: client.RouteRoundRobin, Hedge: client.Hedge{Percent: 100, After: 1}})

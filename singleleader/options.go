@@ -1,6 +1,7 @@
 package singleleader
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -93,15 +94,8 @@ const failAfterMin = 20 * time.Millisecond
 // heardWithin is how long ago the leader may have been heard of for a distance to it,
 // in records or bytes, to mean something.
 func (o Options) heardWithin() time.Duration {
-	beat := o.Stream.HeartbeatEvery
-	if beat == 0 {
-		beat = beatDefault
-	}
-	return max(o.FailAfter, 2*beat)
+	return max(o.FailAfter, 2*cmp.Or(o.Stream.HeartbeatEvery, stream.HeartbeatDefault))
 }
-
-// beatDefault is the pause of the stream's heartbeats where nothing is said.
-const beatDefault = 250 * time.Millisecond
 
 // beatsPerFail is how often a leader is heard of within FailAfter.
 const beatsPerFail = 5

@@ -98,7 +98,7 @@ func (rd *reader) ready(ctx context.Context, o topology.ReadOptions) (topology.R
 	case topology.ReadBounded:
 		r.Stale, err = rd.bounded(ctx, o)
 	case topology.ReadAny:
-		r.Stale, _ = rd.staleness()
+		_, r.Stale, _ = rd.staleness()
 	default:
 		err = fmt.Errorf("%w: guarantee %d", topology.ErrUnsupported, o.Guarantee)
 	}
@@ -213,10 +213,9 @@ func (rd *reader) rewoundToken(t topology.Token) bool {
 
 // staleness bounds how old what this node shows may be, -1 if it can not tell,
 // and its distance to the end of the leader's log. On a follower it is measured
-// from the arrival of the leader's last word, on a leader from the last time that
-// others confirmed that it is one.
-func (rd *reader) staleness() (time.Duration, topology.Lag) {
-	var lag topology.Lag
+// from what the leader last said, on a leader from when that was last confirmed: age
+// is how long ago that was, and of one look with the distance.
+func (rd *reader) staleness() (age, stale time.Duration, lag topology.Lag) {
 	var leads bool
 	var end record.LSN
 	rd.e.turn.call(func() { leads, end = rd.e.core.Role == core.Leader, rd.e.core.Commit })
@@ -224,27 +223,29 @@ func (rd *reader) staleness() (time.Duration, topology.Lag) {
 	if leads {
 		lag.Records = uint64(end - min(end, applied))
 		lag.Bytes = rd.e.env.Log.Offset(end) - rd.e.env.Log.Offset(min(applied, end))
-		return rd.sinceConfirmed(applied), lag
+		age = rd.sinceConfirmed(applied)
+		return age, age, lag
 	}
 	h := &rd.e.sinks.heard
 	now := time.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.when.IsZero() {
-		return -1, lag
+		return -1, -1, lag
 	}
+	age = now.Sub(h.when)
 	own := rd.e.env.Log.Bounds().End
 	lag.Records = uint64(h.end - min(h.end, applied))
 	lag.Bytes = h.behind + rd.e.env.Log.Offset(own) - rd.e.env.Log.Offset(min(applied, own))
 	if applied >= h.end {
 		lag.Bytes = 0
-		return now.Sub(h.when), lag
+		return age, age, lag
 	}
 	lag.Time = h.lags.behind(applied, now)
 	if h.current.IsZero() {
-		return -1, lag
+		return age, -1, lag
 	}
-	return now.Sub(h.current), lag
+	return age, now.Sub(h.current), lag
 }
 
 // sinceConfirmed is how old what a leader shows may be: somebody else may lead
@@ -279,12 +280,12 @@ func (rd *reader) confirm(ctx context.Context) error {
 // there it is held to an age too.
 func (rd *reader) bounded(ctx context.Context, o topology.ReadOptions) (time.Duration, error) {
 	counts := o.MaxLag > 0 || o.MaxBytes > 0
-	age, stale, lag := rd.known()
+	age, stale, lag := rd.staleness()
 	if rd.e.leads.Load() && (stale < 0 || o.MaxStale > 0 && stale > o.MaxStale || counts && age > rd.e.o.heardWithin()) {
 		if err := rd.confirm(ctx); err != nil && !errors.Is(err, topology.ErrNotLeader) {
 			return stale, fmt.Errorf("%w: this node leads as far as it knows, and that was not confirmed: %w", topology.ErrStale, err)
 		}
-		age, stale, lag = rd.known()
+		age, stale, lag = rd.staleness()
 	}
 	switch {
 	case stale < 0 && (counts || o.MaxStale > 0):
@@ -299,22 +300,6 @@ func (rd *reader) bounded(ctx context.Context, o topology.ReadOptions) (time.Dur
 		return stale, fmt.Errorf("%w: this node is %d bytes behind, at most %d was asked for", topology.ErrStale, lag.Bytes, o.MaxBytes)
 	}
 	return stale, nil
-}
-
-// known is staleness, and how old the word is by which it was measured: the leader's
-// last at a follower, the last confirmation at a leader.
-func (rd *reader) known() (age, stale time.Duration, lag topology.Lag) {
-	stale, lag = rd.staleness()
-	if rd.e.leads.Load() {
-		return stale, stale, lag
-	}
-	h := &rd.e.sinks.heard
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.when.IsZero() {
-		return -1, -1, lag
-	}
-	return time.Since(h.when), stale, lag
 }
 
 func (rd *reader) oneCell(c record.Cell, r *topology.Reading) error {

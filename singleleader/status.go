@@ -42,7 +42,7 @@ func (e *engine) Status() topology.Status {
 			s.Lag.Records = uint64(lag)
 		}
 	} else {
-		s.Stale, s.Lag = e.staleness()
+		_, s.Stale, s.Lag = e.staleness()
 		if s.Stale < 0 {
 			s.Warnings = append(s.Warnings, "this node has not caught up with a leader since it started")
 		}

@@ -90,6 +90,9 @@ func (w *witness) Status() topology.Status {
 	return s
 }
 
+// Term is the newest that this node knows: it has nothing of an older one.
+func (w *witness) Term() uint64 { return w.took.Load().group.Term }
+
 // Write implements topology.Engine by naming who leads.
 func (w *witness) Write(context.Context, record.Batch, topology.WriteOptions) (topology.Receipt, error) {
 	return topology.Receipt{}, w.elsewhere("write")

@@ -24,6 +24,9 @@ const (
 	gatherQuiet   = 2  // of them in a row without an append: nobody is coming
 )
 
+// HeartbeatDefault is Limits.HeartbeatEvery where nothing is said.
+const HeartbeatDefault = 250 * time.Millisecond
+
 // Limits bound what a stream holds. The zero value means the defaults.
 type Limits struct {
 	BatchBytesMax    int           // of entries in one message; default 1 MiB
@@ -49,7 +52,7 @@ func (l Limits) withDefaults() Limits {
 			*p = d
 		}
 	}
-	setTime(&l.HeartbeatEvery, 250*time.Millisecond)
+	setTime(&l.HeartbeatEvery, HeartbeatDefault)
 	setTime(&l.CommitDelay, 500*time.Microsecond)
 	setTime(&l.SnapshotHold, time.Minute)
 	return l

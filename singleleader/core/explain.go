@@ -149,7 +149,9 @@ func (q *Inquiry) reasons(c *topology.Contender, claim error, winner topology.No
 	fresh := a != nil && r != nil && c.InSync && !a.elects(c.Node, r.Life)
 	outside := a != nil && r != nil && !c.InSync && !a.elects(c.Node, r.Life)
 	note(fresh, "its directory is another one than the in-sync set counts: it lost what it had")
-	note(outside && !replica, "it is not in sync: %v alone are known to hold every commit", append(slices.Clone(a.inSync()), a.eligible()...))
+	if outside && !replica {
+		note(true, "it is not in sync: %v alone are known to hold every commit", append(slices.Clone(a.InSync), a.Eligible...))
+	}
 	note(c.Behind > 0 && c.Node != winner, "it is %d records behind", c.Behind)
 	switch behind := (*BehindError)(nil); {
 	case claim == nil && c.Answers && winner != c.Node && a != nil:
@@ -163,22 +165,6 @@ func (q *Inquiry) reasons(c *topology.Contender, claim error, winner topology.No
 	}
 	note(a != nil && a.Paused && c.Node == winner, "automatic failover is paused")
 	return out
-}
-
-// inSync is the in-sync set, and eligible who left it and may lead; empty where there
-// is none.
-func (a *Agreed) inSync() []Counted {
-	if a == nil {
-		return nil
-	}
-	return a.InSync
-}
-
-func (a *Agreed) eligible() []Counted {
-	if a == nil {
-		return nil
-	}
-	return a.Eligible
 }
 
 // risk says what the winner lacks.
