@@ -163,3 +163,25 @@ func TestADistanceIsHeldToAnAge(t *testing.T) {
 		}
 	}
 }
+
+// A follower that shows less than its leader has is within bounds of records and bytes
+// that are at least as wide as what it lacks, and no others.
+func TestADistanceIsHeldToItsBound(t *testing.T) {
+	s, _ := late(t)
+	s.put("a", "k", "second")
+	b := s.nodes["b"]
+	eventually(t, "b knows of it", func() bool { return b.Status().Lag.Records > 0 })
+	lacks := b.Status().Lag
+	require.Positive(t, lacks.Bytes)
+	for _, o := range []topology.ReadOptions{{MaxLag: lacks.Records}, {MaxBytes: lacks.Bytes}} {
+		o.Guarantee = topology.ReadBounded
+		v, err := b.get("k", o)
+		require.NoError(t, err)
+		require.Equal(t, "first", v)
+	}
+	s.put("a", "k", "third")
+	for _, o := range []topology.ReadOptions{{MaxLag: lacks.Records}, {MaxBytes: lacks.Bytes}} {
+		o.Guarantee = topology.ReadBounded
+		eventually(t, "it lacks more", func() bool { _, err := b.get("k", o); return errors.Is(err, topology.ErrStale) })
+	}
+}
