@@ -37,9 +37,11 @@ type applier struct {
 	shown  atomic.Uint64 // what a reader of the store may have seen: done, or the step under way
 	done   atomic.Uint64
 
-	waiting atomic.Int32 // waiters that are not patient
+	waiting atomic.Int32  // waiters that are not patient
+	swaps   atomic.Uint64 // snapshots that begin and end to replace the store's contents
 	mu      sync.Mutex
 	waiters []*reached
+	swapped chan struct{} // closed when the next of swaps has ended
 
 	requests requests
 
@@ -56,7 +58,7 @@ type reached struct {
 }
 
 func newApplier(e *engine, applied record.LSN) *applier {
-	a := &applier{e: e, kick: make(chan struct{}, 1), wanted: make(chan struct{}, 1), over: make(chan struct{}), enc: record.NewEncoder()}
+	a := &applier{e: e, kick: make(chan struct{}, 1), wanted: make(chan struct{}, 1), over: make(chan struct{}), swapped: make(chan struct{}), enc: record.NewEncoder()}
 	a.target.Store(uint64(applied))
 	a.shown.Store(uint64(applied))
 	a.done.Store(uint64(applied))

@@ -39,6 +39,8 @@ func (k *sink) Install(ctx context.Context, o stream.Offer, st topology.Stage) (
 	if err := e.env.Stable.Save(stableInstall, i.Encode()); err != nil {
 		return stream.Tail{}, err
 	}
+	e.applier.replacing()
+	defer e.applier.replaced()
 	e.applier.showing(o.LSN)
 	if err := st.Install(o.LSN); err != nil {
 		return stream.Tail{}, err
