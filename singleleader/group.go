@@ -36,8 +36,10 @@ type GroupOptions struct {
 // must not wait, nor call the group.
 type Course interface {
 	// Led says that this node leads the group in term, and that all its log, up to
-	// lsn, is committed: from here on Append takes what follows.
-	Led(term uint64, lsn record.LSN)
+	// lsn, is committed: from here on Append takes what follows. A lossy term may lack
+	// what was committed before it: its leader was named by force, or took over from
+	// one for whom nobody waited.
+	Led(term uint64, lsn record.LSN, lossy bool)
 	// Committed says that the log of the present term is committed up to lsn.
 	Committed(lsn record.LSN)
 	// Deposed says that this node leads term no more. What it appended and did not
@@ -102,23 +104,19 @@ func (g *Group) Starting(ctx context.Context) error { return g.e.starting(ctx) }
 // none of them; where it wraps ErrNotLeader or ErrFailed it will take no more of that
 // term. While leadership is being handed over it waits, so that nobody's write ends
 // Unknown by that. It keeps nothing of es.
-func (g *Group) Append(ctx context.Context, es ...record.Entry) error {
+func (g *Group) Append(es ...record.Entry) error {
 	for {
 		var err error
 		g.e.turn.call(func() { err = g.append(es) })
 		if err != errPausing {
 			return err
 		}
-		t := time.NewTimer(startingPause)
-		select {
-		case <-t.C:
-		case <-g.e.failed:
-		case <-ctx.Done():
-			t.Stop()
-			return fmt.Errorf("%w: leadership is being handed over: %w", topology.ErrUnavailable, ctx.Err())
-		}
+		time.Sleep(appendPause)
 	}
 }
+
+// appendPause is how often Append looks whether a hand-over has ended.
+const appendPause = time.Millisecond
 
 var errPausing = errors.New("leadership is being handed over")
 
@@ -214,7 +212,7 @@ func (g *Group) committed(e *engine) {
 	case g == nil || !e.core.Settled():
 	case g.told != e.core.Term:
 		g.told = e.core.Term
-		g.o.Course.Led(g.told, e.core.Commit)
+		g.o.Course.Led(g.told, e.core.Commit, e.group.Load().Lossy())
 	default:
 		g.o.Course.Committed(e.core.Commit)
 	}
