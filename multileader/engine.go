@@ -117,6 +117,9 @@ func (e *engine) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
+// Scattered says that other sites write, too.
+func (e *engine) Scattered() {}
+
 // link returns the link to a peer, nil if there is none.
 func (e *engine) link(peer core.Site) *link {
 	i := slices.IndexFunc(e.links, func(l *link) bool { return l.peer == peer })

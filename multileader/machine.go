@@ -120,7 +120,7 @@ func (m *machine) merge(e record.Entry, r *record.Record) error {
 		c := &changes[i]
 		m.edits = append(m.edits, topology.Edit{Cell: c.Cell, State: m.enc.AppendState(nil, &c.State)})
 		m.held[cellKey(c.Cell)] = keep(c.State)
-		if len(c.Lost) > 0 {
+		if len(c.Lost) > 0 && c.Cell.Table != record.TableSystem {
 			m.lose(e, r, i, c)
 		}
 	}

@@ -47,6 +47,28 @@ func (t Token) Vector() (version.Vector, error) {
 	return decodeSeen([]byte(t.seen))
 }
 
+// Join returns the token of a session that has seen what t has and what u has. Of two
+// tokens of one leader it is the later one; one of another kind than t is not added.
+func (t Token) Join(u Token) Token {
+	switch {
+	case t.IsZero():
+		return u
+	case u.IsZero() || (t.seen == "") != (u.seen == ""):
+		return t
+	case t.seen == "":
+		if u.Term > t.Term || u.Term == t.Term && u.LSN > t.LSN {
+			return u
+		}
+		return t
+	}
+	v, err := t.Vector()
+	w, werr := u.Vector()
+	if err != nil || werr != nil {
+		return t // no token that was made or parsed here
+	}
+	return TokenOf(v.Join(w))
+}
+
 func decodeSeen(b []byte) (v version.Vector, err error) {
 	r := pack.NewReader(b)
 	n := r.ArrayMax(3 * tokenMarksMax)
