@@ -154,24 +154,35 @@ func (a *application) change(res Resolver, cell record.Cell, in []record.Version
 			seen = together{a.seen, head.Context}
 		}
 	}
-	kept, gone, err := Merge(local.Siblings, seen, in, covers)
+	c, err := JoinWith(res, cell, local.Siblings, seen, in, covers)
 	if err != nil {
 		return fmt.Errorf("key %q: %w", cell.Key, err)
 	}
-	if len(in) == 0 && len(gone) == 0 {
+	if len(in) == 0 && len(c.Gone) == 0 {
 		return nil
 	}
-	c := Change{Cell: cell, State: record.State{Siblings: kept, Context: local.Context}, Gone: gone}
-	if len(kept) > 0 {
-		s := res.Settle(cell, kept)
-		c.State.Siblings, c.Lost = s.Stays, s.Lost
-	}
+	c.State.Context = local.Context
 	if i := slices.IndexFunc(a.out, func(o Change) bool { return sameName(o.Cell, cell) }); i >= 0 {
 		a.out[i] = c
 	} else {
 		a.out = append(a.out, c)
 	}
 	return nil
+}
+
+// JoinWith is Merge of one cell, and what the resolver makes of it: for what another
+// replica holds, too. The state has no context: it is the caller's.
+func JoinWith(r Resolver, cell record.Cell, local []record.Version, seen version.Seen, in []record.Version, covers version.Seen) (Change, error) {
+	kept, gone, err := Merge(local, seen, in, covers)
+	c := Change{Cell: cell, State: record.State{Siblings: kept}, Gone: gone}
+	if err != nil {
+		return Change{}, err
+	}
+	if len(kept) > 0 {
+		s := r.Settle(cell, kept)
+		c.State.Siblings, c.Lost = s.Stays, s.Lost
+	}
+	return c, nil
 }
 
 func sameName(a, b record.Cell) bool {
