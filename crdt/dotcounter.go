@@ -16,8 +16,8 @@ import (
 // can do the same in less. The zero DotCounter is 0.
 type DotCounter struct {
 	causal
+	recorder[*DotCounter]
 	entries dotted[tally]
-	log     *DotCounter
 }
 
 // tally is one increment, or several of one origin that were folded into the last.
@@ -131,15 +131,6 @@ func readCounter(r *pack.Reader, seen *version.Set) *DotCounter {
 	}
 	return &DotCounter{causal: causal{seen}, entries: getDotted(r, seen, 5, entry)}
 }
-
-func (c *DotCounter) tell(delta *DotCounter) *DotCounter {
-	if c.log != nil {
-		c.log.Join(delta)
-	}
-	return delta
-}
-
-func (c *DotCounter) record(log *DotCounter) { c.log = log }
 
 func (c *DotCounter) merge(other store, seen, theirs *version.Set) {
 	c.entries = c.entries.join(other.(*DotCounter).entries, seen, theirs, fuller)

@@ -88,6 +88,24 @@ func (c *causal) origins() int {
 	return max(len(c.seen.Prefix), 1)
 }
 
+// recorder joins the deltas of what is done to a value, while it is changed as a field
+// of a map.
+type recorder[T interface {
+	comparable
+	Join(T)
+}] struct{ log T }
+
+func (r *recorder[T]) record(log T) { r.log = log }
+
+// tell records a delta if deltas are recorded, and returns it.
+func (r *recorder[T]) tell(delta T) T {
+	var none T
+	if r.log != none {
+		r.log.Join(delta)
+	}
+	return delta
+}
+
 // dotted is dots with what they stand for, in the order of dots. A list is never
 // changed once it is made, so it may be shared.
 type dotted[V any] []held[V]

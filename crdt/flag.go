@@ -9,8 +9,8 @@ import (
 // it without having seen that. The zero Flag is off.
 type Flag struct {
 	causal
-	on  dotted[struct{}]
-	log *Flag
+	recorder[*Flag]
+	on dotted[struct{}]
 }
 
 // Enable turns the flag on for o, and returns the delta.
@@ -70,15 +70,6 @@ func (f *Flag) UnmarshalBinary(b []byte) error {
 func readFlag(r *pack.Reader, seen *version.Set) *Flag {
 	return &Flag{causal: causal{seen}, on: getDotted(r, seen, 3, none)}
 }
-
-func (f *Flag) tell(delta *Flag) *Flag {
-	if f.log != nil {
-		f.log.Join(delta)
-	}
-	return delta
-}
-
-func (f *Flag) record(log *Flag) { f.log = log }
 
 func (f *Flag) merge(other store, seen, theirs *version.Set) {
 	f.on = f.on.join(other.(*Flag).on, seen, theirs, same)

@@ -11,8 +11,8 @@ import (
 // were written without knowing of each other. The zero MVRegister holds none.
 type MVRegister struct {
 	causal
+	recorder[*MVRegister]
 	values dotted[[]byte]
-	log    *MVRegister
 }
 
 // Set writes value for o in place of all that are seen here, and returns the
@@ -94,15 +94,6 @@ func greater(a, b []byte) []byte {
 	}
 	return b
 }
-
-func (m *MVRegister) tell(delta *MVRegister) *MVRegister {
-	if m.log != nil {
-		m.log.Join(delta)
-	}
-	return delta
-}
-
-func (m *MVRegister) record(log *MVRegister) { m.log = log }
 
 func (m *MVRegister) merge(other store, seen, theirs *version.Set) {
 	m.values = m.values.join(other.(*MVRegister).values, seen, theirs, greater)

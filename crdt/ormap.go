@@ -41,9 +41,9 @@ func (f Field) compare(g Field) int {
 // without what was removed. The zero ORMap is empty.
 type ORMap struct {
 	causal
+	recorder[*ORMap]
 	fields map[Field]store
 	depth  int // of maps above
-	log    *ORMap
 }
 
 // fieldOf is a type T that a field may be.
@@ -251,15 +251,6 @@ func readField(r *pack.Reader, k Kind, seen *version.Set, depth int) store {
 	return nil
 }
 
-func (m *ORMap) tell(delta *ORMap) *ORMap {
-	if m.log != nil {
-		m.log.Join(delta)
-	}
-	return delta
-}
-
-func (m *ORMap) record(log *ORMap) { m.log = log }
-
 func (m *ORMap) keep(f Field, value store) {
 	if value.isEmpty() {
 		delete(m.fields, f)
@@ -282,15 +273,15 @@ func (m *ORMap) merge(other store, seen, theirs *version.Set) {
 	for f, theirValue := range n.fields {
 		value, ok := m.fields[f]
 		if !ok {
-			value = m.fresh(f.Kind)
+			value = newField(f.Kind, m)
 		}
 		value.merge(theirValue, seen, theirs)
 		m.keep(f, value)
 	}
 }
 
-// fresh returns a field of m with nothing in it, which shares what m has seen.
-func (m *ORMap) fresh(k Kind) store {
+// newField returns a field of m with nothing in it, which shares what m has seen.
+func newField(k Kind, m *ORMap) store {
 	value := emptyField(k)
 	value.(interface{ share(*version.Set) }).share(m.context())
 	if n, ok := value.(*ORMap); ok {

@@ -17,8 +17,8 @@ import (
 // [ElementBytesMax]. The zero ORSet is empty.
 type ORSet struct {
 	causal
+	recorder[*ORSet]
 	elements map[string]dotted[struct{}]
-	log      *ORSet
 }
 
 // Add puts elements in the set for o, and returns the delta.
@@ -126,15 +126,6 @@ func readSet(r *pack.Reader, seen *version.Set) *ORSet {
 	}
 	return s
 }
-
-func (s *ORSet) tell(delta *ORSet) *ORSet {
-	if s.log != nil {
-		s.log.Join(delta)
-	}
-	return delta
-}
-
-func (s *ORSet) record(log *ORSet) { s.log = log }
 
 func (s *ORSet) merge(other store, seen, theirs *version.Set) {
 	t := other.(*ORSet)
