@@ -124,7 +124,23 @@ func (c *chaos) heal() {
 		}
 	}
 	for _, s := range c.opts.Sites {
-		c.cluster.leads(topology.NodeID(c.leads[s.Name]))
+		n := c.leader(s.Name)
+		eventually(c.t, string(n.id)+" leads", func() bool {
+			if n.open() {
+				return true
+			}
+			// A failover that was begun and came to nothing is an operator's to end.
+			ctx, cancel := context.WithTimeout(c.t.Context(), time.Second)
+			defer cancel()
+			_, _ = n.Promote(ctx, true)
+			for range 200 {
+				if n.open() {
+					return true
+				}
+				time.Sleep(time.Millisecond)
+			}
+			return false
+		})
 	}
 }
 

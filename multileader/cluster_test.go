@@ -317,12 +317,14 @@ func eventually(t testing.TB, what string, f func() bool) {
 // leads waits until a node leads its site, and takes writes.
 func (c *cluster) leads(id topology.NodeID) {
 	c.t.Helper()
-	eventually(c.t, string(id)+" leads", func() bool {
-		n := c.nodes[id]
-		n.stats.mu.Lock()
-		defer n.stats.mu.Unlock()
-		return n.stats.open
-	})
+	eventually(c.t, string(id)+" leads", c.nodes[id].open)
+}
+
+// open reports whether the node leads its site, and takes writes.
+func (n *node) open() bool {
+	n.stats.mu.Lock()
+	defer n.stats.mu.Unlock()
+	return n.stats.open
 }
 
 // converged waits until all running nodes show the same writes, and holds their cells
