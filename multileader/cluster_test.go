@@ -83,11 +83,11 @@ func newCluster(t testing.TB, o Options, each int, sites ...string) *cluster {
 	return c
 }
 
-// first sync is a policy of the first other node of a site.
+// options are those of a site, whose policy counts its own nodes.
 func (c *cluster) options(site string) Options {
 	o := c.opts
-	if o.Group.Sync.Kind == quorum.KindFirst {
-		o.Group.Sync = quorum.First(o.Group.Sync.K)
+	if k := o.Group.Sync.Kind; k != quorum.KindAsync {
+		o.Group.Sync.Of = nil
 		for _, m := range c.list {
 			if m.Site == site {
 				o.Group.Sync.Of = append(o.Group.Sync.Of, string(m.ID))
