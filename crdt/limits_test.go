@@ -255,3 +255,22 @@ func TestWhatMeansNothingIsRefused(t *testing.T) {
 		require.ErrorIs(t, x.into.UnmarshalBinary(x.b), pack.ErrMalformed, name)
 	}
 }
+
+func TestWhatIsNotStableIsNotCompacted(t *testing.T) {
+	m := &crdt.LWWMap{}
+	must(m.Delete(at(1000, berlin, 1), "known"))
+	must(m.Delete(at(1001, berlin, 2), "new"))
+	m.Compact(version.Vector{{Origin: berlin, Seq: 1}})
+	require.Equal(t, 1, m.Tombstones())
+	must(m.Set(at(999, tokyo, 1), "new", []byte("late")))
+	require.Zero(t, m.Len(), "an older write stays away")
+
+	here, there := &crdt.DotCounter{}, &crdt.DotCounter{}
+	there.Join(must(here.Add(berlin, 1)))
+	there.Join(must(here.Add(berlin, 2)))
+	reset := there.Reset() // of the first two
+	must(here.Add(berlin, 4))
+	here.Compact(version.Vector{{Origin: berlin, Seq: 2}})
+	here.Join(reset)
+	require.EqualValues(t, 4, here.Value())
+}
