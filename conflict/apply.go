@@ -47,8 +47,9 @@ func Check(r Resolver, m *record.Mutation) error {
 // version in the cell without a field, and takes from the key's other cells what r had
 // seen. Where r writes a cell twice its last word counts.
 //
-// The states keep the contexts that were held: what they become is the caller's. Where
-// the cell without a field has a context, it holds for all cells of its key.
+// What a cell's context knows is seen, too, and what that of the cell without a field
+// knows is seen in all cells of the key. The states keep the contexts that were held:
+// what they become is the caller's, see [Change].
 //
 // Errors wrap [ErrForked], [record.ErrInvalid] or are cells'; then nothing is to be
 // changed.
@@ -84,15 +85,16 @@ func (a *application) mutation(i int) error {
 		return nil
 	}
 	v, covers := VersionOf(a.record, m), a.covers
+	var accounts *version.Set
 	if m.Op == record.OpMerge {
-		accounts, value, err := decodeDelta(m.Value)
-		if err != nil {
+		var err error
+		if accounts, v.Value, err = decodeDelta(m.Value); err != nil {
 			return fmt.Errorf("key %q: %w", m.Key, err)
 		}
-		v.Value, covers = value, accounts
+		covers = accounts
 	}
 	cell := record.Cell{Table: m.Table, Key: m.Key, Field: m.Field}
-	if err := a.change(res, cell, []record.Version{v}, covers); err != nil {
+	if err := a.change(res, cell, []record.Version{v}, covers, accounts); err != nil {
 		return err
 	}
 	if _, last := res.(lww); last || m.Op != record.OpDelete || len(m.Field) > 0 {
@@ -131,27 +133,31 @@ func (a *application) clear(res Resolver, i int) error {
 		if written {
 			continue
 		}
-		if err := a.change(res, cell, nil, a.covers); err != nil {
+		if err := a.change(res, cell, nil, a.covers, nil); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// change joins in into one cell and settles it.
-func (a *application) change(res Resolver, cell record.Cell, in []record.Version, covers version.Seen) error {
+// change joins in into one cell and settles it. accounts is what covers is if in is a
+// delta's, else nil.
+func (a *application) change(res Resolver, cell record.Cell, in []record.Version, covers version.Seen, accounts *version.Set) error {
 	local, err := a.cells.Cell(cell)
 	if err != nil {
 		return err
 	}
 	seen := a.seen
+	if !local.Context.IsEmpty() {
+		seen = together{seen, local.Context}
+	}
 	if len(cell.Field) > 0 {
 		head, err := a.cells.Cell(record.Cell{Table: cell.Table, Key: cell.Key})
 		if err != nil {
 			return err
 		}
 		if !head.Context.IsEmpty() {
-			seen = together{a.seen, head.Context}
+			seen = together{seen, head.Context}
 		}
 	}
 	c, err := JoinWith(res, cell, local.Siblings, seen, in, covers)
@@ -161,7 +167,7 @@ func (a *application) change(res Resolver, cell record.Cell, in []record.Version
 	if len(in) == 0 && len(c.Gone) == 0 {
 		return nil
 	}
-	c.State.Context = local.Context
+	c.State.Context, c.Covers = local.Context, accounts
 	if i := slices.IndexFunc(a.out, func(o Change) bool { return sameName(o.Cell, cell) }); i >= 0 {
 		a.out[i] = c
 	} else {

@@ -18,7 +18,7 @@ import (
 // that has seen all of that.
 func ask(t *testing.T, held []record.Version, id uint32, seq uint64, m record.Mutation) ([]record.Version, error) {
 	m.Table, m.Key = spot.Table, spot.Key
-	if err := conflict.Seal(&m, dot(id, seq), held); err != nil {
+	if err := conflict.Seal(&m, dot(id, seq), held, nil); err != nil {
 		return held, err
 	}
 	s := &site{cells: map[string]record.State{"": {Siblings: held}}}
@@ -67,12 +67,12 @@ func TestWhatIsNoDeltaIsRefusedAndLeftAsItWas(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m.Op, m.Key = record.OpMerge, spot.Key
 			before := bytes.Clone(m.Value)
-			require.ErrorIs(t, conflict.Seal(&m, dot(1, 1), nil), record.ErrInvalid)
+			require.ErrorIs(t, conflict.Seal(&m, dot(1, 1), nil, nil), record.ErrInvalid)
 			require.Equal(t, before, m.Value)
 		})
 	}
 	put := record.Mutation{Op: record.OpPut, Kind: record.KindCounter, Key: spot.Key, Value: []byte("text")}
-	require.ErrorIs(t, conflict.Seal(&put, dot(1, 1), nil), record.ErrInvalid)
+	require.ErrorIs(t, conflict.Seal(&put, dot(1, 1), nil, nil), record.ErrInvalid)
 }
 
 func TestACounterThatIsFullCountsNoMore(t *testing.T) {
@@ -102,7 +102,7 @@ func TestAResolverRefusesMutationsThatItCanNotSettle(t *testing.T) {
 	require.ErrorIs(t, conflict.Check(conflict.Join(), &merge), record.ErrInvalid, "it was not sealed")
 	require.ErrorIs(t, conflict.Check(conflict.LWW(), &merge), record.ErrInvalid)
 	require.ErrorIs(t, conflict.Check(conflict.Join(), &record.Mutation{Op: record.OpState, Key: spot.Key}), record.ErrInvalid)
-	require.NoError(t, conflict.Seal(&merge, dot(1, 1), nil))
+	require.NoError(t, conflict.Seal(&merge, dot(1, 1), nil, nil))
 	require.NoError(t, conflict.Check(conflict.Join(), &merge))
 	merge.Field = []byte("f")
 	require.ErrorIs(t, conflict.Check(conflict.Join(), &merge), record.ErrInvalid)
@@ -215,7 +215,7 @@ func FuzzDelta(f *testing.F) {
 		{Op: record.OpDelete, Kind: record.KindCounter},
 	} {
 		held := []record.Version{{Dot: dot(1, 1), Time: 1, Kind: record.KindCounter, Value: []byte{0x93, 1, 5, 2}}}
-		if err := conflict.Seal(&m, dot(1, 2), held); err != nil {
+		if err := conflict.Seal(&m, dot(1, 2), held, nil); err != nil {
 			f.Fatal(err)
 		}
 		f.Add(byte(m.Op), byte(m.Kind), m.Value)
@@ -240,7 +240,7 @@ func FuzzDelta(f *testing.F) {
 			require.Equal(t, one.Shown, two.Shown)
 			conflict.Prune(conflict.Join(), c.Cell, c.State.Siblings, setOf(dot(1, 1), dot(2, 9)))
 			again := record.Mutation{Table: spot.Table, Key: spot.Key, Op: record.OpDelete, Kind: record.KindCounter}
-			_ = conflict.Seal(&again, dot(3, 1), c.State.Siblings)
+			_ = conflict.Seal(&again, dot(3, 1), c.State.Siblings, nil)
 		}
 	})
 }
@@ -267,4 +267,22 @@ func FuzzCanonical(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, c, again)
 	})
+}
+
+// A put whose writer had read one of two counts takes that one alone, and says so.
+func TestAPutOfACounterTakesWhatItsContextCovers(t *testing.T) {
+	count := func(id uint32, n int64) record.Version {
+		held, err := ask(t, nil, id, 1, record.Mutation{Op: record.OpMerge, Kind: record.KindCounter, Value: numberBytes(n)})
+		require.NoError(t, err)
+		return held[0]
+	}
+	held := []record.Version{count(1, 10), count(2, 5)}
+	m := record.Mutation{Table: spot.Table, Key: spot.Key, Op: record.OpPut, Kind: record.KindCounter, Value: numberBytes(100)}
+	covers := setOf(dot(1, 1))
+	require.NoError(t, conflict.Seal(&m, dot(3, 1), held, covers))
+	r := &record.Record{Dot: dot(3, 1), Time: 9, Context: covers, Mutations: []record.Mutation{m}}
+	changes, err := conflict.Apply(r, func(record.TableID) conflict.Resolver { return conflict.Join() }, nil, covers, &site{cells: map[string]record.State{"": {Siblings: held}}})
+	require.NoError(t, err)
+	s := conflict.Join().Settle(spot, changes[0].State.Siblings)
+	require.Equal(t, numberBytes(105), s.Shown[0].Bytes)
 }
