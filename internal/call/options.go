@@ -2,6 +2,7 @@ package call
 
 import (
 	"fmt"
+	"github.com/triad-kv/triad/internal/kind"
 	"math/bits"
 	"time"
 
@@ -27,7 +28,7 @@ type Option struct {
 }
 
 // TTLMax is the longest time that a key may have to live.
-const TTLMax = 100 * 365 * 24 * time.Hour
+const TTLMax = kind.TTLMax
 
 // Wish is a set of kinds of options.
 type Wish uint16
