@@ -66,7 +66,7 @@ var rooms = []room{
 	{at: "internal/kind", own: []string{"version", "record", "topology"}, never: outside},
 	{at: "internal/stream", own: []string{"version", "record", "topology"}, third: []home{errgroup}},
 	{at: "singleleader/...", own: []string{"version", "record", "quorum", "topology", "internal/stream"}, third: system(wire)},
-	{at: "multileader/...", own: []string{"version", "record", "quorum", "topology", "internal/stream", "conflict/...", "crdt/...", "singleleader/..."}, third: system(wire)},
+	{at: "multileader/...", own: []string{"internal/kind", "version", "record", "quorum", "topology", "internal/stream", "conflict/...", "crdt/...", "singleleader/..."}, third: system(wire)},
 	{at: "leaderless/...", own: []string{"version", "record", "quorum", "topology", "internal/stream", "conflict/...", "crdt/..."}, third: system(wire)},
 
 	// The adapters: none imports another.

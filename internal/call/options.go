@@ -2,7 +2,6 @@ package call
 
 import (
 	"fmt"
-	"github.com/triad-kv/triad/internal/kind"
 	"math/bits"
 	"time"
 
@@ -28,7 +27,7 @@ type Option struct {
 }
 
 // TTLMax is the longest time that a key may have to live.
-const TTLMax = kind.TTLMax
+const TTLMax = 100 * 365 * 24 * time.Hour
 
 // Wish is a set of kinds of options.
 type Wish uint16

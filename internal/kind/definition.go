@@ -36,7 +36,7 @@ const (
 	DefinitionsEnd   = "table0" // what follows the keys with the prefix
 )
 
-// TTLMax is the longest TTL that a table may have.
+// TTLMax is the longest TTL that a definition may say.
 const TTLMax = 100 * 365 * 24 * time.Hour
 
 // DefinedBy returns the name of the table that a cell of the system table defines.
