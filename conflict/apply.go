@@ -70,6 +70,9 @@ type application struct {
 	seen, covers version.Seen
 	cells        Cells
 	out          []Change
+
+	key     record.Cell  // whose context was read last
+	context *version.Set // of its cell without a field
 }
 
 func (a *application) mutation(i int) error {
@@ -152,12 +155,12 @@ func (a *application) change(res Resolver, cell record.Cell, in []record.Version
 		seen = together{seen, local.Context}
 	}
 	if len(cell.Field) > 0 {
-		head, err := a.cells.Cell(record.Cell{Table: cell.Table, Key: cell.Key})
+		head, err := a.headContext(cell)
 		if err != nil {
 			return err
 		}
-		if !head.Context.IsEmpty() {
-			seen = together{seen, head.Context}
+		if !head.IsEmpty() {
+			seen = together{seen, head}
 		}
 	}
 	c, err := JoinWith(res, cell, local.Siblings, seen, in, covers)
@@ -174,6 +177,21 @@ func (a *application) change(res Resolver, cell record.Cell, in []record.Version
 		a.out = append(a.out, c)
 	}
 	return nil
+}
+
+// headContext returns the context of the cell without a field of a key. It is read once
+// for all fields of a key that follow one another.
+func (a *application) headContext(of record.Cell) (*version.Set, error) {
+	head := record.Cell{Table: of.Table, Key: of.Key}
+	if a.key.Key != nil && sameName(a.key, head) {
+		return a.context, nil
+	}
+	s, err := a.cells.Cell(head)
+	if err != nil {
+		return nil, err
+	}
+	a.key, a.context = head, s.Context
+	return a.context, nil
 }
 
 // JoinWith is Merge of one cell, and what the resolver makes of it: for what another
