@@ -258,6 +258,11 @@ func (c *Core) Queued(o version.Origin) int { return len(c.log.origin(o).queue) 
 // Frozen reports whether the link to a peer is frozen.
 func (c *Core) Frozen(peer Site) bool { l := c.link(peer); return l != nil && l.frozen }
 
+// Next returns the dot that the next write gets, if it is taken.
+func (c *Core) Next() version.Dot {
+	return version.Dot{Origin: c.Origin, Seq: c.log.origin(c.Origin).placed.Seq + 1}
+}
+
 // Open reports whether this site takes writes.
 func (c *Core) Open() bool { return c.Term > 0 && !c.forgot }
 

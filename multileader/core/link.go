@@ -134,7 +134,7 @@ func (l *link) known(c *Core, marks []Mark) bool {
 			return false
 		}
 		if o.Origin == c.Origin && m.Seq > o.placed.Seq {
-			c.forgotten(m.Seq)
+			forgotten(c, m.Seq)
 		}
 		l.has = l.has.With(m.Origin, max(l.has.Get(m.Origin), m.Seq))
 	}
