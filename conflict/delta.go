@@ -22,17 +22,24 @@ import (
 
 // Seal makes of a mutation that a client asked for what its record says, at the place
 // of dot in its origin's log, where the cell holds held: what is applied, and what of
-// the same origin stands before it and is not. covers is what the record will cover,
-// the own origin's part included; where all that is held is covered it may be nil.
-// Merges of counters, maxima, minima and sketches, puts of counters, and deletes of what
-// was one, are changed; the others say all there is to say. held is in canonical order.
+// the same origin stands before it and is not. The record covers all of held, as a
+// site's does (rule X); see [SealOver] for one that does not. Merges of counters,
+// maxima, minima and sketches, puts of counters, and deletes of what was one, are
+// changed; the others say all there is to say. held is in canonical order.
 //
 // A put or a delete of a counter tells what it covers of what was counted. Whoever has
 // seen a delete begins to count anew, and who has not counts on; so a delete takes away
 // what its writer had seen, and nothing that was counted at the same time.
 //
 // Errors wrap [record.ErrInvalid] or [record.ErrTooLarge]; then m is as it was.
-func Seal(m *record.Mutation, dot version.Dot, held []record.Version, covers version.Seen) error {
+func Seal(m *record.Mutation, dot version.Dot, held []record.Version) error {
+	return SealOver(m, dot, held, nil)
+}
+
+// SealOver is Seal for a record that covers of held what covers knows: a leaderless
+// one, whose client's context may know less than its coordinator. A nil covers knows
+// all of held.
+func SealOver(m *record.Mutation, dot version.Dot, held []record.Version, covers version.Seen) error {
 	switch {
 	case m.Op == record.OpMerge:
 		value, accounts, err := sealMerge(m, dot, held)

@@ -34,7 +34,7 @@ func TestDeltasAreEncodedAsTheGoldenFileSays(t *testing.T) {
 		{"counter: a delete, which inherits that", 1, record.Mutation{Op: record.OpDelete, Kind: record.KindCounter}},
 	} {
 		m := x.m
-		require.NoError(t, conflict.Seal(&m, dot(x.id, uint64(i+1)), held, nil))
+		require.NoError(t, conflict.Seal(&m, dot(x.id, uint64(i+1)), held))
 		fmt.Fprintf(&out, "# %s\n%s\n", x.name, hex.EncodeToString(m.Value))
 		var err error
 		held, err = ask(t, held, x.id, uint64(i+1), x.m)
@@ -50,7 +50,7 @@ func TestDeltasAreEncodedAsTheGoldenFileSays(t *testing.T) {
 		{"hll: two elements", record.Mutation{Op: record.OpMerge, Kind: record.KindHLL, Value: elementsOf("x", "y")}},
 	} {
 		m := x.m
-		require.NoError(t, conflict.Seal(&m, dot(1, uint64(i+1)), held, nil))
+		require.NoError(t, conflict.Seal(&m, dot(1, uint64(i+1)), held))
 		fmt.Fprintf(&out, "# %s\n%s\n", x.name, hex.EncodeToString(m.Value))
 		var err error
 		held, err = ask(t, held, 1, uint64(i+1), x.m)

@@ -76,7 +76,7 @@ func (w *replicas) write(t *rapid.T, i int) {
 	p.clock += version.Timestamp(crdttest.Pick(t, "clock", 1, 2, 3))
 	p.minted++
 	dot := version.Dot{Origin: version.Origin{ID: uint32(i + 1), Incarnation: 1}, Seq: p.minted}
-	require.NoError(t, conflict.Seal(&m, dot, p.cells[string(m.Field)].Siblings, ctx))
+	require.NoError(t, conflict.SealOver(&m, dot, p.cells[string(m.Field)].Siblings, ctx))
 	d.rec = record.Record{Dot: dot, Time: p.clock, Context: ctx, Mutations: []record.Mutation{m}}
 	for _, e := range w.written {
 		d.saw[e] = ctx.Has(e.rec.Dot)

@@ -107,7 +107,7 @@ func ExampleSeal() {
 	for seq := uint64(1); seq <= 3; seq++ {
 		m := record.Mutation{Table: likes.Table, Key: likes.Key, Op: record.OpMerge, Kind: record.KindCounter, Value: []byte{10}}
 		d := dot(1, seq)
-		if err := conflict.Seal(&m, d, held, nil); err != nil {
+		if err := conflict.Seal(&m, d, held); err != nil {
 			fmt.Println(err)
 		}
 		r := record.Record{Dot: d, Time: 1, Mutations: []record.Mutation{m}}

@@ -203,7 +203,7 @@ func (s *story) write() {
 	default:
 		r.Context = &version.Set{}
 	}
-	require.NoError(s.t, conflict.Seal(&m, r.Dot, p.cells[string(m.Field)].Siblings, r.Context))
+	require.NoError(s.t, conflict.SealOver(&m, r.Dot, p.cells[string(m.Field)].Siblings, r.Context))
 	r.Mutations = []record.Mutation{m}
 	s.written[w[0]] = r
 	s.take(p, r)

@@ -98,7 +98,7 @@ func (w *sites) write(t *rapid.T, i int, beat bool) {
 	}
 	s.clock += version.Timestamp(crdttest.Pick(t, "clock", 1, 2, 3))
 	dot := version.Dot{Origin: version.Origin{ID: uint32(i + 1), Incarnation: 1}, Seq: uint64(len(w.logs[i]) + 1)}
-	require.NoError(t, conflict.Seal(&m, dot, s.cells[string(m.Field)].Siblings, nil))
+	require.NoError(t, conflict.Seal(&m, dot, s.cells[string(m.Field)].Siblings))
 	d.rec = record.Record{Dot: dot, Time: s.clock, Deps: s.vector.With(dot.Origin, 0), Mutations: []record.Mutation{m}}
 	w.logs[i] = append(w.logs[i], d)
 	w.take(t, i, d)
