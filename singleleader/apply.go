@@ -2,6 +2,7 @@ package singleleader
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -237,6 +238,9 @@ func (a *applier) applySome(ctx context.Context) (wait time.Duration, err error)
 			break
 		}
 		n, err := a.machine.Take(ent, &a.rec)
+		if errors.Is(err, ErrApplyFirst) && last >= from {
+			break
+		}
 		if err != nil {
 			return 0, fmt.Errorf("entry %d: %w", ent.LSN, err)
 		}
