@@ -55,11 +55,20 @@ func TestDeletesGoOnceEverySiteHasThem(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.NoError(t, c.nodes["us1"].Wait(t.Context(), last.Token))
-	require.Equal(t, 40, c.nodes["us1"].held(), "ap has not heard of the deletes: they hold")
+	us := c.nodes["us1"]
+	for i := range 2 { // us says twice that it has the deletes
+		w, err := us.put(fmt.Sprint("more", i), "v")
+		require.NoError(t, err)
+		eventually(t, "us says so", func() bool {
+			cut := us.machine.cuts.shown.Load().by[us.own()]
+			return cut != nil && cut.Has.Has(w.Dot)
+		})
+	}
+	require.Equal(t, 42, us.held(), "ap has not heard of the deletes: they hold")
 	c.apart("us", "ap", false)
 	c.apart("eu", "ap", false)
 	for id, n := range c.nodes {
-		eventually(t, string(id)+" forgets what is deleted everywhere", func() bool { return n.held() == 1 })
+		eventually(t, string(id)+" forgets what is deleted everywhere", func() bool { return n.held() == 3 })
 	}
 	c.converged()
 }
