@@ -33,7 +33,7 @@ func Run(p Plan, logger *slog.Logger) *Result {
 	w.wait.Wait()
 	w.readLogs(r)
 	time.Sleep(lastTimers)
-	r.Ops, r.Faults, r.Reached, r.Took = w.told.Ops(), w.faults, w.reached, time.Since(w.began)
+	r.Ops, r.Faults, r.Reached, r.Took, r.Forced = w.told.Ops(), w.faults, w.reached, time.Since(w.began), w.operator.forced
 	return r
 }
 
