@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -20,6 +21,8 @@ const (
 	probeTimeout = time.Second
 	probesMissed = 4
 	promoteWait  = 5 * time.Second
+
+	probesGivenUp = 16 // until he forces one
 )
 
 // operator is a person who watches the cluster, and knows who leads by what nodes
@@ -59,15 +62,32 @@ func (o *operator) operate(ctx context.Context) {
 		if missed++; missed < probesMissed {
 			continue
 		}
-		candidates := o.best()
+		candidates, taken := o.best(), false
 		if o.w.plan.Hasty {
 			rng.Shuffle(len(candidates), func(i, j int) { candidates[i], candidates[j] = candidates[j], candidates[i] })
 		}
 		for _, id := range candidates {
-			if o.promote(ctx, id, false) {
+			if taken = o.promote(ctx, id, false); taken {
 				missed = 0
 				break
 			}
+		}
+		if !taken && o.w.plan.Policy.Kind == quorum.KindAsync {
+			o.giveUp(ctx, missed)
+		}
+	}
+}
+
+// giveUp forces the best of an asynchronous group in which nobody may lead without,
+// once that has lasted: what others have beyond it is lost.
+func (o *operator) giveUp(ctx context.Context, missed int) {
+	if missed < probesGivenUp || !o.mayForce() {
+		return
+	}
+	for _, id := range o.best() {
+		if o.promote(ctx, id, true) {
+			o.w.reach(reachedForced)
+			return
 		}
 	}
 }
