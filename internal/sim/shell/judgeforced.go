@@ -8,6 +8,7 @@ import (
 	"github.com/triad-kv/triad/internal/sim/check"
 	"github.com/triad-kv/triad/internal/sim/history"
 	"github.com/triad-kv/triad/internal/sim/load"
+	"github.com/triad-kv/triad/record"
 )
 
 // judgeForced judges what holds although a leader was forced, in an asynchronous
@@ -20,16 +21,15 @@ func (r *Result) judgeForced(rules check.Rules) error {
 		return err
 	}
 	var errs []error
-	lost := map[uint64]bool{}
+	lost := r.lost()
 	for _, f := range r.Finals {
 		for _, op := range c.Lost(f) {
-			if lost[op.ID] {
-				continue
-			}
 			lost[op.ID] = true
-			if p := op.Place; !p.Dot.IsZero() && !r.Aside[check.Write{Dot: p.Dot, Time: p.Time}] {
-				errs = append(errs, fmt.Errorf("it was acknowledged and is lost, and no node has kept it aside: %v", op))
-			}
+		}
+	}
+	for _, op := range r.Ops {
+		if p := op.Place; lost[op.ID] && !p.Dot.IsZero() && !r.Aside[check.Write{Dot: p.Dot, Time: p.Time}] {
+			errs = append(errs, fmt.Errorf("it was acknowledged and is lost, and no node has kept it aside: %v", op))
 		}
 	}
 	if len(lost) > 0 {
@@ -41,6 +41,28 @@ func (r *Result) judgeForced(rules check.Rules) error {
 	}
 	report := c.Kept().And(c.Nowhere()).And(c.Converged()).And(c.Counters()).And(c.Bank(load.Accounts, accounts, opening)).And(c.Places())
 	return errors.Join(append(errs, report.Err())...)
+}
+
+// lost are the acknowledged writes in whose places all logs have another term, also
+// where those logs begin later.
+func (r *Result) lost() map[uint64]bool {
+	lost := map[uint64]bool{}
+	for _, op := range r.Ops {
+		if op.Kind.Writes() && op.Outcome == history.Applied && op.Place.LSN != 0 && !r.holds(op.Place) {
+			lost[op.ID] = true
+		}
+	}
+	return lost
+}
+
+func (r *Result) holds(p history.Place) bool {
+	for _, log := range r.Logs {
+		end := log.First - 1 + record.LSN(len(log.Entries))
+		if at, known := log.Terms.TermAt(record.LSN(p.LSN)); known && at == p.Term && record.LSN(p.LSN) <= end {
+			return true
+		}
+	}
+	return false
 }
 
 // until is the history up to a time: of a write that was under way by then nobody

@@ -167,7 +167,7 @@ func (o *operator) mayForce() bool {
 		}
 		terms[p.Status().Term] = true
 	}
-	return len(terms) == 1
+	return len(terms) == 1 || o.w.healed.Load() // then everybody is heard of
 }
 
 // promote makes a node leader, if that is safe, or by force. One is made at a time.

@@ -32,6 +32,7 @@ type Result struct {
 // Log is what a machine holds of the log.
 type Log struct {
 	First   record.LSN // what is before it was trimmed, or came as a snapshot
+	Terms   topology.History
 	Entries []Entry
 }
 
@@ -190,7 +191,7 @@ func (m *machine) readLog(aside map[check.Write]bool) (log Log, err error) {
 		return log, err
 	}
 	defer l.Close()
-	log.First = l.Bounds().First
+	log.First, log.Terms = l.Bounds().First, l.History()
 	for e, err := range l.Read(context.Background(), log.First) {
 		if err != nil {
 			return log, err
