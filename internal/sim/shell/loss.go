@@ -185,6 +185,21 @@ func (l *losses) look(ctx context.Context) bool {
 	return false
 }
 
+// waits reports whether what is left is a new directory, caught up, that commits do
+// not wait for: under first k it is the next term that counts it.
+func (l *losses) waits() bool {
+	l.mu.Lock()
+	id, wiped := l.node, l.wiped
+	l.mu.Unlock()
+	p, lead := l.w.machines[id].process(), l.w.machines[l.w.operator.leader()].process()
+	if !wiped || p == nil || lead == nil {
+		return false
+	}
+	s := lead.Status()
+	i := slices.IndexFunc(s.Peers, func(m topology.PeerStatus) bool { return m.Node == id })
+	return s.Role == topology.RoleLeader && i >= 0 && !s.Peers[i].Sync && p.Status().Term == s.Term && p.Status().Flushed >= s.Commit
+}
+
 // counted reports whether the leader counts the directory that p has, and none
 // before it, and a write has been committed since.
 func (l *losses) counted(ctx context.Context, p *process) bool {
