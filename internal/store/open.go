@@ -15,9 +15,10 @@ import (
 
 // Open opens the store in o.Dir, or makes it there. It fails, and changes
 // nothing that counts, where the directory cannot be written, is in use, was
-// written by a newer version (ErrUnsupported), or is damaged: a pointer that
-// cannot be read (ErrMalformed), or whose generation is missing, is for a
-// person to look at and never a reason to begin anew (bad input 62, 63).
+// written by a newer version (ErrUnsupported), or is damaged: tables that do not
+// hold what was written ([*DamageError]), a pointer that cannot be read
+// (ErrMalformed), or whose generation is missing, are for a person to look at and
+// never a reason to begin anew (bad input 62, 63).
 //
 // What is left of unfinished installs is removed, except a stage that may
 // still be resumed.
@@ -43,6 +44,9 @@ func Open(o Options) (*Pebble, error) {
 	}
 	p.all = &generations{o: o, cache: o.newCache(), lock: lock, closed: p.closed, failed: p.Failed}
 	if err := p.load(); err != nil {
+		if (pebble.IsCorruptionError(err) || isNotExist(err)) && !errors.Is(err, topology.ErrQuarantined) {
+			err = &DamageError{File: o.Dir, Err: err}
+		}
 		return nil, errors.Join(fmt.Errorf("store: %w", err), p.all.abandon())
 	}
 	return p, nil
@@ -131,7 +135,7 @@ func (g *generation) mark(meta ...metaValue) error {
 func (p *Pebble) adopt(g *generation) error {
 	fresh, err := g.checkFormat()
 	if err == nil && fresh {
-		err = fmt.Errorf("%s has no format: %w", g.dir, topology.ErrMalformed)
+		err = &DamageError{File: g.dir, Err: fmt.Errorf("it has no format: %w", topology.ErrMalformed)}
 	}
 	lsn, err2 := g.applied(g.db)
 	p.applied.Store(uint64(lsn))

@@ -191,8 +191,11 @@ func (l *losses) waits() bool {
 	l.mu.Lock()
 	id, wiped := l.node, l.wiped
 	l.mu.Unlock()
+	if !wiped || id == "" {
+		return false
+	}
 	p, lead := l.w.machines[id].process(), l.w.machines[l.w.operator.leader()].process()
-	if !wiped || p == nil || lead == nil {
+	if p == nil || lead == nil {
 		return false
 	}
 	s := lead.Status()
