@@ -100,7 +100,7 @@ func (s *Source) Next(rng *rand.Rand) history.Op {
 	}{
 		{history.Put, m.Put, false}, {history.Get, m.Get, false}, {history.Delete, m.Delete, false}, {history.CompareAndSet, m.CompareAndSet, false},
 		{history.Increment, m.Increment, true}, {history.Get, m.Count, true}, {history.Transfer, m.Transfer, true}, {history.Scan, m.Scan, m.Transfer > 0},
-		{history.Put, m.Once, true},
+		{history.Put, m.Once, true}, // of none of the registers
 	}
 	sum := 0
 	for _, k := range kinds {
