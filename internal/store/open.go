@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	iofs "io/fs"
+	"log/slog"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -37,6 +38,7 @@ func Open(o Options) (*Pebble, error) {
 	case err != nil:
 		return nil, fmt.Errorf("store: %s is in use: %w", o.Dir, err)
 	}
+	o.space = newSpace(o)
 	p := &Pebble{
 		o:      o,
 		turn:   make(chan struct{}, 1),
@@ -120,7 +122,8 @@ func (p *Pebble) beginWith(g *generation) error {
 		return err
 	}
 	p.pointer = pointer{generation: 1}
-	return writePointer(p.o.FS, p.o.Dir, p.pointer)
+	_, err = writePointer(p.o, p.pointer)
+	return err
 }
 
 // mark writes a fresh generation's format and further meta values, durably.
@@ -144,6 +147,8 @@ func (p *Pebble) adopt(g *generation) error {
 	if err := cmp.Or(err, err2, g.fence.err()); err != nil {
 		return errors.Join(err, p.all.end(g))
 	}
+	p.o.space.adopt()
+	g.fence.patient.Store(true)
 	return nil
 }
 
@@ -157,8 +162,13 @@ func (p *Pebble) Close() error {
 		defer p.giveTurn()
 		if p.Failed() == nil {
 			_, err := p.flush(context.Background())
+			if err != nil && errors.Is(err, topology.ErrDiskFull) && p.Failed() == nil {
+				p.o.Logger.Warn("closed on a full disk: what was applied last is not in the store's files", slog.Any("error", err))
+				err = nil
+			}
 			errs = append(errs, err)
 		}
+		p.o.space.close()
 		close(p.closed)
 		if p.stage != nil {
 			errs = append(errs, p.stage.Close())
