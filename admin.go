@@ -17,6 +17,9 @@ func (n *Node) Status() topology.Status {
 	for _, d := range s.Scrub.Damage {
 		s.Warnings = append(s.Warnings, "damaged: "+d)
 	}
+	if err := n.full(); err != nil {
+		s.Warnings = append(s.Warnings, err.Error())
+	}
 	s.Warnings = append(s.Warnings, n.home.Warnings()...)
 	s.Warnings = append(s.Warnings, n.catalogue.slots.warnings()...)
 	if m, ok := n.membership.(interface{ Warnings() []string }); ok {
@@ -34,6 +37,24 @@ func (n *Node) Status() topology.Status {
 	default:
 	}
 	return s
+}
+
+// full is why the store can not bring to disk what is applied, nil if it can.
+func (n *Node) full() error {
+	if f, ok := n.store.(interface{ Full() error }); ok {
+		return f.Full()
+	}
+	return nil
+}
+
+// writable is why a leader takes no write: its store could not bring to disk what it
+// would commit. Who does not lead says so first.
+func (n *Node) writable() error {
+	err := n.full()
+	if err == nil || n.engine.Status().Role != topology.RoleLeader {
+		return nil
+	}
+	return err
 }
 
 // Promote makes this node the leader of a new term by hand (rule K2). Unless

@@ -169,9 +169,10 @@ func TestAManifestThatFindsNoRoomTakesTheReserve(t *testing.T) {
 	require.NoError(t, p.Apply(1, lifeEdits(1)))
 	has := func() bool { _, err := fs.Stat("data/store/" + reserveName); return err == nil }
 	require.True(t, has())
-	full := true
+	var full atomic.Bool
+	full.Store(true)
 	fs.Before(func(c crashfs.Call) error {
-		if full && (&crashfs.Fault{Cause: syscall.ENOSPC}).Hits(c) && (c.Name() != "MANIFEST-000001" || has()) && c.Op == "write" {
+		if full.Load() && (&crashfs.Fault{Cause: syscall.ENOSPC}).Hits(c) && (c.Name() != "MANIFEST-000001" || has()) && c.Op == "write" {
 			return syscall.ENOSPC // a file that is removed makes room for the manifest
 		}
 		return nil
@@ -181,7 +182,7 @@ func TestAManifestThatFindsNoRoomTakesTheReserve(t *testing.T) {
 	_, err = p.Flush(ctx)
 	require.ErrorIs(t, err, topology.ErrDiskFull)
 	require.NoError(t, p.Failed())
-	full = false
+	full.Store(false)
 	goesOn(t, p, "after the reserve was given up")
 	require.True(t, has(), "it is made again")
 	require.NoError(t, p.Close())
