@@ -36,6 +36,7 @@ type space struct {
 	logger *slog.Logger
 
 	lack    atomic.Pointer[error] // nil while there is room
+	last    atomic.Int64          // when something last found none
 	changed signal                // fired whenever something finds no space
 
 	have   atomic.Bool // the reserve is there
@@ -52,6 +53,9 @@ const (
 
 	// spacePause is how long an attempt is held up that has found no space.
 	spacePause = 5 * retryPause
+	// spaceQuiet is how long nothing has to have found no space: what Pebble tries
+	// again it tries sooner.
+	spaceQuiet = 3 * spacePause
 	// spaceAgain is how often a reserve is tried that found no space.
 	spaceAgain = time.Second
 )
@@ -76,6 +80,7 @@ func (s *space) lacking() error {
 // lacks notes that there is no room, and returns what lacking does.
 func (s *space) lacks(cause error) error {
 	err := fmt.Errorf("store: %w: %s needs %d bytes: %w", topology.ErrDiskFull, s.dir, s.table+s.bytes, cause)
+	s.last.Store(time.Now().UnixNano())
 	first := s.lack.CompareAndSwap(nil, &err)
 	s.changed.fire()
 	if first {
@@ -105,7 +110,8 @@ func (s *space) look() {
 	if s.closed || s.lacking() == nil {
 		return
 	}
-	if !s.have.Load() && s.make() == nil {
+	quiet := time.Since(time.Unix(0, s.last.Load())) > spaceQuiet // nothing is tried any more that has found none
+	if s.make() == nil && quiet {
 		s.found()
 		return
 	}
