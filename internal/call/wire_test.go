@@ -82,6 +82,17 @@ var messages = map[string]struct {
 	}, EncodeExplanation, DecodeExplanation),
 	"count":           form(uint64(7), EncodeCount, DecodeCount),
 	"status standing": form(standing(), EncodeStatus, DecodeStatus),
+	"status of sites": form(sited(), EncodeStatus, DecodeStatus),
+}
+
+func sited() topology.Status {
+	s := standing()
+	s.Site = "us"
+	s.Sites = []topology.SiteStatus{{
+		Site: "eu", Number: 2, Own: true, State: "up", Peer: "eu1", Applied: 3,
+		Behind: topology.Lag{Records: 4, Bytes: 5, Time: 6}, Ahead: topology.Lag{Records: 7, Bytes: 8, Time: 9}, Problem: "p",
+	}}
+	return s
 }
 
 func standing() topology.Status {
@@ -129,8 +140,8 @@ func TestEveryMessageComesBackAsItWasSent(t *testing.T) {
 
 // A field that Status gets must travel: this fails until it does.
 func TestEveryFieldOfAStatusTravels(t *testing.T) {
-	full := messages["status standing"].want.(topology.Status)
-	for _, v := range []reflect.Value{reflect.ValueOf(full), reflect.ValueOf(full.Peers[0]), reflect.ValueOf(full.Scrub), reflect.ValueOf(full.Standing)} {
+	full := messages["status of sites"].want.(topology.Status)
+	for _, v := range []reflect.Value{reflect.ValueOf(full), reflect.ValueOf(full.Sites[0]), reflect.ValueOf(full.Peers[0]), reflect.ValueOf(full.Scrub), reflect.ValueOf(full.Standing)} {
 		for i := range v.NumField() {
 			require.False(t, v.Field(i).IsZero(), "set %s in the test", v.Type().Field(i).Name)
 		}
@@ -163,7 +174,7 @@ func TestAMessageOfAnotherFormatOrWithMoreFieldsIsRefused(t *testing.T) {
 				at = 3
 			}
 			b := append([]byte(nil), m.bytes...)
-			b[at] = formatStands + 1
+			b[at] = formatSites + 1
 			_, err := m.decode(b)
 			require.ErrorIs(t, err, topology.ErrUnsupported)
 			b = append([]byte(nil), m.bytes...)

@@ -75,7 +75,7 @@ func (q *queued) admissible(cfg *Config) error {
 		}
 	}
 	for i := range q.rec.Mutations {
-		if err := conflict.CheckLWW(&q.rec.Mutations[i]); err != nil {
+		if err := conflict.Check(anything, &q.rec.Mutations[i]); err != nil {
 			return fmt.Errorf("%w: record %v: %w", topology.ErrMalformed, q.Dot, err)
 		}
 	}
