@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/triad-kv/triad/internal/call"
+	"github.com/triad-kv/triad/internal/store"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -17,7 +18,7 @@ func (n *Node) Status() topology.Status {
 	for _, d := range s.Scrub.Damage {
 		s.Warnings = append(s.Warnings, "damaged: "+d)
 	}
-	if err := n.full(); err != nil {
+	if err := store.Full(n.store); err != nil {
 		s.Warnings = append(s.Warnings, err.Error())
 	}
 	s.Warnings = append(s.Warnings, n.home.Warnings()...)
@@ -39,18 +40,10 @@ func (n *Node) Status() topology.Status {
 	return s
 }
 
-// full is why the store can not bring to disk what is applied, nil if it can.
-func (n *Node) full() error {
-	if f, ok := n.store.(interface{ Full() error }); ok {
-		return f.Full()
-	}
-	return nil
-}
-
 // writable is why a leader takes no write: its store could not bring to disk what it
 // would commit. Who does not lead says so first.
-func (n *Node) writable() error {
-	err := n.full()
+func writable(n *Node) error {
+	err := store.Full(n.store)
 	if err == nil || n.engine.Status().Role != topology.RoleLeader {
 		return nil
 	}

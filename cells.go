@@ -52,7 +52,7 @@ func (c Cells) Update(ctx context.Context, us []topology.Update, o topology.Writ
 	err := c.n.gate.enter(ctx)
 	if err == nil {
 		defer c.n.gate.leave()
-		err = c.n.writable()
+		err = writable(c.n)
 	}
 	if err == nil {
 		if u, ok := c.n.engine.(topology.Updater); ok {

@@ -53,7 +53,7 @@ func (t *named) tryDecide(ctx context.Context, key string, opts []Option, op fun
 	if err != nil {
 		return Receipt{}, notApplied(err)
 	}
-	if err := n.writable(); err != nil {
+	if err := writable(n.Node); err != nil {
 		return Receipt{}, notApplied(err)
 	}
 	us := []topology.Update{kind.Update(op(k))}

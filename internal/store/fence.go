@@ -48,12 +48,10 @@ import (
 // as it may be called on the goroutine of any caller.
 type fence struct {
 	vfs.FS
+	patience
 	failure atomic.Pointer[error]
 	failed  chan struct{} // closed once there is a failure
-	closing chan struct{} // closed when nobody needs to be slowed down any more
 	running atomic.Bool   // Open has returned
-	patient atomic.Bool   // it waits for space: what it guards is the store's contents
-	space   *space        // nil for none
 	onFail  func(error)   // called once, if running
 }
 
@@ -61,7 +59,7 @@ type fence struct {
 const retryPause = 100 * time.Millisecond
 
 func newFence(fs vfs.FS, onFail func(error)) *fence {
-	return &fence{FS: fs, failed: make(chan struct{}), closing: make(chan struct{}), onFail: onFail}
+	return &fence{FS: fs, patience: patience{closing: make(chan struct{})}, failed: make(chan struct{}), onFail: onFail}
 }
 
 // err is why the fence has failed, nil if it has not.
@@ -92,71 +90,11 @@ func (f *fence) refusal() error {
 	return err
 }
 
-func (f *fence) slow(d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-f.closing:
-	}
-}
-
-// spare is the reserve that a patient fence may fall back on, nil for none.
-func (f *fence) spare() *space {
-	if !f.patient.Load() {
-		return nil
-	}
-	return f.space
-}
-
-// lacking is why a patient fence waits for space, nil where it does not.
-func (f *fence) lacking() error { return f.spare().lacking() }
-
-// lacks returns a channel that is closed once a patient fence has to wait for space.
-// It is to be asked for before lacking.
-func (f *fence) lacks() <-chan struct{} {
-	if s := f.spare(); s != nil {
-		return s.changed.next()
-	}
-	return nil
-}
-
-// noSpace reports whether an error says that a table found no room, which is not the
-// end; it holds up whoever tries.
-func (f *fence) noSpace(err error) bool {
-	s := f.spare()
-	if !isFull(err) || s == nil {
-		return false
-	}
-	_ = s.lacks(err)
-	f.slow(spacePause)
-	return true
-}
-
 // background is told of an error by Pebble, which begins again.
 func (f *fence) background(err error) {
 	if !isFull(err) || f.spare() == nil {
 		f.fail(err)
 	}
-}
-
-// wrote is told how a flush or a compaction ended.
-func (f *fence) wrote(err error) {
-	if s := f.spare(); err == nil && s != nil {
-		s.found()
-	}
-}
-
-// begin is asked before a table is begun: none may be while the reserve is not there.
-func (f *fence) begin() error {
-	if f.lacking() == nil {
-		return nil
-	}
-	err := f.spare().restore()
-	if err != nil && f.noSpace(err) {
-		return err
-	}
-	return nil // the error is the table's to meet
 }
 
 // change runs one operation that changes the disk.

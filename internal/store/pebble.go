@@ -221,10 +221,15 @@ func (p *Pebble) Snapshot() (topology.Snapshot, error) {
 	return s, nil
 }
 
-// Full is why the store can not bring to disk what is applied, nil if it can: a
-// topology.ErrDiskFull that says where space lacks, and how much. The store goes on
-// by itself once there is some.
-func (p *Pebble) Full() error { return p.o.space.lacking() }
+// Full is why a store can not bring to disk what is applied, nil if it can, and for one
+// in memory: a topology.ErrDiskFull that says where space lacks, and how much. The store
+// goes on by itself once there is some.
+func Full(s topology.Store) error {
+	if p, ok := s.(*Pebble); ok {
+		return p.o.space.lacking()
+	}
+	return nil
+}
 
 // Failed is why the store takes no more writes, nil as long as it does.
 func (p *Pebble) Failed() error {

@@ -201,3 +201,71 @@ func (s *space) with(step func() error) error {
 	}
 	return err
 }
+
+// patience is what a fence knows of space: the one of the store's contents waits for
+// it, one of a stage fails.
+type patience struct {
+	patient atomic.Bool
+	space   *space        // nil for none
+	closing chan struct{} // closed when nobody needs to be slowed down any more
+}
+
+// spare is the reserve that a patient fence may fall back on, nil for none.
+func (f *patience) spare() *space {
+	if !f.patient.Load() {
+		return nil
+	}
+	return f.space
+}
+
+// lacking is why a patient fence waits for space, nil where it does not.
+func (f *patience) lacking() error { return f.spare().lacking() }
+
+// lacks returns a channel that is closed once a patient fence has to wait for space.
+// It is to be asked for before lacking.
+func (f *patience) lacks() <-chan struct{} {
+	if s := f.spare(); s != nil {
+		return s.changed.next()
+	}
+	return nil
+}
+
+// noSpace reports whether an error says that a table found no room, which is not the
+// end; it holds up whoever tries.
+func (f *patience) noSpace(err error) bool {
+	s := f.spare()
+	if !isFull(err) || s == nil {
+		return false
+	}
+	_ = s.lacks(err)
+	f.slow(spacePause)
+	return true
+}
+
+// wrote is told how a flush or a compaction ended.
+func (f *patience) wrote(err error) {
+	if s := f.spare(); err == nil && s != nil {
+		s.found()
+	}
+}
+
+// begin is asked before a table is begun: none may be while the reserve is not there.
+func (f *patience) begin() error {
+	if f.lacking() == nil {
+		return nil
+	}
+	err := f.spare().restore()
+	if err != nil && f.noSpace(err) {
+		return err
+	}
+	return nil // the error is the table's to meet
+}
+
+func (f *patience) slow(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-f.closing:
+	}
+}

@@ -101,7 +101,7 @@ func goesOn(t *testing.T, p *Pebble, at string) {
 		require.Eventually(t, func() bool { return p.Apply(record.LSN(lsn), lifeEdits(lsn)) == nil }, spaceSoon, time.Millisecond, at)
 	}
 	require.Eventually(t, func() bool { _, err := p.Flush(t.Context()); return err == nil }, spaceSoon, time.Millisecond, at)
-	require.Eventually(t, func() bool { return p.Full() == nil }, spaceSoon, time.Millisecond, at)
+	require.Eventually(t, func() bool { return Full(p) == nil }, spaceSoon, time.Millisecond, at)
 	now, _ := judge(t, p)
 	require.Equal(t, half, now, at)
 }
@@ -138,7 +138,7 @@ func TestMemoryBearsSoMuchOfAFullDiskAndNoMore(t *testing.T) {
 	p, end := crammed(t)
 	_, err := p.Flush(t.Context())
 	require.ErrorIs(t, err, topology.ErrDiskFull)
-	require.ErrorIs(t, p.Full(), topology.ErrDiskFull)
+	require.ErrorIs(t, Full(p), topology.ErrDiskFull)
 	holds := func(upTo record.LSN) {
 		snap, err := p.Snapshot() // beside the front that waits
 		require.NoError(t, err)
@@ -159,7 +159,7 @@ func TestMemoryBearsSoMuchOfAFullDiskAndNoMore(t *testing.T) {
 		return p.Apply(full+1, []topology.Edit{put(fmt.Sprint("fill", full+1), "", strings.Repeat("x", lifePadding))}) == nil
 	}, spaceSoon, time.Millisecond)
 	require.Eventually(t, func() bool { lsn, err := p.Flush(t.Context()); return err == nil && lsn == full+1 }, spaceSoon, time.Millisecond)
-	require.NoError(t, p.Full())
+	require.NoError(t, Full(p))
 	holds(full + 1)
 	require.NoError(t, p.Close())
 }
@@ -202,7 +202,7 @@ func TestAManifestThatFindsNoRoomTakesTheReserve(t *testing.T) {
 	}
 	require.NoError(t, p.Failed())
 	require.Eventually(t, func() bool { return !has() }, spaceSoon, time.Millisecond)
-	require.ErrorIs(t, p.Full(), topology.ErrDiskFull)
+	require.ErrorIs(t, Full(p), topology.ErrDiskFull)
 	require.NoError(t, p.Apply(2, lifeEdits(2)))
 	_, err = p.Flush(t.Context())
 	require.ErrorIs(t, err, topology.ErrDiskFull)

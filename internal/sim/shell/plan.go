@@ -32,7 +32,6 @@ type Plan struct {
 	Retain  uint64        // bytes of the log kept for who is away; with Pebble
 	Retry   time.Duration // between attempts to reach a node
 	Beat    time.Duration // between heartbeats of a stream with nothing to send
-	Scrub   time.Duration // between scrubs
 	Road    transport.Road
 	Clients int
 	Remote  int // of them far away, through the network
@@ -77,7 +76,6 @@ func NewPlan(seed uint64) Plan {
 	rng = rand.New(rand.NewPCG(seed, 0x1055)) // of its own: what was drawn above stays what it was
 	p.Faults = append(p.Faults, drawLosses(rng, &p)...)
 	slices.SortStableFunc(p.Faults, func(a, b Fault) int { return int(a.At - b.At) })
-	p.Scrub = time.Duration(2+rng.IntN(8)) * time.Second
 	return p
 }
 
@@ -97,6 +95,9 @@ func drawPolicy(rng *rand.Rand, nodes []topology.NodeID) quorum.Policy {
 	}
 }
 
+// scrub is the time between scrubs.
+func (p Plan) scrub() time.Duration { return time.Duration(2+p.Seed%8) * time.Second }
+
 func (p Plan) String() string {
 	var b strings.Builder
 	store := "memory"
@@ -104,7 +105,7 @@ func (p Plan) String() string {
 		store = "pebble"
 	}
 	fmt.Fprintf(&b, "seed %d: %d nodes, %v, elect %v, gossip %v, store %s, segments %d, tail %d, retain %d, retry %v, beat %v, scrub %v, road %v±%v, %d clients (%d far), %d keys, %v, a hasty operator %v, %d faults",
-		p.Seed, len(p.Nodes), p.Policy, p.Elects, p.Gossip, store, p.Segment, p.Tail, p.Retain, p.Retry, p.Beat, p.Scrub, p.Road.Delay, p.Road.Jitter, p.Clients, p.Remote, p.Keys, p.Length, p.Hasty, len(p.Faults))
+		p.Seed, len(p.Nodes), p.Policy, p.Elects, p.Gossip, store, p.Segment, p.Tail, p.Retain, p.Retry, p.Beat, p.scrub(), p.Road.Delay, p.Road.Jitter, p.Clients, p.Remote, p.Keys, p.Length, p.Hasty, len(p.Faults))
 	for _, f := range p.Faults {
 		fmt.Fprintf(&b, "\n  %v", f)
 	}

@@ -75,7 +75,7 @@ func (m *machine) config(p *process, l net.Listener) triad.Config {
 		})),
 		Limits: triad.Limits{
 			LogSegmentBytes: plan.Segment, LogFirstSegmentBytes: plan.Segment, LogTailBytes: plan.Tail, LogRetainBytes: plan.Retain, RetainEvery: time.Second,
-			ScrubEvery: plan.Scrub,
+			ScrubEvery: plan.scrub(),
 		},
 	}
 	if plan.Elects {
