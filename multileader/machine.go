@@ -46,7 +46,7 @@ func (m *machine) Reset(view topology.Snapshot) error {
 	}
 	m.place, m.vector = p, vectorOf(p.Marks)
 	m.clear()
-	m.seen.replace(m.vector)
+	m.seen.replace(p.LSN, m.vector)
 	return m.tables.load(view)
 }
 
@@ -162,7 +162,7 @@ func (m *machine) Edits() []topology.Edit {
 // Applied implements singleleader.Machine.
 func (m *machine) Applied() {
 	m.clear()
-	m.seen.applies(m.vector)
+	m.seen.applies(m.place.LSN, m.vector)
 }
 
 func (m *machine) clear() {
@@ -176,6 +176,7 @@ type seen struct {
 	mu      sync.Mutex // a leaf
 	shown   version.Vector
 	applied version.Vector
+	lsn     record.LSN    // of the site's log, at which that was applied
 	news    chan struct{} // closed when applied changes
 }
 
@@ -189,17 +190,24 @@ func (s *seen) shows(v version.Vector) {
 }
 
 // applies notes what whoever reads from now on does see.
-func (s *seen) applies(v version.Vector) {
+func (s *seen) applies(lsn record.LSN, v version.Vector) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.applied = v
+	s.applied, s.lsn = v, lsn
 	close(s.news)
 	s.news = make(chan struct{})
 }
 
-func (s *seen) replace(v version.Vector) {
+func (s *seen) replace(lsn record.LSN, v version.Vector) {
 	s.shows(v)
-	s.applies(v)
+	s.applies(lsn, v)
+}
+
+// place returns up to where the site's log is applied, and what that comes to.
+func (s *seen) place() (record.LSN, version.Vector) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lsn, s.applied
 }
 
 // atMost returns what whoever has read may have seen.

@@ -74,7 +74,7 @@ func refusal(c *Core, b *record.Batch) error {
 func (c *Core) mint(ms []record.Mutation, id record.RequestID) (Item, version.Timestamp) {
 	now := c.clock.Now()
 	return c.append(record.Record{
-		Dot:  version.Dot{Origin: c.Origin, Seq: c.log.origin(c.Origin).placed.Seq + 1},
+		Dot:  c.Next(),
 		Time: now, Term: c.Term, Request: id, Deps: c.log.others, Mutations: ms,
 	}), now
 }
