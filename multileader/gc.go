@@ -91,7 +91,7 @@ func (m *machine) loadCuts(view topology.Snapshot) error {
 			return fmt.Errorf("%w: %w", topology.ErrMalformed, err)
 		}
 		for i := range s.Siblings {
-			r := record.Record{Mutations: []record.Mutation{{Table: record.TableSystem, Op: record.OpMark, Key: []byte(record.MarkCut), Value: slices.Clone(s.Siblings[i].Value)}}}
+			r := record.Record{Time: s.Siblings[i].Time, Mutations: []record.Mutation{{Table: record.TableSystem, Op: record.OpMark, Key: []byte(record.MarkCut), Value: slices.Clone(s.Siblings[i].Value)}}}
 			if c := core.CutOf(&r); c != nil && len(e.Key) == len(keyCut)+8 {
 				o := version.Origin{ID: binary.BigEndian.Uint32(e.Key[1:]), Incarnation: binary.BigEndian.Uint32(e.Key[5:])}
 				m.cuts.by[o] = c
@@ -214,6 +214,7 @@ func (m *machine) leave(r *record.Record, n int, c *conflict.Change) {
 // cutter writes a site's cuts, where this node leads it. The loop owns it.
 type cutter struct {
 	e         *engine
+	began     time.Time
 	last      time.Time
 	substance uint64
 }
@@ -323,4 +324,43 @@ func (c *cutter) losersBefore(now time.Time) record.LSN {
 func (c *cutter) placesBefore() record.LSN {
 	first := c.e.env.Log.Bounds().First
 	return first - min(first, 2*placesEvery)
+}
+
+// said returns when a site last said what it has for good; zero for never.
+func (v *cutView) said(number uint32) (at time.Time) {
+	for o, c := range v.by {
+		if o.ID == number && c.Time.Time().After(at) {
+			at = c.Time.Time()
+		}
+	}
+	return at
+}
+
+// patience is how many rounds of cuts are waited for before it is said that nothing is
+// forgotten.
+const patience = 3
+
+// held says why nothing can be forgotten, once that has lasted; empty while something
+// can. It is a name of a site where the core has a number.
+func (c *cutter) held(applied version.Vector) string {
+	e := c.e
+	if e.o.CutEvery < 0 {
+		return "sites are configured not to say what they have"
+	}
+	now := e.env.Clock.Wall()
+	if c.began.IsZero() {
+		c.began = now
+	}
+	if now.Sub(c.began) < patience*e.o.CutEvery {
+		return ""
+	}
+	var members []uint32
+	for _, s := range e.o.Sites {
+		members = append(members, s.Number)
+	}
+	_, ok, why := core.Stable(members, e.machine.cuts.shown.Load().by, applied)
+	if ok {
+		return ""
+	}
+	return why
 }

@@ -2,6 +2,8 @@ package multileader
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -150,4 +152,22 @@ func TestAnOwnCutIsTakenAlone(t *testing.T) {
 		_, err = m.Take(e, &rec)
 		require.NoError(t, err)
 	}
+}
+
+func TestItIsSaidWhoHoldsBackWhatCouldGo(t *testing.T) {
+	c := newCluster(t, quick(Options{}), 1, "us", "eu")
+	c.nodes["us1"].start()
+	c.leads("us1")
+	us := c.nodes["us1"]
+	eventually(t, "us says who is silent", func() bool {
+		return slices.ContainsFunc(us.Status().Warnings, func(w string) bool { return strings.Contains(w, "site 2 has not said what it has") })
+	})
+	c.nodes["eu1"].start()
+	c.leads("eu1")
+	_, err := us.put("k", "v")
+	require.NoError(t, err)
+	eventually(t, "eu has spoken", func() bool {
+		s := us.Status()
+		return len(s.Warnings) == 0 && !s.Sites[1].Said.IsZero()
+	})
 }

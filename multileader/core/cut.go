@@ -28,6 +28,8 @@ type Cut struct {
 	// Of the writer's own log: lists and places before these are not asked for any more.
 	Losers record.LSN
 	Places record.LSN
+
+	Time version.Timestamp // of its record; not part of the value
 }
 
 const (
@@ -100,6 +102,7 @@ func CutOf(r *record.Record) *Cut {
 		m := &r.Mutations[i]
 		if m.Op == record.OpMark && m.Table == record.TableSystem && string(m.Key) == record.MarkCut {
 			if c, err := decodeCut(m.Value); err == nil {
+				c.Time = r.Time
 				return c
 			}
 		}
