@@ -159,12 +159,14 @@ func TestItIsSaidWhoHoldsBackWhatCouldGo(t *testing.T) {
 	c.nodes["us1"].start()
 	c.leads("us1")
 	us := c.nodes["us1"]
+	_, err := us.put("k", "v")
+	require.NoError(t, err)
 	eventually(t, "us says who is silent", func() bool {
 		return slices.ContainsFunc(us.Status().Warnings, func(w string) bool { return strings.Contains(w, "site 2 has not said what it has") })
 	})
 	c.nodes["eu1"].start()
 	c.leads("eu1")
-	_, err := us.put("k", "v")
+	_, err = us.put("k", "w")
 	require.NoError(t, err)
 	eventually(t, "eu has spoken", func() bool {
 		s := us.Status()
