@@ -57,6 +57,7 @@ type engine struct {
 	reign   *reign
 	ballot  *ballot
 	roles   *roles
+	seats   *seats
 	council *council // nil where people say who leads (control static)
 
 	expiries *expiries
@@ -82,6 +83,7 @@ func open(env topology.Env, o Options) (*engine, error) {
 	e.sinks = newSinks(e)
 	e.reign = newReign(e)
 	e.roles = &roles{e: e, news: make(chan struct{}, 1)}
+	e.seats = &seats{e: e}
 	e.ballot = &ballot{e: e, one: newGate()}
 	if _, byHand := env.Control.(topology.ByHand); !byHand {
 		e.council = newCouncil(e)
@@ -90,6 +92,11 @@ func open(env topology.Env, o Options) (*engine, error) {
 	e.expiries = newExpiries(e)
 	if err := e.recover(); err != nil {
 		return nil, err
+	}
+	if e.council != nil {
+		if err := e.seats.recall(); err != nil {
+			return nil, err
+		}
 	}
 	env.Transport.HandleStream(protocolLog, e.sinks.serve)
 	env.Transport.HandleCall(methodPoll, topology.PeerNode, e.ballot.answerPoll)

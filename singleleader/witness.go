@@ -67,6 +67,9 @@ func (w *witness) learn(d topology.Document) error {
 		return err
 	}
 	t := &term{group: g, since: time.Now()}
+	if g.Roster != nil {
+		admit(w.env.Membership, g.Roster)
+	}
 	if now := w.took.Load(); now.group.Term == g.Term {
 		t.since = now.since
 	}
@@ -114,11 +117,4 @@ func (w *witness) elsewhere(op string) *topology.Error {
 		e.Addr = m.Addr
 	}
 	return e
-}
-
-// members are who has a part in the group's data, this node included: all but the
-// witnesses, by name.
-func (e *engine) members() []topology.Member {
-	view, _ := e.env.Membership.View()
-	return slices.DeleteFunc(slices.Clone(view.Members), func(m topology.Member) bool { return slices.Contains(e.o.Witnesses, m.ID) })
 }

@@ -14,15 +14,17 @@ const (
 	statusFields = 19
 	scrubFields  = 5 // behind them, in formats 2 and 3
 	standFields  = 6 // behind those, in format 3
+	changeFields = 3 // behind those, in format 4
 	peerFields   = 12
 	formatStands = 3 // of a status that says how the node stands
+	formatChange = 4 // of one that says that a change of the members is under way
 	warningsMax  = 64
 )
 
 // EncodeStatus returns a status' bytes: its fields in the order of
 // topology.Status, the three of a lag one after another; in format 2 those of a
 // scrub follow, and in format 3 those of its standing and what was sent to each
-// peer. What says nothing of these is of an earlier format, which older clients
+// peer, and in format 4 the change of the members. What says nothing of these is of an earlier format, which older clients
 // read.
 func EncodeStatus(s topology.Status) []byte {
 	w := begin(statusFields)
@@ -32,6 +34,8 @@ func EncodeStatus(s topology.Status) []byte {
 		w = beginAs(formatMore, statusFields+scrubFields)
 	case formatStands:
 		w = beginAs(formatStands, statusFields+scrubFields+standFields)
+	case formatChange:
+		w = beginAs(formatChange, statusFields+scrubFields+standFields+changeFields)
 	}
 	w.Str(string(s.Node))
 	w.Str(s.Cluster)
@@ -76,6 +80,11 @@ func EncodeStatus(s topology.Status) []byte {
 			w.Uint(uint64(peers[i].Sent))
 		}
 	}
+	if f >= formatChange {
+		w.Uint(uint64(s.Change.Op))
+		w.Str(string(s.Change.Node))
+		w.Str(text(s.Change.Waits))
+	}
 	return w.Bytes()
 }
 
@@ -86,6 +95,8 @@ func formatOf(s *topology.Status) uint64 {
 		stands = stands || s.Peers[i].Sent > 0
 	}
 	switch {
+	case s.Change != topology.MemberChange{}:
+		return formatChange
 	case stands:
 		return formatStands
 	case s.Scrub.Passes > 0 || len(s.Scrub.Damage) > 0:
@@ -178,6 +189,9 @@ func DecodeStatus(b []byte) (topology.Status, error) {
 	if f >= formatStands {
 		getStanding(&r, &s)
 	}
+	if f >= formatChange {
+		s.Change = topology.MemberChange{Op: topology.MemberOp(r.UintMax(uint64(topology.Removing))), Node: topology.NodeID(r.StrMax(nameBytesMax)), Waits: r.StrMax(textBytesMax)}
+	}
 	if r.Err() == nil && formatOf(&s) != f {
 		r.Fail(fmt.Sprintf("format %d says nothing that format %d could not", f, formatOf(&s)))
 	}
@@ -197,12 +211,14 @@ func getStanding(r *pack.Reader, s *topology.Status) {
 
 // openStatus opens a status of any format.
 func openStatus(b []byte) (r pack.Reader, f uint64, err error) {
-	r, f, err = openTo(formatStands, b, statusFields)
+	r, f, err = openTo(formatChange, b, statusFields)
 	switch f {
 	case formatMore:
 		r, _, err = openTo(formatMore, b, statusFields+scrubFields)
 	case formatStands:
 		r, _, err = openTo(formatStands, b, statusFields+scrubFields+standFields)
+	case formatChange:
+		r, _, err = openTo(formatChange, b, statusFields+scrubFields+standFields+changeFields)
 	}
 	return r, f, err
 }

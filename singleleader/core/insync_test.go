@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ import (
 //	found SELF [accepted=T]                      the first document
 //	claim SELF why=elected|restart|chosen|forced [alive=(b1, …)] [pledged=(b1:LSN@TERM, …)] [accepted=T]
 //	handover NODE
+//	add NODE [role=read-replica] | remove NODE   an operator, by the newest document
 //	pause
 //	learn [version=V]                            the keeper is shown the document; V is the next one
 //	next [healthy=(b1, …)] [caught=(b1, …)]      what the keeper would have
@@ -57,6 +59,8 @@ func (s *setting) run(t *testing.T, d *datadriven.TestData) string {
 		if g, err = s.doc.Handover(topology.NodeID(d.CmdArgs[0].Key)); err == nil {
 			s.doc, s.version = g, s.version+1
 		}
+	case "add", "remove":
+		return s.member(a)
 	case "pause":
 		g := *s.doc.Agreed
 		g.Paused = true
@@ -111,6 +115,44 @@ func (s *setting) group(a storyArgs) string {
 		s.voting.Sync.Of = strings.Split(o, ", ")
 	}
 	return fmt.Sprintf("candidates %v\n", s.voting.Candidates())
+}
+
+// member begins a change of the members.
+func (s *setting) member(a storyArgs) string {
+	var configured []topology.Seat
+	for _, m := range s.voting.Members {
+		seat := topology.Seat{Member: topology.Member{ID: m, Addr: string(m) + ":1"}, Role: topology.MemberVoter}
+		if slices.Contains(s.voting.ReadReplicas, m) {
+			seat.Role = topology.MemberReadReplica
+		}
+		configured = append(configured, seat)
+	}
+	id := topology.NodeID(a.d.CmdArgs[0].Key)
+	var g Group
+	var err error
+	if a.d.Cmd == "remove" {
+		g, err = s.doc.RemoveMember(configured, id)
+	} else {
+		seat := topology.Seat{Member: topology.Member{ID: id, Addr: string(id) + ":1"}, Role: topology.MemberVoter}
+		if r := a.str("role"); r != "" {
+			seat.Role = topology.MemberRole(r)
+		}
+		if at := a.str("addr"); at != "" {
+			seat.Addr = at
+		}
+		g, err = s.doc.AddMember(configured, seat)
+	}
+	if err != nil {
+		return fmt.Sprintf("refused: %v\n", err)
+	}
+	if g.Roster == s.doc.Roster {
+		return "nothing to do\n"
+	}
+	s.doc, s.version = g, s.version+1
+	back, err := DecodeGroup(g.Encode())
+	require.NoError(a.t, err)
+	require.Equal(a.t, g, back)
+	return fmt.Sprintf("version %d: %s\n", s.version, storyAgreed(&g))
 }
 
 // counted reads a name and the digit of a life.
@@ -198,7 +240,23 @@ func (s *setting) due(a storyArgs) string {
 
 func storyAgreed(g *Group) string {
 	a := g.Agreed
-	return fmt.Sprintf("term %d, in sync %s, eligible %s, minimum %d", g.Term, storyCounted(a.InSync), storyCounted(a.Eligible), a.Minimum)
+	out := fmt.Sprintf("term %d, in sync %s, eligible %s, minimum %d", g.Term, storyCounted(a.InSync), storyCounted(a.Eligible), a.Minimum)
+	if g.Roster == nil {
+		return out
+	}
+	var seats []string
+	for _, m := range g.Roster.Seats {
+		seat := string(m.ID)
+		if m.Role != topology.MemberVoter {
+			seat += " (" + string(m.Role) + ")"
+		}
+		seats = append(seats, seat)
+	}
+	out += fmt.Sprintf(", %s; members %s", g.Policy, strings.Join(seats, ", "))
+	if c := g.Roster.Change; c.Op != topology.NoChange {
+		out += fmt.Sprintf("; %v %s", c.Op, c.Node)
+	}
+	return out
 }
 
 func storyCounted(cs []Counted) string {
