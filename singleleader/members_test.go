@@ -12,7 +12,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad/internal/stream"
 	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -187,4 +189,48 @@ func TestMembersOfAGroupLedByHandAreThoseOfTheConfiguration(t *testing.T) {
 	} {
 		require.ErrorIs(t, c.nodes["a"].AddMember(t.Context(), s), topology.ErrMalformed)
 	}
+}
+
+func TestARemovedNodeTakesNothing(t *testing.T) {
+	c := newAgreed(t, Options{Sync: quorum.First(1)}, "a", "b", "c")
+	c.startAll()
+	c.leader()
+	c.inSync("a", "a", "b")
+	b := c.nodes["b"]
+	var k *sink
+	eventually(t, "b follows", func() bool {
+		b.sinks.mu.Lock()
+		defer b.sinks.mu.Unlock()
+		if len(b.sinks.open) > 0 {
+			k = b.sinks.open[0]
+		}
+		return k != nil
+	})
+	require.NoError(t, c.nodes["a"].RemoveMember(t.Context(), "b"))
+	eventually(t, "b knows", b.seats.removed)
+	begin := stream.Begin{Group: core.GroupName, Term: b.group.Load().Term, Body: c.nodes["a"].group.Load().Encode()}
+	_, err := k.Begin(t.Context(), topology.Peer{ID: "a", Life: c.nodes["a"].env.Life}, begin)
+	require.ErrorIs(t, err, errRemoved)
+	require.ErrorIs(t, k.Append(t.Context(), &stream.Append{}), errRemoved)
+	_, err = b.council.answerPledge(t.Context(), topology.Peer{ID: "a"}, []byte{9, 0xc3, 0xc2})
+	require.ErrorIs(t, err, topology.ErrConflict)
+}
+
+func TestAMemberThatIsAddedIsShippedToAtOnce(t *testing.T) {
+	c := newAgreed(t, Options{Sync: quorum.First(1)}, "a", "b")
+	c.startAll()
+	c.leader()
+	c.inSync("a", "a", "b")
+	e := c.newcomer("e")
+	e.Role = topology.MemberReadReplica
+	c.start("e")
+	require.NoError(t, c.nodes["a"].AddMember(t.Context(), e))
+	r, err := c.nodes["a"].put("k", "1")
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for err = c.nodes["e"].Wait(ctx, r.Token); err != nil && ctx.Err() == nil; err = c.nodes["e"].Wait(ctx, r.Token) {
+		time.Sleep(time.Millisecond) // it knows no leader yet
+	}
+	require.NoError(t, err, "in the term in which it was added")
 }
