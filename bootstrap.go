@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/triad-kv/triad/internal/transport"
@@ -32,8 +33,13 @@ func (n running) join(ctx context.Context) error {
 		n.greetAll(ctx, false)
 		return nil
 	}
-	n.askPeers(ctx)
+	stranger := n.askPeers(ctx)
 	if n.identity.isKnown() || ctx.Err() != nil {
+		return nil
+	}
+	if stranger {
+		n.logger.Info("a node that is no member yet waits to be added to its cluster", "cluster", n.config.Cluster, "node", n.config.ID)
+		n.greetAll(ctx, false)
 		return nil
 	}
 	n.logger.Info("a new cluster", "cluster", n.config.Cluster, "node", n.config.ID)
@@ -52,27 +58,37 @@ func (n running) founds() bool {
 
 // askPeers greets every other member until one is found that knows the cluster,
 // all have said that they do not, or BootstrapWait is over. So a leader whose
-// directory was lost finds the cluster it belonged to, if anybody is there.
-func (n running) askPeers(ctx context.Context) {
+// directory was lost finds the cluster it belonged to, if anybody is there. It reports
+// whether somebody took this node for a stranger: then there is a cluster, which is to
+// add it, and it founds none.
+func (n running) askPeers(ctx context.Context) (stranger bool) {
 	ctx, cancel := context.WithTimeout(ctx, n.config.Limits.BootstrapWait)
 	defer cancel()
-	n.greetAll(ctx, true)
+	return n.greetAll(ctx, true)
 }
 
 // greetAll greets every other member until the cluster is known or ctx has
-// ended; or, if it founds, until all have said that they know none.
-func (n running) greetAll(ctx context.Context, founds bool) {
+// ended; or, if it founds, until all have said that they know none. It reports whether
+// somebody does not know this node.
+func (n running) greetAll(ctx context.Context, founds bool) bool {
 	var wait sync.WaitGroup
+	var stranger atomic.Bool
 	for _, m := range n.config.Members {
 		if m.ID != n.config.ID {
-			wait.Go(func() { n.greet(ctx, m.ID, founds) })
+			wait.Go(func() {
+				if n.greet(ctx, m.ID, founds) {
+					stranger.Store(true)
+				}
+			})
 		}
 	}
 	wait.Wait()
+	return stranger.Load()
 }
 
-// greet calls a peer again and again: to be let in is to learn the cluster's id.
-func (n running) greet(ctx context.Context, peer topology.NodeID, founds bool) {
+// greet calls a peer again and again: to be let in is to learn the cluster's id. It
+// reports whether the peer does not know this node.
+func (n running) greet(ctx context.Context, peer topology.NodeID, founds bool) (stranger bool) {
 	pause := greetEveryLate
 	if founds {
 		pause = greetEvery
@@ -83,15 +99,16 @@ func (n running) greet(ctx context.Context, peer topology.NodeID, founds bool) {
 		select {
 		case <-t.C:
 		case <-n.identity.known:
-			return
+			return stranger
 		case <-ctx.Done():
-			return
+			return stranger
 		}
 		_, err := n.transport.Call(ctx, peer, methodCluster, nil)
 		var r *transport.Refusal
-		if founds && errors.As(err, &r) && r.Code == transport.RefusedFresh {
-			return
+		if errors.As(err, &r) && founds && r.Code == transport.RefusedFresh {
+			return stranger
 		}
+		stranger = stranger || r != nil && r.Code == transport.RefusedStranger
 		t.Reset(pause)
 	}
 }

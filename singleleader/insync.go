@@ -27,7 +27,7 @@ func (c *council) keep(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		err := errors.Join(c.change(ctx), c.hangs(ctx, &disk, time.Now()))
+		err := errors.Join(c.change(ctx), recruiter{c}.elect(ctx), c.hangs(ctx, &disk, time.Now()))
 		if err != nil && ctx.Err() == nil && err.Error() != told {
 			told = err.Error()
 			c.e.log.Warn("the in-sync set could not be kept as it should be", "reason", err)

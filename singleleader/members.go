@@ -74,7 +74,8 @@ func (c recruiter) begin(ctx context.Context, op string, begin func(core.Group) 
 			c.e.log.Info("a change of the members has begun", "change", next.Roster.Change.Op, "node", next.Roster.Change.Node)
 			return next.Roster, c.learn(ctx, d)
 		}
-		if e := c.reread(ctx, err); e != nil { // only a higher version settles it
+		e := c.reread(ctx, err)
+		if _, now := c.known(); now == version { // only a higher version settles it
 			return nil, e
 		}
 	}
@@ -106,6 +107,23 @@ func (c recruiter) settled(ctx context.Context, op string, n topology.NodeID, r 
 				topology.ErrTimeout, now.Change.Op, n, now.Change.Op.Back(), n, ctx.Err())}
 		}
 	}
+}
+
+// elect has the control let those vote who are to, where members keep it themselves:
+// who is added, once it is a member and counted; who was removed no longer.
+func (c recruiter) elect(ctx context.Context) error {
+	v, ok := c.e.env.Control.(topology.Electorate)
+	g, _ := c.known()
+	if !ok || !c.e.leads.Load() || g.Leader != c.self.Node {
+		return nil
+	}
+	ids, ok := g.Electors()
+	if slices.Sort(ids); !ok || slices.Equal(ids, slices.Sorted(slices.Values(v.Electors()))) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.e.o.CallTimeout)
+	defer cancel()
+	return v.Elect(ctx, ids)
 }
 
 // seats is who the members are, as far as this node knows.

@@ -76,6 +76,16 @@ type MemberChanger interface {
 	Seats() []Seat
 }
 
+// Electorate is an optional ability of a control backend that nodes keep themselves:
+// who votes in it changes while it works.
+type Electorate interface {
+	// Electors returns who is to vote, as far as this node knows.
+	Electors() []NodeID
+	// Elect makes these the ones who are to vote, from now on; the backend sees to it
+	// in its own time, one after another.
+	Elect(ctx context.Context, ids []NodeID) error
+}
+
 // Admitter is an optional ability of a membership: to have members that the
 // configuration does not name.
 type Admitter interface {

@@ -395,6 +395,7 @@ type Document struct {
 const (
 	DocumentGroup  = "group"
 	DocumentTables = "tables"
+	DocumentVoters = "voters" // of a backend that nodes keep themselves
 )
 
 // Registration is a claim on a node's name.

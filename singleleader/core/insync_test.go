@@ -22,7 +22,7 @@ import (
 //	found SELF [accepted=T]                      the first document
 //	claim SELF why=elected|restart|chosen|forced [alive=(b1, …)] [pledged=(b1:LSN@TERM, …)] [accepted=T]
 //	handover NODE
-//	add NODE [role=read-replica] | remove NODE   an operator, by the newest document
+//	add NODE [role=read-replica] [vote] | remove NODE   an operator, by the newest document
 //	pause
 //	learn [version=V]                            the keeper is shown the document; V is the next one
 //	next [healthy=(b1, …)] [caught=(b1, …)]      what the keeper would have
@@ -125,6 +125,7 @@ func (s *setting) member(a storyArgs) string {
 		if slices.Contains(s.voting.ReadReplicas, m) {
 			seat.Role = topology.MemberReadReplica
 		}
+		seat.Votes = m == "a"
 		configured = append(configured, seat)
 	}
 	id := topology.NodeID(a.d.CmdArgs[0].Key)
@@ -137,6 +138,7 @@ func (s *setting) member(a storyArgs) string {
 		if r := a.str("role"); r != "" {
 			seat.Role = topology.MemberRole(r)
 		}
+		seat.Votes = a.d.HasArg("vote")
 		if at := a.str("addr"); at != "" {
 			seat.Addr = at
 		}
@@ -249,6 +251,9 @@ func storyAgreed(g *Group) string {
 		seat := string(m.ID)
 		if m.Role != topology.MemberVoter {
 			seat += " (" + string(m.Role) + ")"
+		}
+		if m.Votes {
+			seat += "*"
 		}
 		seats = append(seats, seat)
 	}

@@ -31,6 +31,32 @@ func (r *Roster) seat(n topology.NodeID) int {
 // Has reports whether n is a member.
 func (r *Roster) Has(n topology.NodeID) bool { return r.seat(n) >= 0 }
 
+// electorsMax is how many members vote in the control, where they keep that themselves.
+const electorsMax = 5
+
+func (r *Roster) votes() (n int) {
+	for _, s := range r.Seats {
+		if s.Votes {
+			n++
+		}
+	}
+	return n
+}
+
+// Electors returns who is to vote in the control, nil where nobody is or the document
+// does not say; and false while a change is under way, after which it is time to see to it.
+func (g *Group) Electors() (ids []topology.NodeID, ok bool) {
+	if g.Roster == nil || g.Changes() {
+		return nil, false
+	}
+	for _, s := range g.Roster.Seats {
+		if s.Votes {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids, len(ids) > 0
+}
+
 // Lacks reports whether the document names the members, and n is none of them: it was
 // removed, or was never added.
 func (g *Group) Lacks(n topology.NodeID) bool { return g.Roster != nil && g.Roster.seat(n) < 0 }
@@ -104,6 +130,9 @@ func (g Group) AddMember(configured []topology.Seat, s topology.Seat) (Group, er
 	if len(r.Seats) >= votersMax {
 		return g, fmt.Errorf("%w: add %s: %d members are as many as there may be", topology.ErrTooLarge, s.ID, len(r.Seats))
 	}
+	if s.Votes && r.votes() >= electorsMax {
+		return g, fmt.Errorf("%w: add %s: %d members vote in the control, as many as may: remove one first", topology.ErrTooLarge, s.ID, r.votes())
+	}
 	p, _, err := g.Rule()
 	if err != nil {
 		return g, err
@@ -134,6 +163,8 @@ func (g Group) RemoveMember(configured []topology.Seat, n topology.NodeID) (Grou
 		return g, fmt.Errorf("%w: remove %s: it leads: run `triad switchover --to` another node first", topology.ErrConflict, n)
 	case g.changing(topology.Removing) == n:
 		return g, nil
+	case r.Seats[r.seat(n)].Votes && r.votes() == 1:
+		return g, fmt.Errorf("%w: remove %s: nobody else votes in the control: add one that does first", topology.ErrConflict, n)
 	case !slices.Contains(g.Voters, n): // nothing was ever counted on it
 		return g.begin(without(r.Seats, n), Change{}), nil
 	}
