@@ -28,12 +28,22 @@ type fleet struct {
 	nodes  map[topology.NodeID]*triad.Node
 	stops  map[topology.NodeID]func()
 	listen map[topology.NodeID]net.Listener
+
+	mu       sync.Mutex
+	controls map[topology.NodeID]topology.Control
+}
+
+// report is what a node's control says of itself.
+func (f *fleet) report(id topology.NodeID) topology.ControlStatus {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.controls[id].(topology.ControlReporter).Report()
 }
 
 func newFleet(t *testing.T, p quorum.Policy, ids ...topology.NodeID) *fleet {
 	f := &fleet{
 		t: t, sync: p, disks: map[topology.NodeID]vfs.FS{}, nodes: map[topology.NodeID]*triad.Node{},
-		stops: map[topology.NodeID]func(){}, listen: map[topology.NodeID]net.Listener{},
+		stops: map[topology.NodeID]func(){}, listen: map[topology.NodeID]net.Listener{}, controls: map[topology.NodeID]topology.Control{},
 	}
 	for _, id := range ids {
 		f.list = append(f.list, f.member(id))
@@ -67,7 +77,13 @@ func (f *fleet) start(id topology.NodeID, list []triad.Member, voters []topology
 	}
 	n, err := triad.Open(triad.Config{
 		ID: id, Dir: "data", FS: f.disks[id], Listener: f.listen[id], Members: list,
-		Control:  raft.New(raft.Options{Voters: voters, Heartbeat: raft.HeartbeatFast}),
+		Control: func(env topology.ControlEnv) (topology.Control, error) {
+			c, err := raft.New(raft.Options{Voters: voters, Heartbeat: raft.HeartbeatFast})(env)
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.controls[id] = c
+			return c, err
+		},
 		Topology: singleleader.New(singleleader.Options{Sync: f.sync, FailAfter: 250 * time.Millisecond, RetryEvery: 10 * time.Millisecond}),
 		Limits:   triad.Limits{BootstrapWait: 200 * time.Millisecond},
 	})
@@ -193,15 +209,14 @@ func TestANodeIsReplacedUnderLoad(t *testing.T) {
 	require.NotEmpty(t, acked)
 	f.stop(first)
 
-	// a and one of the old ones are a majority of the control's voters.
-	f.eventually("a votes", func() bool {
-		other := voters[0]
-		f.stop(other)
-		defer f.start(other, f.list, ids)
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-		defer cancel()
-		return f.nodes["a"].Operator().Pause(ctx, false) == nil
+	f.eventually("a votes in place of the first leader", func() bool {
+		r := f.report("a")
+		return r.Votes && slices.Equal(r.Voters, slices.Sorted(slices.Values(voters)))
 	})
+	other := voters[0]
+	f.stop(other)
+	require.NoError(t, f.nodes["a"].Operator().Pause(t.Context(), false), "a and the third are a majority of the control's voters")
+	f.start(other, f.list, ids)
 	lead := f.nodes[f.leads()]
 	for _, key := range acked {
 		v, err := lead.Get(t.Context(), triad.DefaultTable, []byte(key))

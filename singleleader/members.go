@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
@@ -57,8 +58,8 @@ func (d *desk) member(ctx context.Context, op string, n topology.NodeID, begin f
 type recruiter struct{ *council }
 
 // begin swaps the group's document for one in which the change has begun, or is over,
-// and returns whether n is to be a member in the end. What was asked before and is not
-// known to have come about is asked again by the same name, and so happens once.
+// and returns the members by it. What was asked before and is not known to have come
+// about is asked again by the same name, and so happens once.
 func (c recruiter) begin(ctx context.Context, op string, begin func(core.Group) (core.Group, error)) (*core.Roster, error) {
 	for {
 		g, version := c.known()
@@ -68,6 +69,9 @@ func (c recruiter) begin(ctx context.Context, op string, begin func(core.Group) 
 		next, err := begin(g)
 		if err != nil || next.Roster == g.Roster {
 			return next.Roster, err
+		}
+		if !c.votes(&g) && !next.Frees(&g) {
+			return nil, fmt.Errorf("%w: who votes in the control is still changing, and one change is under way at a time: `triad status` says what it waits for", topology.ErrConflict)
 		}
 		d, err := c.e.env.Control.Swap(ctx, topology.Document{Name: topology.DocumentGroup, Version: version, Body: next.Encode()})
 		if err == nil {
@@ -84,6 +88,8 @@ func (c recruiter) begin(ctx context.Context, op string, begin func(core.Group) 
 // settled waits until the change that was begun with roster r is over.
 func (c recruiter) settled(ctx context.Context, op string, n topology.NodeID, r *core.Roster) error {
 	wanted := r.Change.Op != topology.Removing && r.Has(n)
+	poll := time.NewTicker(electEvery)
+	defer poll.Stop()
 	for {
 		d, stale := c.e.env.Control.Latest(topology.DocumentGroup)
 		if err := c.learn(ctx, d); err != nil && ctx.Err() == nil {
@@ -95,18 +101,37 @@ func (c recruiter) settled(ctx context.Context, op string, n topology.NodeID, r 
 		case now.Change.Node == n:
 		case now.Has(n) != wanted:
 			return &topology.Error{Op: op, Node: c.self.Node, Outcome: topology.Unknown, Err: fmt.Errorf("%w: the change of %s was taken back", topology.ErrConflict, n)}
-		default:
+		case c.votes(&g):
 			return nil
 		}
 		select {
 		case <-stale:
+		case <-poll.C:
 		case <-c.e.failed:
 			return c.e.broken()
 		case <-ctx.Done():
+			if !g.Changes() {
+				return &topology.Error{Op: op, Node: c.self.Node, Outcome: topology.Unknown, Err: fmt.Errorf("%w: the members are as they are to be; who votes in the control is not yet, and goes on by itself: %w", topology.ErrTimeout, ctx.Err())}
+			}
 			return &topology.Error{Op: op, Node: c.self.Node, Outcome: topology.Unknown, Err: fmt.Errorf("%w: %v %s has begun and goes on by itself, as `triad status` shows; `triad member %s %s` takes it back: %w",
 				topology.ErrTimeout, now.Change.Op, n, now.Change.Op.Back(), n, ctx.Err())}
 		}
 	}
+}
+
+// electEvery is how often it is looked whether those vote who are to.
+const electEvery = 20 * time.Millisecond
+
+// votes reports whether those vote in the control who are to by g, and nobody else.
+func (c recruiter) votes(g *core.Group) bool {
+	v, ok := c.e.env.Control.(topology.Electorate)
+	ids, named := g.Electors()
+	if !ok || !named {
+		return true
+	}
+	now, settled := v.Electors()
+	slices.Sort(ids)
+	return settled && slices.Equal(ids, slices.Sorted(slices.Values(now)))
 }
 
 // elect has the control let those vote who are to, where members keep it themselves:
@@ -118,7 +143,8 @@ func (c recruiter) elect(ctx context.Context) error {
 		return nil
 	}
 	ids, ok := g.Electors()
-	if slices.Sort(ids); !ok || slices.Equal(ids, slices.Sorted(slices.Values(v.Electors()))) {
+	now, _ := v.Electors()
+	if slices.Sort(ids); !ok || slices.Equal(ids, slices.Sorted(slices.Values(now))) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.e.o.CallTimeout)
@@ -250,6 +276,18 @@ func (m *seats) replicas() []topology.NodeID {
 		}
 	}
 	return out
+}
+
+// tell adds to the status of this node what there is to say of its members.
+func (m *seats) tell(s *topology.Status, g *core.Group) {
+	s.Change = changing(g, s.Peers)
+	if c := m.e.council; c != nil && s.Role == topology.RoleLeader && !g.Changes() && !(recruiter{c}).votes(g) {
+		s.Warnings = append(s.Warnings, "who votes in the control is not yet as it is to be: one that was added with a vote asks for it where its control.voters names itself; one that was removed goes once a majority of the others answers")
+	}
+	if m.removed() {
+		s.Role, s.Sync = topology.RoleRemoved, false
+		s.Warnings = append(s.Warnings, errRemoved.Error()+": it follows nobody, is not counted, and takes no writes; stop it, or `triad member add` it again")
+	}
 }
 
 var errRemoved = errors.New("this node was removed from its group")

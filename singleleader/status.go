@@ -54,11 +54,7 @@ func (e *engine) Status() topology.Status {
 			s.Warnings = append(s.Warnings, fmt.Sprintf("%d in sync, and a commit needs %d: writes wait", len(a.InSync), a.Minimum))
 		}
 	}
-	s.Change = changing(g, s.Peers)
-	if e.seats.removed() {
-		s.Role, s.Sync = topology.RoleRemoved, false
-		s.Warnings = append(s.Warnings, errRemoved.Error()+": it follows nobody, is not counted, and takes no writes; stop it, or `triad member add` it again")
-	}
+	e.seats.tell(&s, g)
 	if e.resync.Load() {
 		s.Warnings = append(s.Warnings, "the log and the store of this node do not fit together: it waits for a snapshot from the leader")
 	}

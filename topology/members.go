@@ -79,8 +79,9 @@ type MemberChanger interface {
 // Electorate is an optional ability of a control backend that nodes keep themselves:
 // who votes in it changes while it works.
 type Electorate interface {
-	// Electors returns who is to vote, as far as this node knows.
-	Electors() []NodeID
+	// Electors returns who is to vote, as far as this node knows, and whether they do,
+	// and nobody else.
+	Electors() (ids []NodeID, settled bool)
 	// Elect makes these the ones who are to vote, from now on; the backend sees to it
 	// in its own time, one after another.
 	Elect(ctx context.Context, ids []NodeID) error

@@ -94,7 +94,11 @@ func (r *remote) change(cmd *cobra.Command, id topology.NodeID, op topology.Memb
 		}
 		for _, a := range all {
 			if a.Err == nil && a.Status.Role == topology.RoleLeader {
-				return do(ctx, c, a.Addr)
+				err := do(ctx, c, a.Addr)
+				if err != nil && topology.OutcomeOf(err) == topology.Unknown {
+					err = fmt.Errorf("%w; what has begun goes on by itself, and `triad member %s %s` takes it back", err, op.Back(), id)
+				}
+				return err
 			}
 		}
 		return fmt.Errorf("%w: no node that was reached leads", topology.ErrUnavailable)

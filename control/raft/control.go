@@ -25,20 +25,19 @@ func New(o Options) topology.ControlBuilder {
 
 // Control is the backend at one node. It is safe for concurrent use.
 type Control struct {
-	options  Options
-	env      topology.ControlEnv
-	logger   *slog.Logger
-	timing   timing
-	self     server
-	disk     *disk // nil at a client
-	known    *known
-	turns    chan struct{}     // taken by changes that are asked for
-	pen      chan struct{}     // taken by who writes down which group this is
-	electors []topology.NodeID // who votes, as it was kept at the last start; nil: never changed
-	session  uint64
-	done     chan struct{} // closed when Run has returned
-	number   atomic.Uint64 // of the last change that was asked for
-	away     atomic.Pointer[topology.NodeID]
+	options Options
+	env     topology.ControlEnv
+	logger  *slog.Logger
+	timing  timing
+	self    server
+	disk    *disk // nil at a client
+	known   *known
+	turns   chan struct{} // taken by changes that are asked for
+	pen     chan struct{} // taken by who writes down which group this is
+	session uint64
+	done    chan struct{} // closed when Run has returned
+	number  atomic.Uint64 // of the last change that was asked for
+	away    atomic.Pointer[topology.NodeID]
 
 	mu       sync.Mutex // a leaf; guards what follows
 	running  bool
@@ -88,10 +87,10 @@ func open(env topology.ControlEnv, o Options) (*Control, error) {
 	if c.founding, err = loadFounding(env.Stable); err != nil {
 		return nil, err
 	}
-	if c.electors, err = loadElectors(env.Stable); err != nil {
+	if c.known.electors, err = loadElectors(env.Stable); err != nil {
 		return nil, err
 	}
-	if had := c.founding.voters; len(had) > 0 && !slices.Equal(had, o.Voters) && !slices.Equal(c.electors, o.Voters) {
+	if had := c.founding.voters; len(had) > 0 && !slices.Equal(had, o.Voters) && !slices.Equal(c.known.electors, o.Voters) {
 		return nil, fmt.Errorf("control: the configuration names the voters %v, and this directory belongs to a group of %v: they are exchanged by `triad member`, and then in the configurations", o.Voters, had)
 	}
 	if slices.Contains(o.Voters, env.Self) {
@@ -155,7 +154,7 @@ func (c *Control) Run(ctx context.Context) error {
 	defer wait.Wait()
 	defer cancel()
 	wait.Go(func() { c.renewAll(ctx) })
-	wait.Go(func() { c.keepElectors(ctx) })
+	wait.Go(func() { electing{c}.keep(ctx) })
 	if c.disk == nil {
 		c.watch(ctx)
 		return nil

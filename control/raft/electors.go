@@ -26,16 +26,31 @@ const stableElectors = "control-voters"
 var _ topology.Electorate = (*Control)(nil)
 
 // Electors implements topology.Electorate.
-func (c *Control) Electors() []topology.NodeID {
+func (c *Control) Electors() (ids []topology.NodeID, settled bool) {
 	if d, _ := c.known.get(topology.DocumentVoters); d.Version > 0 {
-		if ids, err := decodeElectors(d.Body); err == nil {
-			return ids
+		if e, err := decodeElectors(d.Body); err == nil {
+			return e.ids, e.settled
 		}
 	}
-	if len(c.electors) > 0 {
-		return c.electors
+	if len(c.known.electors) > 0 {
+		return c.known.electors, false
 	}
-	return c.options.Voters
+	return c.options.Voters, true
+}
+
+// electing is a Control as it knows who is to vote.
+type electing struct{ *Control }
+
+// voters returns who is to vote.
+func (c electing) voters() []topology.NodeID {
+	ids, _ := c.Electors()
+	return ids
+}
+
+// electors are who is to vote, and whether they do and nobody else.
+type electors struct {
+	ids     []topology.NodeID
+	settled bool
 }
 
 // Elect implements topology.Electorate.
@@ -48,10 +63,10 @@ func (c *Control) Elect(ctx context.Context, ids []topology.NodeID) error {
 	if err != nil {
 		return err
 	}
-	if slices.Equal(c.Electors(), ids) && (d.Version > 0 || slices.Equal(ids, c.options.Voters)) {
+	if slices.Equal(electing{c}.voters(), ids) && (d.Version > 0 || slices.Equal(ids, c.options.Voters)) {
 		return nil
 	}
-	d.Body = encodeElectors(ids)
+	d.Body = encodeElectors(electors{ids: ids})
 	if _, err = c.Swap(ctx, d); err == nil {
 		c.logger.Info("control: other voters are to be", "voters", ids)
 	}
@@ -73,29 +88,31 @@ func checkElectors(ids []topology.NodeID) error {
 	return nil
 }
 
-// The document is an array of two: format, names in order.
-func encodeElectors(ids []topology.NodeID) []byte {
+// The document is an array of three: format, names in order, whether it is so.
+func encodeElectors(e electors) []byte {
 	w := pack.NewWriter(nil)
-	w.Array(2)
+	w.Array(3)
 	w.Uint(format)
-	w.Array(len(ids))
-	for _, v := range ids {
+	w.Array(len(e.ids))
+	for _, v := range e.ids {
 		w.Str(string(v))
 	}
+	w.Bool(e.settled)
 	return w.Bytes()
 }
 
-func decodeElectors(b []byte) (ids []topology.NodeID, err error) {
+func decodeElectors(b []byte) (e electors, err error) {
 	r := pack.NewReader(b)
-	r.ArrayOf(2)
+	r.ArrayOf(3)
 	getFormat(&r)
 	for n := r.ArrayMax(votersMax); n > 0 && r.Err() == nil; n-- {
-		ids = append(ids, getNode(&r))
+		e.ids = append(e.ids, getNode(&r))
 	}
+	e.settled = r.Bool()
 	if err := r.Done(); err != nil {
-		return nil, err
+		return electors{}, err
 	}
-	return ids, checkElectors(ids)
+	return e, checkElectors(e.ids)
 }
 
 // loadElectors reads what was kept; nil for nothing.
@@ -104,23 +121,23 @@ func loadElectors(s topology.Stable) ([]topology.NodeID, error) {
 	if err != nil || b == nil {
 		return nil, err
 	}
-	ids, err := decodeElectors(b)
+	e, err := decodeElectors(b)
 	if err != nil {
 		return nil, fmt.Errorf("control: the voters: %w", err)
 	}
-	return ids, nil
+	return e.ids, nil
 }
 
-// keepElectors keeps the document beside the log, each time that it changes.
-func (c *Control) keepElectors(ctx context.Context) {
+// keep keeps the document beside the log, each time that it changes.
+func (c electing) keep(ctx context.Context) {
 	for {
 		d, stale := c.known.get(topology.DocumentVoters)
 		if d.Version > 0 {
 			if err := c.env.Stable.Save(stableElectors, d.Body); err != nil {
 				c.logger.Warn("control: who votes could not be kept for the next start", "error", err)
 			}
-			if c.disk == nil && slices.Contains(c.Electors(), c.env.Self) {
-				c.logger.Warn("control: this node is to vote, and its configuration does not name it among the voters: it has nothing to vote with", "voters", c.Electors())
+			if c.disk == nil && slices.Contains(c.voters(), c.env.Self) {
+				c.logger.Warn("control: this node is to vote, and its configuration does not name it among the voters: it has nothing to vote with", "voters", c.voters())
 			}
 		}
 		select {
@@ -134,8 +151,8 @@ func (c *Control) keepElectors(ctx context.Context) {
 // agrees returns why the voters that an asker names are not those of this node, nil
 // where they are. Whoever belongs to the same group cannot found another: its list may
 // be an older one, or a newer.
-func (c *Control) agrees(from server, q question, group string) error {
-	now := c.Electors()
+func (c electing) agrees(from server, q question, group string) error {
+	now := c.voters()
 	switch {
 	case slices.Equal(q.voters, c.options.Voters), slices.Equal(q.voters, now),
 		group != "" && q.group == group, group != "" && slices.Contains(now, from.node):
@@ -169,7 +186,7 @@ func (s *seat) elect(ctx context.Context) {
 // dismiss removes one server whose node is not to vote, if there is one. This voter
 // itself hands the lead over instead.
 func (s *seat) dismiss(ctx context.Context) error {
-	want := s.control.Electors()
+	want := electing{s.control}.voters()
 	f := s.raft.GetConfiguration()
 	if err := f.Error(); err != nil {
 		return err
@@ -187,7 +204,7 @@ func (s *seat) dismiss(ctx context.Context) error {
 		}
 	}
 	if out == nil {
-		return nil
+		return s.settles(ctx, want, stay)
 	}
 	if n := s.answering(ctx, stay); 2*n <= len(stay) {
 		return fmt.Errorf("%s is to vote no more, and of the others, %v, only %d answer: %w", nodeOf(out.ID), stay, n, topology.ErrUnavailable)
@@ -200,6 +217,22 @@ func (s *seat) dismiss(ctx context.Context) error {
 	}
 	s.control.logger.Info("control: a voter is removed", "voter", out.ID)
 	return s.wait(ctx, func() raft.Future { return s.raft.RemoveServer(out.ID, f.Index(), s.control.timing.attempt) })
+}
+
+// settles notes that those vote who are to, once it is so.
+func (s *seat) settles(ctx context.Context, want, now []topology.NodeID) error {
+	d, _ := s.control.known.get(topology.DocumentVoters)
+	if d.Version == 0 || !slices.Equal(want, slices.Sorted(slices.Values(now))) {
+		return nil
+	}
+	e, err := decodeElectors(d.Body)
+	if err != nil || e.settled || !slices.Equal(e.ids, want) {
+		return err
+	}
+	e.settled = true
+	d.Body = encodeElectors(e)
+	_, err = s.control.Swap(ctx, d)
+	return err
 }
 
 // answering returns how many of some voters answer, this one included.
@@ -228,19 +261,19 @@ var errDismissed = errors.New("control: this node is not to vote any more")
 
 // isDismissed reports whether this node knows that it is not to vote. It goes on voting
 // until it is removed: others may need its vote for that.
-func (c *Control) isDismissed() bool {
-	return c.changed() && !slices.Contains(c.Electors(), c.env.Self)
+func (c electing) isDismissed() bool {
+	return c.changed() && !slices.Contains(c.voters(), c.env.Self)
 }
 
 // isElected reports whether this node knows that it is to vote, though it was not always.
-func (c *Control) isElected() bool {
-	return c.changed() && slices.Contains(c.Electors(), c.env.Self)
+func (c electing) isElected() bool {
+	return c.changed() && slices.Contains(c.voters(), c.env.Self)
 }
 
 // changed reports whether who votes was ever changed.
-func (c *Control) changed() bool {
+func (c electing) changed() bool {
 	d, _ := c.known.get(topology.DocumentVoters)
-	return d.Version > 0 || len(c.electors) > 0
+	return d.Version > 0 || len(c.known.electors) > 0
 }
 
 // inquire asks the others who votes, where this voter hears of no leader: it may have
@@ -249,7 +282,7 @@ func (s *seat) inquire(ctx context.Context) {
 	c := s.control
 	ctx, cancel := context.WithTimeout(ctx, c.timing.attempt)
 	defer cancel()
-	for _, v := range c.Electors() {
+	for _, v := range (electing{c}).voters() {
 		if v == c.env.Self {
 			continue
 		}

@@ -49,6 +49,7 @@ func TestAVoterIsReplacedByAnother(t *testing.T) {
 	votes(t, d, "a", "b", "d")
 	eventually(t, "c is a client", func() bool { return all["c"].sits() == nil })
 	require.NoError(t, all["b"].stop())
+	eventually(t, "it is known to be so", func() bool { _, settled := all["x"].Electors(); return settled })
 	put(t, all["c"], "group", 1, "two") // a and d are two of three
 	eventually(t, "c hears of it as a client", func() bool { g, _ := all["c"].Latest("group"); return g.Version == 2 })
 
@@ -97,7 +98,7 @@ func TestAVoterThatWasRemovedWhileItWasAwayFindsOut(t *testing.T) {
 	require.NoError(t, all["a"].Elect(within(t, patience), names("a", "b")))
 	votes(t, all["a"], "a", "b")
 	c := r.start("c")
-	eventually(t, "c is a client", func() bool { return c.isDismissed() && c.sits() == nil })
+	eventually(t, "c is a client", func() bool { return electing{c.Control}.isDismissed() && c.sits() == nil })
 	require.Equal(t, "one", string(read(t, c, "group").Body))
 	put(t, c, "group", 1, "two")
 }
@@ -140,6 +141,12 @@ func TestWhoMayVoteIsChecked(t *testing.T) {
 		require.Equal(t, topology.NotApplied, topology.OutcomeOf(err))
 	}
 	require.NoError(t, a.Elect(within(t, patience), names("a")), "they are that already")
+	now, settled := a.Electors()
+	require.Equal(t, names("a"), now)
+	require.True(t, settled)
 	d, _ := a.Latest(topology.DocumentVoters)
 	require.Zero(t, d.Version)
+	stranger := server{"x", 7}
+	require.ErrorIs(t, a.sits().admit(within(t, patience), stranger, question{server: stranger.String()}), topology.ErrDenied)
+	require.Len(t, servers(a), 1)
 }

@@ -102,7 +102,7 @@ func (c reaching) target() topology.NodeID {
 	c.hints.next++
 	next := c.hints.next
 	c.mu.Unlock()
-	electors := c.Electors()
+	electors := electing(c).voters()
 	turn := electors[next%len(electors)]
 	if s != nil {
 		if leader := s.leader(); leader != "" {
@@ -188,7 +188,7 @@ func (c *Control) reply(ctx context.Context, from server, method string, q quest
 	c.mu.Lock()
 	group, s := c.founding.group, c.seat
 	c.mu.Unlock()
-	err := c.agrees(from, q, group)
+	err := electing{c}.agrees(from, q, group)
 	switch {
 	case err != nil:
 		return answer{}, fail(method, topology.NotApplied, err)

@@ -188,9 +188,9 @@ func (s *seat) work(ctx context.Context) error {
 		}
 		s.watchDisk()
 		switch own, votes := s.place(); {
-		case s.control.isDismissed() && (own == "" || s.gone.Load()):
+		case electing{s.control}.isDismissed() && (own == "" || s.gone.Load()):
 			return errDismissed
-		case own == "" && s.control.isElected(): // it was dismissed, and is to vote again
+		case own == "" && electing{s.control}.isElected(): // it was dismissed, and is to vote again
 			alone(func() { s.control.seekAdmission(ctx, s.raft.AppliedIndex()) })
 		case own != s.control.self.id() && founder{s.control}.counted():
 			return s.ended()
@@ -240,7 +240,7 @@ func (s *seat) place() (own raft.ServerID, votes bool) {
 // nothing over, as the loop that would do so is the one that waits for the disk
 // (hashicorp/raft#503, #683). When it is mute, the others elect one of their own.
 func (s *seat) watchDisk() {
-	hung := len(s.control.Electors()) > 1 && s.logs.hung() > s.control.timing.stall
+	hung := len(electing{s.control}.voters()) > 1 && s.logs.hung() > s.control.timing.stall
 	if s.lines.mute.Swap(hung) != hung && hung {
 		s.control.logger.Warn("control: the disk of this voter hangs; another one is to lead", "for", s.logs.hung())
 	}

@@ -14,7 +14,7 @@ import (
 // the next one is asked.
 func (c *Control) watch(ctx context.Context) {
 	for ctx.Err() == nil {
-		electors := c.Electors()
+		electors := electing{c}.voters()
 		c.mu.Lock()
 		to := c.hints.last
 		if to == "" {

@@ -57,6 +57,20 @@ func (g *Group) Electors() (ids []topology.NodeID, ok bool) {
 	return ids, len(ids) > 0
 }
 
+// Frees reports whether g takes, or begins to take, a vote in the control from a member
+// that has one by old.
+func (g *Group) Frees(old *Group) bool {
+	if old.Roster == nil {
+		return false
+	}
+	for _, s := range old.Roster.Seats {
+		if s.Votes && (g.Lacks(s.ID) || g.changing(topology.Removing) == s.ID) {
+			return true
+		}
+	}
+	return false
+}
+
 // Lacks reports whether the document names the members, and n is none of them: it was
 // removed, or was never added.
 func (g *Group) Lacks(n topology.NodeID) bool { return g.Roster != nil && g.Roster.seat(n) < 0 }
@@ -84,9 +98,9 @@ func (g Group) begin(seats []topology.Seat, c Change) Group {
 	return g
 }
 
-// roster returns the members, which are those of the configuration where the document
+// rosterOf returns the members, which are those of the configuration where the document
 // has never named them.
-func (g *Group) roster(configured []topology.Seat) Roster {
+func rosterOf(g *Group, configured []topology.Seat) Roster {
 	if g.Roster != nil {
 		return *g.Roster
 	}
@@ -107,8 +121,8 @@ func (r *Roster) busy(op string, n topology.NodeID) error {
 // that of g where it is under way or done.
 func (g Group) AddMember(configured []topology.Seat, s topology.Seat) (Group, error) {
 	const op = "add"
-	r := g.roster(configured)
-	if err := g.changeable(); err != nil {
+	r := rosterOf(&g, configured)
+	if err := changeable(&g); err != nil {
 		return g, err
 	}
 	if err := r.busy(op, s.ID); err != nil {
@@ -149,8 +163,8 @@ func (g Group) AddMember(configured []topology.Seat, s topology.Seat) (Group, er
 // comes to; that of g where it is under way.
 func (g Group) RemoveMember(configured []topology.Seat, n topology.NodeID) (Group, error) {
 	const op = "remove"
-	r := g.roster(configured)
-	if err := g.changeable(); err != nil {
+	r := rosterOf(&g, configured)
+	if err := changeable(&g); err != nil {
 		return g, err
 	}
 	if err := r.busy(op, n); err != nil {
@@ -179,7 +193,7 @@ func (g Group) RemoveMember(configured []topology.Seat, n topology.NodeID) (Grou
 	return g, nil
 }
 
-func (g *Group) changeable() error {
+func changeable(g *Group) error {
 	if g.Agreed == nil {
 		return fmt.Errorf("%w: nobody agrees upon the members here (control static): change `members` in every node's configuration", topology.ErrUnsupported)
 	}
