@@ -29,6 +29,8 @@ type fleet struct {
 	stops  map[topology.NodeID]func()
 	listen map[topology.NodeID]net.Listener
 
+	witnesses []topology.NodeID // of nodes that are started from now on
+
 	mu       sync.Mutex
 	controls map[topology.NodeID]topology.Control
 }
@@ -84,7 +86,7 @@ func (f *fleet) start(id topology.NodeID, list []triad.Member, voters []topology
 			f.controls[id] = c
 			return c, err
 		},
-		Topology: singleleader.New(singleleader.Options{Sync: f.sync, FailAfter: 250 * time.Millisecond, RetryEvery: 10 * time.Millisecond}),
+		Topology: singleleader.New(singleleader.Options{Sync: f.sync, Witnesses: f.witnesses, FailAfter: 250 * time.Millisecond, RetryEvery: 10 * time.Millisecond}),
 		Limits:   triad.Limits{BootstrapWait: 200 * time.Millisecond},
 	})
 	require.NoError(f.t, err)
@@ -223,4 +225,24 @@ func TestANodeIsReplacedUnderLoad(t *testing.T) {
 		require.NoError(t, err, key)
 		require.Equal(t, key, string(v.Value))
 	}
+}
+
+func TestAWitnessIsAddedAndRemoved(t *testing.T) {
+	f := newFleet(t, quorum.First(1), "a", "b", "c")
+	f.leads()
+	f.witnesses = []topology.NodeID{"w"}
+	list := append(slices.Clone(f.list), f.member("w"))
+	f.start("w", list, []topology.NodeID{"a", "b", "c"})
+	seat := triad.Seat{Member: list[3], Role: topology.MemberWitness}
+	f.do("w is added", func(ctx context.Context, o triad.Operator) error { return o.AddMember(ctx, seat) })
+	w := f.nodes["w"]
+	f.eventually("w knows who leads", func() bool { s := w.Status(); return s.Role == topology.RoleWitness && s.Leader != "" })
+	require.Zero(t, w.Status().End)
+	f.do("w is removed", func(ctx context.Context, o triad.Operator) error { return o.RemoveMember(ctx, "w") })
+	f.eventually("w knows", func() bool { return w.Status().Role == topology.RoleRemoved })
+	lead := f.nodes[f.leads()].Operator()
+	require.ErrorIs(t, lead.RemoveMember(t.Context(), "w"), topology.ErrNotFound)
+	err := lead.AddMember(t.Context(), triad.Seat{Member: triad.Member{ID: "x", Addr: "nowhere"}, Role: topology.MemberVoter})
+	require.ErrorIs(t, err, topology.ErrMalformed)
+	require.Equal(t, topology.NotApplied, topology.OutcomeOf(err))
 }

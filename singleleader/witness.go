@@ -90,6 +90,10 @@ func (w *witness) Status() topology.Status {
 	if a := t.group.Agreed; a != nil {
 		s.Paused = a.Paused
 	}
+	if t.group.Lacks(w.env.Self) {
+		s.Role = topology.RoleRemoved
+		s.Warnings = append(s.Warnings, errRemoved.Error()+": stop it")
+	}
 	return s
 }
 
