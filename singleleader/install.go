@@ -49,7 +49,7 @@ func (k *sink) Install(ctx context.Context, o stream.Offer, st topology.Stage) (
 		e.fail(err)
 		return stream.Tail{}, err
 	}
-	if err := e.applier.requests.load(e.env.Store); err != nil {
+	if err := e.applier.restart(); err != nil {
 		e.fail(err)
 		return stream.Tail{}, err
 	}

@@ -116,7 +116,7 @@ func (r *reign) run(ctx context.Context) error {
 func (r *reign) start(ctx context.Context, term uint64) (muster, stop func() error) {
 	e := r.e
 	ctx, cancel := context.WithCancel(ctx)
-	begin := stream.Begin{Group: core.GroupName, Term: term, Body: e.group.Load().Encode()}
+	begin := stream.Begin{Group: e.part.name(), Term: term, Body: e.group.Load().Encode()}
 	ends := map[*ship]func() error{}
 	to := func(members []topology.Member) error {
 		var ships []*ship

@@ -50,6 +50,8 @@ var (
 	mReached   = family("leader_reached_seconds", "On the leader: seconds since as many as a commit needs were last heard of.")
 	mPaused    = family("failover_paused", "1 while nobody is made leader but by hand.")
 	mUndefined = family("tables_undefined", "Tables of this node's configuration that are not defined yet.")
+	mSiteUp    = family("site_link_up", "On the leader of a site: 1 while its link to another one works.", "site")
+	mSiteLag   = family("site_lag_records", "On the leader of a site: records that another one has and this one has not, or the other way round.", "site", "who")
 	mFsyncs    = family("log_fsyncs_total", "Times the log was made durable.")
 	mLogBytes  = family("log_bytes", "Bytes of the log's entries.")
 	mStore     = family("store_bytes", "Bytes of the store's files.")
@@ -114,6 +116,13 @@ func (e exposition) node(s *topology.Status) {
 	e.gauge(mPaused, oneIf(s.Paused))
 	e.gauge(mUndefined, float64(len(s.Undefined)))
 	e.gauge(mDamage, float64(len(s.Scrub.Damage)))
+	for i := range s.Sites {
+		if x := &s.Sites[i]; !x.Own && x.State != "idle" {
+			e.gauge(mSiteUp, oneIf(x.State == "up"), x.Site)
+			e.gauge(mSiteLag, float64(x.Behind.Records), x.Site, "behind")
+			e.gauge(mSiteLag, float64(x.Ahead.Records), x.Site, "ahead")
+		}
+	}
 }
 
 func (e exposition) peer(p *topology.PeerStatus) {

@@ -31,15 +31,17 @@ type Limits struct {
 	Queue       int // records of one origin that wait for their turn: 1,024; more are dropped and asked for again
 	Uncommitted int // records in the log that are not committed: 4,096; more are refused, or wait
 	Shipment    int // records of one message: 64
-	Window      int // records sent to a peer and not acknowledged: 512
+	Window      int // records sent to a peer and not acknowledged: 512,
+	WindowBytes int // or so many bytes of them: 32 MiB
 	GapTicks    int // ticks a gap must last before it is asked for, and before it is asked for again: 2
 	ResendTicks int // ticks without progress after which what is not acknowledged is sent again: 4
 }
 
-func (l Limits) or(d Limits) Limits {
+// Or returns l with the fields of d where those of l are zero.
+func (l Limits) Or(d Limits) Limits {
 	for _, p := range [...][2]*int{
 		{&l.Queue, &d.Queue}, {&l.Uncommitted, &d.Uncommitted}, {&l.Shipment, &d.Shipment},
-		{&l.Window, &d.Window}, {&l.GapTicks, &d.GapTicks}, {&l.ResendTicks, &d.ResendTicks},
+		{&l.Window, &d.Window}, {&l.WindowBytes, &d.WindowBytes}, {&l.GapTicks, &d.GapTicks}, {&l.ResendTicks, &d.ResendTicks},
 	} {
 		if *p[0] <= 0 {
 			*p[0] = *p[1]
@@ -48,7 +50,7 @@ func (l Limits) or(d Limits) Limits {
 	return l
 }
 
-var limitsDefault = Limits{Queue: 1024, Uncommitted: 4096, Shipment: 64, Window: 512, GapTicks: 2, ResendTicks: 4}
+var limitsDefault = Limits{Queue: 1024, Uncommitted: 4096, Shipment: 64, Window: 512, WindowBytes: 32 << 20, GapTicks: 2, ResendTicks: 4}
 
 // chainsKept is how many sums of each origin's newest records are remembered,
 // so that a copy of one of them with other bytes is found at once. An older one
@@ -124,7 +126,7 @@ type Event struct {
 	Peer    Site
 	Session uint64
 	Term    uint64
-	LSN     record.LSN
+	LSN, To record.LSN
 	Origin  version.Origin
 	Writes  []record.Batch // without conditions, and checked against their limits
 	Message *Message       // owned by the core from then on
@@ -140,7 +142,7 @@ const (
 	DoRefuse                          // the write N of the event is refused with Err, not applied
 	DoCommit                          // the log is committed up to LSN: answer, and apply, what it holds
 	DoSend                            // send Message to Peer over Session
-	DoRead                            // read entries from LSN to To, at most N, and tell EvRead for Peer and Session
+	DoRead                            // read entries from LSN to To, at most N, of which Peer has Has, and tell EvRead for Peer and Session
 	DoFill                            // read the records of Origin from First to Last, at most N, and tell EvRead with LSN 0
 	DoFreeze                          // Peer is frozen because of Err: tell a person
 	DoAlarm                           // tell a person Err
@@ -157,6 +159,10 @@ type Effect struct {
 	Item        Item
 	Origin      version.Origin
 	First, Last uint64
+	Time        version.Timestamp // DoAccept: of the record,
+	Deps        version.Vector    // and what stood before it
+	Has         version.Vector
+	Relay       bool // DoRead: what came from other sites is for Peer, too
 	Message     Message
 	Err         error
 }
@@ -210,7 +216,7 @@ func (c *Core) tick() {
 	for _, o := range c.log.origins {
 		o.parked = false
 	}
-	c.fillGaps()
+	fillGaps(c)
 	for _, l := range c.links {
 		l.beat(c)
 		l.resend(c)
@@ -225,6 +231,9 @@ func (c *Core) incarnate(o version.Origin) {
 	}
 	c.log.rename(o)
 	c.Origin, c.forgot = o, false
+	if c.Term > 0 {
+		noteOrigin(c)
+	}
 }
 
 // End returns the end of the site's log.
@@ -236,11 +245,25 @@ func (c *Core) Commit() record.LSN { return c.log.committed }
 // Marks returns what the log holds that is committed, by origin: what beats show.
 func (c *Core) Marks() []Mark { return c.log.marks() }
 
+// Known returns every origin that stands in the log or that a peer has told of.
+func (c *Core) Known() []version.Origin {
+	var out []version.Origin
+	for _, o := range c.log.origins {
+		out = append(out, o.Origin)
+	}
+	return out
+}
+
 // Queued returns how many records of o wait for their turn.
 func (c *Core) Queued(o version.Origin) int { return len(c.log.origin(o).queue) }
 
 // Frozen reports whether the link to a peer is frozen.
 func (c *Core) Frozen(peer Site) bool { l := c.link(peer); return l != nil && l.frozen }
+
+// Next returns the dot that the next write gets, if it is taken.
+func (c *Core) Next() version.Dot {
+	return version.Dot{Origin: c.Origin, Seq: c.log.origin(c.Origin).placed.Seq + 1}
+}
 
 // Open reports whether this site takes writes.
 func (c *Core) Open() bool { return c.Term > 0 && !c.forgot }

@@ -173,7 +173,7 @@ func (h *host) apply(lsn record.LSN) {
 		if err != nil {
 			panic(err)
 		}
-		changes, err := core.Apply(&r, h.applied, func(c record.Cell) (record.State, error) { return h.store[string(c.Key)], nil })
+		changes, err := core.Apply(&r, func(record.TableID) conflict.Resolver { return conflict.LWW() }, h.applied, cells(h.store))
 		if err != nil {
 			panic(err)
 		}
@@ -279,7 +279,11 @@ func describe(it core.Item) string {
 	}
 	var b strings.Builder
 	if r.IsNote() {
-		return fmt.Sprintf("at %d a note: term %d begins", it.Entry.LSN, r.Term)
+		o, _, err := core.NotedOrigin(&r)
+		if err != nil {
+			return err.Error()
+		}
+		return fmt.Sprintf("at %d a note: in term %d it writes as %v", it.Entry.LSN, r.Term, o)
 	}
 	fmt.Fprintf(&b, "%v at %d, time %s, deps %s:", r.Dot, it.Entry.LSN, clockText(r.Time), vectorText(r.Deps))
 	for _, m := range r.Mutations {
@@ -376,3 +380,10 @@ func (h *host) recount() int {
 	}
 	return lost
 }
+
+// cells is a store of keys without fields.
+type cells map[string]record.State
+
+func (s cells) Cell(c record.Cell) (record.State, error) { return s[string(c.Key)], nil }
+
+func (cells) Fields(record.TableID, []byte) ([][]byte, error) { return nil, nil }

@@ -1,0 +1,225 @@
+package multileader
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+
+	"github.com/triad-kv/triad/internal/kind"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+// reader is the reading side of an engine. A read is as fresh as its site: linearizable
+// means of what this site has acknowledged, and a session's token holds everywhere.
+type reader struct{ e *engine }
+
+// Read implements topology.Engine.
+func (rd *reader) Read(ctx context.Context, table record.TableID, key []byte, o topology.ReadOptions) (topology.Reading, error) {
+	r, err := rd.ready(ctx, o)
+	if err != nil {
+		return topology.Reading{}, rd.e.group.ReadError("get", key, err)
+	}
+	r.Cells, err = rd.cells(table, key, &o)
+	r.Token = topology.TokenOf(rd.e.machine.seen.atMost())
+	if err == nil && len(r.Cells) == 0 {
+		return r, rd.e.group.ReadError("get", key, topology.ErrNotFound)
+	}
+	if err != nil {
+		return topology.Reading{}, rd.e.group.ReadError("get", key, err)
+	}
+	return r, nil
+}
+
+// ready waits until this node's store may be read for what o asks.
+func (rd *reader) ready(ctx context.Context, o topology.ReadOptions) (topology.Reading, error) {
+	if o.Guarantee != topology.ReadSession {
+		return rd.e.group.Ready(ctx, o)
+	}
+	err := rd.Wait(ctx, o.After)
+	o.Guarantee = topology.ReadAny
+	r, rerr := rd.e.group.Ready(ctx, o)
+	r.Guarantee = topology.ReadSession
+	return r, errors.Join(err, rerr)
+}
+
+// Wait implements topology.Waiter: it returns once this node shows every write that the
+// token has seen, of whichever site (C8).
+func (rd *reader) Wait(ctx context.Context, t topology.Token) error {
+	if t.IsZero() {
+		return nil
+	}
+	want, err := t.Vector()
+	if err != nil {
+		return err
+	}
+	for _, m := range want {
+		if _, ok := rd.e.o.numbered(m.Origin.ID); !ok {
+			return fmt.Errorf("%w: a token that has seen writes of %v, who is no site of this cluster", topology.ErrMalformed, m.Origin)
+		}
+	}
+	for {
+		has, news := rd.e.machine.seen.atLeast()
+		if has.Descends(want) {
+			return nil
+		}
+		select {
+		case <-news:
+		case <-rd.e.group.Failed():
+			return rd.e.group.Failure()
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %s: %w", topology.ErrTimeout, rd.e.o.behind(has, want), ctx.Err())
+		}
+	}
+}
+
+// numbered returns the site of a number.
+func (o *Options) numbered(id uint32) (Site, bool) {
+	for _, s := range o.Sites {
+		if s.Number == id {
+			return s, true
+		}
+	}
+	return Site{}, false
+}
+
+// behind says in words what has lacks of want.
+func (o *Options) behind(has, want version.Vector) string {
+	words := "this node lacks writes"
+	sep := " of "
+	for _, m := range want {
+		if n := has.Get(m.Origin); n < m.Seq {
+			s, _ := o.numbered(m.Origin.ID)
+			words += fmt.Sprintf("%s%s (%v): it shows %d of the %d that the token has seen", sep, s.Name, m.Origin, n, m.Seq)
+			sep = ", of "
+		}
+	}
+	return words
+}
+
+// cells reads what o asks for of a key.
+func (rd *reader) cells(table record.TableID, key []byte, o *topology.ReadOptions) ([]topology.CellReading, error) {
+	k := rd.e.machine.tables.kind(table)
+	switch {
+	case !o.Whole && (len(o.Field) > 0 || !kind.Parted(k)):
+		cell := record.Cell{Table: table, Key: key, Field: o.Field}
+		b, err := rd.e.env.Store.Get(cell)
+		if err != nil || b == nil {
+			return nil, err
+		}
+		return rd.shown(k, cell, b)
+	case !o.Whole && o.Parts:
+		return []topology.CellReading{headOf(k, key, nil, math.MaxInt32)}, nil
+	}
+	cells, err := rd.wholeKey(k, table, key)
+	if err != nil || o.Whole || len(cells) == 0 {
+		return cells, err
+	}
+	return cells[:1], nil
+}
+
+func (rd *reader) wholeKey(k record.Kind, table record.TableID, key []byte) (cells []topology.CellReading, err error) {
+	s, err := rd.e.env.Store.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	for ed, serr := range s.Scan(record.Cell{Table: table, Key: key}, afterKey(table, key)) {
+		var more []topology.CellReading
+		if serr == nil {
+			more, serr = rd.shown(k, copyCell(ed.Cell), append([]byte(nil), ed.State...))
+		}
+		if serr != nil {
+			err = serr
+			break
+		}
+		cells = append(cells, more...)
+	}
+	return headed(k, key, cells), errors.Join(err, s.Close())
+}
+
+// afterKey is the least cell behind all cells of a key.
+func afterKey(table record.TableID, key []byte) record.Cell {
+	return record.Cell{Table: table, Key: append(append([]byte(nil), key...), 0)}
+}
+
+func copyCell(c record.Cell) record.Cell {
+	return record.Cell{Table: c.Table, Key: append([]byte(nil), c.Key...), Field: append([]byte(nil), c.Field...)}
+}
+
+// shown decodes a state, which the answer then aliases, and returns what it shows.
+func (rd *reader) shown(k record.Kind, c record.Cell, b []byte) ([]topology.CellReading, error) {
+	var s record.State
+	if err := record.DecodeState(b, &s); err != nil {
+		return nil, fmt.Errorf("%w: %w", topology.ErrMalformed, err)
+	}
+	return rd.show(k, c, &s), nil
+}
+
+// Scan implements topology.Scanner.
+func (rd *reader) Scan(ctx context.Context, table record.TableID, from, to []byte, o topology.ReadOptions) iter.Seq2[topology.CellReading, error] {
+	return func(yield func(topology.CellReading, error) bool) {
+		stopped := false
+		err := rd.scan(ctx, table, from, to, o, func(c topology.CellReading) bool {
+			stopped = !yield(c, nil)
+			return !stopped
+		})
+		if err != nil && !stopped {
+			yield(topology.CellReading{}, rd.e.group.ReadError("scan", from, err))
+		}
+	}
+}
+
+func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byte, o topology.ReadOptions, yield func(topology.CellReading) bool) (err error) {
+	if _, err := rd.ready(ctx, o); err != nil {
+		return err
+	}
+	s, err := rd.e.env.Store.Snapshot()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	end := record.Cell{Table: table, Key: to}
+	if len(to) == 0 {
+		end = record.Cell{Table: table + 1}
+		if table == math.MaxUint32 {
+			end = afterKey(table, make([]byte, record.KeyBytesMax))
+		}
+	}
+	k := rd.e.machine.tables.kind(table)
+	var key []byte
+	var cells []topology.CellReading // of key
+	give := func() bool {
+		for _, c := range headed(k, key, cells) {
+			if !yield(c) {
+				return false
+			}
+		}
+		cells = nil
+		return true
+	}
+	for ed, err := range s.Scan(record.Cell{Table: table, Key: from}, end) {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(ed.Key, key) {
+			if !give() {
+				return nil
+			}
+			key = bytes.Clone(ed.Key)
+		}
+		more, err := rd.shown(k, copyCell(ed.Cell), append([]byte(nil), ed.State...))
+		if err != nil {
+			return err
+		}
+		cells = append(cells, more...)
+	}
+	give()
+	return nil
+}

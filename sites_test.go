@@ -1,0 +1,157 @@
+package triad_test
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/control/static"
+	"github.com/triad-kv/triad/multileader"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+)
+
+// openSites opens and runs sites of two nodes each.
+func openSites(t *testing.T, tables []triad.Table, names ...string) map[string]*triad.Node {
+	var listeners []net.Listener
+	var list []triad.Member
+	o := multileader.Options{}
+	for i, s := range names {
+		o.Sites = append(o.Sites, multileader.Site{Name: s, Number: uint32(i + 1)})
+		for _, n := range []string{"1", "2"} {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			listeners = append(listeners, l)
+			list = append(list, triad.Member{ID: topology.NodeID(s + n), Addr: l.Addr().String(), Site: s})
+		}
+	}
+	nodes := map[string]*triad.Node{}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	for i, m := range list {
+		n, err := triad.Open(triad.Config{
+			ID: m.ID, Cluster: "shop", Dir: t.TempDir(), Listener: listeners[i], Members: list, Tables: tables,
+			Topology: multileader.New(o), Control: static.New(static.Options{Leader: topology.NodeID(m.Site + "1")}),
+		})
+		require.NoError(t, err)
+		nodes[string(m.ID)] = n
+		go func() { done <- n.Run(ctx) }()
+	}
+	t.Cleanup(func() {
+		cancel()
+		for range nodes {
+			require.NoError(t, <-done)
+		}
+		for _, n := range nodes {
+			require.NoError(t, n.Close())
+		}
+	})
+	return nodes
+}
+
+func TestSitesShareTheirTables(t *testing.T) {
+	nodes := openSites(t, []triad.Table{{Name: "users"}, {Name: "carts"}}, "us", "eu")
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	put := func(node, table, key, value string) triad.Receipt {
+		for {
+			r, err := nodes[node].Put(ctx, table, []byte(key), []byte(value))
+			if err == nil {
+				return r
+			}
+			require.Equal(t, topology.NotApplied, topology.OutcomeOf(err), "%v", err)
+			require.NoError(t, ctx.Err(), "%v", err)
+			time.Sleep(time.Millisecond)
+		}
+	}
+	seen := put("us1", "users", "1001", "Alice").Token.Join(put("eu1", "carts", "1001", "apples").Token)
+	for id, n := range nodes {
+		for table, want := range map[string]string{"users": "Alice", "carts": "apples"} {
+			r, err := n.Get(ctx, table, []byte("1001"), triad.After(seen))
+			require.NoError(t, err, "%s of %s", table, id)
+			require.Equal(t, want, string(r.Value))
+		}
+	}
+	_, err := nodes["us2"].Put(ctx, "users", []byte("k"), []byte("v"))
+	var refused *topology.Error
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, topology.NodeID("us1"), refused.Leader)
+	require.NoError(t, nodes["us1"].CreateTable(ctx, triad.Table{Name: "more"}))
+	require.ErrorIs(t, nodes["us1"].DropTable(ctx, "more"), topology.ErrUnsupported)
+}
+
+// untilApplied calls f until it returns no error that says that nothing was applied.
+func untilApplied(t *testing.T, ctx context.Context, f func() error) {
+	t.Helper()
+	for {
+		err := f()
+		if err == nil {
+			return
+		}
+		require.Equal(t, topology.NotApplied, topology.OutcomeOf(err), "%v", err)
+		require.NotErrorIs(t, err, topology.ErrUnsupported)
+		require.NoError(t, ctx.Err(), "%v", err)
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func TestSitesCountAndCollectTogether(t *testing.T) {
+	nodes := openSites(t, []triad.Table{
+		{Name: "likes", Kind: record.KindCounter}, {Name: "carts", Kind: record.KindSet},
+		{Name: "prefs", Kind: record.KindMap},
+	}, "us", "eu", "ap")
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	sites := []string{"us", "eu", "ap"}
+	var seen topology.Token
+	saw := func(r triad.Receipt) { seen = seen.Join(r.Token) }
+	for i, s := range sites {
+		n := nodes[s+"1"]
+		for range 10 {
+			untilApplied(t, ctx, func() error {
+				_, r, err := triad.CounterOf(n, "likes").Add(ctx, "post", int64(i+1))
+				saw(r)
+				return err
+			})
+		}
+		untilApplied(t, ctx, func() error {
+			_, r, err := triad.SetOf[string](n, "carts").Add(ctx, "7", []string{"milk", "from " + s})
+			saw(r)
+			return err
+		})
+		untilApplied(t, ctx, func() error {
+			r, err := triad.MapOf[string](n, "prefs").Put(ctx, "7", "of "+s, s)
+			saw(r)
+			return err
+		})
+	}
+	for id, n := range nodes {
+		sum, err := triad.CounterOf(n, "likes").Get(ctx, "post", triad.After(seen))
+		require.NoError(t, err)
+		require.EqualValues(t, 60, sum, id)
+		members, err := triad.SetOf[string](n, "carts").Members(ctx, "7", triad.After(seen))
+		require.NoError(t, err)
+		require.Equal(t, []string{"from ap", "from eu", "from us", "milk"}, members, id)
+		size, err := triad.SetOf[string](n, "carts").Len(ctx, "7", triad.After(seen))
+		require.NoError(t, err)
+		require.Equal(t, 4, size)
+		prefs, err := triad.MapOf[string](n, "prefs").All(ctx, "7", triad.After(seen))
+		require.NoError(t, err)
+		require.Equal(t, map[string]string{"of us": "us", "of eu": "eu", "of ap": "ap"}, prefs, id)
+	}
+	removed, r, err := triad.SetOf[string](nodes["us1"], "carts").Remove(ctx, "7", []string{"milk", "nothing"})
+	require.NoError(t, err)
+	require.Equal(t, 1, removed)
+	has, err := triad.SetOf[string](nodes["ap2"], "carts").Has(ctx, "7", "milk", triad.After(r.Token))
+	require.NoError(t, err)
+	require.False(t, has)
+	_, err = nodes["us1"].Put(ctx, "likes", []byte("post"), []byte("5"))
+	require.NoError(t, err)
+	sum, _, err := triad.CounterOf(nodes["us1"], "likes").Add(ctx, "post", 2)
+	require.NoError(t, err)
+	require.EqualValues(t, 7, sum)
+}
