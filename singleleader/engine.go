@@ -47,9 +47,8 @@ type engine struct {
 	o   Options
 	log *slog.Logger
 
-	turn  *turn
-	core  core.Core // owned by whoever runs the turn
-	since time.Time
+	turn *turn
+	core core.Core // owned by whoever runs the turn
 
 	group   atomic.Pointer[core.Group] // the newest document made durable here
 	pending *pending
@@ -70,6 +69,7 @@ type engine struct {
 // health is what others than turns want to know of an engine at once.
 type health struct {
 	leads   atomic.Bool   // a term was started here and not given up
+	since   time.Time     // when the role began; owned by the turn
 	failed  chan struct{} // closed when the node can not go on
 	failure atomic.Pointer[error]
 	resync  atomic.Bool // log and store do not fit together: only a snapshot helps
@@ -78,7 +78,7 @@ type health struct {
 var _ topology.Updater = (*engine)(nil)
 
 func open(env topology.Env, o Options, part *Group) (*engine, error) {
-	e := &engine{env: env, o: o, log: env.Logger.With("engine", "single-leader"), health: &health{failed: make(chan struct{})}, since: time.Now()}
+	e := &engine{env: env, o: o, log: env.Logger.With("engine", "single-leader"), health: &health{failed: make(chan struct{}), since: time.Now()}}
 	e.writer, e.reader, e.desk = newWriter(e), &reader{e: e}, &desk{e: e}
 	e.turn = newTurn(e.run)
 	e.pending = newPending(o.PendingBytesMax)

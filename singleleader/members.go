@@ -70,7 +70,7 @@ func (c recruiter) begin(ctx context.Context, op string, begin func(core.Group) 
 		if err != nil || next.Roster == g.Roster {
 			return next.Roster, err
 		}
-		if !c.votes(&g) && !next.Frees(&g) {
+		if !c.votes(&g) && !core.Frees(&g, &next) {
 			return nil, fmt.Errorf("%w: who votes in the control is still changing, and one change is under way at a time: `triad status` says what it waits for", topology.ErrConflict)
 		}
 		d, err := c.e.env.Control.Swap(ctx, topology.Document{Name: topology.DocumentGroup, Version: version, Body: next.Encode()})

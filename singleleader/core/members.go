@@ -57,9 +57,9 @@ func (g *Group) Electors() (ids []topology.NodeID, ok bool) {
 	return ids, len(ids) > 0
 }
 
-// Frees reports whether g takes, or begins to take, a vote in the control from a member
-// that has one by old.
-func (g *Group) Frees(old *Group) bool {
+// Frees reports whether g, which comes after old, takes or begins to take a vote in the
+// control from a member that has one.
+func Frees(old, g *Group) bool {
 	if old.Roster == nil {
 		return false
 	}
