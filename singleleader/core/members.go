@@ -92,6 +92,9 @@ func (g *Group) changing(k topology.MemberOp) topology.NodeID {
 	return g.Roster.Change.Node
 }
 
+// Leaving returns who is being removed, nobody where no one is.
+func Leaving(g *Group) topology.NodeID { return g.changing(topology.Removing) }
+
 // begin returns a document with other seats and another change under way.
 func (g Group) begin(seats []topology.Seat, c Change) Group {
 	g.Roster = &Roster{Seats: seats, Change: c}
