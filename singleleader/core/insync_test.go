@@ -18,7 +18,7 @@ import (
 // lead, whom the leader lets in and out, and whom its commits wait for meanwhile. A
 // node is written with the life of its directory, as b1.
 //
-//	group sync=first-1|all|async members=(a, b, c) [replicas=(d)] [order=(c, b)]
+//	group sync=first-1|all|async members=(a, b, c) [replicas=(d)] [order=(c, b)] [electors=(a)]
 //	found SELF [accepted=T]                      the first document
 //	claim SELF why=elected|restart|chosen|forced [alive=(b1, …)] [pledged=(b1:LSN@TERM, …)] [accepted=T]
 //	handover NODE
@@ -44,6 +44,8 @@ type setting struct {
 	version uint64
 	keeper  Keeper
 	next    *Group
+
+	electors []string // who votes in the control
 }
 
 func (s *setting) run(t *testing.T, d *datadriven.TestData) string {
@@ -111,6 +113,9 @@ func (s *setting) group(a storyArgs) string {
 	if a.d.HasArg("min") {
 		s.voting.MinInSync = int(a.num("min"))
 	}
+	if s.electors = nil; a.str("electors") != "" {
+		s.electors = strings.Split(a.str("electors"), ", ")
+	}
 	if o := a.str("order"); o != "" {
 		s.voting.Sync.Of = strings.Split(o, ", ")
 	}
@@ -125,7 +130,7 @@ func (s *setting) member(a storyArgs) string {
 		if slices.Contains(s.voting.ReadReplicas, m) {
 			seat.Role = topology.MemberReadReplica
 		}
-		seat.Votes = m == "a"
+		seat.Votes = slices.Contains(s.electors, string(m))
 		configured = append(configured, seat)
 	}
 	id := topology.NodeID(a.d.CmdArgs[0].Key)
