@@ -33,14 +33,14 @@ func (n running) join(ctx context.Context) error {
 		n.greetAll(ctx, false)
 		return nil
 	}
-	stranger := n.askPeers(ctx)
-	if n.identity.isKnown() || ctx.Err() != nil {
-		return nil
-	}
-	if stranger {
-		n.logger.Info("a node that is no member yet waits to be added to its cluster", "cluster", n.config.Cluster, "node", n.config.ID)
-		n.greetAll(ctx, false)
-		return nil
+	for waits := false; !n.askPeers(ctx); waits = true {
+		if n.identity.isKnown() || ctx.Err() != nil {
+			return nil
+		}
+		if !waits {
+			n.logger.Warn("this node founds the cluster once another member says that there is none: it reaches nobody, "+
+				"and may have lost its directory", "cluster", n.config.Cluster, "node", n.config.ID)
+		}
 	}
 	n.logger.Info("a new cluster", "cluster", n.config.Cluster, "node", n.config.ID)
 	return n.identity.found()
@@ -59,38 +59,40 @@ func (n running) founds() bool {
 }
 
 // askPeers greets every other member until one is found that knows the cluster,
-// all have said that they do not, or BootstrapWait is over. So a leader whose
-// directory was lost finds the cluster it belonged to, if anybody is there. It reports
-// whether somebody took this node for a stranger: then there is a cluster, which is to
-// add it, and it founds none.
-func (n running) askPeers(ctx context.Context) (stranger bool) {
-	ctx, cancel := context.WithTimeout(ctx, n.config.Limits.BootstrapWait)
+// all have said that they do not, or BootstrapWait is over. It reports whether a
+// cluster may be founded: none is known, and one member at least has said so. Alone,
+// a leader that has lost its directory while it reaches nobody can not be told from
+// the first one there is; it would found a second cluster beside its own, and take
+// writes in it.
+func (n running) askPeers(parent context.Context) bool {
+	ctx, cancel := context.WithTimeout(parent, n.config.Limits.BootstrapWait)
 	defer cancel()
-	return n.greetAll(ctx, true)
+	fresh := n.greetAll(ctx, true)
+	return !n.identity.isKnown() && parent.Err() == nil && (fresh > 0 || len(n.config.Members) == 1)
 }
 
 // greetAll greets every other member until the cluster is known or ctx has
-// ended; or, if it founds, until all have said that they know none. It reports whether
-// somebody does not know this node.
-func (n running) greetAll(ctx context.Context, founds bool) bool {
+// ended; or, if it founds, until all have said that they know none. It returns how
+// many have.
+func (n running) greetAll(ctx context.Context, founds bool) int {
 	var wait sync.WaitGroup
-	var stranger atomic.Bool
+	var fresh atomic.Int64
 	for _, m := range n.config.Members {
 		if m.ID != n.config.ID {
 			wait.Go(func() {
 				if n.greet(ctx, m.ID, founds) {
-					stranger.Store(true)
+					fresh.Add(1)
 				}
 			})
 		}
 	}
 	wait.Wait()
-	return stranger.Load()
+	return int(fresh.Load())
 }
 
 // greet calls a peer again and again: to be let in is to learn the cluster's id. It
-// reports whether the peer does not know this node.
-func (n running) greet(ctx context.Context, peer topology.NodeID, founds bool) (stranger bool) {
+// reports whether the peer has said that it knows none, to one that founds.
+func (n running) greet(ctx context.Context, peer topology.NodeID, founds bool) (fresh bool) {
 	pause := greetEveryLate
 	if founds {
 		pause = greetEvery
@@ -101,16 +103,15 @@ func (n running) greet(ctx context.Context, peer topology.NodeID, founds bool) (
 		select {
 		case <-t.C:
 		case <-n.identity.known:
-			return stranger
+			return false
 		case <-ctx.Done():
-			return stranger
+			return false
 		}
 		_, err := n.transport.Call(ctx, peer, methodCluster, nil)
 		var r *transport.Refusal
-		if errors.As(err, &r) && founds && r.Code == transport.RefusedFresh {
-			return stranger
+		if founds && errors.As(err, &r) && r.Code == transport.RefusedFresh {
+			return true
 		}
-		stranger = stranger || r != nil && r.Code == transport.RefusedStranger
 		t.Reset(pause)
 	}
 }
