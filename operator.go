@@ -64,8 +64,7 @@ func (o Operator) StatusOf(ctx context.Context, id topology.NodeID) (topology.St
 // Members returns the members of the cluster by name, this node included, with what
 // is known of where they are.
 func (o Operator) Members() []Member {
-	v, _ := o.n.membership.View()
-	return append([]Member(nil), v.Members...)
+	return append([]Member(nil), inner{o.n}.members()...)
 }
 
 // Promote is [Node.Promote].

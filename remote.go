@@ -34,6 +34,8 @@ func (n remote) handle() {
 		call.MethodPause:    n.pause,
 		call.MethodApprove:  n.approve,
 		call.MethodExplain:  n.explain,
+		call.MethodEnrol:    n.addMember,
+		call.MethodDismiss:  n.removeMember,
 		call.MethodSlot:     n.slot,
 		call.MethodSlots:    n.slots,
 	} {

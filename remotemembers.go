@@ -14,13 +14,12 @@ func (n remote) members(_ context.Context, req []byte) ([]byte, error) {
 		return nil, n.malformed("members", err)
 	}
 	s := n.Status()
-	view, _ := n.membership.View()
 	m := call.Members{Self: s.Node, Leader: s.Leader, Term: s.Term}
 	peers := make(map[topology.NodeID]*topology.PeerStatus, len(s.Peers))
 	for i := range s.Peers {
 		peers[s.Peers[i].Node] = &s.Peers[i]
 	}
-	for _, v := range view.Members {
+	for _, v := range inner(n).members() {
 		one := call.Member{ID: v.ID, Addr: v.Addr, Site: v.Site, Liveness: v.Liveness, Stale: -1}
 		switch p := peers[v.ID]; {
 		case v.ID == s.Node:

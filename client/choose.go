@@ -109,7 +109,7 @@ func (n *need) leaderNext() bool {
 // need, now or, for a token, soon. What it holds itself to is its own knowledge.
 func (n *need) metBy(m *Member, leader topology.NodeID) bool {
 	switch {
-	case m.Addr == "" || m.Role == topology.RoleFailed || m.Role == topology.RoleWitness:
+	case m.Addr == "" || m.Role == topology.RoleFailed || m.Role == topology.RoleWitness || m.Role == topology.RoleRemoved:
 		return false
 	case n.any:
 		return true

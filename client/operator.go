@@ -80,3 +80,22 @@ func (o Operator) Pause(ctx context.Context, addr string, paused bool) error {
 	}
 	return nil
 }
+
+// AddMember has the node at addr, which must be the leader, take another one in, and
+// returns once that is in: as a voter, once it has caught up (rule S15). See
+// [topology.MemberChanger].
+func (o Operator) AddMember(ctx context.Context, addr string, s topology.Seat) error {
+	if _, err := o.c.askAt(ctx, addr, call.MethodEnrol, call.EncodeSeat(s)); err != nil {
+		return errorOf("member add", "", nil, err)
+	}
+	return nil
+}
+
+// RemoveMember has the node at addr, which must be the leader, let another one go, and
+// returns once that is counted no more. See [topology.MemberChanger].
+func (o Operator) RemoveMember(ctx context.Context, addr string, id topology.NodeID) error {
+	if _, err := o.c.askAt(ctx, addr, call.MethodDismiss, call.EncodeName(string(id))); err != nil {
+		return errorOf("member remove", "", nil, err)
+	}
+	return nil
+}

@@ -77,8 +77,8 @@ func (b *ballot) seed(ctx context.Context, d topology.Document) (topology.Docume
 
 // voting is what the configuration of this node says of who is counted.
 func (b *ballot) voting() core.Voting {
-	v := core.Voting{Sync: b.e.o.Sync, MinInSync: b.e.o.MinInSync, ReadReplicas: b.e.o.ReadReplicas}
-	for _, m := range b.e.members() {
+	v := core.Voting{Sync: b.e.o.Sync, MinInSync: b.e.o.MinInSync, ReadReplicas: b.e.seats.replicas()}
+	for _, m := range b.e.seats.members() {
 		v.Members = append(v.Members, m.ID)
 	}
 	return v
@@ -292,7 +292,7 @@ func (b *ballot) start(g core.Group, told []core.Report) (topology.Promotion, er
 	if p.Start == 0 {
 		return p, fmt.Errorf("%w: a newer term came while term %d was being started", topology.ErrConflict, g.Term)
 	}
-	for _, m := range e.members() {
+	for _, m := range e.seats.members() {
 		if slices.ContainsFunc(told, func(r core.Report) bool { return r.Node == m.ID }) {
 			p.Reached = append(p.Reached, m.ID)
 		} else {
@@ -310,7 +310,7 @@ func (b *ballot) askAll(ctx context.Context, method string, req []byte) []core.R
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	var out []core.Report
-	for _, m := range b.e.members() {
+	for _, m := range b.e.seats.members() {
 		wg.Go(func() {
 			var body []byte
 			var err error

@@ -48,6 +48,7 @@ type testNode struct {
 	id     topology.NodeID
 	fs     vfs.FS
 	dir    string
+	names  []topology.Member                         // of its configuration; nil: all of the cluster's
 	wrap   func(topology.GroupLog) topology.GroupLog // nil: as it is
 	front  func(topology.Store) topology.Store       // nil: as it is
 	home   *home.Home
@@ -156,14 +157,19 @@ func (n *testNode) tryStart() (err error) {
 	if n.front != nil {
 		n.store = n.front(p)
 	}
-	list, err := members.New(n.id, c.list)
+	names := n.names
+	if names == nil {
+		names = c.list
+	}
+	list, err := members.New(n.id, names)
 	require.NoError(c.t, err)
 	return n.run(p, list, logger)
 }
 
 func (n *testNode) run(p *store.Pebble, list *members.List, logger *slog.Logger) error {
 	t, c := n.c.t, n.c
-	self, _ := topology.View{Members: c.list}.Find(n.id)
+	list0, _ := list.View()
+	self, _ := list0.Find(n.id)
 	ln, err := net.Listen("tcp", self.Addr)
 	require.NoError(t, err)
 	tr, err := transport.New(transport.Config{

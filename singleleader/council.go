@@ -131,6 +131,7 @@ func (c *council) learn(ctx context.Context, d topology.Document) error {
 	if !news {
 		return nil
 	}
+	c.e.seats.enrol(&g)
 	if g.Term > was {
 		c.steer(&g)
 	}

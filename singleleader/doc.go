@@ -59,6 +59,7 @@
 //	S11 core.Vigil, council.probe: when to stand; back-off; council.pause
 //	S12 log while it is there, else snapshot, to a side place, then log
 //	S14 followers refuse writes, naming the leader
+//	S15 core.Roster, Keeper.step: members come and go, one at a time; members.go
 //	S16 conditions.go, update.go: judged in log order over everything accepted (core.Recent)
 //	S18 lag is 0 at the end of the log, in every unit
 //	K2  core.Bid, ballot.go: failover by hand

@@ -47,9 +47,8 @@ type engine struct {
 	o   Options
 	log *slog.Logger
 
-	turn  *turn
-	core  core.Core // owned by whoever runs the turn
-	since time.Time
+	turn *turn
+	core core.Core // owned by whoever runs the turn
 
 	group   atomic.Pointer[core.Group] // the newest document made durable here
 	pending *pending
@@ -59,6 +58,7 @@ type engine struct {
 	reign   *reign
 	ballot  *ballot
 	roles   *roles
+	seats   *seats
 	council *council // nil where people say who leads (control static)
 
 	expiries *expiries
@@ -69,6 +69,7 @@ type engine struct {
 // health is what others than turns want to know of an engine at once.
 type health struct {
 	leads   atomic.Bool   // a term was started here and not given up
+	since   time.Time     // when the role began; owned by the turn
 	failed  chan struct{} // closed when the node can not go on
 	failure atomic.Pointer[error]
 	resync  atomic.Bool // log and store do not fit together: only a snapshot helps
@@ -77,13 +78,14 @@ type health struct {
 var _ topology.Updater = (*engine)(nil)
 
 func open(env topology.Env, o Options, part *Group) (*engine, error) {
-	e := &engine{env: env, o: o, log: env.Logger.With("engine", "single-leader"), health: &health{failed: make(chan struct{})}, since: time.Now()}
+	e := &engine{env: env, o: o, log: env.Logger.With("engine", "single-leader"), health: &health{failed: make(chan struct{}), since: time.Now()}}
 	e.writer, e.reader, e.desk = newWriter(e), &reader{e: e}, &desk{e: e}
 	e.turn = newTurn(e.run)
 	e.pending = newPending(o.PendingBytesMax)
 	e.sinks = newSinks(e)
 	e.reign = newReign(e)
 	e.roles = &roles{e: e, news: make(chan struct{}, 1)}
+	e.seats = &seats{e: e}
 	e.ballot = &ballot{e: e, one: newGate()}
 	if _, byHand := env.Control.(topology.ByHand); !byHand {
 		e.council = newCouncil(e)
@@ -96,6 +98,11 @@ func open(env topology.Env, o Options, part *Group) (*engine, error) {
 	}
 	if err := e.recover(machine); err != nil {
 		return nil, err
+	}
+	if e.council != nil {
+		if err := e.seats.recall(); err != nil {
+			return nil, err
+		}
 	}
 	env.Transport.HandleStream(protocolLog, e.sinks.serve)
 	env.Transport.HandleCall(methodPoll, topology.PeerNode, e.ballot.answerPoll)

@@ -27,7 +27,7 @@ func (c *council) keep(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		err := errors.Join(c.change(ctx), c.hangs(ctx, &disk, time.Now()))
+		err := errors.Join(c.change(ctx), recruiter{c}.elect(ctx), c.hangs(ctx, &disk, time.Now()))
 		if err != nil && ctx.Err() == nil && err.Error() != told {
 			told = err.Error()
 			c.e.log.Warn("the in-sync set could not be kept as it should be", "reason", err)
@@ -53,16 +53,22 @@ func (c *council) change(ctx context.Context) error {
 	}
 	next, ok := c.keeper.Next(fits)
 	version := c.keeper.Version
+	changes := c.keeper.Doc.Changes()
 	c.mu.Unlock()
+	if ok || changes {
+		c.recount()
+	}
 	if !ok {
 		return nil
 	}
-	c.recount()
 	ctx, cancel := context.WithTimeout(ctx, c.e.o.CallTimeout)
 	defer cancel()
 	d, err := c.e.env.Control.Swap(ctx, topology.Document{Name: topology.DocumentGroup, Version: version, Body: next.Encode()})
 	if err == nil {
 		c.e.log.Info("in sync", "term", next.Term, "set", next.Agreed.InSync)
+		if changes {
+			c.e.log.Info("members", "voters", next.Voters, "changing", next.Changes())
+		}
 		return c.learn(ctx, d)
 	}
 	return c.reread(ctx, err)
@@ -133,9 +139,9 @@ func (c *council) fits(now time.Time) (fits []core.Fit, leads bool) {
 	if !leads {
 		return nil, false
 	}
-	voters := e.group.Load().Voters
+	g := e.group.Load()
 	for _, s := range *e.reign.ships.Load() {
-		if slices.Contains(voters, s.to) {
+		if g.Judges(s.to) {
 			fits = append(fits, s.fit(term, max(commit, start), flushed, now, e.o.DropAfter))
 		}
 	}

@@ -67,7 +67,7 @@ func (c *council) answerPledge(ctx context.Context, from topology.Peer, req []by
 		return nil, fmt.Errorf("%w: %w", topology.ErrMalformed, err)
 	}
 	g, _ := c.known()
-	if p, _, err := g.Rule(); err != nil || p.Kind != quorum.KindAny || !slices.Contains(g.Voters, from.ID) {
+	if p, _, err := g.Rule(); err != nil || p.Kind != quorum.KindAny || !slices.Contains(g.Voters, from.ID) || g.Lacks(c.self.Node) {
 		return nil, fmt.Errorf("%w: %s asks for a promise, and this group elects by its in-sync set", topology.ErrConflict, from.ID)
 	}
 	var leads bool

@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/triad-kv/triad/internal/stream"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/singleleader/core"
@@ -74,14 +72,14 @@ func (r *reign) wake() {
 
 // run keeps senders as long as this node leads, term after term.
 func (r *reign) run(ctx context.Context) error {
-	var stop func() error
+	var muster, stop func() error
 	var term uint64
 	halt := func() error {
 		if stop == nil {
 			return nil
 		}
 		err := stop()
-		stop, term = nil, 0
+		muster, stop, term = nil, nil, 0
 		return err
 	}
 	for {
@@ -96,8 +94,13 @@ func (r *reign) run(ctx context.Context) error {
 				return err
 			}
 			if now != 0 {
-				stop, term = r.start(ctx, now), now
-				r.e.turn.call(func() { r.wake() })
+				muster, stop = r.start(ctx, now)
+				term = now
+			}
+		}
+		if muster != nil {
+			if err := muster(); err != nil {
+				return errors.Join(err, halt())
 			}
 		}
 		select {
@@ -108,34 +111,67 @@ func (r *reign) run(ctx context.Context) error {
 	}
 }
 
-// start ships to every other member until the returned function is called.
-func (r *reign) start(ctx context.Context, term uint64) (stop func() error) {
+// start returns what brings the senders of a term in line with the members, one for
+// each other one, and what ends them all.
+func (r *reign) start(ctx context.Context, term uint64) (muster, stop func() error) {
 	e := r.e
 	ctx, cancel := context.WithCancel(ctx)
-	g, ctx := errgroup.WithContext(ctx)
 	begin := stream.Begin{Group: e.part.name(), Term: term, Body: e.group.Load().Encode()}
-	var ships []*ship
-	for _, m := range e.members() {
-		if m.ID == e.env.Self {
-			continue
+	ends := map[*ship]func() error{}
+	to := func(members []topology.Member) error {
+		var ships []*ship
+		for _, m := range members {
+			if m.ID == e.env.Self {
+				continue
+			}
+			if at := slices.IndexFunc(*r.ships.Load(), func(s *ship) bool { return s.to == m.ID }); at >= 0 {
+				ships = append(ships, (*r.ships.Load())[at])
+				continue
+			}
+			s := r.ship(m.ID, term, begin)
+			ships, ends[s] = append(ships, s), s.begin(ctx, e)
 		}
-		s := &ship{to: m.ID, term: term}
-		s.sender = stream.NewSender(stream.SenderConfig{
-			Begin: begin, Log: e.env.Log, Store: e.env.Store, Limits: e.o.Stream,
-			Riding: r.riding, Acked: func(a stream.Ack) { r.acked(s, a) },
-		})
-		ships = append(ships, s)
-		g.Go(func() error { s.run(ctx, e); return nil })
+		gone := slices.DeleteFunc(slices.Clone(*r.ships.Load()), func(s *ship) bool { return slices.Contains(ships, s) })
+		r.ships.Store(&ships)
+		var errs []error
+		for _, s := range gone {
+			errs = append(errs, ends[s]())
+			delete(ends, s)
+		}
+		return errors.Join(errs...)
 	}
-	r.ships.Store(&ships)
+	muster = func() error {
+		err := to(e.seats.members())
+		e.turn.call(func() { r.wake() })
+		return err
+	}
+	stop = func() error {
+		cancel()
+		return to(nil)
+	}
+	return muster, stop
+}
+
+// ship returns the sender to a member, which begin starts.
+func (r *reign) ship(to topology.NodeID, term uint64, begin stream.Begin) *ship {
+	e := r.e
+	s := &ship{to: to, term: term}
+	s.sender = stream.NewSender(stream.SenderConfig{
+		Begin: begin, Log: e.env.Log, Store: e.env.Store, Limits: e.o.Stream,
+		Riding: r.riding, Acked: func(a stream.Ack) { r.acked(s, a) },
+	})
+	return s
+}
+
+// begin ships until the returned function is called, which waits for the end.
+func (s *ship) begin(ctx context.Context, e *engine) (end func() error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var wait sync.WaitGroup
+	wait.Go(func() { s.run(ctx, e) })
 	return func() error {
 		cancel()
-		err := g.Wait()
-		r.ships.Store(new([]*ship))
-		for _, s := range ships {
-			err = errors.Join(err, s.sender.Close())
-		}
-		return err
+		wait.Wait()
+		return s.sender.Close()
 	}
 }
 

@@ -78,7 +78,7 @@ func (c resignation) successor(now time.Time) (topology.NodeID, error) {
 	var heirs []heir
 	for _, s := range *c.e.reign.ships.Load() {
 		s.mu.Lock()
-		if s.up && g.Agreed != nil && now.Sub(s.contact) <= c.e.o.DropAfter && slices.Contains(g.Agreed.InSync, core.Counted{Node: s.to, Life: s.life}) {
+		if s.up && g.Agreed != nil && s.to != core.Leaving(&g) && now.Sub(s.contact) <= c.e.o.DropAfter && slices.Contains(g.Agreed.InSync, core.Counted{Node: s.to, Life: s.life}) {
 			heirs = append(heirs, heir{s.to, s.ack.Flushed})
 		}
 		s.mu.Unlock()

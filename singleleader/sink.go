@@ -113,6 +113,9 @@ func (k *sink) Begin(ctx context.Context, from topology.Peer, b stream.Begin) (s
 	if err != nil {
 		return stream.Tail{}, err
 	}
+	if e.seats.removed() {
+		return stream.Tail{}, fmt.Errorf("%w: %w", topology.ErrConflict, errRemoved)
+	}
 	if err := k.s.gate.enter(ctx); err != nil {
 		return stream.Tail{}, err
 	}
@@ -193,6 +196,9 @@ func (k *sink) Append(_ context.Context, m *stream.Append) error {
 	e := k.s.e
 	if err := e.broken(); err != nil {
 		return err
+	}
+	if e.seats.removed() { // and acknowledges nothing more (S15)
+		return fmt.Errorf("%w: %w", topology.ErrConflict, errRemoved)
 	}
 	k.observe(m.Time)
 	a := k.ask(core.Event{Kind: core.EvAppend, Append: m})

@@ -54,6 +54,7 @@ func (e *engine) Status() topology.Status {
 			s.Warnings = append(s.Warnings, fmt.Sprintf("%d in sync, and a commit needs %d: writes wait", len(a.InSync), a.Minimum))
 		}
 	}
+	e.seats.tell(&s, g)
 	if e.resync.Load() {
 		s.Warnings = append(s.Warnings, "the log and the store of this node do not fit together: it waits for a snapshot from the leader")
 	}
@@ -122,7 +123,7 @@ func (s *ship) heard() uint64 {
 // and no voter.
 func (e *engine) readReplica() bool {
 	self := e.env.Self
-	return slices.Contains(e.o.ReadReplicas, self) && !slices.Contains(e.group.Load().Voters, self)
+	return slices.Contains(e.seats.replicas(), self) && !slices.Contains(e.group.Load().Voters, self)
 }
 
 // Retain returns the first LSN of the log that must be kept, where the store

@@ -67,6 +67,9 @@ func (w *witness) learn(d topology.Document) error {
 		return err
 	}
 	t := &term{group: g, since: time.Now()}
+	if g.Roster != nil {
+		admit(w.env.Membership, g.Roster)
+	}
 	if now := w.took.Load(); now.group.Term == g.Term {
 		t.since = now.since
 	}
@@ -86,6 +89,10 @@ func (w *witness) Status() topology.Status {
 	}
 	if a := t.group.Agreed; a != nil {
 		s.Paused = a.Paused
+	}
+	if t.group.Lacks(w.env.Self) {
+		s.Role = topology.RoleRemoved
+		s.Warnings = append(s.Warnings, errRemoved.Error()+": stop it")
 	}
 	return s
 }
@@ -114,11 +121,4 @@ func (w *witness) elsewhere(op string) *topology.Error {
 		e.Addr = m.Addr
 	}
 	return e
-}
-
-// members are who has a part in the group's data, this node included: all but the
-// witnesses, by name.
-func (e *engine) members() []topology.Member {
-	view, _ := e.env.Membership.View()
-	return slices.DeleteFunc(slices.Clone(view.Members), func(m topology.Member) bool { return slices.Contains(e.o.Witnesses, m.ID) })
 }

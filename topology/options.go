@@ -86,6 +86,7 @@ const (
 	RoleCandidate   Role = "none" // knows no leader yet
 	RoleReadReplica Role = "read-replica"
 	RoleWitness     Role = "witness" // votes, and keeps no data
+	RoleRemoved     Role = "removed" // is no member of its group any more
 	RoleFailed      Role = "failed"  // refuses to go on; Status.Failure says why
 )
 
@@ -121,6 +122,7 @@ type Standing struct {
 	Reached   time.Time     // on the leader: when as many as a commit needs were last heard of; zero elsewhere, and before
 	Undefined []string      // tables of its configuration that are not defined yet, by name
 	Paused    bool          // nobody is made leader but by hand
+	Change    MemberChange  // of the members, that is under way
 	Site      string        // multi-leader: that of this node
 	Sites     []SiteStatus  // multi-leader: all of them, as this node's site knows them
 }

@@ -264,7 +264,8 @@ type View struct {
 }
 
 // Member is one node as seen by its peers. Which members a view has depends on
-// the configuration alone: one that has failed is still among them.
+// the configuration, and on whom an Admitter was told of: one that has failed is still
+// among them.
 type Member struct {
 	ID       NodeID
 	Addr     string // host:port of its peers port; empty if not known yet
@@ -394,6 +395,7 @@ type Document struct {
 const (
 	DocumentGroup  = "group"
 	DocumentTables = "tables"
+	DocumentVoters = "voters" // of a backend that nodes keep themselves
 )
 
 // Registration is a claim on a node's name.

@@ -118,6 +118,9 @@ func (o overview) result() result {
 	if o.Paused {
 		below = append(below, "automatic failover is paused")
 	}
+	if c := o.Change; c != nil {
+		below = append(below, grid.Plain(fmt.Sprintf("%s %s: %s", c.Op, c.Node, c.Waits)))
+	}
 	for _, m := range o.Members {
 		lag := time.Duration(m.LagSeconds * float64(time.Second)).Round(time.Millisecond)
 		r.table.Rows = append(r.table.Rows, []string{

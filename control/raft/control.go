@@ -87,8 +87,11 @@ func open(env topology.ControlEnv, o Options) (*Control, error) {
 	if c.founding, err = loadFounding(env.Stable); err != nil {
 		return nil, err
 	}
-	if had := c.founding.voters; len(had) > 0 && !slices.Equal(had, o.Voters) {
-		return nil, fmt.Errorf("control: the configuration names the voters %v, and this directory belongs to a group of %v: they cannot be exchanged in this version", o.Voters, had)
+	if c.known.electors, err = loadElectors(env.Stable); err != nil {
+		return nil, err
+	}
+	if had := c.founding.voters; len(had) > 0 && !slices.Equal(had, o.Voters) && !slices.Equal(c.known.electors, o.Voters) {
+		return nil, fmt.Errorf("control: the configuration names the voters %v, and this directory belongs to a group of %v: they are exchanged by `triad member`, and then in the configurations", o.Voters, had)
 	}
 	if slices.Contains(o.Voters, env.Self) {
 		if err := c.openDisk(); err != nil {
@@ -151,6 +154,7 @@ func (c *Control) Run(ctx context.Context) error {
 	defer wait.Wait()
 	defer cancel()
 	wait.Go(func() { c.renewAll(ctx) })
+	wait.Go(func() { electing{c}.keep(ctx) })
 	if c.disk == nil {
 		c.watch(ctx)
 		return nil
@@ -257,7 +261,18 @@ func (c *Control) vote(ctx context.Context) error {
 		return err
 	}
 	err = s.work(ctx)
-	return errors.Join(quiet(ctx, err), s.leave())
+	if !errors.Is(err, errDismissed) {
+		return errors.Join(quiet(ctx, err), s.leave())
+	}
+	c.logger.Warn("control: this node votes no more; it is a client of those who do, until it is started anew")
+	c.mu.Lock()
+	c.seat = nil
+	c.mu.Unlock()
+	if err := s.leave(); err != nil {
+		return err
+	}
+	c.watch(ctx)
+	return nil
 }
 
 // quiet drops an error that only says that ctx has ended.

@@ -20,15 +20,18 @@
 //	V7  A directory that was lost never votes as if it remembered. Its node comes
 //	    back as another server, which gets a vote when it has caught up; so voters
 //	    may lose their directories one after another, but not a majority at once.
-//	V8  Nodes that name different voters, or belong to voters that were founded
-//	    apart, refuse each other and say why.
+//	V8  A node that is new and names different voters, and nodes that belong to
+//	    voters that were founded apart, are refused and told why.
 //	V9  A leader whose disk hangs for longer than the larger of ten heartbeats and
 //	    two seconds is replaced.
+//	V10 Who votes changes while the group works, one server at a time: who is to
+//	    vote counts once it has caught up, who is not to is removed once a majority
+//	    of those who stay answers, and is a client from then on.
 //
 // What it does not. A group of one voter is lost with its directory, as is one of
 // three that loses two: the survivors then change nothing, and nobody founds a
-// group anew beside them. Voters are not exchanged by configuration in this
-// version. A registration whose holder is cut off ends for the others first; the
+// group anew beside them. A configuration alone
+// exchanges no voters: it may name those of the founding, or those of now. A registration whose holder is cut off ends for the others first; the
 // holder hears of it when it can reach a leader again. What a process has asked
 // for is remembered for its last 32 changes and for the last 128 processes; a
 // message that comes later than that is refused as unknown.

@@ -100,6 +100,7 @@ func readers() map[string]func([]byte) ([]byte, error) {
 		},
 		"ballot":   func(b []byte) ([]byte, error) { v, err := decodeBallot(b); return encodeBallot(v), err },
 		"founding": func(b []byte) ([]byte, error) { f, err := decodeFounding(b); return encodeFounding(f), err },
+		"electors": func(b []byte) ([]byte, error) { e, err := decodeElectors(b); return encodeElectors(e), err },
 		"question": func(b []byte) ([]byte, error) { q, err := decodeQuestion(b); return encodeQuestion(q), err },
 		"reply":    func(b []byte) ([]byte, error) { a, err := decodeReply(b); return encodeReply(a), err },
 	}
@@ -131,6 +132,7 @@ func forms(t testing.TB) map[string][]byte {
 		"snapshot": encodeSnapshot(meta, sampleState().encode()),
 		"ballot":   encodeBallot(ballot{term: 5, voteTerm: 4, voteFor: []byte("a@1f")}),
 		"founding": encodeFounding(founding{group: "a@1f", voters: voters(3), servers: []string{"a@1f", "b@2", "c@3"}, started: true}),
+		"electors": encodeElectors(electors{ids: voters(3), settled: true}),
 		"question": encodeQuestion(sampleQuestion()),
 		"reply":    encodeReply(sampleAnswer()),
 	}
@@ -186,7 +188,7 @@ func FuzzForms(f *testing.F) {
 	for _, method := range messageMethods {
 		names = append(names, method, "answer of "+method)
 	}
-	names = append(names, "command", "state", "snapshot", "ballot", "founding", "question", "reply")
+	names = append(names, "command", "state", "snapshot", "ballot", "founding", "question", "reply", "electors")
 	all := forms(f)
 	for i, name := range names {
 		f.Add(uint8(i), all[name])

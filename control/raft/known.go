@@ -11,6 +11,8 @@ import (
 
 // known is the newest form of each document that this node has heard of.
 type known struct {
+	electors []topology.NodeID // who votes, as it was kept at the last start; nil: never changed
+
 	mu        sync.Mutex // a leaf; guards what follows
 	documents map[string]*latest
 	news      chan struct{} // closed when one has changed

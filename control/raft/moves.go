@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -49,6 +50,8 @@ func (s *seat) admit(ctx context.Context, who server, q question) error {
 	}
 	var step func() raft.Future
 	switch {
+	case !slices.Contains(electing{s.control}.voters(), who.node):
+		return fail("admit", topology.NotApplied, fmt.Errorf("%s is none of the voters %v: `triad member add --vote` makes it one: %w", who.node, electing{s.control}.voters(), topology.ErrDenied))
 	case known == nil:
 		step = func() raft.Future { return s.raft.AddNonvoter(who.id(), who.address(), at, within) }
 	case known.ID != who.id():
@@ -121,7 +124,7 @@ func (c *Control) alive(id topology.NodeID) bool {
 // Report implements topology.ControlReporter.
 func (c *Control) Report() topology.ControlStatus {
 	c.mu.Lock()
-	r := topology.ControlStatus{Kind: "raft", Leader: c.hints.last, Voters: c.options.Voters, Problem: c.problem}
+	r := topology.ControlStatus{Kind: "raft", Leader: c.hints.last, Voters: electing{c}.voters(), Problem: c.problem}
 	s := c.seat
 	c.mu.Unlock()
 	if s == nil {

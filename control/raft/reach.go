@@ -100,8 +100,10 @@ func (c reaching) target() topology.NodeID {
 	c.mu.Lock()
 	s, hint := c.seat, c.hints.last
 	c.hints.next++
-	turn := c.options.Voters[c.hints.next%len(c.options.Voters)]
+	next := c.hints.next
 	c.mu.Unlock()
+	electors := electing(c).voters()
+	turn := electors[next%len(electors)]
 	if s != nil {
 		if leader := s.leader(); leader != "" {
 			return leader
@@ -186,10 +188,10 @@ func (c *Control) reply(ctx context.Context, from server, method string, q quest
 	c.mu.Lock()
 	group, s := c.founding.group, c.seat
 	c.mu.Unlock()
+	err := electing{c}.agrees(from, q, group)
 	switch {
-	case !slices.Equal(q.voters, c.options.Voters):
-		return answer{}, fail(method, topology.NotApplied, fmt.Errorf("%s names the voters %v, and %s names %v: every node must name the same: %w",
-			from.node, q.voters, c.env.Self, c.options.Voters, topology.ErrDenied))
+	case err != nil:
+		return answer{}, fail(method, topology.NotApplied, err)
 	case q.group != "" && group != "" && q.group != group:
 		return answer{}, fail(method, topology.NotApplied, fmt.Errorf("%s belongs to the voters that %s founded, and %s to those of %s: %w",
 			from.node, q.group, c.env.Self, group, topology.ErrDenied))

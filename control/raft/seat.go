@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -25,6 +26,10 @@ type seat struct {
 	handing time.Time // when it last tried to hand over; the working goroutine's, as is turn
 	turn    int
 	moving  sync.WaitGroup
+
+	gone     atomic.Bool // others are led by somebody, and this voter is not
+	electing sync.Mutex  // held while a voter is being removed
+	elected  time.Time   // when that was last looked at; whoever holds electing
 }
 
 // leader returns who leads, as far as this voter knows.
@@ -163,6 +168,13 @@ func (s *seat) work(ctx context.Context) error {
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	admitted := make(chan struct{}, 1) // holds a token while a question is under way
+	alone := func(f func()) {
+		select {
+		case admitted <- struct{}{}:
+			asking.Go(func() { f(); <-admitted })
+		default:
+		}
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -176,6 +188,10 @@ func (s *seat) work(ctx context.Context) error {
 		}
 		s.watchDisk()
 		switch own, votes := s.place(); {
+		case electing{s.control}.isDismissed() && (own == "" || s.gone.Load()):
+			return errDismissed
+		case own == "" && electing{s.control}.isElected(): // it was dismissed, and is to vote again
+			alone(func() { s.control.seekAdmission(ctx, s.raft.AppliedIndex()) })
 		case own != s.control.self.id() && founder{s.control}.counted():
 			return s.ended()
 		case votes && !founder{s.control}.counted():
@@ -183,17 +199,14 @@ func (s *seat) work(ctx context.Context) error {
 				return err
 			}
 		case !votes:
-			select {
-			case admitted <- struct{}{}:
-				asking.Go(func() {
-					s.control.seekAdmission(ctx, s.raft.AppliedIndex())
-					<-admitted
-				})
-			default:
-			}
+			alone(func() { s.control.seekAdmission(ctx, s.raft.AppliedIndex()) })
 		}
-		if s.leads() {
+		switch {
+		case s.leads():
 			s.steer(ctx)
+			s.elect(ctx)
+		case s.leader() == "":
+			alone(func() { s.inquire(ctx) })
 		}
 		s.keepLeases(ctx)
 	}
@@ -227,7 +240,7 @@ func (s *seat) place() (own raft.ServerID, votes bool) {
 // nothing over, as the loop that would do so is the one that waits for the disk
 // (hashicorp/raft#503, #683). When it is mute, the others elect one of their own.
 func (s *seat) watchDisk() {
-	hung := len(s.control.options.Voters) > 1 && s.logs.hung() > s.control.timing.stall
+	hung := len(electing{s.control}.voters()) > 1 && s.logs.hung() > s.control.timing.stall
 	if s.lines.mute.Swap(hung) != hung && hung {
 		s.control.logger.Warn("control: the disk of this voter hangs; another one is to lead", "for", s.logs.hung())
 	}

@@ -14,11 +14,12 @@ import (
 // the next one is asked.
 func (c *Control) watch(ctx context.Context) {
 	for ctx.Err() == nil {
+		electors := electing{c}.voters()
 		c.mu.Lock()
 		to := c.hints.last
 		if to == "" {
 			c.hints.next++
-			to = c.options.Voters[c.hints.next%len(c.options.Voters)]
+			to = electors[c.hints.next%len(electors)]
 		}
 		c.mu.Unlock()
 		within, cancel := context.WithTimeout(ctx, c.timing.watch+c.timing.attempt)

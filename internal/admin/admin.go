@@ -74,6 +74,10 @@ type Orders interface {
 	Promote(ctx context.Context, force bool) (topology.Promotion, error)
 	topology.Switcher
 	topology.Pauser
+	// AddMember and RemoveMember change who is in the group, as in
+	// [topology.MemberChanger].
+	AddMember(ctx context.Context, s topology.Seat) error
+	RemoveMember(ctx context.Context, id topology.NodeID) error
 }
 
 // Admin is the port. Its methods may be called from any goroutine.

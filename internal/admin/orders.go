@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,6 +25,12 @@ type order struct {
 	To     topology.NodeID `json:"to"`
 	Force  bool            `json:"force"`
 	Paused *bool           `json:"paused"`
+
+	Node topology.NodeID     `json:"node"`
+	Addr string              `json:"addr"`
+	Site string              `json:"site"`
+	Role topology.MemberRole `json:"role"`
+	Vote bool                `json:"vote"`
 }
 
 // orders are what an operator may order, by path: the fields of the body, and what
@@ -32,6 +39,9 @@ var orders = map[string]ordering{
 	"/api/v1/failover":   {"to force", failover},
 	"/api/v1/switchover": {"to", switchover},
 	"/api/v1/pause":      {"paused", pause},
+
+	"/api/v1/member/add":    {"node addr site role vote", addMember},
+	"/api/v1/member/remove": {"node", removeMember},
 }
 
 type ordering struct {
@@ -83,6 +93,24 @@ func pause(ctx context.Context, a *Admin, o order) (any, error) {
 	return map[string]bool{"paused": *o.Paused}, a.o.Orders.Pause(ctx, *o.Paused)
 }
 
+func addMember(ctx context.Context, a *Admin, o order) (any, error) {
+	s := topology.Seat{Member: topology.Member{ID: o.Node, Addr: o.Addr, Site: o.Site}, Role: cmp.Or(o.Role, topology.MemberVoter), Votes: o.Vote}
+	switch {
+	case !s.ID.Valid():
+		return nil, fmt.Errorf("%w: node: %q is not a node's name", topology.ErrMalformed, o.Node)
+	case !s.Role.Valid():
+		return nil, fmt.Errorf("%w: role: %q is none", topology.ErrMalformed, o.Role)
+	}
+	return map[string]topology.NodeID{"added": o.Node}, a.o.Orders.AddMember(ctx, s)
+}
+
+func removeMember(ctx context.Context, a *Admin, o order) (any, error) {
+	if !o.Node.Valid() {
+		return nil, fmt.Errorf("%w: node: %q is not a node's name", topology.ErrMalformed, o.Node)
+	}
+	return map[string]topology.NodeID{"removed": o.Node}, a.o.Orders.RemoveMember(ctx, o.Node)
+}
+
 // errElsewhere says that another node's port is to be asked.
 var errElsewhere = errors.New("misdirected")
 
@@ -113,7 +141,7 @@ func (a *Admin) ordered(g ordering) http.Handler {
 		ctx, cancel := context.WithTimeout(r.Context(), orderWait)
 		defer cancel()
 		done, err := g.do(ctx, a, o)
-		a.o.Logger.Info("order", "path", r.URL.Path, "to", o.To, "force", o.Force, "from", r.RemoteAddr, "err", err)
+		a.o.Logger.Info("order", "path", r.URL.Path, "to", o.To, "node", o.Node, "force", o.Force, "from", r.RemoteAddr, "err", err)
 		if err != nil {
 			answer(w, codeOf(err), refusedOf(err))
 			return
@@ -174,6 +202,7 @@ func codeOf(err error) int {
 		{errElsewhere, http.StatusMisdirectedRequest},
 		{topology.ErrNotLeader, http.StatusMisdirectedRequest},
 		{topology.ErrMalformed, http.StatusBadRequest},
+		{topology.ErrNotFound, http.StatusNotFound},
 		{topology.ErrTooLarge, http.StatusRequestEntityTooLarge},
 		{topology.ErrUnsupported, http.StatusNotImplemented},
 		{topology.ErrConflict, http.StatusConflict},

@@ -34,6 +34,16 @@ func (o *obedient) Pause(_ context.Context, paused bool) error {
 	return o.err
 }
 
+func (o *obedient) AddMember(_ context.Context, s topology.Seat) error {
+	o.done = append(o.done, fmt.Sprintf("add %s at %s, %s, %t", s.ID, s.Addr, s.Role, s.Votes))
+	return o.err
+}
+
+func (o *obedient) RemoveMember(_ context.Context, id topology.NodeID) error {
+	o.done = append(o.done, fmt.Sprintf("remove %s", id))
+	return o.err
+}
+
 func post(a *Admin, path, body string) (int, string) {
 	r := httptest.NewRequest("POST", path, strings.NewReader(body))
 	r.RemoteAddr = remote
@@ -61,6 +71,14 @@ func TestOrdersAreCarriedOutOrRefusedWithAReason(t *testing.T) {
 		"to nobody":                    {"/api/v1/switchover", `{}`, nil, 400, "", "not a node's name"},
 		"a pause":                      {"/api/v1/pause", `{"paused": true}`, nil, 200, "pause true", `"paused": true`},
 		"its end":                      {"/api/v1/pause", `{"paused": false}`, nil, 200, "pause false", `"paused": false`},
+		"a member":                     {"/api/v1/member/add", `{"node": "d", "addr": "h:1"}`, nil, 200, "add d at h:1, voter, false", `"added": "d"`},
+		"a replica that votes":         {"/api/v1/member/add", `{"node": "d", "addr": "h:1", "role": "read-replica", "vote": true}`, nil, 200, "add d at h:1, read-replica, true", `"added"`},
+		"a king":                       {"/api/v1/member/add", `{"node": "d", "role": "king"}`, nil, 400, "", "is none"},
+		"a member without a name":      {"/api/v1/member/add", `{}`, nil, 400, "", "not a node's name"},
+		"a member less":                {"/api/v1/member/remove", `{"node": "d"}`, nil, 200, "remove d", `"removed": "d"`},
+		"nobody less":                  {"/api/v1/member/remove", `{}`, nil, 400, "", "not a node's name"},
+		"who is none":                  {"/api/v1/member/remove", `{"node": "x"}`, topology.ErrNotFound, 404, "remove x", "not found"},
+		"while another goes":           {"/api/v1/member/remove", `{"node": "d"}`, topology.ErrConflict, 409, "remove d", "conflict"},
 		"neither":                      {"/api/v1/pause", `{}`, nil, 400, "", "true or false"},
 		"where nobody elects":          {"/api/v1/pause", `{"paused": true}`, topology.ErrUnsupported, 501, "pause true", "unsupported"},
 		"another order's word":         {"/api/v1/pause", `{"to": "b"}`, nil, 400, "", `there is no \"to\"`},

@@ -16,6 +16,7 @@ type Overview struct {
 	Term     uint64          `json:"term"`
 	Leader   topology.NodeID `json:"leader"`
 	Paused   bool            `json:"paused,omitempty"` // nobody is made leader but by hand
+	Change   *Change         `json:"change,omitempty"` // of the members, that is under way
 	Members  []Member        `json:"members"`
 	Silent   []Silent        `json:"silent,omitempty"` // addresses that did not answer, and that no leader knows
 }
@@ -78,7 +79,7 @@ func OverviewOf(all []Answer) Overview {
 	var o Overview
 	if led {
 		s := leader.Status
-		o = Overview{Cluster: s.Cluster, Topology: s.Kind, Policy: s.Policy, Term: s.Term, Leader: s.Node, Paused: s.Paused}
+		o = Overview{Cluster: s.Cluster, Topology: s.Kind, Policy: s.Policy, Term: s.Term, Leader: s.Node, Paused: s.Paused, Change: changeOf(s.Change)}
 	}
 	for _, a := range all {
 		if a.Err != nil || slices.ContainsFunc(o.Members, func(m Member) bool { return m.Node == a.Status.Node }) {
@@ -116,6 +117,8 @@ func rank(r topology.Role) int {
 		return 2
 	case topology.RoleWitness:
 		return 3
+	case topology.RoleRemoved:
+		return 4
 	}
 	return 1
 }
@@ -135,6 +138,9 @@ func memberOf(a Answer, leader topology.Status) Member {
 		return m
 	case s.Role == topology.RoleWitness:
 		m.State = "votes"
+		return m
+	case s.Role == topology.RoleRemoved:
+		m.State = "removed"
 		return m
 	}
 	for _, p := range leader.Peers {

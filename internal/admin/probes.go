@@ -39,6 +39,8 @@ func ready(a *Admin, _ *http.Request, s *topology.Status) string {
 		return "draining"
 	case s.Role == topology.RoleFailed:
 		return "failed"
+	case s.Role == topology.RoleRemoved:
+		return "removed from its group"
 	case s.Role == topology.RoleCandidate || s.Role == "":
 		return "no leader is known"
 	case len(s.Undefined) > 0:

@@ -35,8 +35,23 @@ type Standing struct {
 	Reached   time.Time `json:"reached,omitzero"` // on the leader: when as many as a commit needs were last heard of
 	Undefined []string  `json:"undefined_tables,omitempty"`
 	Paused    bool      `json:"paused"` // nobody is made leader but by hand
+	Change    *Change   `json:"change,omitempty"`
 	Site      string    `json:"site,omitempty"`
 	Sites     []Site    `json:"sites,omitempty"` // where several take writes
+}
+
+// Change is a change of the members that is under way.
+type Change struct {
+	Op    string          `json:"op"` // adding, removing
+	Node  topology.NodeID `json:"node"`
+	Waits string          `json:"waits"`
+}
+
+func changeOf(c topology.MemberChange) *Change {
+	if c.Op == topology.NoChange {
+		return nil
+	}
+	return &Change{Op: c.Op.String(), Node: c.Node, Waits: c.Waits}
 }
 
 // Site is what a node's site knows of another one, or of itself.
@@ -100,7 +115,7 @@ func StatusOf(s topology.Status) Status {
 		Since: s.Since, Log: Log{First: s.First, End: s.End, Flushed: s.Flushed, Commit: s.Commit, Applied: s.Applied},
 		Lag: lagOf(s.Lag), Delay: s.Delay.Seconds(), Rewound: s.Rewound, Failure: s.Failure, Warnings: s.Warnings,
 		Scrub:    Scrub{Passes: s.Scrub.Passes, Ended: s.Scrub.Ended, Seconds: s.Scrub.Took.Seconds(), Bytes: s.Scrub.Bytes, Damage: s.Scrub.Damage},
-		Standing: Standing{Sync: s.Sync, Stale: s.Stale.Seconds(), Reached: s.Reached, Undefined: s.Undefined, Paused: s.Paused, Site: s.Site},
+		Standing: Standing{Sync: s.Sync, Stale: s.Stale.Seconds(), Reached: s.Reached, Undefined: s.Undefined, Paused: s.Paused, Change: changeOf(s.Change), Site: s.Site},
 	}
 	if s.Stale < 0 {
 		a.Stale = -1

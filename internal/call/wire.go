@@ -30,6 +30,8 @@ const (
 	MethodHistory  = "client.history"  // nothing → Past
 	MethodExplain  = "client.explain"  // nothing → topology.Explanation
 	MethodApprove  = "client.approve"  // nothing → a number of records
+	MethodEnrol    = "client.enrol"    // a topology.Seat → nothing
+	MethodDismiss  = "client.dismiss"  // a node's name → nothing
 )
 
 // Limits of what is read from the wire.

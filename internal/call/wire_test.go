@@ -82,6 +82,8 @@ var messages = map[string]struct {
 	}, EncodeExplanation, DecodeExplanation),
 	"count":           form(uint64(7), EncodeCount, DecodeCount),
 	"status standing": form(standing(), EncodeStatus, DecodeStatus),
+	"status changing": form(changing(), EncodeStatus, DecodeStatus),
+	"seat":            form(topology.Seat{Member: topology.Member{ID: "d", Addr: "h:1", Site: "eu"}, Role: topology.MemberVoter, Votes: true}, EncodeSeat, DecodeSeat),
 	"status of sites": form(sited(), EncodeStatus, DecodeStatus),
 }
 
@@ -99,6 +101,12 @@ func standing() topology.Status {
 	s := status(topology.Scrub{Passes: 1, Ended: time.Unix(5, 6), Took: time.Hour, Bytes: 7, Damage: []string{"d"}})
 	s.Standing = topology.Standing{Delay: s.Delay, Sync: true, Stale: -1, Reached: time.Unix(7, 8), Undefined: []string{"t"}, Paused: true}
 	s.Peers[0].Sent = 9
+	return s
+}
+
+func changing() topology.Status {
+	s := sited()
+	s.Change = topology.MemberChange{Op: topology.Removing, Node: "d", Waits: "w"}
 	return s
 }
 
@@ -140,7 +148,7 @@ func TestEveryMessageComesBackAsItWasSent(t *testing.T) {
 
 // A field that Status gets must travel: this fails until it does.
 func TestEveryFieldOfAStatusTravels(t *testing.T) {
-	full := messages["status of sites"].want.(topology.Status)
+	full := messages["status changing"].want.(topology.Status)
 	for _, v := range []reflect.Value{reflect.ValueOf(full), reflect.ValueOf(full.Sites[0]), reflect.ValueOf(full.Peers[0]), reflect.ValueOf(full.Scrub), reflect.ValueOf(full.Standing)} {
 		for i := range v.NumField() {
 			require.False(t, v.Field(i).IsZero(), "set %s in the test", v.Type().Field(i).Name)
@@ -174,7 +182,7 @@ func TestAMessageOfAnotherFormatOrWithMoreFieldsIsRefused(t *testing.T) {
 				at = 3
 			}
 			b := append([]byte(nil), m.bytes...)
-			b[at] = formatSites + 1
+			b[at] = formatChange + 1
 			_, err := m.decode(b)
 			require.ErrorIs(t, err, topology.ErrUnsupported)
 			b = append([]byte(nil), m.bytes...)

@@ -13,20 +13,22 @@ import (
 const (
 	statusFields = 19
 	scrubFields  = 5 // behind them, in formats 2 and 3
-	standFields  = 6 // behind those, in formats 3 and 4
-	sitesFields  = 2 // behind those, in format 4
+	standFields  = 6 // behind those, in formats 3 to 6
+	sitesFields  = 2 // behind those, in formats 4 to 6
+	changeFields = 3 // behind those, in formats 5 and 6
 	siteFields   = 14
 	sitesMax     = 64
 	peerFields   = 12
 	formatStands = 3 // of a status that says how the node stands
 	formatSites  = 4 // and how other sites do
+	formatChange = 5 // and that a change of the members is under way
 	warningsMax  = 64
 )
 
 // EncodeStatus returns a status' bytes: its fields in the order of
 // topology.Status, the three of a lag one after another; in format 2 those of a
 // scrub follow, in format 3 those of its standing and what was sent to each
-// peer, and in format 4 those of sites. What says nothing of these is of an earlier format, which older clients
+// peer, in format 4 those of sites, and in format 5 the change of the members. What says nothing of these is of an earlier format, which older clients
 // read.
 func EncodeStatus(s topology.Status) []byte {
 	w := begin(statusFields)
@@ -38,6 +40,8 @@ func EncodeStatus(s topology.Status) []byte {
 		w = beginAs(formatStands, statusFields+scrubFields+standFields)
 	case formatSites:
 		w = beginAs(formatSites, statusFields+scrubFields+standFields+sitesFields)
+	case formatChange:
+		w = beginAs(formatChange, statusFields+scrubFields+standFields+sitesFields+changeFields)
 	}
 	w.Str(string(s.Node))
 	w.Str(s.Cluster)
@@ -81,6 +85,11 @@ func EncodeStatus(s topology.Status) []byte {
 		for i := range sites {
 			putSite(w, &sites[i])
 		}
+	}
+	if f >= formatChange {
+		w.Uint(uint64(s.Change.Op))
+		w.Str(string(s.Change.Node))
+		w.Str(text(s.Change.Waits))
 	}
 	return w.Bytes()
 }
@@ -131,6 +140,8 @@ func formatOf(s *topology.Status) uint64 {
 		stands = stands || s.Peers[i].Sent > 0
 	}
 	switch {
+	case s.Change != topology.MemberChange{}:
+		return formatChange
 	case s.Site != "" || len(s.Sites) > 0:
 		return formatSites
 	case stands:
@@ -228,6 +239,9 @@ func DecodeStatus(b []byte) (topology.Status, error) {
 	if f >= formatSites {
 		s.Site, s.Sites = r.StrMax(nameBytesMax), getSites(&r)
 	}
+	if f >= formatChange {
+		s.Change = topology.MemberChange{Op: topology.MemberOp(r.UintMax(uint64(topology.Removing))), Node: topology.NodeID(r.StrMax(nameBytesMax)), Waits: r.StrMax(textBytesMax)}
+	}
 	if r.Err() == nil && formatOf(&s) != f {
 		r.Fail(fmt.Sprintf("format %d says nothing that format %d could not", f, formatOf(&s)))
 	}
@@ -247,8 +261,10 @@ func getStanding(r *pack.Reader, s *topology.Status) {
 
 // openStatus opens a status of any format.
 func openStatus(b []byte) (r pack.Reader, f uint64, err error) {
-	r, f, err = openTo(formatSites, b, statusFields)
+	r, f, err = openTo(formatChange, b, statusFields)
 	switch f {
+	case formatChange:
+		r, _, err = openTo(formatChange, b, statusFields+scrubFields+standFields+sitesFields+changeFields)
 	case formatSites:
 		r, _, err = openTo(formatSites, b, statusFields+scrubFields+standFields+sitesFields)
 	case formatMore:

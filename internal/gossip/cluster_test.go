@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/serf/serf"
 	"github.com/stretchr/testify/require"
 
 	"github.com/triad-kv/triad/topology"
@@ -249,4 +250,21 @@ func TestGossipWithoutAKeyStaysOnLoopback(t *testing.T) {
 	g, err := Open(env, o)
 	require.NoError(t, err)
 	require.NoError(t, g.Close())
+}
+
+func TestAStrangerThatIsAdmittedIsAMemberWhereItIsHeard(t *testing.T) {
+	a, _, _ := trio(t, Options{})
+	x := open(t, setup{id: "x", seeds: []string{a.Addr()}, members: []topology.Member{{ID: "a"}, {ID: "x"}}, peers: "127.0.0.1:9999"})
+	x.sees("a", topology.LivenessAlive)
+	require.Eventually(t, func() bool { return len(a.strangers()) == 1 }, patience, every)
+	_, stale := a.View()
+	a.Admit(topology.Member{ID: "x", Addr: "127.0.0.1:1"}, topology.Member{ID: "y", Addr: "127.0.0.1:2"})
+	<-stale
+	require.Equal(t, "127.0.0.1:9999", a.sees("x", topology.LivenessAlive).Addr, "what is heard holds")
+	require.Equal(t, "127.0.0.1:2", a.sees("y", topology.LivenessUnknown).Addr)
+	require.Empty(t, a.strangers())
+	require.NotContains(t, strings.Join(a.Warnings(), "\n"), "not of this configuration")
+	x.kill()
+	a.sees("x", topology.LivenessFailed)
+	require.Equal(t, reconnectFor, a.judge.ReconnectTimeout(&serf.Member{Name: "x"}, 0), "it is sought as a member")
 }

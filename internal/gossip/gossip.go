@@ -168,6 +168,22 @@ func (g *Gossip) sayGoodbye(s *serf.Serf) error {
 	return s.Leave()
 }
 
+// Admit implements topology.Admitter. What is heard of a member holds.
+func (g *Gossip) Admit(ms ...topology.Member) {
+	g.judge.admit(ms)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	v := g.view.Admit(ms, membersMax, func(m topology.Member) bool {
+		return m.Liveness != topology.LivenessUnknown || m.ID == g.self.ID
+	})
+	if equal(g.view, v) {
+		return
+	}
+	g.view = v
+	close(g.stale)
+	g.stale = make(chan struct{})
+}
+
 // Close releases the port. Where Run ran it has done so.
 func (g *Gossip) Close() error { return g.sockets.Shutdown() }
 

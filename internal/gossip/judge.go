@@ -29,9 +29,8 @@ type judge struct {
 	now   func() time.Time
 	grace time.Duration
 
-	named map[topology.NodeID]bool // by the configuration
-
-	mu        sync.Mutex // guards what follows; a leaf
+	mu        sync.Mutex               // guards what follows; a leaf
+	named     map[topology.NodeID]bool // by the configuration, and whom others took in
 	cluster   clusterID
 	seen      map[topology.NodeID]incumbent // whom serf knew when it was last asked
 	strangers map[topology.NodeID]bool      // let in since the last count, or counted
@@ -179,6 +178,23 @@ func (j *judge) forget(now time.Time) {
 	maps.DeleteFunc(j.conflicts, func(_ claim, n *conflict) bool { return now.Sub(n.last) > conflictShown })
 }
 
+// admit names more members.
+func (j *judge) admit(ms []topology.Member) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, m := range ms {
+		j.named[m.ID] = true
+		delete(j.strangers, m.ID)
+	}
+}
+
+// isNamed reports whether a node is a member.
+func (j *judge) isNamed(id topology.NodeID) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.named[id]
+}
+
 // warnings tells the conflicts.
 func (j *judge) warnings() []string {
 	j.mu.Lock()
@@ -198,6 +214,8 @@ func (j *judge) warnings() []string {
 // learn tells whom serf knows now.
 func (j *judge) learn(ms []serf.Member) {
 	seen, strangers := map[topology.NodeID]incumbent{}, map[topology.NodeID]bool{}
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	for i := range ms {
 		m := &ms[i]
 		t, err := decodeTags(m.Tags)
@@ -210,8 +228,6 @@ func (j *judge) learn(ms []serf.Member) {
 			strangers[id] = true
 		}
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	j.seen, j.strangers = seen, strangers
 }
 
@@ -242,7 +258,7 @@ func (j *judge) takeDispute() bool {
 // ReconnectTimeout implements serf.ReconnectTimeoutOverrider: how long one that
 // has failed is sought.
 func (j *judge) ReconnectTimeout(m *serf.Member, _ time.Duration) time.Duration {
-	if j.named[topology.NodeID(m.Name)] {
+	if j.isNamed(topology.NodeID(m.Name)) {
 		return reconnectFor
 	}
 	return strangerFor

@@ -7,6 +7,7 @@ const (
 	SeedsMax     = 64 // seeds of a configuration
 	KeysMax      = 8  // keys of a configuration, the old ones included
 	StrangersMax = 64 // nodes let in that the configuration does not name
+	membersMax   = 1024
 
 	addrBytesMax      = 253 + 1 + 5 // host:port of a tag or a seed
 	seedAddrsMax      = 8           // addresses tried of one seed's name

@@ -3,7 +3,7 @@
 //
 // It promises that a view is sorted by node, holds this node, and names no node
 // and no address twice; and that the channel of a view is closed once, and only,
-// when [List.Set] has replaced it. It assumes that every node was given the same
+// when [List.Set] or [List.Admit] has replaced it. It assumes that every node was given the same
 // list: who counts is decided elsewhere (see [topology.Control]), so a list that
 // differs makes nodes unreachable, never a wrong quorum.
 package members
@@ -61,10 +61,25 @@ func (l *List) Set(all []topology.Member) error {
 	if slices.Equal(l.view.Members, view.Members) {
 		return nil
 	}
-	l.view = view
+	l.replace(view)
+	return nil
+}
+
+// Admit implements topology.Admitter.
+func (l *List) Admit(ms ...topology.Member) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	v := l.view.Admit(ms, MembersMax, func(topology.Member) bool { return false })
+	if !slices.Equal(l.view.Members, v.Members) {
+		l.replace(v)
+	}
+}
+
+// replace is called with the lock held.
+func (l *List) replace(v topology.View) {
+	l.view = v
 	close(l.stale)
 	l.stale = make(chan struct{})
-	return nil
 }
 
 // Leave implements topology.Membership: nobody listens.

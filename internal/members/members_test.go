@@ -144,3 +144,31 @@ func TestAListKeepsTheContractOfAMembership(t *testing.T) {
 		}
 	})
 }
+
+func TestWhoIsAdmittedIsAMemberAndHasItsAddressAlone(t *testing.T) {
+	l := list(t, a, b)
+	_, stale := l.View()
+	l.Admit(c)
+	require.True(t, isClosed(stale))
+	v, stale := l.View()
+	require.Equal(t, []topology.Member{a, b, c}, v.Members)
+	l.Admit(c, topology.Member{ID: "not a name", Addr: "h9:1"})
+	require.False(t, isClosed(stale), "nothing is new")
+
+	d := topology.Member{ID: "aa", Addr: b.Addr, Liveness: topology.LivenessFailed}
+	l.Admit(d)
+	v, _ = l.View()
+	require.Equal(t, []topology.Member{a, {ID: "aa", Addr: b.Addr}, {ID: "b"}, c}, v.Members, "b is there no longer")
+	l.Admit(topology.Member{ID: "b", Addr: "h4:7400"})
+	v, _ = l.View()
+	require.Equal(t, "h4:7400", v.Members[2].Addr)
+}
+
+func TestNoMoreAreAdmittedThanThereMayBe(t *testing.T) {
+	l := list(t, a)
+	for i := range MembersMax + 1 {
+		l.Admit(topology.Member{ID: topology.NodeID(fmt.Sprintf("n%d", i)), Addr: fmt.Sprintf("h:%d", i)})
+	}
+	v, _ := l.View()
+	require.Len(t, v.Members, MembersMax)
+}

@@ -142,6 +142,9 @@ func (g *Group) fits() error {
 		}
 		seen[c.Node] = true
 	}
+	if g.Roster != nil {
+		return g.Roster.fits(g)
+	}
 	return nil
 }
 

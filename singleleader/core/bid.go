@@ -62,6 +62,7 @@ func (v Voting) First(leader topology.NodeID) (Group, error) {
 // leader and by who was a voter before, so that who is counted in one term is
 // counted in the next.
 func (v Voting) count(g *Group, before []topology.NodeID) error {
+	v, before = v.within(g, before)
 	p := v.Sync
 	if p.Kind == quorum.KindAsync {
 		g.Policy, g.Voters = p.String(), []topology.NodeID{g.Leader}

@@ -7,6 +7,7 @@
 //	core.go       Core: events in, effects out; leader.go and follower.go by role
 //	agreement.go  what may be acknowledged over one stream
 //	group.go      the control document (S1), elect.go who may lead, by reports
+//	members.go    who belongs to a group, and how that changes (S15)
 //	bid.go        one attempt to start a term (K2)
 //	start.go      what is kept beside the log, and how a node starts from it
 //	install.go    what a snapshot does to a log (S12)

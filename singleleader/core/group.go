@@ -19,6 +19,7 @@ type Group struct {
 	Voters []topology.NodeID // who is counted and may be elected, in order of preference
 	Why    Why               // this term is started, by the node that is about to; not in the document
 	Before []Reign           // older terms that this one was not proven to hold everything of, oldest first
+	Roster *Roster           // nil as long as the configurations say who is a member
 	Agreed *Agreed           // nil where no control agrees upon it, and people say who leads (K2)
 }
 
@@ -34,6 +35,8 @@ const (
 	groupFormat   = 1
 	groupFields   = 7
 	agreedFields  = 8
+	rosterFields  = 9 // only where nodes agree
+	addrBytesMax  = 1 << 10
 	votersMax     = 1 << 10
 	beforeMax     = 64
 	nameBytesMax  = 255
@@ -44,7 +47,10 @@ const (
 func (g *Group) Encode() []byte {
 	w := pack.NewWriter(nil)
 	fields := groupFields
-	if g.Agreed != nil {
+	switch {
+	case g.Agreed != nil && g.Roster != nil:
+		fields = rosterFields
+	case g.Agreed != nil:
 		fields = agreedFields
 	}
 	w.Array(fields)
@@ -64,6 +70,9 @@ func (g *Group) Encode() []byte {
 	if g.Agreed != nil {
 		g.Agreed.encode(w)
 	}
+	if fields == rosterFields {
+		g.Roster.encode(w)
+	}
 	return w.Bytes()
 }
 
@@ -82,7 +91,7 @@ func (t *Reign) encode(w *pack.Writer) {
 func DecodeGroup(b []byte) (Group, error) {
 	r := pack.NewReader(b)
 	fields := r.Array()
-	if r.Err() == nil && fields != groupFields && fields != agreedFields {
+	if r.Err() == nil && fields != groupFields && fields != agreedFields && fields != rosterFields {
 		r.Fail("it has neither the fields of a group nor of one that is agreed upon")
 	}
 	if f := r.Uint(); r.Err() == nil && f != groupFormat {
@@ -99,8 +108,11 @@ func DecodeGroup(b []byte) (Group, error) {
 	for n := r.ArrayMax(beforeMax); n > 0; n-- {
 		g.Before = append(g.Before, decodeReign(&r))
 	}
-	if fields == agreedFields {
+	if fields >= agreedFields {
 		g.Agreed = decodeAgreed(&r)
+	}
+	if fields == rosterFields {
+		g.Roster = decodeRoster(&r)
 	}
 	err := r.Done()
 	if err == nil {

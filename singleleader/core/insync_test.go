@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,10 +18,11 @@ import (
 // lead, whom the leader lets in and out, and whom its commits wait for meanwhile. A
 // node is written with the life of its directory, as b1.
 //
-//	group sync=first-1|all|async members=(a, b, c) [replicas=(d)] [order=(c, b)]
+//	group sync=first-1|all|async members=(a, b, c) [replicas=(d)] [order=(c, b)] [electors=(a)]
 //	found SELF [accepted=T]                      the first document
 //	claim SELF why=elected|restart|chosen|forced [alive=(b1, …)] [pledged=(b1:LSN@TERM, …)] [accepted=T]
 //	handover NODE
+//	add NODE [role=read-replica] [vote] | remove NODE   an operator, by the newest document
 //	pause
 //	learn [version=V]                            the keeper is shown the document; V is the next one
 //	next [healthy=(b1, …)] [caught=(b1, …)]      what the keeper would have
@@ -42,6 +44,8 @@ type setting struct {
 	version uint64
 	keeper  Keeper
 	next    *Group
+
+	electors []string // who votes in the control
 }
 
 func (s *setting) run(t *testing.T, d *datadriven.TestData) string {
@@ -57,6 +61,8 @@ func (s *setting) run(t *testing.T, d *datadriven.TestData) string {
 		if g, err = s.doc.Handover(topology.NodeID(d.CmdArgs[0].Key)); err == nil {
 			s.doc, s.version = g, s.version+1
 		}
+	case "add", "remove":
+		return s.member(a)
 	case "pause":
 		g := *s.doc.Agreed
 		g.Paused = true
@@ -107,10 +113,53 @@ func (s *setting) group(a storyArgs) string {
 	if a.d.HasArg("min") {
 		s.voting.MinInSync = int(a.num("min"))
 	}
+	if s.electors = nil; a.str("electors") != "" {
+		s.electors = strings.Split(a.str("electors"), ", ")
+	}
 	if o := a.str("order"); o != "" {
 		s.voting.Sync.Of = strings.Split(o, ", ")
 	}
 	return fmt.Sprintf("candidates %v\n", s.voting.Candidates())
+}
+
+// member begins a change of the members.
+func (s *setting) member(a storyArgs) string {
+	var configured []topology.Seat
+	for _, m := range s.voting.Members {
+		seat := topology.Seat{Member: topology.Member{ID: m, Addr: string(m) + ":1"}, Role: topology.MemberVoter}
+		if slices.Contains(s.voting.ReadReplicas, m) {
+			seat.Role = topology.MemberReadReplica
+		}
+		seat.Votes = slices.Contains(s.electors, string(m))
+		configured = append(configured, seat)
+	}
+	id := topology.NodeID(a.d.CmdArgs[0].Key)
+	var g Group
+	var err error
+	if a.d.Cmd == "remove" {
+		g, err = s.doc.RemoveMember(configured, id)
+	} else {
+		seat := topology.Seat{Member: topology.Member{ID: id, Addr: string(id) + ":1"}, Role: topology.MemberVoter}
+		if r := a.str("role"); r != "" {
+			seat.Role = topology.MemberRole(r)
+		}
+		seat.Votes = a.d.HasArg("vote")
+		if at := a.str("addr"); at != "" {
+			seat.Addr = at
+		}
+		g, err = s.doc.AddMember(configured, seat)
+	}
+	if err != nil {
+		return fmt.Sprintf("refused: %v\n", err)
+	}
+	if g.Roster == s.doc.Roster {
+		return "nothing to do\n"
+	}
+	s.doc, s.version = g, s.version+1
+	back, err := DecodeGroup(g.Encode())
+	require.NoError(a.t, err)
+	require.Equal(a.t, g, back)
+	return fmt.Sprintf("version %d: %s\n", s.version, storyAgreed(&g))
 }
 
 // counted reads a name and the digit of a life.
@@ -198,7 +247,26 @@ func (s *setting) due(a storyArgs) string {
 
 func storyAgreed(g *Group) string {
 	a := g.Agreed
-	return fmt.Sprintf("term %d, in sync %s, eligible %s, minimum %d", g.Term, storyCounted(a.InSync), storyCounted(a.Eligible), a.Minimum)
+	out := fmt.Sprintf("term %d, in sync %s, eligible %s, minimum %d", g.Term, storyCounted(a.InSync), storyCounted(a.Eligible), a.Minimum)
+	if g.Roster == nil {
+		return out
+	}
+	var seats []string
+	for _, m := range g.Roster.Seats {
+		seat := string(m.ID)
+		if m.Role != topology.MemberVoter {
+			seat += " (" + string(m.Role) + ")"
+		}
+		if m.Votes {
+			seat += "*"
+		}
+		seats = append(seats, seat)
+	}
+	out += fmt.Sprintf(", %s; members %s", g.Policy, strings.Join(seats, ", "))
+	if c := g.Roster.Change; c.Op != topology.NoChange {
+		out += fmt.Sprintf("; %v %s", c.Op, c.Node)
+	}
+	return out
 }
 
 func storyCounted(cs []Counted) string {

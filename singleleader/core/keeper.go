@@ -20,8 +20,9 @@ type Keeper struct {
 	Doc     Group // the newest known
 	Version uint64
 
-	asked    *Group    // from Version, and not settled
-	proposed []Counted // whom it lets in
+	asked    *Group          // from Version, and not settled
+	proposed []Counted       // whom it lets in
+	released topology.NodeID // under Any, who counts no more although he is in the document: he is about to be removed (S15)
 }
 
 // Fit is what a leader knows of a member.
@@ -59,6 +60,11 @@ func (k *Keeper) Waits() (set []Counted, frozen bool) {
 			set = append(set, p)
 		}
 	}
+	for i := range set {
+		if set[i].Node == k.released {
+			set[i].Life = noLife
+		}
+	}
 	return set, len(k.Doc.Agreed.InSync) < k.Doc.Agreed.Minimum
 }
 
@@ -69,14 +75,18 @@ func (k *Keeper) Next(fits []Fit) (Group, bool) {
 		return *k.asked, true
 	}
 	have := k.Doc.Agreed.InSync
-	want := k.wanted(fits)
-	if same(have, want) {
-		return Group{}, false
+	next, ok := k.step(fits)
+	if !ok {
+		want := k.wanted(fits)
+		if same(have, want) {
+			return Group{}, false
+		}
+		a := k.Doc.Agreed.become(want)
+		next = k.Doc
+		next.Agreed = &a
 	}
-	next, a := k.Doc, k.Doc.Agreed.become(want)
-	next.Agreed = &a
 	k.asked = &next
-	for _, c := range want {
+	for _, c := range next.Agreed.InSync {
 		if !slices.Contains(have, c) {
 			k.proposed = append(k.proposed, c)
 		}
@@ -109,7 +119,7 @@ func (k *Keeper) wanted(fits []Fit) []Counted {
 		if len(want) >= doc.Agreed.Minimum && policy.Kind != quorum.KindAny {
 			break
 		}
-		if !slices.ContainsFunc(want, func(w Counted) bool { return w.Node == c.Node }) {
+		if slices.Contains(doc.Voters, c.Node) && !slices.ContainsFunc(want, func(w Counted) bool { return w.Node == c.Node }) {
 			want = append(want, c)
 		}
 	}

@@ -81,6 +81,8 @@ func (c *Claim) allowed(g *Group) error {
 		return fmt.Errorf("%w: the document of term %d was made where nothing is agreed upon (control static)", topology.ErrConflict, g.Term)
 	case c.Accepted > g.Term && c.Why != Forced:
 		return fmt.Errorf("%w: term %d is accepted here, the control knows term %d: it has lost what it knew, or is another cluster's", topology.ErrConflict, c.Accepted, g.Term)
+	case g.Lacks(c.Self.Node):
+		return fmt.Errorf("%w: %s is no member of this group any more, and leads it no more", topology.ErrConflict, c.Self.Node)
 	case c.Why == Forced:
 		return nil
 	case slices.Contains(c.ReadReplicas, c.Self.Node):
@@ -156,14 +158,19 @@ func (g *Group) trim(set []Counted) []Counted {
 }
 
 // Rank returns how many of those who may be elected go before this node: the
-// in-sync set by the order of voters, then those that left it. −1 for who may not.
+// in-sync set by the order of voters, who is about to be removed last of them, then
+// those that left it. −1 for who may not.
 func (g *Group) Rank(self Counted) int {
 	if g.Agreed == nil {
 		return -1
 	}
+	voters := g.Voters
+	if leaves := g.changing(topology.Removing); leaves != "" {
+		voters = append(slices.DeleteFunc(slices.Clone(voters), func(n topology.NodeID) bool { return n == leaves }), leaves)
+	}
 	n := 0
 	for _, set := range [][]Counted{g.Agreed.InSync, g.Agreed.Eligible} {
-		for _, v := range g.Voters {
+		for _, v := range voters {
 			i := slices.IndexFunc(set, func(c Counted) bool { return c.Node == v })
 			switch {
 			case i < 0 || v == g.Leader && self.Node != v:
@@ -187,6 +194,9 @@ func (g *Group) Names(self Counted, accepted uint64) bool {
 // leader, who has made sure that it has everything (S10).
 func (g Group) Handover(to topology.NodeID) (Group, error) {
 	i := slices.IndexFunc(g.Agreed.InSync, func(c Counted) bool { return c.Node == to })
+	if g.changing(topology.Removing) == to {
+		return Group{}, fmt.Errorf("%w: %s is being removed", topology.ErrConflict, to)
+	}
 	if i <= 0 {
 		return Group{}, fmt.Errorf("%w: %s is not in sync; %v are", topology.ErrUnavailable, to, g.Agreed.InSync[1:])
 	}

@@ -86,7 +86,7 @@ func (a *agreed) swapped(g *core.Group) {
 	if g.Term < was.Term || g.Term == was.Term && (g.Leader != was.Leader || g.Life != was.Life) {
 		l.s.Fail("S1", "the document of term %d, led by %s, was replaced by one of term %d, led by %s", was.Term, was.Leader, g.Term, g.Leader)
 	}
-	if l.w.c.sync.Kind == quorum.KindAny {
+	if a.recruited(was, g); l.w.c.sync.Kind == quorum.KindAny {
 		return // who counts is not who has everything
 	}
 	for _, c := range g.Agreed.InSync {

@@ -323,6 +323,10 @@ func (w *cluster) repairs() {
 }
 
 func (w *cluster) readmit(n *node) {
+	if !w.isMember(n) {
+		n.repair = false // nothing counts on it, and it is counted by what it holds then
+		return
+	}
 	p := n.live()
 	if p == nil || p.core.Role != core.Follower || p.core.Flushed < w.commits {
 		return

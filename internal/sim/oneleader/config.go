@@ -13,7 +13,8 @@ import (
 type config struct {
 	nodes     []topology.NodeID
 	replicas  []topology.NodeID
-	minInSync int // 0: as many as the policy has
+	spare     []topology.NodeID // machines that are no members yet
+	minInSync int               // 0: as many as the policy has
 	sync      quorum.Policy
 
 	segmentBytes   int64
@@ -119,5 +120,8 @@ func (c *config) agree(s *sim.Sim) {
 		c.sync = quorum.All()
 	default:
 		c.sync = quorum.Async()
+	}
+	if s.Chance(0.5) {
+		c.spare = []topology.NodeID{topology.NodeID('a' + rune(len(c.nodes)))}
 	}
 }

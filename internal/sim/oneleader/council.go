@@ -132,6 +132,7 @@ func (c *council) settle() {
 	case g.Term == accepted:
 		p.group = g
 		if p.core.Role == core.Leader {
+			p.reign.muster(p)
 			c.recount()
 		}
 	}
@@ -289,12 +290,14 @@ func (c *council) change() {
 		return
 	}
 	next, ok := c.keeper.Next(c.fits())
+	if ok || g.Changes() {
+		c.recount()
+	}
 	if !ok {
 		return
 	}
 	c.asking = true
 	version := c.keeper.Version
-	c.recount()
 	p.w.agreed.swap(p, version, next, func(now uint64, known bool) {
 		c.asking = false
 		if known && now > 0 {
@@ -338,7 +341,7 @@ func (c *council) fits() (fits []core.Fit) {
 			h.moved, h.movedAt = h.acks.Flushed, p.s.Now()
 		}
 		patience := p.w.c.failAfter
-		if slices.Contains(p.w.c.replicas, h.to.id) {
+		if !c.keeper.Doc.Judges(h.to.id) {
 			continue
 		}
 		fits = append(fits, core.Fit{

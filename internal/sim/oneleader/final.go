@@ -74,7 +74,9 @@ func (l *ledger) final() {
 		}
 	}
 	for _, n := range l.w.nodes {
-		l.same(n, want)
+		if l.w.isMember(n) {
+			l.same(n, want)
+		}
 	}
 	l.judge()
 }

@@ -119,7 +119,7 @@ func (n *node) wipe() {
 	n.m.Wipe()
 	n.w.ledger.wiped(n)
 	n.lives++
-	n.shown, n.damaged, n.repair, n.halved = nil, false, true, false
+	n.shown, n.damaged, n.repair, n.halved = nil, false, n.w.isMember(n), false
 	n.durable, n.history = topology.Bounds{First: 1}, nil
 	n.w.s.Reach("a node came back with an empty directory")
 	n.m.Start()

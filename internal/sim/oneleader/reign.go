@@ -54,23 +54,14 @@ func (r *reign) start(p *process) {
 	}
 	r.stop()
 	r.heard = map[*node]uint64{}
-	for _, to := range p.w.nodes {
-		if to != p.n {
-			h := &ship{p: p, to: to, term: p.core.Term}
-			r.ships = append(r.ships, h)
-			h.dial()
-		}
-	}
+	r.muster(p)
 }
 
 func (r *reign) stop() {
 	for _, h := range r.ships {
-		h.over = true
-		if h.conn != nil {
-			h.conn.Close()
-		}
+		h.stop()
 	}
-	r.ships = nil
+	r.ships, r.heard = nil, nil
 }
 
 // wake tells the ships that there is something to ship or to say.

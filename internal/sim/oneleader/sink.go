@@ -128,6 +128,9 @@ func (k *sink) begin(b *stream.Begin) (stream.Tail, error) {
 	if err != nil {
 		return stream.Tail{}, err
 	}
+	if p.council.removed() {
+		return stream.Tail{}, topology.ErrConflict
+	}
 	ev := core.Event{Kind: core.EvBegin, Node: k.from.ID, Life: k.from.Life, Term: b.Term}
 	a := k.ask(ev)
 	if a.err == nil && a.persist {

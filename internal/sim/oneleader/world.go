@@ -56,8 +56,11 @@ var Elections = sim.World{
 	Reaches: []string{
 		"a diverged tail was rewound",
 		"a follower answered a linearizable read",
+		"a change of the members outlived its leader",
 		"a leader handed over",
 		"a leader stepped down",
+		"a member was added",
+		"a member was removed",
 		"a node came back with an empty directory",
 		"a node was elected",
 		"a snapshot was installed",
@@ -108,7 +111,7 @@ func populate(w *cluster) *cluster {
 	s := w.s
 	w.ledger = newLedger(w)
 	w.told = history.NewRecorder(s.Now)
-	for _, id := range w.c.nodes {
+	for _, id := range slices.Concat(w.c.nodes, w.c.spare) {
 		w.addNode(id)
 	}
 	for range w.c.clients {
@@ -120,7 +123,7 @@ func populate(w *cluster) *cluster {
 }
 
 func (w *cluster) node(id topology.NodeID) *node {
-	return w.nodes[slices.Index(w.c.nodes, id)]
+	return w.nodes[slices.IndexFunc(w.nodes, func(n *node) bool { return n.id == id })]
 }
 
 // whole reports whether everybody hears everybody.
@@ -157,7 +160,12 @@ func (w *cluster) faults() {
 	}})
 	whole := func() bool {
 		return w.c.sync.Kind != quorum.KindAsync && w.commits > 0 &&
-			!slices.ContainsFunc(w.nodes, func(n *node) bool { return n.repair || n.damaged || w.ledger.rotten[n] })
+			!slices.ContainsFunc(w.nodes, func(n *node) bool {
+				return w.isMember(n) && (n.repair || n.damaged || w.ledger.rotten[n])
+			})
+	}
+	if w.agreed != nil {
+		w.changeMembers()
 	}
 	w.s.Fault(sim.Fault{Name: "a disk is lost", Weight: 2, Do: func() (func(), bool) {
 		n := w.nodes[w.s.Rand.IntN(len(w.nodes))]
@@ -229,6 +237,9 @@ func (w *cluster) Settle() bool {
 	}
 	for _, n := range w.nodes {
 		p := n.live()
+		if !w.isMember(n) {
+			continue
+		}
 		if p == nil || p.core.Term != lead.core.Term || p.store.Applied() != lead.core.End || p.core.End != lead.core.End || p.core.Flushed != lead.core.End {
 			return false
 		}
