@@ -104,11 +104,12 @@ func (c *council) recount() {
 			return
 		}
 		e.reign.names = rule.Members()
-		e.perform(&ask{}, e.core.Step(core.Event{Kind: core.EvCount, Term: term, Rule: rule, Lives: lives, Frozen: frozen}))
+		e.perform(&ask{}, step(e, core.Event{Kind: core.EvCount, Term: term, Rule: rule, Lives: lives, Frozen: frozen}))
 	})
 	for _, s := range *e.reign.ships.Load() {
 		s.repeat(e)
 	}
+	nudge(c.tenure.news) // who is new is to answer for the lease
 }
 
 // repeat tells the core once more what the member acknowledged last.

@@ -22,6 +22,7 @@ type reader struct {
 	e       *engine
 	led     atomic.Pointer[confirmation] // the last that a bounded read asked for; nil: none
 	watched holds                        // what the watches need of the log
+	byLease atomic.Uint64                // reads that took no round
 }
 
 // confirmation is a round of reads that was answered: who led when it was asked
@@ -89,7 +90,11 @@ func (rd *reader) ready(ctx context.Context, o topology.ReadOptions) (topology.R
 	}
 	var err error
 	switch o.Guarantee {
-	case topology.ReadDefault, topology.ReadLinearizable:
+	case topology.ReadDefault, topology.ReadLinearizable, topology.ReadLeased:
+		if o.Guarantee == topology.ReadLeased || o.Guarantee == topology.ReadDefault && rd.e.o.LeaseReads {
+			r.Guarantee, err = rd.leased(ctx)
+			break
+		}
 		r.Guarantee = topology.ReadLinearizable
 		err = rd.linearizable(ctx)
 	case topology.ReadSession:
@@ -121,7 +126,7 @@ func (rd *reader) linearizable(ctx context.Context) error {
 	}
 	lsn, err := rd.index(ctx)
 	if errors.Is(err, topology.ErrNotLeader) {
-		lsn, err = rd.askIndex(ctx)
+		lsn, _, err = rd.askIndex(ctx, topology.ReadLinearizable)
 	}
 	if err != nil {
 		return err
@@ -145,29 +150,41 @@ func (rd *reader) index(ctx context.Context) (record.LSN, error) {
 	}
 }
 
-// askIndex asks the leader.
-func (rd *reader) askIndex(ctx context.Context) (record.LSN, error) {
+// askIndex asks the leader, which answers by a round, or by its lease where that is
+// enough; by says which.
+func (rd *reader) askIndex(ctx context.Context, want topology.Guarantee) (lsn record.LSN, by topology.Guarantee, err error) {
+	by = topology.ReadLinearizable
 	g := rd.e.group.Load()
 	if g.Leader == "" {
-		return 0, fmt.Errorf("%w: no leader is known yet", topology.ErrUnavailable)
+		return 0, by, fmt.Errorf("%w: no leader is known yet", topology.ErrUnavailable)
 	}
 	if g.Leader == rd.e.env.Self {
-		return 0, fmt.Errorf("%w: this node is named leader and has not started its term yet", topology.ErrUnavailable)
+		return 0, by, fmt.Errorf("%w: this node is named leader and has not started its term yet", topology.ErrUnavailable)
+	}
+	var req []byte
+	if want == topology.ReadLeased {
+		req, by = askLeased(), want
 	}
 	ctx, cancel := context.WithTimeout(ctx, rd.e.o.CallTimeout)
 	defer cancel()
-	b, err := rd.e.env.Transport.Call(ctx, g.Leader, methodRead, nil)
+	b, err := rd.e.env.Transport.Call(ctx, g.Leader, methodRead, req)
 	if err != nil {
-		return 0, fmt.Errorf("the leader %s: %w", g.Leader, err)
+		return 0, by, fmt.Errorf("the leader %s: %w", g.Leader, err)
 	}
 	body := pack.NewReader(b)
-	lsn := record.LSN(body.Uint())
-	return lsn, body.Done()
+	lsn = record.LSN(body.Uint())
+	return lsn, by, body.Done()
 }
 
 // answerRead answers a follower that was asked for a linearizable read.
-func (rd *reader) answerRead(ctx context.Context, _ topology.Peer, _ []byte) ([]byte, error) {
-	lsn, err := rd.index(ctx)
+func (rd *reader) answerRead(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) {
+	var lsn record.LSN
+	var err error
+	if contentWithLease(req) {
+		lsn, _, err = rd.leasedIndex(ctx)
+	} else {
+		lsn, err = rd.index(ctx)
+	}
 	if err != nil {
 		return nil, rd.readError("read index", nil, err)
 	}
@@ -367,7 +384,7 @@ func (rd *reader) Scan(ctx context.Context, table record.TableID, from, to []byt
 
 func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byte, o topology.ReadOptions, yield func(topology.CellReading, error) bool) (err error) {
 	r, err := rd.ready(ctx, o)
-	if err == nil && r.Guarantee == topology.ReadLinearizable && rd.e.leads.Load() {
+	if err == nil && fresh(r.Guarantee) && rd.e.leads.Load() {
 		err = rd.e.expiries.sweep(ctx)
 	}
 	if err != nil {

@@ -31,9 +31,11 @@ func (c *council) stand(ctx context.Context, why core.Why) error {
 	if err := c.learn(ask, d); err != nil {
 		return err
 	}
-	if g, _ := c.known(); (why == core.Elected || why == core.Restart) && g.Term != seen.Term {
+	g, _ := c.known()
+	if (why == core.Elected || why == core.Restart) && g.Term != seen.Term {
 		return nil // somebody was faster
 	}
+	claim.Settled = c.tenure.settled(g.Term)
 	return campaign{c}.claim(ctx, d, &claim)
 }
 
@@ -174,18 +176,21 @@ func (c *council) switchover(ctx context.Context, to topology.NodeID) error {
 	if err := c.equal(ctx, to); err != nil {
 		return err
 	}
+	c.tenure.yield(g.Term, true)
 	for {
 		d, err := e.env.Control.Swap(ctx, topology.Document{Name: topology.DocumentGroup, Version: version, Body: next.Encode()})
 		if err == nil {
 			return c.learn(ctx, d)
 		}
 		if topology.OutcomeOf(err) == topology.NotApplied {
+			c.tenure.yield(g.Term, false)
 			return errors.Join(err, ignored(c.reread(ctx, err), err))
 		}
 		if c.reread(ctx, err) == nil { // settled by a higher version, perhaps by this one
 			if now, _ := c.known(); now.Leader == to && now.Term == next.Term {
 				return nil
 			}
+			c.tenure.yield(g.Term, false)
 			return err
 		}
 		if ctx.Err() != nil {

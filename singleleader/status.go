@@ -32,6 +32,7 @@ func (e *engine) Status() topology.Status {
 		case e.core.Role == core.Follower:
 			s.Role = topology.RoleFollower
 		}
+		leaseOf(e, &s)
 		if e.core.Role == core.Leader && !e.core.Settled() {
 			s.Warnings = append(s.Warnings, fmt.Sprintf("the start of term %d is not committed yet: it waits for %s", e.core.Term, g.Policy))
 		}

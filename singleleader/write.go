@@ -278,7 +278,7 @@ func (wr *writer) append() {
 	for _, w := range p.group {
 		p.wait(w)
 	}
-	effects := wr.e.core.Step(core.Event{Kind: core.EvAppended, N: len(p.group)})
+	effects := step(wr.e, core.Event{Kind: core.EvAppended, N: len(p.group)})
 	for _, w := range p.group {
 		w.state.Store(writeAppended)
 	}

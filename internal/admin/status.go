@@ -34,7 +34,8 @@ type Standing struct {
 	Stale     float64   `json:"stale_seconds"`    // upper bound on how old what it shows may be; -1 if not known
 	Reached   time.Time `json:"reached,omitzero"` // on the leader: when as many as a commit needs were last heard of
 	Undefined []string  `json:"undefined_tables,omitempty"`
-	Paused    bool      `json:"paused"` // nobody is made leader but by hand
+	Paused    bool      `json:"paused"`                  // nobody is made leader but by hand
+	Lease     float64   `json:"lease_seconds,omitempty"` // on the leader: for which it may still answer reads by itself
 }
 
 // Scrub is how far the node has come in reading its own files again.
@@ -84,7 +85,7 @@ func StatusOf(s topology.Status) Status {
 		Since: s.Since, Log: Log{First: s.First, End: s.End, Flushed: s.Flushed, Commit: s.Commit, Applied: s.Applied},
 		Lag: lagOf(s.Lag), Delay: s.Delay.Seconds(), Rewound: s.Rewound, Failure: s.Failure, Warnings: s.Warnings,
 		Scrub:    Scrub{Passes: s.Scrub.Passes, Ended: s.Scrub.Ended, Seconds: s.Scrub.Took.Seconds(), Bytes: s.Scrub.Bytes, Damage: s.Scrub.Damage},
-		Standing: Standing{Sync: s.Sync, Stale: s.Stale.Seconds(), Reached: s.Reached, Undefined: s.Undefined, Paused: s.Paused},
+		Standing: Standing{Sync: s.Sync, Stale: s.Stale.Seconds(), Reached: s.Reached, Undefined: s.Undefined, Paused: s.Paused, Lease: s.Lease.Seconds()},
 	}
 	if s.Stale < 0 {
 		a.Stale = -1

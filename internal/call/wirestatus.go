@@ -15,14 +15,16 @@ const (
 	scrubFields  = 5 // behind them, in formats 2 and 3
 	standFields  = 6 // behind those, in format 3
 	peerFields   = 12
+	leaseFields  = 1 // behind those, in format 4
 	formatStands = 3 // of a status that says how the node stands
+	formatLeased = 4 // and that it has a lease
 	warningsMax  = 64
 )
 
 // EncodeStatus returns a status' bytes: its fields in the order of
 // topology.Status, the three of a lag one after another; in format 2 those of a
-// scrub follow, and in format 3 those of its standing and what was sent to each
-// peer. What says nothing of these is of an earlier format, which older clients
+// scrub follow, in format 3 those of its standing and what was sent to each
+// peer, and in format 4 its lease. What says nothing of these is of an earlier format, which older clients
 // read.
 func EncodeStatus(s topology.Status) []byte {
 	w := begin(statusFields)
@@ -32,6 +34,8 @@ func EncodeStatus(s topology.Status) []byte {
 		w = beginAs(formatMore, statusFields+scrubFields)
 	case formatStands:
 		w = beginAs(formatStands, statusFields+scrubFields+standFields)
+	case formatLeased:
+		w = beginAs(formatLeased, statusFields+scrubFields+standFields+leaseFields)
 	}
 	w.Str(string(s.Node))
 	w.Str(s.Cluster)
@@ -76,6 +80,9 @@ func EncodeStatus(s topology.Status) []byte {
 			w.Uint(uint64(peers[i].Sent))
 		}
 	}
+	if f >= formatLeased {
+		w.Int(int64(s.Lease))
+	}
 	return w.Bytes()
 }
 
@@ -86,6 +93,8 @@ func formatOf(s *topology.Status) uint64 {
 		stands = stands || s.Peers[i].Sent > 0
 	}
 	switch {
+	case s.Lease != 0:
+		return formatLeased
 	case stands:
 		return formatStands
 	case s.Scrub.Passes > 0 || len(s.Scrub.Damage) > 0:
@@ -178,6 +187,9 @@ func DecodeStatus(b []byte) (topology.Status, error) {
 	if f >= formatStands {
 		getStanding(&r, &s)
 	}
+	if f >= formatLeased {
+		s.Lease = time.Duration(r.Int())
+	}
 	if r.Err() == nil && formatOf(&s) != f {
 		r.Fail(fmt.Sprintf("format %d says nothing that format %d could not", f, formatOf(&s)))
 	}
@@ -197,12 +209,14 @@ func getStanding(r *pack.Reader, s *topology.Status) {
 
 // openStatus opens a status of any format.
 func openStatus(b []byte) (r pack.Reader, f uint64, err error) {
-	r, f, err = openTo(formatStands, b, statusFields)
+	r, f, err = openTo(formatLeased, b, statusFields)
 	switch f {
 	case formatMore:
 		r, _, err = openTo(formatMore, b, statusFields+scrubFields)
 	case formatStands:
 		r, _, err = openTo(formatStands, b, statusFields+scrubFields+standFields)
+	case formatLeased:
+		r, _, err = openTo(formatLeased, b, statusFields+scrubFields+standFields+leaseFields)
 	}
 	return r, f, err
 }

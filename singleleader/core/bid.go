@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/topology"
@@ -39,6 +40,8 @@ type Voting struct {
 	MinInSync    int // under First, the least size of an in-sync set that commits, the leader included; 0: the policy's
 	ReadReplicas []topology.NodeID
 	Members      []topology.NodeID
+	Lease        time.Duration // for which a leader may answer by itself; 0: it may not
+	Drift        time.Duration // by which two clocks run apart in a second, at most
 }
 
 // Candidates returns who may lead, in the order of members, which a view gives by name.

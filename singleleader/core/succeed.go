@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/triad-kv/triad/internal/stream"
 	"github.com/triad-kv/triad/quorum"
@@ -18,6 +19,7 @@ type Claim struct {
 	Why      Why
 	Accepted uint64    // the greatest term that was durably accepted or logged here before the control was asked
 	Alive    []Counted // who answered just now; this node need not be among them
+	Settled  bool      // the start of the last term is known to be committed here: its leader has waited, if it had to
 	Pledged  []Report  // under Any, what those reported who promised to obey no older term than the next, this node among them
 }
 
@@ -31,7 +33,7 @@ func (c *Claim) Found() (Group, error) {
 	if err != nil {
 		return Group{}, err
 	}
-	g.Life, g.Agreed = c.Self.Life, &Agreed{InSync: []Counted{c.Self}, Why: Founded}
+	g.Life, g.Agreed = c.Self.Life, &Agreed{InSync: []Counted{c.Self}, Why: Founded, Lease: c.Lease}
 	g.Agreed.Minimum, err = c.minimum(&g)
 	return g, err
 }
@@ -68,9 +70,23 @@ func (c *Claim) Succeed(g Group) (Group, error) {
 		return Group{}, err
 	}
 	a = a.become(next.trim(set))
-	a.Why = c.Why
+	a.Why, a.Lease, a.Wait = c.Why, c.Lease, c.waits(&g)
 	next.Agreed = &a
 	return next, nil
+}
+
+// waits returns how long this node has to wait for leases of leaders before it to be
+// over: that of the last one, and what that one had to wait for, unless it has. Its own
+// lease ended with its process.
+func (c *Claim) waits(g *Group) time.Duration {
+	var wait time.Duration
+	if g.Leader != c.Self.Node {
+		wait = Stretched(g.Agreed.Lease, c.Drift)
+	}
+	if !c.Settled {
+		wait = max(wait, g.Agreed.Wait)
+	}
+	return wait
 }
 
 // allowed returns why the claim comes to nothing, whoever answers.
@@ -193,7 +209,7 @@ func (g Group) Handover(to topology.NodeID) (Group, error) {
 	next, a := g, *g.Agreed
 	set := slices.Clone(a.InSync)
 	set[0], set[i] = set[i], set[0]
-	a.InSync, a.Why = set, Switched
+	a.InSync, a.Why, a.Wait = set, Switched, 0 // who hands over has given up his lease (EvYield)
 	next.Term, next.Leader, next.Life, next.Agreed = g.Term+1, set[0].Node, set[0].Life, &a
 	return next, nil
 }

@@ -37,6 +37,7 @@ func (c *council) begin() {
 	c.watch()
 	c.look()
 	c.keep()
+	tick(c.p)
 }
 
 // watch asks for the document now and then: what the control tells may be lost.
@@ -154,7 +155,7 @@ func (c *council) stand(why core.Why, done func(error)) {
 			done(topology.ErrUnavailable)
 			return
 		}
-		claim := core.Claim{Voting: p.w.voting(), Self: c.self(), Why: why, Accepted: accepted}
+		claim := core.Claim{Voting: p.w.voting(), Self: c.self(), Why: why, Accepted: accepted, Settled: settled(p, c.keeper.Doc.Term)}
 		if p.w.c.sync.Kind == quorum.KindAny && version > 0 {
 			c.poll(&claim, version, body, done)
 			return
@@ -366,6 +367,7 @@ func (c *council) switchover(to *node) {
 	until, version := p.s.Now()+p.w.c.callTimeout, c.keeper.Version
 	var swap func()
 	swap = func() {
+		yield(p, g.Term, 1)
 		p.w.agreed.swap(p, version, next, func(now uint64, known bool) {
 			switch {
 			case known && now > 0:
@@ -377,6 +379,7 @@ func (c *council) switchover(to *node) {
 					if known {
 						c.learn(version, body)
 					}
+					yield(p, g.Term, 0)
 					resume()
 				})
 			default: // nothing goes on until it is known
