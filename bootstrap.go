@@ -41,9 +41,11 @@ func (n running) join(ctx context.Context) error {
 }
 
 // founds reports whether this node draws the id of a new cluster: who leads the first
-// term, or the first member by name where elections are to find that out.
+// term, or the first member by name where elections are to find that out, or where
+// several sites have leaders of their own.
 func (n running) founds() bool {
-	if s, ok := n.control.(topology.Seeder); ok {
+	_, scattered := n.engine.(Scattered) // then each site has a first leader
+	if s, ok := n.control.(topology.Seeder); ok && !scattered {
 		return s.FirstLeader() == n.config.ID
 	}
 	first := slices.MinFunc(n.config.Members, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })

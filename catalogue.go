@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,12 @@ import (
 // a second.
 type Termed interface {
 	Term() uint64
+}
+
+// Scattered is an optional ability of an engine: where several sites write and none
+// orders the writes of the others, nothing may be numbered in turn.
+type Scattered interface {
+	Scattered()
 }
 
 // catalogue knows the tables. What it has read it keeps while it must be so: within
@@ -192,6 +199,9 @@ func (c *catalogue) create(ctx context.Context, t Table) (definition, error) {
 // tryCreate writes the definition with the next number, provided that neither
 // the name nor the number has been taken meanwhile.
 func (c *catalogue) tryCreate(ctx context.Context, t Table) (definition, error) {
+	if _, ok := c.engine.(Scattered); ok {
+		return c.createNamed(ctx, t)
+	}
 	next := record.Cell{Table: record.TableSystem, Key: []byte(nextTableKey)}
 	d := definition{Table: t, id: record.TableFirst}
 	free := record.Condition{Cell: next, Absent: true}
@@ -221,6 +231,38 @@ func (c *catalogue) tryCreate(ctx context.Context, t Table) (definition, error) 
 	}
 	return d, nil
 }
+
+// createNamed writes the definition with a number that comes from its name, so that
+// sites which define a table at the same time mean the same one.
+func (c *catalogue) createNamed(ctx context.Context, t Table) (definition, error) {
+	d := definition{Table: t, id: namedTable(t.Name)}
+	all, err := c.list(ctx, topology.ReadOptions{})
+	if err != nil {
+		return definition{}, notApplied(err)
+	}
+	for _, other := range all {
+		if other.Name != t.Name && other.Name != DefaultTable && namedTable(other.Name) == d.id {
+			return definition{}, notApplied(fmt.Errorf("table %s: its name comes to the number of table %s; name it otherwise: %w", t.Name, other.Name, topology.ErrConflict))
+		}
+	}
+	_, err = c.engine.Write(ctx, record.Batch{Mutations: []record.Mutation{
+		{Table: record.TableSystem, Key: tableKey(t.Name), Op: record.OpPut, Kind: record.KindBytes, Value: d.encode()},
+	}}, topology.WriteOptions{Durability: topology.Applied})
+	return d, err
+}
+
+// namedTable is the number of a table that several sites may define: a hash of its
+// name, beyond all numbers that are given in turn.
+func namedTable(name string) record.TableID {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(name)) // it never fails
+	return namedTablesFirst + record.TableID(uint64(h.Sum32())*namedTables>>32)
+}
+
+const (
+	namedTablesFirst = record.TableID(1 << 24)
+	namedTables      = 1<<32 - 1<<24 - 1
+)
 
 // Contradiction is the refusal of a table that is defined otherwise. It is
 // topology.ErrConflict.

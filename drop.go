@@ -21,6 +21,9 @@ func (c *catalogue) drop(ctx context.Context, name string) error {
 	if !validTable(name) {
 		return notApplied(fmt.Errorf("table %q: not a table's name: %w", name, topology.ErrNoTable))
 	}
+	if _, ok := c.engine.(Scattered); ok {
+		return notApplied(fmt.Errorf("table %s: where several sites write, a table cannot be dropped: another site may be writing to it, and its number comes from its name: %w", name, topology.ErrUnsupported))
+	}
 	d, err := c.read(ctx, name, topology.ReadDefault)
 	if err != nil {
 		return notApplied(err)

@@ -38,7 +38,7 @@ func (s *Session) Token() topology.Token {
 }
 
 // MarshalBinary returns what the session has seen as bytes, printable and at most
-// topology.TokenBytesMax of them: another session goes on from there.
+// topology.VectorTokenBytesMax of them: another session goes on from there.
 func (s *Session) MarshalBinary() ([]byte, error) { return []byte(s.Token().String()), nil }
 
 // UnmarshalBinary adds what another session has seen to what this one has. What
@@ -57,9 +57,7 @@ func (s *Session) UnmarshalBinary(b []byte) error {
 func (s *Session) See(token topology.Token) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if later(token, s.seen) {
-		s.seen = token
-	}
+	s.seen = s.seen.Join(token)
 }
 
 // Forget empties the session: after topology.ErrRewound, which says that what it has
@@ -68,16 +66,6 @@ func (s *Session) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seen = topology.Token{}
-}
-
-// later reports whether a has seen more than b. Within one term that is the
-// position; a newer term's log may be shorter than what an older one's had not
-// committed.
-func later(a, b topology.Token) bool {
-	if a.Term != b.Term {
-		return a.Term > b.Term
-	}
-	return a.LSN > b.LSN
 }
 
 // Put is [Client.Put].

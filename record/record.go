@@ -25,6 +25,8 @@ const (
 	TableDefault  TableID = 1 // "default", kind any, which always exists
 	TableExpiry   TableID = 2 // Triad's own: what is to expire, by time
 	TableRequests TableID = 3 // Triad's own: the answers to named requests (rule S17)
+	TableOrigins  TableID = 4 // Triad's own: where the writes of each origin stand in a site's log
+	TableLosers   TableID = 5 // Triad's own: what concurrent writes cost, of a site's log (rule M5)
 	TableFirst    TableID = 16
 )
 
@@ -46,6 +48,10 @@ const MarkTerm = "term"
 // MarkResult is the key of the mark that goes with a named read-modify-write: its
 // value is what the caller was told beside the receipt, for a retry (rule S17).
 const MarkResult = "result"
+
+// MarkOrigin is the key of the mark by which a site of a multi-leader cluster notes
+// under which origin it writes from there on; its value is multileader/core's.
+const MarkOrigin = "origin"
 
 // ResultBytesMax bounds the value of such a mark.
 const ResultBytesMax = 64

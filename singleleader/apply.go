@@ -11,7 +11,6 @@ import (
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
-	"github.com/triad-kv/triad/version"
 )
 
 // Limits of one atomic step of the applier.
@@ -25,28 +24,26 @@ const (
 // from the commits.
 const applyRest = time.Millisecond
 
-// applier makes what is committed visible: it reads the log, turns records into
-// edits by a pure function, and gives the store groups of them together with
-// the position they reach (C6). It works off the path of a commit.
+// applier makes what is committed visible: it reads the log, has the machine turn
+// records into edits, and gives the store groups of them together with the position
+// they reach (C6). It works off the path of a commit.
 type applier struct {
-	e      *engine
-	kick   chan struct{}
-	wanted chan struct{} // somebody waits for what is not applied: no rest
-	over   chan struct{} // closed when run has ended: nothing is applied any more
-	target atomic.Uint64
-	shown  atomic.Uint64 // what a reader of the store may have seen: done, or the step under way
-	done   atomic.Uint64
+	e       *engine
+	machine Machine
+	kick    chan struct{}
+	wanted  chan struct{} // somebody waits for what is not applied: no rest
+	over    chan struct{} // closed when run has ended: nothing is applied any more
+	target  atomic.Uint64
+	shown   atomic.Uint64 // what a reader of the store may have seen: done, or the step under way
+	done    atomic.Uint64
 
-	waiting atomic.Int32 // waiters that are not patient
+	waiting atomic.Int32  // waiters that are not patient
+	swaps   atomic.Uint64 // snapshots that begin and end to replace the store's contents
 	mu      sync.Mutex
 	waiters []*reached
+	swapped chan struct{} // closed when the next of swaps has ended
 
-	requests requests
-
-	edits []topology.Edit
-	arena []byte
-	enc   *record.Encoder
-	rec   record.Record
+	rec record.Record
 }
 
 type reached struct {
@@ -55,8 +52,8 @@ type reached struct {
 	patient bool // what it waits for need not be applied at once
 }
 
-func newApplier(e *engine, applied record.LSN) *applier {
-	a := &applier{e: e, kick: make(chan struct{}, 1), wanted: make(chan struct{}, 1), over: make(chan struct{}), enc: record.NewEncoder()}
+func newApplier(e *engine, machine Machine, applied record.LSN) *applier {
+	a := &applier{e: e, machine: machine, kick: make(chan struct{}, 1), wanted: make(chan struct{}, 1), over: make(chan struct{}), swapped: make(chan struct{})}
 	a.target.Store(uint64(applied))
 	a.shown.Store(uint64(applied))
 	a.done.Store(uint64(applied))
@@ -225,8 +222,7 @@ func (a *applier) catchUp(ctx context.Context) (wait time.Duration, err error) {
 // snapshot that replaces log and store.
 func (a *applier) applySome(ctx context.Context) (wait time.Duration, err error) {
 	from, to := a.applied()+1, record.LSN(a.target.Load())
-	a.edits, a.arena = a.edits[:0], a.arena[:0]
-	last, soonest := from-1, version.Timestamp(noExpiry)
+	last, entries, size := from-1, 0, 0
 	for ent, err := range a.e.env.Log.Read(ctx, from) {
 		if err != nil {
 			return 0, err
@@ -240,17 +236,12 @@ func (a *applier) applySome(ctx context.Context) (wait time.Duration, err error)
 		if wait = a.early(a.rec.Time.Time()); wait > 0 {
 			break
 		}
-		a.edits, a.arena = core.AppendEdits(a.edits, a.arena, a.enc, &a.rec)
-		if !a.rec.Request.IsZero() {
-			a.edits, a.arena = a.requests.add(a.edits, a.arena, a.enc, &a.rec)
+		n, err := a.machine.Take(ent, &a.rec)
+		if err != nil {
+			return 0, fmt.Errorf("entry %d: %w", ent.LSN, err)
 		}
-		for i := range a.rec.Mutations {
-			if m := &a.rec.Mutations[i]; core.Expires(m) {
-				soonest = min(soonest, m.Expires)
-			}
-		}
-		last = ent.LSN
-		if len(a.edits) >= applyEditsMax || len(a.arena) >= applyBytesMax {
+		last, entries, size = ent.LSN, entries+max(1, len(a.rec.Mutations)), size+n
+		if entries >= applyEditsMax || size >= applyBytesMax {
 			break
 		}
 	}
@@ -260,12 +251,12 @@ func (a *applier) applySome(ctx context.Context) (wait time.Duration, err error)
 		}
 		return wait, nil
 	}
+	edits := a.machine.Edits()
 	a.showing(last)
-	if err := a.e.env.Store.Apply(last, a.edits); err != nil {
+	if err := a.e.env.Store.Apply(last, edits); err != nil {
 		return 0, err
 	}
-	clear(a.edits)
-	a.e.expiries.note(soonest)
+	a.machine.Applied()
 	a.done.Store(uint64(last))
 	a.wake(last)
 	a.e.appliedTo(last)

@@ -15,6 +15,7 @@ import (
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
 )
 
 // New returns the builder of a single-leader engine. Errors in o are reported
@@ -28,7 +29,7 @@ func New(o Options) topology.Builder {
 		if slices.Contains(o.Witnesses, env.Self) {
 			return openWitness(env)
 		}
-		return open(env, o)
+		return open(env, o, nil)
 	}
 }
 
@@ -53,6 +54,7 @@ type engine struct {
 	group   atomic.Pointer[core.Group] // the newest document made durable here
 	pending *pending
 	applier *applier
+	part    *Group // of something larger, whose log this is; nil: the group is all there is
 	sinks   *sinks
 	reign   *reign
 	ballot  *ballot
@@ -74,7 +76,7 @@ type health struct {
 
 var _ topology.Updater = (*engine)(nil)
 
-func open(env topology.Env, o Options) (*engine, error) {
+func open(env topology.Env, o Options, part *Group) (*engine, error) {
 	e := &engine{env: env, o: o, log: env.Logger.With("engine", "single-leader"), health: &health{failed: make(chan struct{})}, since: time.Now()}
 	e.writer, e.reader, e.desk = newWriter(e), &reader{e: e}, &desk{e: e}
 	e.turn = newTurn(e.run)
@@ -92,7 +94,11 @@ func open(env topology.Env, o Options) (*engine, error) {
 		e.o.Stream.HeartbeatEvery = e.o.FailAfter / beatsPerFail
 	}
 	e.expiries = newExpiries(e)
-	if err := e.recover(); err != nil {
+	machine := Machine(newCells(e))
+	if part != nil {
+		e.part, machine = part, part.o.Machine
+	}
+	if err := e.recover(machine); err != nil {
 		return nil, err
 	}
 	env.Transport.HandleStream(protocolLog, e.sinks.serve)
@@ -108,7 +114,7 @@ func open(env topology.Env, o Options) (*engine, error) {
 }
 
 // recover reads where this node stood.
-func (e *engine) recover() error {
+func (e *engine) recover(machine Machine) error {
 	g, err := e.ballot.load()
 	if err != nil {
 		return err
@@ -125,7 +131,7 @@ func (e *engine) recover() error {
 		return err
 	}
 	applied := snap.Applied()
-	requests, err := core.LoadRequests(snap)
+	err = machine.Reset(snap)
 	if err := errors.Join(err, e.finishInstall(snap), snap.Close()); err != nil {
 		return err
 	}
@@ -140,8 +146,7 @@ func (e *engine) recover() error {
 		return err
 	}
 	e.core = core.Recover(e.env.Self, policy.Kind == quorum.KindAsync, g.accepted, promised, p)
-	e.applier = newApplier(e, applied)
-	e.applier.requests.set(requests)
+	e.applier = newApplier(e, machine, applied)
 	return e.raiseClock(p.Bounds)
 }
 
@@ -188,7 +193,9 @@ func (e *engine) Run(ctx context.Context) error {
 	e.flushed(e.env.Log.Bounds(), nil)
 	g.Go(func() error { e.turn.own(ctx); return nil })
 	g.Go(func() error { return e.applier.run(ctx) })
-	g.Go(func() error { return e.expiries.run(ctx) })
+	if e.part == nil {
+		g.Go(func() error { return e.expiries.run(ctx) })
+	}
 	g.Go(func() error { return e.reign.run(ctx) })
 	g.Go(func() error { return e.roles.run(ctx) })
 	if e.council != nil {
@@ -273,6 +280,7 @@ func (e *engine) perform(a *ask, effects []core.Effect) {
 			e.reign.wake()
 			e.pending.release(e, topology.Flushed, x.LSN)
 			e.pending.answerSeen(e)
+			e.part.committed(e)
 		case core.DoShow:
 			e.pending.release(e, topology.Applied, x.LSN)
 			e.pending.answerSeen(e)
@@ -290,6 +298,7 @@ func (e *engine) perform(a *ask, effects []core.Effect) {
 			e.leads.Store(false)
 			nudge(e.roles.news)
 			e.pending.stop(e, topology.ErrNotLeader)
+			e.part.deposed()
 			e.reign.changed()
 		case core.DoCopy:
 			if err := e.env.Log.Copy(a.Append.Entries[x.N:]...); err != nil {
@@ -318,8 +327,11 @@ func (e *engine) perform(a *ask, effects []core.Effect) {
 
 // startTerm appends the mark that starts a term.
 func (e *engine) startTerm(x *core.Effect) {
-	g := e.group.Load()
-	if _, err := e.env.Log.Append(x.Term, g.Mark(x.LSN, e.env.Clock.Now())); err != nil {
+	mark := e.group.Load().Mark(x.LSN, e.env.Clock.Now())
+	if e.part != nil {
+		mark.Dot = version.Dot{}
+	}
+	if _, err := e.env.Log.Append(x.Term, mark); err != nil {
 		e.core.NotStarted(e.env.Log.Bounds().End, e.env.Log.History().Last())
 		if !e.passing(err) {
 			e.fail(err)

@@ -39,6 +39,8 @@ func (k *sink) Install(ctx context.Context, o stream.Offer, st topology.Stage) (
 	if err := e.env.Stable.Save(stableInstall, i.Encode()); err != nil {
 		return stream.Tail{}, err
 	}
+	e.applier.replacing()
+	defer e.applier.replaced()
 	e.applier.showing(o.LSN)
 	if err := st.Install(o.LSN); err != nil {
 		return stream.Tail{}, err
@@ -47,7 +49,7 @@ func (k *sink) Install(ctx context.Context, o stream.Offer, st topology.Stage) (
 		e.fail(err)
 		return stream.Tail{}, err
 	}
-	if err := e.applier.requests.load(e.env.Store); err != nil {
+	if err := e.applier.restart(); err != nil {
 		e.fail(err)
 		return stream.Tail{}, err
 	}

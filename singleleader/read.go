@@ -35,6 +35,7 @@ type confirmation struct {
 // Read implements topology.Engine.
 func (rd *reader) Read(ctx context.Context, table record.TableID, key []byte, o topology.ReadOptions) (topology.Reading, error) {
 	for {
+		swaps := rd.e.applier.swaps.Load()
 		r, err := rd.ready(ctx, o)
 		shown := true
 		switch {
@@ -48,6 +49,9 @@ func (rd *reader) Read(ctx context.Context, table record.TableID, key []byte, o 
 			shown, err = rd.unexpired(ctx, table, key, &r, &o)
 		}
 		r.Token = rd.token()
+		if err == nil && !rd.holds(o, swaps) {
+			continue
+		}
 		if err == nil && len(r.Cells) == 0 {
 			err = topology.ErrNotFound
 		}
@@ -191,41 +195,6 @@ func (rd *reader) answerRead(ctx context.Context, _ topology.Peer, req []byte) (
 	w := pack.NewWriter(nil)
 	w.Uint(uint64(lsn))
 	return w.Bytes(), nil
-}
-
-// Wait implements topology.Waiter: it returns once the store shows what the
-// token has seen, or says that it was rewound (C8).
-func (rd *reader) Wait(ctx context.Context, t topology.Token) error {
-	if t.IsZero() {
-		return nil
-	}
-	if o := rd.e.group.Load().Origin; t.Origin != o {
-		return fmt.Errorf("%w: a token of origin %v, this group is %v", topology.ErrMalformed, t.Origin, o)
-	}
-	if rd.rewoundToken(t) {
-		return fmt.Errorf("%w: entry %d of term %d", topology.ErrRewound, t.LSN, t.Term)
-	}
-	if rd.e.applier.applied() < t.LSN {
-		if err := rd.e.applier.wait(ctx, t.LSN); err != nil {
-			return err
-		}
-		if rd.rewoundToken(t) {
-			return fmt.Errorf("%w: entry %d of term %d", topology.ErrRewound, t.LSN, t.Term)
-		}
-	}
-	return nil
-}
-
-// rewoundToken reports whether a newer term than the token's took its place in
-// what is applied here.
-func (rd *reader) rewoundToken(t topology.Token) bool {
-	applied := rd.e.applier.applied()
-	for _, s := range rd.e.env.Log.History() {
-		if s.Term > t.Term && s.Start <= t.LSN && s.Start <= applied {
-			return true
-		}
-	}
-	return false
 }
 
 // staleness bounds how old what this node shows may be, -1 if it can not tell,
@@ -382,15 +351,29 @@ func (rd *reader) Scan(ctx context.Context, table record.TableID, from, to []byt
 	}
 }
 
+// view opens a view of the store that shows what o asks for.
+func (rd *reader) view(ctx context.Context, o topology.ReadOptions) (topology.Snapshot, error) {
+	for {
+		swaps := rd.e.applier.swaps.Load()
+		r, err := rd.ready(ctx, o)
+		if err == nil && fresh(r.Guarantee) && rd.e.leads.Load() {
+			err = rd.e.expiries.sweep(ctx)
+		}
+		if err != nil {
+			return nil, err
+		}
+		s, err := rd.e.env.Store.Snapshot()
+		if err != nil || rd.holds(o, swaps) {
+			return s, err
+		}
+		if err := s.Close(); err != nil {
+			return nil, err
+		}
+	}
+}
+
 func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byte, o topology.ReadOptions, yield func(topology.CellReading, error) bool) (err error) {
-	r, err := rd.ready(ctx, o)
-	if err == nil && fresh(r.Guarantee) && rd.e.leads.Load() {
-		err = rd.e.expiries.sweep(ctx)
-	}
-	if err != nil {
-		return err
-	}
-	s, err := rd.e.env.Store.Snapshot()
+	s, err := rd.view(ctx, o)
 	if err != nil {
 		return err
 	}

@@ -113,7 +113,7 @@ func (r *reign) start(ctx context.Context, term uint64) (stop func() error) {
 	e := r.e
 	ctx, cancel := context.WithCancel(ctx)
 	g, ctx := errgroup.WithContext(ctx)
-	begin := stream.Begin{Group: core.GroupName, Term: term, Body: e.group.Load().Encode()}
+	begin := stream.Begin{Group: e.part.name(), Term: term, Body: e.group.Load().Encode()}
 	var ships []*ship
 	for _, m := range e.members() {
 		if m.ID == e.env.Self {

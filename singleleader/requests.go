@@ -2,7 +2,6 @@ package singleleader
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -27,20 +26,6 @@ func (q *requests) set(all *core.Requests) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.all = all
-}
-
-// load reads the memory back from a store that was replaced.
-func (q *requests) load(st topology.Store) error {
-	s, err := st.Snapshot()
-	if err != nil {
-		return err
-	}
-	all, err := core.LoadRequests(s)
-	if err = errors.Join(err, s.Close()); err != nil {
-		return err
-	}
-	q.set(all)
-	return nil
 }
 
 func (q *requests) add(edits []topology.Edit, arena []byte, enc *record.Encoder, r *record.Record) ([]topology.Edit, []byte) {
@@ -177,7 +162,7 @@ func (n *named) repeats(e *engine, w *write) bool {
 	a, known := n.asked.Find(id)
 	if !known {
 		var m core.Memory
-		switch a, m = e.applier.requests.find(id); m {
+		switch a, m = e.requests.find(id); m {
 		case core.RequestNew:
 			return false
 		case core.RequestForgotten:

@@ -109,7 +109,7 @@ func (k *sink) ask(ev core.Event) *answer {
 // Begin implements stream.Sink.
 func (k *sink) Begin(ctx context.Context, from topology.Peer, b stream.Begin) (stream.Tail, error) {
 	e := k.s.e
-	g, err := core.Opening(from, b)
+	g, err := core.Opening(from, b, e.part.name())
 	if err != nil {
 		return stream.Tail{}, err
 	}

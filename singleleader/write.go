@@ -44,8 +44,9 @@ const (
 
 // writer is the writing side of an engine.
 type writer struct {
-	e    *engine
-	free sync.Pool // of writes that nobody knows any more; of this engine alone, as its channels are
+	e        *engine
+	requests requests
+	free     sync.Pool // of writes that nobody knows any more; of this engine alone, as its channels are
 }
 
 func newWriter(e *engine) *writer {

@@ -122,6 +122,8 @@ type Standing struct {
 	Undefined []string      // tables of its configuration that are not defined yet, by name
 	Paused    bool          // nobody is made leader but by hand
 	Lease     time.Duration // for which this leader still may answer reads by itself; 0: it has none
+	Site      string        // multi-leader: that of this node
+	Sites     []SiteStatus  // multi-leader: all of them, as this node's site knows them
 }
 
 // Scrub is how far a node has come in reading its own files again, to see whether
@@ -153,5 +155,18 @@ type PeerStatus struct {
 	Applied record.LSN
 	Lag     Lag
 	Contact time.Time // last frame from it
+	Problem string
+}
+
+// SiteStatus is what a site knows of one of the sites of a multi-leader cluster.
+type SiteStatus struct {
+	Site    string
+	Number  uint32
+	Own     bool   // it is the node's own
+	State   string // own, up, down, frozen, not linked; idle where this node does not lead its own site
+	Peer    NodeID // who leads it, where the link is up
+	Applied uint64 // writes of it that this node shows
+	Behind  Lag    // what it is known to have, and this site has not; on the leader
+	Ahead   Lag    // what this site has, and it is not known to have; on the leader
 	Problem string
 }

@@ -89,6 +89,9 @@ func (c *Clock) Now() Timestamp {
 // shown it.
 func (c *Clock) Until(ts Timestamp) time.Duration { return ts.Time().Sub(c.wall()) }
 
+// Wall returns what the wall clock shows, with nothing that was heard since.
+func (c *Clock) Wall() time.Time { return c.wall() }
+
 // Last returns the greatest timestamp handed out, observed or raised to.
 func (c *Clock) Last() Timestamp {
 	c.mu.Lock()

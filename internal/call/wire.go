@@ -300,7 +300,7 @@ func getDot(r *pack.Reader) version.Dot {
 }
 
 func getToken(r *pack.Reader) topology.Token {
-	t, err := topology.ParseToken(r.StrMax(topology.TokenBytesMax))
+	t, err := topology.ParseToken(r.StrMax(topology.VectorTokenBytesMax))
 	if err != nil {
 		r.Fail(err.Error())
 	}

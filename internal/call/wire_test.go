@@ -83,6 +83,17 @@ var messages = map[string]struct {
 	"count":           form(uint64(7), EncodeCount, DecodeCount),
 	"status standing": form(standing(), EncodeStatus, DecodeStatus),
 	"status leased":   form(leased(), EncodeStatus, DecodeStatus),
+	"status of sites": form(sited(), EncodeStatus, DecodeStatus),
+}
+
+func sited() topology.Status {
+	s := standing()
+	s.Site = "us"
+	s.Sites = []topology.SiteStatus{{
+		Site: "eu", Number: 2, Own: true, State: "up", Peer: "eu1", Applied: 3,
+		Behind: topology.Lag{Records: 4, Bytes: 5, Time: 6}, Ahead: topology.Lag{Records: 7, Bytes: 8, Time: 9}, Problem: "p",
+	}}
+	return s
 }
 
 func standing() topology.Status {
@@ -93,7 +104,7 @@ func standing() topology.Status {
 }
 
 func leased() topology.Status {
-	s := standing()
+	s := sited()
 	s.Lease = time.Second
 	return s
 }
@@ -137,7 +148,7 @@ func TestEveryMessageComesBackAsItWasSent(t *testing.T) {
 // A field that Status gets must travel: this fails until it does.
 func TestEveryFieldOfAStatusTravels(t *testing.T) {
 	full := messages["status leased"].want.(topology.Status)
-	for _, v := range []reflect.Value{reflect.ValueOf(full), reflect.ValueOf(full.Peers[0]), reflect.ValueOf(full.Scrub), reflect.ValueOf(full.Standing)} {
+	for _, v := range []reflect.Value{reflect.ValueOf(full), reflect.ValueOf(full.Sites[0]), reflect.ValueOf(full.Peers[0]), reflect.ValueOf(full.Scrub), reflect.ValueOf(full.Standing)} {
 		for i := range v.NumField() {
 			require.False(t, v.Field(i).IsZero(), "set %s in the test", v.Type().Field(i).Name)
 		}

@@ -13,18 +13,22 @@ import (
 const (
 	statusFields = 19
 	scrubFields  = 5 // behind them, in formats 2 and 3
-	standFields  = 6 // behind those, in format 3
+	standFields  = 6 // behind those, in formats 3 to 5
+	sitesFields  = 2 // behind those, in formats 4 and 5
+	siteFields   = 13
+	sitesMax     = 64
 	peerFields   = 12
-	leaseFields  = 1 // behind those, in format 4
+	leaseFields  = 1 // behind those, in format 5
 	formatStands = 3 // of a status that says how the node stands
-	formatLeased = 4 // and that it has a lease
+	formatSites  = 4 // and how other sites do
+	formatLeased = 5 // and that it has a lease
 	warningsMax  = 64
 )
 
 // EncodeStatus returns a status' bytes: its fields in the order of
 // topology.Status, the three of a lag one after another; in format 2 those of a
 // scrub follow, in format 3 those of its standing and what was sent to each
-// peer, and in format 4 its lease. What says nothing of these is of an earlier format, which older clients
+// peer, in format 4 those of sites, and in format 5 its lease. What says nothing of these is of an earlier format, which older clients
 // read.
 func EncodeStatus(s topology.Status) []byte {
 	w := begin(statusFields)
@@ -34,8 +38,10 @@ func EncodeStatus(s topology.Status) []byte {
 		w = beginAs(formatMore, statusFields+scrubFields)
 	case formatStands:
 		w = beginAs(formatStands, statusFields+scrubFields+standFields)
+	case formatSites:
+		w = beginAs(formatSites, statusFields+scrubFields+standFields+sitesFields)
 	case formatLeased:
-		w = beginAs(formatLeased, statusFields+scrubFields+standFields+leaseFields)
+		w = beginAs(formatLeased, statusFields+scrubFields+standFields+sitesFields+leaseFields)
 	}
 	w.Str(string(s.Node))
 	w.Str(s.Cluster)
@@ -70,20 +76,58 @@ func EncodeStatus(s topology.Status) []byte {
 		putTexts(w, s.Scrub.Damage[:min(len(s.Scrub.Damage), warningsMax)])
 	}
 	if f >= formatStands {
-		w.Bool(s.Sync)
-		w.Int(int64(s.Stale))
-		putTime(w, s.Reached)
-		putTexts(w, s.Undefined[:min(len(s.Undefined), warningsMax)])
-		w.Bool(s.Paused)
-		w.Array(len(peers))
-		for i := range peers {
-			w.Uint(uint64(peers[i].Sent))
+		putStanding(w, &s, peers)
+	}
+	if f >= formatSites {
+		w.Str(s.Site)
+		sites := s.Sites[:min(len(s.Sites), sitesMax)]
+		w.Array(siteFields * len(sites))
+		for i := range sites {
+			putSite(w, &sites[i])
 		}
 	}
 	if f >= formatLeased {
 		w.Int(int64(s.Lease))
 	}
 	return w.Bytes()
+}
+
+func putStanding(w *pack.Writer, s *topology.Status, peers []topology.PeerStatus) {
+	w.Bool(s.Sync)
+	w.Int(int64(s.Stale))
+	putTime(w, s.Reached)
+	putTexts(w, s.Undefined[:min(len(s.Undefined), warningsMax)])
+	w.Bool(s.Paused)
+	w.Array(len(peers))
+	for i := range peers {
+		w.Uint(uint64(peers[i].Sent))
+	}
+}
+
+func putSite(w *pack.Writer, s *topology.SiteStatus) {
+	w.Str(s.Site)
+	w.Uint(uint64(s.Number))
+	w.Bool(s.Own)
+	w.Str(s.State)
+	w.Str(string(s.Peer))
+	w.Uint(s.Applied)
+	putLag(w, s.Behind)
+	putLag(w, s.Ahead)
+	w.Str(text(s.Problem))
+}
+
+func getSites(r *pack.Reader) (sites []topology.SiteStatus) {
+	n := r.ArrayMax(siteFields * sitesMax)
+	if n%siteFields != 0 {
+		r.Fail("sites are not whole")
+	}
+	for n /= siteFields; n > 0 && r.Err() == nil; n-- {
+		sites = append(sites, topology.SiteStatus{
+			Site: r.StrMax(nameBytesMax), Number: uint32(r.UintMax(1<<32 - 1)), Own: r.Bool(), State: r.StrMax(nameBytesMax),
+			Peer: topology.NodeID(r.StrMax(nameBytesMax)), Applied: r.Uint(), Behind: getLag(r), Ahead: getLag(r), Problem: r.StrMax(textBytesMax),
+		})
+	}
+	return sites
 }
 
 // formatOf is the earliest format that says all of s.
@@ -95,6 +139,8 @@ func formatOf(s *topology.Status) uint64 {
 	switch {
 	case s.Lease != 0:
 		return formatLeased
+	case s.Site != "" || len(s.Sites) > 0:
+		return formatSites
 	case stands:
 		return formatStands
 	case s.Scrub.Passes > 0 || len(s.Scrub.Damage) > 0:
@@ -187,6 +233,9 @@ func DecodeStatus(b []byte) (topology.Status, error) {
 	if f >= formatStands {
 		getStanding(&r, &s)
 	}
+	if f >= formatSites {
+		s.Site, s.Sites = r.StrMax(nameBytesMax), getSites(&r)
+	}
 	if f >= formatLeased {
 		s.Lease = time.Duration(r.Int())
 	}
@@ -211,12 +260,14 @@ func getStanding(r *pack.Reader, s *topology.Status) {
 func openStatus(b []byte) (r pack.Reader, f uint64, err error) {
 	r, f, err = openTo(formatLeased, b, statusFields)
 	switch f {
+	case formatSites:
+		r, _, err = openTo(formatSites, b, statusFields+scrubFields+standFields+sitesFields)
 	case formatMore:
 		r, _, err = openTo(formatMore, b, statusFields+scrubFields)
 	case formatStands:
 		r, _, err = openTo(formatStands, b, statusFields+scrubFields+standFields)
 	case formatLeased:
-		r, _, err = openTo(formatLeased, b, statusFields+scrubFields+standFields+leaseFields)
+		r, _, err = openTo(formatLeased, b, statusFields+scrubFields+standFields+sitesFields+leaseFields)
 	}
 	return r, f, err
 }

@@ -84,7 +84,7 @@ func answerToken(_ context.Context, c *conn, r *request) error {
 	default:
 		return errSyntax
 	}
-	t, err := topology.ParseToken(string(cut(r.args[2], topology.TokenBytesMax+1)))
+	t, err := topology.ParseToken(string(cut(r.args[2], topology.VectorTokenBytesMax+1)))
 	if err != nil {
 		return err
 	}

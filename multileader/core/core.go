@@ -124,7 +124,7 @@ type Event struct {
 	Peer    Site
 	Session uint64
 	Term    uint64
-	LSN     record.LSN
+	LSN, To record.LSN
 	Origin  version.Origin
 	Writes  []record.Batch // without conditions, and checked against their limits
 	Message *Message       // owned by the core from then on
@@ -140,7 +140,7 @@ const (
 	DoRefuse                          // the write N of the event is refused with Err, not applied
 	DoCommit                          // the log is committed up to LSN: answer, and apply, what it holds
 	DoSend                            // send Message to Peer over Session
-	DoRead                            // read entries from LSN to To, at most N, and tell EvRead for Peer and Session
+	DoRead                            // read entries from LSN to To, at most N, of which Peer has Has, and tell EvRead for Peer and Session
 	DoFill                            // read the records of Origin from First to Last, at most N, and tell EvRead with LSN 0
 	DoFreeze                          // Peer is frozen because of Err: tell a person
 	DoAlarm                           // tell a person Err
@@ -157,6 +157,10 @@ type Effect struct {
 	Item        Item
 	Origin      version.Origin
 	First, Last uint64
+	Time        version.Timestamp // DoAccept: of the record,
+	Deps        version.Vector    // and what stood before it
+	Has         version.Vector
+	Relay       bool // DoRead: what came from other sites is for Peer, too
 	Message     Message
 	Err         error
 }
@@ -210,7 +214,7 @@ func (c *Core) tick() {
 	for _, o := range c.log.origins {
 		o.parked = false
 	}
-	c.fillGaps()
+	fillGaps(c)
 	for _, l := range c.links {
 		l.beat(c)
 		l.resend(c)
@@ -225,6 +229,9 @@ func (c *Core) incarnate(o version.Origin) {
 	}
 	c.log.rename(o)
 	c.Origin, c.forgot = o, false
+	if c.Term > 0 {
+		noteOrigin(c)
+	}
 }
 
 // End returns the end of the site's log.
@@ -235,6 +242,15 @@ func (c *Core) Commit() record.LSN { return c.log.committed }
 
 // Marks returns what the log holds that is committed, by origin: what beats show.
 func (c *Core) Marks() []Mark { return c.log.marks() }
+
+// Known returns every origin that stands in the log or that a peer has told of.
+func (c *Core) Known() []version.Origin {
+	var out []version.Origin
+	for _, o := range c.log.origins {
+		out = append(out, o.Origin)
+	}
+	return out
+}
 
 // Queued returns how many records of o wait for their turn.
 func (c *Core) Queued(o version.Origin) int { return len(c.log.origin(o).queue) }

@@ -4,7 +4,7 @@ import "github.com/triad-kv/triad/version"
 
 // fillGaps asks for what is missing here and known to be somewhere: of any
 // origin, at any peer that has it (M2).
-func (c *Core) fillGaps() {
+func fillGaps(c *Core) {
 	for _, o := range c.log.origins {
 		if o.missing++; !o.lacks(c) {
 			o.missing = 0

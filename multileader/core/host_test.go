@@ -279,7 +279,11 @@ func describe(it core.Item) string {
 	}
 	var b strings.Builder
 	if r.IsNote() {
-		return fmt.Sprintf("at %d a note: term %d begins", it.Entry.LSN, r.Term)
+		o, _, err := core.NotedOrigin(&r)
+		if err != nil {
+			return err.Error()
+		}
+		return fmt.Sprintf("at %d a note: in term %d it writes as %v", it.Entry.LSN, r.Term, o)
 	}
 	fmt.Fprintf(&b, "%v at %d, time %s, deps %s:", r.Dot, it.Entry.LSN, clockText(r.Time), vectorText(r.Deps))
 	for _, m := range r.Mutations {

@@ -80,7 +80,7 @@ func (l *link) step(c *Core, ev *Event) {
 		}
 	case EvRead:
 		if here {
-			l.read(c, ev.LSN, ev.Items)
+			l.read(c, ev)
 		}
 	case EvThaw:
 		l.frozen = false
@@ -167,15 +167,15 @@ func (l *link) pump(c *Core) {
 	}
 	l.reading = true
 	n := min(c.cfg.Limits.Shipment, c.cfg.Limits.Window-l.flight)
-	c.do(Effect{Kind: DoRead, Peer: l.Peer, Session: l.session, LSN: l.at, To: c.log.committed, N: n})
+	c.do(Effect{Kind: DoRead, Peer: l.Peer, Session: l.session, LSN: l.at, To: c.log.committed, N: n, Has: l.has, Relay: l.Relay})
 }
 
 // read: a part of the log for a peer. What the peer has, and what it gets from
 // somebody else, is left out (M1: in order, committed, each with its chain).
-func (l *link) read(c *Core, from record.LSN, items []Item) {
-	if from == 0 {
-		if len(items) > 0 {
-			l.send(c, Message{Kind: MsgShip, Items: items})
+func (l *link) read(c *Core, ev *Event) {
+	if ev.LSN == 0 {
+		if len(ev.Items) > 0 {
+			l.send(c, Message{Kind: MsgShip, Items: ev.Items})
 		}
 		return
 	}
@@ -183,8 +183,11 @@ func (l *link) read(c *Core, from record.LSN, items []Item) {
 		return
 	}
 	l.reading = false
+	if ev.LSN == l.at {
+		l.at = max(l.at, min(ev.To, c.log.committed+1))
+	}
 	m := Message{Kind: MsgShip, From: l.edge}
-	for _, it := range items {
+	for _, it := range ev.Items {
 		if it.Entry.LSN != l.at || it.Entry.LSN > c.log.committed {
 			break
 		}
@@ -229,4 +232,12 @@ func vector(marks []Mark) version.Vector {
 		v = v.With(m.Origin, m.Seq)
 	}
 	return v
+}
+
+// Has returns what a peer has said that it has committed.
+func (c *Core) Has(peer Site) version.Vector {
+	if l := c.link(peer); l != nil {
+		return vector(l.marks)
+	}
+	return nil
 }

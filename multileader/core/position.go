@@ -28,12 +28,17 @@ func (p *Position) Add(e record.Entry) (Item, error) {
 	if err != nil {
 		return Item{}, fmt.Errorf("%w: entry %d: %w", topology.ErrMalformed, e.LSN, err)
 	}
+	return p.AddRecord(e, &r)
+}
+
+// AddRecord is Add of an entry that is decoded already.
+func (p *Position) AddRecord(e record.Entry, r *record.Record) (it Item, err error) {
 	if e.LSN != p.LSN+1 {
 		return Item{}, fmt.Errorf("%w: entry %d behind entry %d", topology.ErrMalformed, e.LSN, p.LSN)
 	}
-	it := Item{Dot: r.Dot, Entry: e}
+	it = Item{Dot: r.Dot, Entry: e}
 	if !r.IsNote() {
-		if it.Chain, err = p.raise(&r, e.Sum); err != nil {
+		if it.Chain, err = p.raise(r, e.Sum); err != nil {
 			return Item{}, err
 		}
 	}

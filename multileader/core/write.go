@@ -14,30 +14,38 @@ import (
 //
 // It begins with a note, which has no dot. Were it a write of the site, one that
 // came back from a backup would give a dot a second meaning before it had heard
-// anybody, and every change of leader would be a record for all the world.
+// anybody, and every change of leader would be a record for all the world. It says
+// under which origin the site writes from there on, so that whoever leads it next
+// knows (C1).
 func (c *Core) lead(term uint64) {
 	if term <= c.last {
 		return
 	}
 	c.Term, c.last = term, term
+	noteOrigin(c)
+}
+
+// noteOrigin puts in the log under which origin this site writes from there on.
+func noteOrigin(c *Core) {
 	c.append(record.Record{
-		Time: c.clock.Now(), Term: term,
-		Mutations: []record.Mutation{{Table: record.TableSystem, Op: record.OpMark, Key: []byte(record.MarkTerm), Value: []byte(c.Self)}},
+		Time: c.clock.Now(), Term: c.Term,
+		Mutations: []record.Mutation{{Table: record.TableSystem, Op: record.OpMark, Key: []byte(record.MarkOrigin), Value: encodeOrigin(c.Origin)}},
 	})
 }
 
 // write takes the write n of an event, or refuses it before it has any effect.
 func (c *Core) write(n int, b *record.Batch) {
-	if err := c.refusal(b); err != nil {
+	if err := refusal(c, b); err != nil {
 		err = &topology.Error{Op: "write", Node: topology.NodeID(c.Self), Outcome: topology.NotApplied, Err: err}
 		c.do(Effect{Kind: DoRefuse, N: n, Err: err})
 		return
 	}
-	item := c.mint(b.Mutations, b.Request)
-	c.do(Effect{Kind: DoAccept, N: n, LSN: item.Entry.LSN, Item: item})
+	deps := c.log.others
+	item, at := c.mint(b.Mutations, b.Request)
+	c.do(Effect{Kind: DoAccept, N: n, LSN: item.Entry.LSN, Item: item, Time: at, Deps: deps})
 }
 
-func (c *Core) refusal(b *record.Batch) error {
+func refusal(c *Core, b *record.Batch) error {
 	switch {
 	case c.forgot:
 		return fmt.Errorf("%w: a peer knows writes of %v that this site does not; it waits for a new incarnation", topology.ErrUnavailable, c.Origin)
@@ -59,11 +67,12 @@ func (c *Core) refusal(b *record.Batch) error {
 // mint makes mutations a record: sequence, time and deps are taken together, as
 // it gets its place in the log (C2a). The clock has been raised to every time in
 // the log, so its own is greater than all of them (C3).
-func (c *Core) mint(ms []record.Mutation, id record.RequestID) Item {
+func (c *Core) mint(ms []record.Mutation, id record.RequestID) (Item, version.Timestamp) {
+	now := c.clock.Now()
 	return c.append(record.Record{
 		Dot:  version.Dot{Origin: c.Origin, Seq: c.log.origin(c.Origin).placed.Seq + 1},
-		Time: c.clock.Now(), Term: c.Term, Request: id, Deps: c.log.others, Mutations: ms,
-	})
+		Time: now, Term: c.Term, Request: id, Deps: c.log.others, Mutations: ms,
+	}), now
 }
 
 // append encodes a record of this site, once, and puts it in the log.

@@ -8,17 +8,20 @@ import (
 	"github.com/triad-kv/triad/topology"
 )
 
-// GroupName is what the streams of a group's log are called.
+// GroupName is what the streams of a log are called where a cluster has one group.
 const GroupName = "main"
 
 // Opening returns the document that a stream of from begins with. It must be
 // that of a term of which from is the leader.
-func Opening(from topology.Peer, b stream.Begin) (Group, error) {
+func Opening(from topology.Peer, b stream.Begin, name string) (Group, error) {
 	g, err := DecodeGroup(b.Body)
 	if err != nil {
 		return g, fmt.Errorf("%w: %w", topology.ErrMalformed, err)
 	}
-	if b.Group != GroupName || g.Term != b.Term || g.Leader != from.ID || g.Life != from.Life {
+	if b.Group != name {
+		return g, fmt.Errorf("%w: the stream of %s is of group %s, this node is of group %s", topology.ErrMalformed, from.ID, b.Group, name)
+	}
+	if g.Term != b.Term || g.Leader != from.ID || g.Life != from.Life {
 		return g, fmt.Errorf("%w: the stream of %s claims term %d of group %s, its document says term %d led by %s", topology.ErrMalformed, from.ID, b.Term, b.Group, g.Term, g.Leader)
 	}
 	return g, nil

@@ -141,3 +141,16 @@ func (t *Reign) life(voters []topology.NodeID, v topology.NodeID) uint64 {
 	}
 	return 0
 }
+
+// Lossy reports whether the term of g may have begun without something that was
+// committed before it.
+func (g *Group) Lossy() bool {
+	switch g.cause() {
+	case Forced:
+		return true
+	case Chosen, Elected:
+		p, err := quorum.Parse(g.Policy)
+		return err != nil || p.Kind == quorum.KindAsync
+	}
+	return false
+}

@@ -124,7 +124,7 @@ func (k *sink) ask(ev core.Event) answer {
 
 func (k *sink) begin(b *stream.Begin) (stream.Tail, error) {
 	p := k.p
-	g, err := core.Opening(k.from, *b)
+	g, err := core.Opening(k.from, *b, core.GroupName)
 	if err != nil {
 		return stream.Tail{}, err
 	}

@@ -1,0 +1,136 @@
+package multileader
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/triad-kv/triad/multileader/core"
+	"github.com/triad-kv/triad/singleleader"
+	"github.com/triad-kv/triad/topology"
+)
+
+// New returns the builder of a multi-leader engine. Errors in o are reported when the
+// builder is called.
+func New(o Options) topology.Builder {
+	return func(env topology.Env) (topology.Engine, error) {
+		view, _ := env.Membership.View()
+		self, _ := view.Find(env.Self)
+		o, err := o.withDefaults(self.Site)
+		if err != nil {
+			return nil, fmt.Errorf("multi-leader: %w", err)
+		}
+		if err := o.inhabited(view); err != nil {
+			return nil, fmt.Errorf("multi-leader: %w", err)
+		}
+		all := env.Membership
+		env.Membership = siteMembers{all, self.Site}
+		if slices.Contains(o.Group.Witnesses, env.Self) {
+			return singleleader.New(o.Group)(env)
+		}
+		return open(env, all, o, self.Site)
+	}
+}
+
+// inhabited returns an error if a site has no members, or a member no site.
+func (o *Options) inhabited(v topology.View) error {
+	for _, m := range v.Members {
+		if _, ok := o.site(m.Site); !ok {
+			return fmt.Errorf("member %s is of site %q, which is not among the sites", m.ID, m.Site)
+		}
+	}
+	for _, s := range o.Sites {
+		if !slices.ContainsFunc(v.Members, func(m topology.Member) bool { return m.Site == s.Name }) {
+			return fmt.Errorf("site %s has no members", s.Name)
+		}
+	}
+	return nil
+}
+
+// siteMembers is a membership as seen within a site.
+type siteMembers struct {
+	topology.Membership
+	site string
+}
+
+// View implements topology.Membership.
+func (s siteMembers) View() (topology.View, <-chan struct{}) {
+	v, stale := s.Membership.View()
+	v.Members = slices.DeleteFunc(slices.Clone(v.Members), func(m topology.Member) bool { return m.Site != s.site })
+	return v, stale
+}
+
+// engine is the shell around a site's core. Its own goroutine, the loop, owns the
+// core; the group tells it what is committed, links what peers say.
+//
+// What operators ask for, the group answers.
+type engine struct {
+	singleleader.Orders
+	*reader
+	*writer
+
+	env   topology.Env
+	all   topology.Membership // of all sites
+	o     Options
+	site  string
+	log   *slog.Logger
+	group *singleleader.Group
+
+	loop    *loop
+	machine *machine
+	reign   reign // owned by the loop
+	links   []*link
+	stats   stats
+}
+
+func open(env topology.Env, all topology.Membership, o Options, site string) (*engine, error) {
+	e := &engine{env: env, all: all, o: o, site: site, log: env.Logger.With("engine", "multi-leader", "site", site)}
+	e.loop = newLoop(e)
+	e.machine = newMachine(env.Store)
+	e.reader, e.writer = &reader{e: e}, newWriter(e)
+	for _, l := range o.config(site).Links {
+		e.links = append(e.links, newLink(e, l.Peer))
+	}
+	var err error
+	e.group, err = singleleader.NewGroup(env, singleleader.GroupOptions{
+		Options: o.Group, Name: site, Machine: e.machine, Course: e.loop,
+	})
+	if err != nil {
+		return nil, err
+	}
+	e.Orders = e.group.Orders()
+	env.Transport.HandleStream(protocolSite, e.serve)
+	return e, nil
+}
+
+// Run implements topology.Engine.
+func (e *engine) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return e.group.Run(ctx) })
+	g.Go(func() error { return e.loop.run(ctx) })
+	for _, l := range e.links {
+		g.Go(func() error { return l.run(ctx) })
+	}
+	return g.Wait()
+}
+
+// Scattered says that other sites write, too.
+func (e *engine) Scattered() {}
+
+// link returns the link to a peer, nil if there is none.
+func (e *engine) link(peer core.Site) *link {
+	i := slices.IndexFunc(e.links, func(l *link) bool { return l.peer == peer })
+	if i < 0 {
+		return nil
+	}
+	return e.links[i]
+}
+
+var (
+	_ topology.Engine  = (*engine)(nil)
+	_ topology.Scanner = (*engine)(nil)
+	_ topology.Waiter  = (*engine)(nil)
+)

@@ -1,0 +1,134 @@
+package multileader
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/topology"
+)
+
+func TestAWriteReachesEverySite(t *testing.T) {
+	c := newCluster(t, Options{Group: groupOf(quorum.First(1))}, 2, "us", "eu", "ap")
+	c.startAll()
+	w, err := c.nodes["us1"].put("k", "v")
+	require.NoError(t, err)
+	for _, id := range []topology.NodeID{"us2", "eu1", "eu2", "ap1", "ap2"} {
+		got, err := c.nodes[id].get("k", topology.ReadOptions{Guarantee: topology.ReadSession, After: w.Token})
+		require.NoError(t, err, id)
+		require.Equal(t, "v", got)
+	}
+	c.converged()
+}
+
+func TestConcurrentWritesConvergeAndTheLoserIsKept(t *testing.T) {
+	c := newCluster(t, Options{}, 1, "us", "eu", "ap")
+	c.startAll()
+	c.apart("us", "eu", true)
+	c.apart("us", "ap", true)
+	c.apart("eu", "ap", true)
+	_, err := c.nodes["us1"].put("k", "of us")
+	require.NoError(t, err)
+	_, err = c.nodes["eu1"].put("k", "of eu")
+	require.NoError(t, err)
+	last, err := c.nodes["ap1"].put("k", "of ap")
+	require.NoError(t, err)
+	c.apart("us", "eu", false)
+	c.apart("us", "ap", false)
+	c.apart("eu", "ap", false)
+	c.converged()
+	for _, n := range c.nodes {
+		got, err := n.get("k", topology.ReadOptions{})
+		require.NoError(t, err)
+		require.Equal(t, "of ap", got)
+		lost := map[string]bool{}
+		for x, err := range n.Conflicts(t.Context(), 0) {
+			require.NoError(t, err)
+			require.Equal(t, UpdateUpdate, x.Type)
+			for _, v := range x.Losers {
+				require.NotEqual(t, last.Dot, v.Dot)
+				lost[string(v.Value)] = true
+			}
+		}
+		require.Equal(t, map[string]bool{"of us": true, "of eu": true}, lost, n.id)
+	}
+}
+
+func TestASiteGoesOnUnderItsNextLeader(t *testing.T) {
+	c := newCluster(t, Options{Group: groupOf(quorum.First(1))}, 2, "us", "eu")
+	c.startAll()
+	for i := range 20 {
+		_, err := c.nodes["us1"].put(fmt.Sprint("k", i), "v")
+		require.NoError(t, err)
+	}
+	origin := c.nodes["us1"].own()
+	c.nodes["us1"].crash()
+	c.nodes["us1"].cancel = nil
+	_, err := c.nodes["us2"].Promote(t.Context(), true)
+	require.NoError(t, err)
+	c.nodes["us1"].start()
+	c.leads("us2")
+	require.NotEqual(t, origin, c.nodes["us2"].own(), "it was forced, so nobody knows what is lost")
+	w, err := c.nodes["us2"].put("after", "v")
+	require.NoError(t, err)
+	_, err = c.nodes["eu1"].get("after", topology.ReadOptions{Guarantee: topology.ReadSession, After: w.Token})
+	require.NoError(t, err)
+	c.converged()
+}
+
+func TestARestartedSiteKeepsItsOriginAndItsSequence(t *testing.T) {
+	c := newCluster(t, Options{}, 1, "us", "eu")
+	c.startAll()
+	before, err := c.nodes["us1"].put("k", "1")
+	require.NoError(t, err)
+	c.nodes["us1"].crash()
+	c.nodes["us1"].start()
+	c.leads("us1")
+	after, err := c.nodes["us1"].put("k", "2")
+	require.NoError(t, err)
+	require.Equal(t, before.Dot.Origin, after.Dot.Origin)
+	require.Equal(t, before.Dot.Seq+1, after.Dot.Seq)
+	c.converged()
+}
+
+func TestASiteThatLostItsDiskIsAnotherOneAndGetsEverythingBack(t *testing.T) {
+	c := newCluster(t, Options{}, 1, "us", "eu")
+	c.startAll()
+	w, err := c.nodes["us1"].put("k", "v")
+	require.NoError(t, err)
+	_, err = c.nodes["eu1"].get("k", topology.ReadOptions{Guarantee: topology.ReadSession, After: w.Token})
+	require.NoError(t, err)
+	c.nodes["us1"].stop()
+	require.NoError(t, c.nodes["us1"].fs.RemoveAll("/us1"))
+	time.Sleep(1100 * time.Millisecond) // the time of day tells lives apart, by the second
+	c.nodes["us1"].start()
+	c.leads("us1")
+	again, err := c.nodes["us1"].put("new", "v")
+	require.NoError(t, err)
+	require.NotEqual(t, w.Dot.Origin, again.Dot.Origin)
+	c.converged()
+	got, err := c.nodes["us1"].get("k", topology.ReadOptions{})
+	require.NoError(t, err)
+	require.Equal(t, "v", got)
+}
+
+func TestASessionWaitsForWhatItHasSeenElsewhere(t *testing.T) {
+	c := newCluster(t, Options{}, 1, "us", "eu")
+	c.startAll()
+	c.apart("us", "eu", true)
+	w, err := c.nodes["us1"].put("k", "v")
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	err = c.nodes["eu1"].Wait(ctx, w.Token)
+	require.ErrorIs(t, err, topology.ErrTimeout)
+	require.ErrorContains(t, err, "us")
+	read := make(chan error, 1)
+	go func() { read <- c.nodes["eu1"].Wait(t.Context(), w.Token) }()
+	c.apart("us", "eu", false)
+	require.NoError(t, <-read)
+}

@@ -1,0 +1,302 @@
+package multileader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/triad-kv/triad/multileader/core"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+// loop runs a site's core: one goroutine, in the order in which things were posted.
+type loop struct {
+	e *engine
+
+	mu     sync.Mutex // a leaf
+	calls  []func()
+	writes []*write
+	ended  error // why nothing is taken any more
+	wake   chan struct{}
+}
+
+func newLoop(e *engine) *loop { return &loop{e: e, wake: make(chan struct{}, 1)} }
+
+// post has f run. It never blocks; once the loop has ended it does nothing.
+func (l *loop) post(f func()) {
+	l.mu.Lock()
+	if l.ended == nil {
+		l.calls = append(l.calls, f)
+	}
+	l.mu.Unlock()
+	l.nudge()
+}
+
+// write has writes taken together with others that come meanwhile.
+func (l *loop) write(w *write) {
+	l.mu.Lock()
+	err := l.ended
+	if err == nil {
+		l.writes = append(l.writes, w)
+	}
+	l.mu.Unlock()
+	if err != nil {
+		w.answer(topology.Receipt{}, l.e.errorOf("write", topology.NotApplied, err))
+		return
+	}
+	l.nudge()
+}
+
+// call runs f and waits for it; false if the loop has ended.
+func (l *loop) call(f func()) bool {
+	done := make(chan struct{})
+	l.mu.Lock()
+	ended := l.ended != nil
+	if !ended {
+		l.calls = append(l.calls, func() { f(); close(done) })
+	}
+	l.mu.Unlock()
+	if ended {
+		return false
+	}
+	l.nudge()
+	<-done
+	return true
+}
+
+func (l *loop) nudge() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Led implements singleleader.Course.
+func (l *loop) Led(term uint64, lsn record.LSN, lossy bool) {
+	l.post(func() { l.e.lead(term, lsn, lossy) })
+}
+
+// Committed implements singleleader.Course.
+func (l *loop) Committed(lsn record.LSN) {
+	l.post(func() { l.e.step(core.Event{Kind: core.EvCommitted, LSN: lsn}) })
+}
+
+// Deposed implements singleleader.Course.
+func (l *loop) Deposed(term uint64) { l.post(func() { l.e.deposed(term) }) }
+
+func (l *loop) run(ctx context.Context) error {
+	t := time.NewTicker(l.e.o.TickEvery)
+	defer t.Stop()
+	defer l.stop()
+	for {
+		select {
+		case <-l.wake:
+			l.work()
+		case <-t.C:
+			l.e.tick()
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// work does what was posted, and takes the writes last, as one group.
+func (l *loop) work() {
+	l.mu.Lock()
+	calls, writes := l.calls, l.writes
+	l.calls, l.writes = nil, nil
+	l.mu.Unlock()
+	for _, f := range calls {
+		f()
+	}
+	if len(writes) > 0 {
+		l.e.accept(writes)
+	}
+}
+
+// stop answers everything that waits, as the node ends.
+func (l *loop) stop() {
+	why := topology.ErrClosed
+	if err := l.e.group.Failure(); err != nil {
+		why = err
+	}
+	l.mu.Lock()
+	l.ended = why
+	calls, writes := l.calls, l.writes
+	l.calls, l.writes = nil, nil
+	l.mu.Unlock()
+	for _, f := range calls {
+		f()
+	}
+	for _, w := range writes {
+		w.answer(topology.Receipt{}, l.e.errorOf("write", topology.NotApplied, why))
+	}
+	l.e.reign.end(l.e, why)
+}
+
+// reign is one term of this node at the head of its site; the zero value is none.
+type reign struct {
+	term    uint64
+	core    *core.Core // nil: this node does not lead its site
+	append  []record.Entry
+	waiting queue
+	alarms  map[version.Origin]string
+}
+
+// lead begins to lead the site, whose log is committed up to lsn and is what core is
+// made from.
+func (e *engine) lead(term uint64, lsn record.LSN, lossy bool) {
+	p, err := e.placeAt(lsn)
+	if err != nil {
+		e.group.Fail(fmt.Errorf("what the log comes to at entry %d: %w", lsn, err))
+		return
+	}
+	c := e.o.config(e.site)
+	self, _ := e.o.site(e.site)
+	c.Origin = p.own
+	if p.own.ID != self.Number || lossy {
+		c.Origin = e.incarnation(p.own)
+		e.log.Info("a new incarnation", "origin", c.Origin, "before", p.own, "lossy", lossy)
+	}
+	at := p.Position
+	at.Term = min(at.Term, term-1) // the group's own note of this term is in the log
+	e.reign = reign{term: term, core: core.New(c, at), alarms: map[version.Origin]string{}}
+	e.step(core.Event{Kind: core.EvLead, Term: term})
+	for _, l := range e.links {
+		l.leads(term)
+	}
+	e.log.Info("leads its site", "term", term, "origin", c.Origin, "lsn", lsn)
+}
+
+// epoch is when incarnations begin to be counted, in seconds: 2024-01-01.
+const epoch = 1704067200
+
+// incarnation returns an origin under which this site has not written yet. A site that
+// has lost its log does not know which it had; so the time of day tells them apart,
+// and a life that is known is never below the one before.
+func (e *engine) incarnation(before version.Origin) version.Origin {
+	self, _ := e.o.site(e.site)
+	o := version.Origin{ID: self.Number, Incarnation: uint32(max(1, e.env.Clock.Wall().Unix()-epoch))}
+	known := uint32(0)
+	if before.ID == self.Number {
+		known = before.Incarnation
+	}
+	if c := e.reign.core; c != nil {
+		for _, m := range c.Known() {
+			if m.ID == self.Number {
+				known = max(known, m.Incarnation)
+			}
+		}
+	}
+	o.Incarnation = max(o.Incarnation, known+1)
+	return o
+}
+
+// deposed ends a term. What was appended and not committed may yet be.
+func (e *engine) deposed(term uint64) {
+	if e.reign.term != term {
+		return
+	}
+	for _, l := range e.links {
+		l.leads(0)
+	}
+	e.reign.end(e, topology.ErrNotLeader)
+	e.reign = reign{}
+}
+
+// end answers what waits in a term that is over.
+func (r *reign) end(e *engine, why error) {
+	for _, w := range r.waiting.all() {
+		err := e.errorOf("write", topology.Unknown, fmt.Errorf("%w before the write was committed", why))
+		err.Dot, err.Term = w.receipt.Dot, w.receipt.Term
+		w.answer(topology.Receipt{}, err)
+	}
+	r.core = nil
+}
+
+// tick lets time pass. A term whose first note the log did not take is begun again.
+func (e *engine) tick() {
+	if c := e.reign.core; c != nil && c.Term == 0 {
+		e.lead(e.reign.term, c.End(), false)
+		return
+	}
+	e.step(core.Event{Kind: core.EvTick})
+	e.publish()
+}
+
+// step lets the core judge an event and carries out what it says.
+func (e *engine) step(ev core.Event) {
+	if e.reign.core == nil {
+		return
+	}
+	ev.Now = e.env.Clock.Wall()
+	effects := e.reign.core.Step(ev)
+	e.perform(effects, nil)
+	if lsn, err := e.flush(); err != nil && e.reign.core != nil {
+		e.step(core.Event{Kind: core.EvNotAppended, LSN: lsn})
+	}
+}
+
+// perform carries out effects in order; writes are those of the event.
+func (e *engine) perform(effects []core.Effect, writes []*write) {
+	for i := range effects {
+		x := &effects[i]
+		switch x.Kind {
+		case core.DoAppend:
+			e.reign.append = append(e.reign.append, x.Item.Entry)
+		case core.DoAccept:
+			writes[x.N].accepted(x)
+		case core.DoRefuse:
+			writes[x.N].refused(e, x.Err)
+		case core.DoCommit:
+			e.reign.waiting.release(e, x.LSN)
+		case core.DoSend:
+			if l := e.link(x.Peer); l != nil {
+				l.send(x.Session, &x.Message)
+			}
+		case core.DoRead, core.DoFill:
+			if l := e.link(x.Peer); l != nil {
+				l.read(*x)
+			}
+		case core.DoFreeze:
+			e.link(x.Peer).froze(x.Err)
+			e.log.Error("a link is frozen", "peer", x.Peer, "err", x.Err)
+		case core.DoAlarm:
+			e.alarm(x)
+		case core.DoIncarnate:
+			o := e.incarnation(x.Origin)
+			e.log.Warn("this site has lost writes that a peer knows, and goes on as a new incarnation", "before", x.Origin, "origin", o)
+			e.loop.post(func() { e.step(core.Event{Kind: core.EvIncarnate, Origin: o}) })
+		}
+	}
+}
+
+// alarm tells a person once what does not go on.
+func (e *engine) alarm(x *core.Effect) {
+	if why := x.Err.Error(); e.reign.alarms[x.Origin] != why {
+		e.reign.alarms[x.Origin] = why
+		e.log.Warn("alarm", "origin", x.Origin, "err", x.Err)
+	}
+}
+
+// flush puts what the core has placed in the group's log. On an error the log ends at
+// lsn and has taken none of it.
+func (e *engine) flush() (lsn record.LSN, err error) {
+	es := e.reign.append
+	if len(es) == 0 {
+		return 0, nil
+	}
+	e.reign.append = es[:0]
+	err = e.group.Append(es...)
+	if err == nil {
+		return 0, nil
+	}
+	if !errors.Is(err, topology.ErrNotLeader) {
+		e.log.Warn("the log took nothing", "err", err)
+	}
+	return es[0].LSN - 1, err
+}

@@ -1,0 +1,178 @@
+package multileader
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+
+	"github.com/triad-kv/triad/conflict"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/record/pack"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+// What concurrent writes cost stands in a table of Triad's own, by the place in the
+// site's log of the record that met the others, and which of its changes that was (rule
+// M5). It is of one site: another met the same writes in another order.
+//
+//	key    LSN, 8 bytes; the change's number in its record, 2
+//	value  an array of six: format, table, key, field, winner, losers;
+//	       a version is an array of eight as in a state
+const (
+	lossFormat = 1
+	lossFields = 6
+	lossBytes  = 8 + 2
+)
+
+func loserCell(lsn record.LSN, n int) record.Cell {
+	k := binary.BigEndian.AppendUint64(make([]byte, 0, lossBytes), uint64(lsn))
+	return record.Cell{Table: record.TableLosers, Key: binary.BigEndian.AppendUint16(k, uint16(n))}
+}
+
+func encodeLoss(_ *record.Record, c *conflict.Change) []byte {
+	w := pack.NewWriter(nil)
+	w.Array(lossFields)
+	w.Uint(lossFormat)
+	w.Uint(uint64(c.Cell.Table))
+	w.Bin(c.Cell.Key)
+	w.Bin(c.Cell.Field)
+	putVersions(w, c.State.Siblings)
+	putVersions(w, c.Lost)
+	return w.Bytes()
+}
+
+func putVersions(w *pack.Writer, vs []record.Version) {
+	w.Array(8 * len(vs))
+	for i := range vs {
+		v := &vs[i]
+		w.Uint(uint64(v.Origin.ID))
+		w.Uint(uint64(v.Origin.Incarnation))
+		w.Uint(v.Seq)
+		w.Uint(uint64(v.Time))
+		w.Uint(uint64(v.Expires))
+		w.Uint(uint64(v.Kind))
+		w.Bool(v.Absent)
+		w.Bin(v.Value)
+	}
+}
+
+func getVersions(r *pack.Reader) (vs []record.Version) {
+	n := r.ArrayMax(8 * record.SiblingsMax)
+	if n%8 != 0 {
+		r.Fail("versions are not whole")
+	}
+	for n /= 8; n > 0 && r.Err() == nil; n-- {
+		v := record.Version{Dot: version.Dot{Origin: getOrigin(r)}}
+		v.Seq = r.Uint()
+		v.Time, v.Expires = version.Timestamp(r.Uint()), version.Timestamp(r.Uint())
+		v.Kind = record.Kind(r.UintMax(math.MaxUint8))
+		v.Absent, v.Value = r.Bool(), r.BinMax(record.ValueBytesMax)
+		vs = append(vs, v)
+	}
+	return vs
+}
+
+// Conflict is one meeting of writes that did not know of one another.
+type Conflict struct {
+	LSN    record.LSN // of the record that met the others, in the log of the site asked
+	Cell   record.Cell
+	Type   ConflictType
+	Winner []record.Version // what the cell held afterwards
+	Losers []record.Version // what it held no more, or never; somebody was told that each was written
+}
+
+// ConflictType says what met.
+type ConflictType string
+
+// The types of conflicts.
+const (
+	UpdateUpdate ConflictType = "update/update"
+	UpdateDelete ConflictType = "update/delete" // an update won
+	DeleteUpdate ConflictType = "delete/update" // a delete won
+	DeleteDelete ConflictType = "delete/delete"
+)
+
+func typeOf(winner, losers []record.Version) ConflictType {
+	gone := func(vs []record.Version) bool {
+		for i := range vs {
+			if !vs[i].Absent {
+				return false
+			}
+		}
+		return true
+	}
+	switch w, l := gone(winner), gone(losers); {
+	case w && l:
+		return DeleteDelete
+	case w:
+		return DeleteUpdate
+	case l:
+		return UpdateDelete
+	}
+	return UpdateUpdate
+}
+
+func decodeLoss(key, value []byte) (Conflict, error) {
+	if len(key) != lossBytes {
+		return Conflict{}, fmt.Errorf("%w: a conflict's key of %d bytes", topology.ErrMalformed, len(key))
+	}
+	r := pack.NewReader(value)
+	r.ArrayOf(lossFields)
+	if f := r.Uint(); r.Err() == nil && f != lossFormat {
+		return Conflict{}, fmt.Errorf("a conflict has format %d, this version knows %d: %w", f, lossFormat, topology.ErrUnsupported)
+	}
+	c := Conflict{LSN: record.LSN(binary.BigEndian.Uint64(key))}
+	c.Cell.Table = record.TableID(r.UintMax(math.MaxUint32))
+	c.Cell.Key, c.Cell.Field = r.BinMax(record.KeyBytesMax), r.BinMax(record.FieldBytesMax)
+	c.Winner, c.Losers = getVersions(&r), getVersions(&r)
+	if err := r.Done(); err != nil {
+		return Conflict{}, fmt.Errorf("a conflict: %w: %w", topology.ErrMalformed, err)
+	}
+	c.Type = typeOf(c.Winner, c.Losers)
+	return c, nil
+}
+
+// Conflicts yields the conflicts that this node has applied, behind an LSN of its
+// site's log, oldest first. They are in no order that another site would see.
+func (e *engine) Conflicts(ctx context.Context, after record.LSN) iter.Seq2[Conflict, error] {
+	return func(yield func(Conflict, error) bool) {
+		view, err := e.env.Store.Snapshot()
+		if err != nil {
+			yield(Conflict{}, err)
+			return
+		}
+		err = eachLoss(view, after, func(c Conflict) bool { return ctx.Err() == nil && yield(c, nil) })
+		if err = errors.Join(err, view.Close()); err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			yield(Conflict{}, err)
+		}
+	}
+}
+
+func eachLoss(view topology.Snapshot, after record.LSN, f func(Conflict) bool) error {
+	for ed, err := range view.Scan(loserCell(after+1, 0), record.Cell{Table: record.TableLosers + 1}) {
+		if err != nil {
+			return err
+		}
+		var s record.State
+		if err := record.DecodeState(ed.State, &s); err != nil {
+			return fmt.Errorf("%w: %w", topology.ErrMalformed, err)
+		}
+		for i := range s.Siblings {
+			c, err := decodeLoss(ed.Key, append([]byte(nil), s.Siblings[i].Value...))
+			if err != nil {
+				return err
+			}
+			if !f(c) {
+				return nil
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,211 @@
+package multileader
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/triad-kv/triad/multileader/core"
+	"github.com/triad-kv/triad/singleleader"
+	"github.com/triad-kv/triad/topology"
+)
+
+// Options configure a multi-leader engine. They must be the same on every node, but
+// for what Group says may differ.
+type Options struct {
+	// Sites are all that take part, with their numbers, which are never given to
+	// another site: the dots of a site's writes begin with it.
+	Sites []Site
+	// Links says who exchanges with whom; the zero value is Mesh.
+	Links Links
+	// Group is how each site replicates within. What it says of members concerns the
+	// node's own site; its policy counts members of that site alone.
+	Group singleleader.Options
+	// MaxSkew is how far ahead of this node's clock a record's time may be before the
+	// records of its site wait (C3). Default 500 ms.
+	MaxSkew time.Duration
+	// TickEvery is the pause between two looks at what only time can tell: what a
+	// peer is told while nothing is written, gaps, clocks. Default 50 ms.
+	TickEvery time.Duration
+	// RetainBytesMax bounds the log kept for sites that are away. Default 1 GiB.
+	RetainBytesMax uint64
+	// Limits bound what a core holds and sends.
+	Limits core.Limits
+}
+
+// Site is one data centre.
+type Site struct {
+	Name   string // as members name theirs
+	Number uint32 // from 1; never another site's, not even later
+}
+
+// Links is the shape in which sites are linked.
+type Links struct {
+	Shape Shape
+	Hub   string      // of a star
+	Pairs [][2]string // of a list
+}
+
+// Shape is a way to link sites.
+type Shape uint8
+
+const (
+	Mesh Shape = iota // everybody with everybody
+	Ring              // each with the next, in the order of Sites
+	Star              // each with the hub
+	List              // as Pairs says
+)
+
+func (s Shape) String() string {
+	return [...]string{"mesh", "ring", "star", "list"}[min(s, List)]
+}
+
+// Limits of a configuration.
+const (
+	sitesMax         = 64
+	tickDefault      = 50 * time.Millisecond
+	tickMin          = time.Millisecond
+	resendTicks      = 100 // without progress: a stream loses nothing, so only a peer that is stuck needs it
+	gapTicks         = 20  // likewise: a gap is what a peer had no room for and has forgotten
+	retainDefault    = 1 << 30
+	shipmentBytesMax = 1 << 20
+)
+
+// withDefaults returns o as it is meant, for a node of site self.
+func (o Options) withDefaults(self string) (Options, error) {
+	errs := o.badSites(self)
+	switch {
+	case o.TickEvery == 0:
+		o.TickEvery = tickDefault
+	case o.TickEvery < tickMin:
+		errs = append(errs, fmt.Errorf("tick every %v: at least %v", o.TickEvery, tickMin))
+	}
+	if o.MaxSkew < 0 {
+		errs = append(errs, fmt.Errorf("max skew %v is negative", o.MaxSkew))
+	}
+	if o.RetainBytesMax == 0 {
+		o.RetainBytesMax = retainDefault
+	}
+	if o.Limits.ResendTicks == 0 {
+		o.Limits.ResendTicks = resendTicks
+	}
+	if o.Limits.GapTicks == 0 {
+		o.Limits.GapTicks = gapTicks
+	}
+	return o, errors.Join(errs...)
+}
+
+// badSites says what is wrong with the sites and their links.
+func (o *Options) badSites(self string) (errs []error) {
+	if len(o.Sites) == 0 || len(o.Sites) > sitesMax {
+		return []error{fmt.Errorf("%d sites: from 1 to %d", len(o.Sites), sitesMax)}
+	}
+	for i, s := range o.Sites {
+		if !topology.NodeID(s.Name).Valid() {
+			errs = append(errs, fmt.Errorf("%q is not a site's name", s.Name))
+		}
+		if s.Number == 0 {
+			errs = append(errs, fmt.Errorf("site %s has no number: it takes one from 1 on, for good", s.Name))
+		}
+		for _, t := range o.Sites[:i] {
+			switch {
+			case s.Name == t.Name:
+				errs = append(errs, fmt.Errorf("site %s is there twice", s.Name))
+			case s.Number == t.Number:
+				errs = append(errs, fmt.Errorf("sites %s and %s have one number, %d: their writes would be each other's", t.Name, s.Name, s.Number))
+			}
+		}
+	}
+	if _, ok := o.site(self); !ok {
+		errs = append(errs, fmt.Errorf("this node's site %q is not among the sites", self))
+	}
+	return append(errs, o.badLinks()...)
+}
+
+func (o *Options) badLinks() (errs []error) {
+	switch o.Links.Shape {
+	case Star:
+		if _, ok := o.site(o.Links.Hub); !ok {
+			errs = append(errs, fmt.Errorf("links: the hub %q is not among the sites", o.Links.Hub))
+		}
+	case List:
+		for _, p := range o.Links.Pairs {
+			for _, name := range p {
+				if _, ok := o.site(name); !ok {
+					errs = append(errs, fmt.Errorf("links: %q is not among the sites", name))
+				}
+			}
+			if p[0] == p[1] {
+				errs = append(errs, fmt.Errorf("links: %s is linked with itself", p[0]))
+			}
+		}
+	}
+	if len(errs) == 0 {
+		if away := o.unreached(); len(away) > 0 {
+			errs = append(errs, fmt.Errorf("links: nothing of %s reaches %v", o.Sites[0].Name, away))
+		}
+	}
+	return errs
+}
+
+func (o *Options) site(name string) (Site, bool) {
+	i := slices.IndexFunc(o.Sites, func(s Site) bool { return s.Name == name })
+	if i < 0 {
+		return Site{}, false
+	}
+	return o.Sites[i], true
+}
+
+// linked reports whether two sites exchange with one another.
+func (o *Options) linked(a, b string) bool {
+	if a == b {
+		return false
+	}
+	switch o.Links.Shape {
+	case Ring:
+		n := len(o.Sites)
+		at := func(name string) int { return slices.IndexFunc(o.Sites, func(s Site) bool { return s.Name == name }) }
+		i, j := at(a), at(b)
+		return (i+1)%n == j || (j+1)%n == i
+	case Star:
+		return a == o.Links.Hub || b == o.Links.Hub
+	case List:
+		return slices.ContainsFunc(o.Links.Pairs, func(p [2]string) bool {
+			return p == [2]string{a, b} || p == [2]string{b, a}
+		})
+	}
+	return true
+}
+
+// unreached returns the sites that no chain of links leads to from the first.
+func (o *Options) unreached() (away []string) {
+	reached := map[string]bool{o.Sites[0].Name: true}
+	for range o.Sites {
+		for _, a := range o.Sites {
+			for _, b := range o.Sites {
+				if reached[a.Name] && o.linked(a.Name, b.Name) {
+					reached[b.Name] = true
+				}
+			}
+		}
+	}
+	for _, s := range o.Sites {
+		if !reached[s.Name] {
+			away = append(away, s.Name)
+		}
+	}
+	return away
+}
+
+// config is what the core of a site is told.
+func (o *Options) config(self string) core.Config {
+	c := core.Config{Self: core.Site(self), MaxSkew: o.MaxSkew, Limits: o.Limits}
+	for _, s := range o.Sites {
+		c.Members = append(c.Members, core.Member{Site: core.Site(s.Name), Number: s.Number})
+		if o.linked(self, s.Name) {
+			c.Links = append(c.Links, core.Link{Peer: core.Site(s.Name), Relay: o.Links.Shape != Mesh})
+		}
+	}
+	return c
+}

@@ -1,0 +1,198 @@
+package multileader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+// reader is the reading side of an engine. A read is as fresh as its site: linearizable
+// means of what this site has acknowledged, and a session's token holds everywhere.
+type reader struct{ e *engine }
+
+// Read implements topology.Engine.
+func (rd *reader) Read(ctx context.Context, table record.TableID, key []byte, o topology.ReadOptions) (topology.Reading, error) {
+	r, err := rd.ready(ctx, o)
+	if err != nil {
+		return topology.Reading{}, rd.e.group.ReadError("get", key, err)
+	}
+	if o.Whole {
+		err = rd.wholeKey(table, key, &r)
+	} else {
+		var b []byte
+		cell := record.Cell{Table: table, Key: key, Field: o.Field}
+		if b, err = rd.e.env.Store.Get(cell); err == nil && b != nil {
+			err = rd.add(&r, cell, b)
+		}
+	}
+	r.Token = topology.TokenOf(rd.e.machine.seen.atMost())
+	if err == nil && len(r.Cells) == 0 {
+		return r, rd.e.group.ReadError("get", key, topology.ErrNotFound)
+	}
+	if err != nil {
+		return topology.Reading{}, rd.e.group.ReadError("get", key, err)
+	}
+	return r, nil
+}
+
+// ready waits until this node's store may be read for what o asks.
+func (rd *reader) ready(ctx context.Context, o topology.ReadOptions) (topology.Reading, error) {
+	if o.Guarantee != topology.ReadSession {
+		return rd.e.group.Ready(ctx, o)
+	}
+	err := rd.Wait(ctx, o.After)
+	o.Guarantee = topology.ReadAny
+	r, rerr := rd.e.group.Ready(ctx, o)
+	r.Guarantee = topology.ReadSession
+	return r, errors.Join(err, rerr)
+}
+
+// Wait implements topology.Waiter: it returns once this node shows every write that the
+// token has seen, of whichever site (C8).
+func (rd *reader) Wait(ctx context.Context, t topology.Token) error {
+	if t.IsZero() {
+		return nil
+	}
+	want, err := t.Vector()
+	if err != nil {
+		return err
+	}
+	for _, m := range want {
+		if _, ok := rd.e.o.numbered(m.Origin.ID); !ok {
+			return fmt.Errorf("%w: a token that has seen writes of %v, who is no site of this cluster", topology.ErrMalformed, m.Origin)
+		}
+	}
+	for {
+		has, news := rd.e.machine.seen.atLeast()
+		if has.Descends(want) {
+			return nil
+		}
+		select {
+		case <-news:
+		case <-rd.e.group.Failed():
+			return rd.e.group.Failure()
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %s: %w", topology.ErrTimeout, rd.e.o.behind(has, want), ctx.Err())
+		}
+	}
+}
+
+// numbered returns the site of a number.
+func (o *Options) numbered(id uint32) (Site, bool) {
+	for _, s := range o.Sites {
+		if s.Number == id {
+			return s, true
+		}
+	}
+	return Site{}, false
+}
+
+// behind says in words what has lacks of want.
+func (o *Options) behind(has, want version.Vector) string {
+	words := "this node lacks writes"
+	sep := " of "
+	for _, m := range want {
+		if n := has.Get(m.Origin); n < m.Seq {
+			s, _ := o.numbered(m.Origin.ID)
+			words += fmt.Sprintf("%s%s (%v): it shows %d of the %d that the token has seen", sep, s.Name, m.Origin, n, m.Seq)
+			sep = ", of "
+		}
+	}
+	return words
+}
+
+func (rd *reader) wholeKey(table record.TableID, key []byte, r *topology.Reading) error {
+	s, err := rd.e.env.Store.Snapshot()
+	if err != nil {
+		return err
+	}
+	for ed, serr := range s.Scan(record.Cell{Table: table, Key: key}, afterKey(table, key)) {
+		if serr == nil {
+			serr = rd.add(r, copyCell(ed.Cell), append([]byte(nil), ed.State...))
+		}
+		if serr != nil {
+			err = serr
+			break
+		}
+	}
+	return errors.Join(err, s.Close())
+}
+
+// afterKey is the least cell behind all cells of a key.
+func afterKey(table record.TableID, key []byte) record.Cell {
+	return record.Cell{Table: table, Key: append(append([]byte(nil), key...), 0)}
+}
+
+func copyCell(c record.Cell) record.Cell {
+	return record.Cell{Table: c.Table, Key: append([]byte(nil), c.Key...), Field: append([]byte(nil), c.Field...)}
+}
+
+// add decodes a state, which r then aliases. What was removed, or is due, is not shown.
+func (rd *reader) add(r *topology.Reading, c record.Cell, b []byte) error {
+	var s record.State
+	if err := record.DecodeState(b, &s); err != nil {
+		return fmt.Errorf("%w: %w", topology.ErrMalformed, err)
+	}
+	for _, v := range s.Siblings {
+		if !v.Absent && (v.Expires == 0 || rd.e.env.Clock.Until(v.Expires) > 0) {
+			r.Cells = append(r.Cells, topology.CellReading{Key: c.Key, Field: c.Field, Version: v})
+		}
+	}
+	return nil
+}
+
+// Scan implements topology.Scanner.
+func (rd *reader) Scan(ctx context.Context, table record.TableID, from, to []byte, o topology.ReadOptions) iter.Seq2[topology.CellReading, error] {
+	return func(yield func(topology.CellReading, error) bool) {
+		stopped := false
+		err := rd.scan(ctx, table, from, to, o, func(c topology.CellReading) bool {
+			stopped = !yield(c, nil)
+			return !stopped
+		})
+		if err != nil && !stopped {
+			yield(topology.CellReading{}, rd.e.group.ReadError("scan", from, err))
+		}
+	}
+}
+
+func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byte, o topology.ReadOptions, yield func(topology.CellReading) bool) (err error) {
+	if _, err := rd.ready(ctx, o); err != nil {
+		return err
+	}
+	s, err := rd.e.env.Store.Snapshot()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	end := record.Cell{Table: table, Key: to}
+	if len(to) == 0 {
+		end = record.Cell{Table: table + 1}
+		if table == math.MaxUint32 {
+			end = afterKey(table, make([]byte, record.KeyBytesMax))
+		}
+	}
+	for ed, err := range s.Scan(record.Cell{Table: table, Key: from}, end) {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		var r topology.Reading
+		if err := rd.add(&r, copyCell(ed.Cell), append([]byte(nil), ed.State...)); err != nil {
+			return err
+		}
+		for _, c := range r.Cells {
+			if !yield(c) {
+				return nil
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,84 @@
+package triad_test
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/control/static"
+	"github.com/triad-kv/triad/multileader"
+	"github.com/triad-kv/triad/topology"
+)
+
+// openSites opens and runs sites of two nodes each.
+func openSites(t *testing.T, tables []triad.Table, names ...string) map[string]*triad.Node {
+	var listeners []net.Listener
+	var list []triad.Member
+	o := multileader.Options{}
+	for i, s := range names {
+		o.Sites = append(o.Sites, multileader.Site{Name: s, Number: uint32(i + 1)})
+		for _, n := range []string{"1", "2"} {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			listeners = append(listeners, l)
+			list = append(list, triad.Member{ID: topology.NodeID(s + n), Addr: l.Addr().String(), Site: s})
+		}
+	}
+	nodes := map[string]*triad.Node{}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	for i, m := range list {
+		n, err := triad.Open(triad.Config{
+			ID: m.ID, Cluster: "shop", Dir: t.TempDir(), Listener: listeners[i], Members: list, Tables: tables,
+			Topology: multileader.New(o), Control: static.New(static.Options{Leader: topology.NodeID(m.Site + "1")}),
+		})
+		require.NoError(t, err)
+		nodes[string(m.ID)] = n
+		go func() { done <- n.Run(ctx) }()
+	}
+	t.Cleanup(func() {
+		cancel()
+		for range nodes {
+			require.NoError(t, <-done)
+		}
+		for _, n := range nodes {
+			require.NoError(t, n.Close())
+		}
+	})
+	return nodes
+}
+
+func TestSitesShareTheirTables(t *testing.T) {
+	nodes := openSites(t, []triad.Table{{Name: "users"}, {Name: "carts"}}, "us", "eu")
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	put := func(node, table, key, value string) triad.Receipt {
+		for {
+			r, err := nodes[node].Put(ctx, table, []byte(key), []byte(value))
+			if err == nil {
+				return r
+			}
+			require.Equal(t, topology.NotApplied, topology.OutcomeOf(err), "%v", err)
+			require.NoError(t, ctx.Err(), "%v", err)
+			time.Sleep(time.Millisecond)
+		}
+	}
+	seen := put("us1", "users", "1001", "Alice").Token.Join(put("eu1", "carts", "1001", "apples").Token)
+	for id, n := range nodes {
+		for table, want := range map[string]string{"users": "Alice", "carts": "apples"} {
+			r, err := n.Get(ctx, table, []byte("1001"), triad.After(seen))
+			require.NoError(t, err, "%s of %s", table, id)
+			require.Equal(t, want, string(r.Value))
+		}
+	}
+	_, err := nodes["us2"].Put(ctx, "users", []byte("k"), []byte("v"))
+	var refused *topology.Error
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, topology.NodeID("us1"), refused.Leader)
+	require.NoError(t, nodes["us1"].CreateTable(ctx, triad.Table{Name: "more"}))
+	require.ErrorIs(t, nodes["us1"].DropTable(ctx, "more"), topology.ErrUnsupported)
+}
