@@ -163,6 +163,7 @@ func TestEveryFieldOfAStatusIsAnswered(t *testing.T) {
 	require.Equal(t, reflect.TypeOf(s.Standing).NumField(), reflect.TypeOf(got.Standing).NumField()+1) // the delay stands elsewhere
 	require.Equal(t, reflect.TypeOf(s).NumField()+1, reflect.TypeOf(got).NumField()+reflect.TypeOf(got.Log).NumField()-1)
 	require.Equal(t, reflect.TypeOf(s.Peers[0]).NumField(), reflect.TypeOf(got.Peers[0]).NumField())
+	require.Equal(t, reflect.TypeOf(s.Sites[0]).NumField(), reflect.TypeOf(got.Sites[0]).NumField())
 }
 
 // serve runs the port until the test ends.

@@ -51,6 +51,8 @@ var (
 	mPaused    = family("failover_paused", "1 while nobody is made leader but by hand.")
 	mLease     = family("lease_seconds", "On the leader: seconds for which it may still answer reads by itself; 0 without a lease.")
 	mUndefined = family("tables_undefined", "Tables of this node's configuration that are not defined yet.")
+	mSiteUp    = family("site_link_up", "On the leader of a site: 1 while its link to another one works.", "site")
+	mSiteLag   = family("site_lag_records", "On the leader of a site: records that another one has and this one has not, or the other way round.", "site", "who")
 	mFsyncs    = family("log_fsyncs_total", "Times the log was made durable.")
 	mLogBytes  = family("log_bytes", "Bytes of the log's entries.")
 	mStore     = family("store_bytes", "Bytes of the store's files.")
@@ -116,6 +118,13 @@ func (e exposition) node(s *topology.Status) {
 	e.gauge(mLease, s.Lease.Seconds())
 	e.gauge(mUndefined, float64(len(s.Undefined)))
 	e.gauge(mDamage, float64(len(s.Scrub.Damage)))
+	for i := range s.Sites {
+		if x := &s.Sites[i]; !x.Own && x.State != "idle" {
+			e.gauge(mSiteUp, oneIf(x.State == "up"), x.Site)
+			e.gauge(mSiteLag, float64(x.Behind.Records), x.Site, "behind")
+			e.gauge(mSiteLag, float64(x.Ahead.Records), x.Site, "ahead")
+		}
+	}
 }
 
 func (e exposition) peer(p *topology.PeerStatus) {

@@ -36,6 +36,21 @@ type Standing struct {
 	Undefined []string  `json:"undefined_tables,omitempty"`
 	Paused    bool      `json:"paused"`                  // nobody is made leader but by hand
 	Lease     float64   `json:"lease_seconds,omitempty"` // on the leader: for which it may still answer reads by itself
+	Site      string    `json:"site,omitempty"`
+	Sites     []Site    `json:"sites,omitempty"` // where several take writes
+}
+
+// Site is what a node's site knows of another one, or of itself.
+type Site struct {
+	Site    string          `json:"site"`
+	Number  uint32          `json:"number"`
+	Own     bool            `json:"own"`
+	State   string          `json:"state"` // of the link to it: up, down, frozen, idle where the node does not lead
+	Peer    topology.NodeID `json:"peer,omitempty"`
+	Applied uint64          `json:"applied"` // writes of it that the node shows
+	Behind  Lag             `json:"behind"`  // what it has, and the node's site has not
+	Ahead   Lag             `json:"ahead"`   // what the node's site has, and it is not known to have
+	Problem string          `json:"problem,omitempty"`
 }
 
 // Scrub is how far the node has come in reading its own files again.
@@ -85,7 +100,7 @@ func StatusOf(s topology.Status) Status {
 		Since: s.Since, Log: Log{First: s.First, End: s.End, Flushed: s.Flushed, Commit: s.Commit, Applied: s.Applied},
 		Lag: lagOf(s.Lag), Delay: s.Delay.Seconds(), Rewound: s.Rewound, Failure: s.Failure, Warnings: s.Warnings,
 		Scrub:    Scrub{Passes: s.Scrub.Passes, Ended: s.Scrub.Ended, Seconds: s.Scrub.Took.Seconds(), Bytes: s.Scrub.Bytes, Damage: s.Scrub.Damage},
-		Standing: Standing{Sync: s.Sync, Stale: s.Stale.Seconds(), Reached: s.Reached, Undefined: s.Undefined, Paused: s.Paused, Lease: s.Lease.Seconds()},
+		Standing: Standing{Sync: s.Sync, Stale: s.Stale.Seconds(), Reached: s.Reached, Undefined: s.Undefined, Paused: s.Paused, Lease: s.Lease.Seconds(), Site: s.Site},
 	}
 	if s.Stale < 0 {
 		a.Stale = -1
@@ -94,6 +109,12 @@ func StatusOf(s topology.Status) Status {
 		a.Peers = append(a.Peers, Peer{
 			Node: p.Node, Addr: p.Addr, State: p.State, Sync: p.Sync, Sent: p.Sent, Written: p.Written, Flushed: p.Flushed,
 			Applied: p.Applied, Lag: lagOf(p.Lag), Contact: p.Contact, Problem: p.Problem,
+		})
+	}
+	for _, x := range s.Sites {
+		a.Sites = append(a.Sites, Site{
+			Site: x.Site, Number: x.Number, Own: x.Own, State: x.State, Peer: x.Peer, Applied: x.Applied,
+			Behind: lagOf(x.Behind), Ahead: lagOf(x.Ahead), Problem: x.Problem,
 		})
 	}
 	return a
