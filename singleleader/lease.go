@@ -99,13 +99,16 @@ func (t *tenure) settled(term uint64) bool {
 	return ok && at == term
 }
 
-// leased returns once the store shows everything that was acknowledged before the
+// lessee reads by the leader's lease.
+type lessee struct{ *reader }
+
+// show returns once the store shows everything that was acknowledged before the
 // call, by the leader's lease or, where there is none, by a round; by says which.
-func (rd *reader) leased(ctx context.Context) (by topology.Guarantee, err error) {
+func (rd lessee) show(ctx context.Context) (by topology.Guarantee, err error) {
 	if err := rd.e.starting(ctx); err != nil {
 		return topology.ReadLeased, err
 	}
-	lsn, by, err := rd.leasedIndex(ctx)
+	lsn, by, err := rd.index(ctx)
 	if errors.Is(err, topology.ErrNotLeader) {
 		lsn, by, err = rd.askIndex(ctx, topology.ReadLeased)
 	}
@@ -115,10 +118,10 @@ func (rd *reader) leased(ctx context.Context) (by topology.Guarantee, err error)
 	return by, rd.e.applier.wait(ctx, lsn)
 }
 
-// leasedIndex is what a read at the leader must see that is content with a lease.
+// index is what a read at the leader must see that is content with a lease.
 // Nothing is acknowledged elsewhere before the clock was read, which is after the read
 // came: what becomes of the lease while it is served does not matter.
-func (rd *reader) leasedIndex(ctx context.Context) (lsn record.LSN, by topology.Guarantee, err error) {
+func (rd lessee) index(ctx context.Context) (lsn record.LSN, by topology.Guarantee, err error) {
 	holds := false
 	rd.e.turn.call(func() {
 		if holds = core.Leased(&rd.e.core, clock(rd.e)); holds {
@@ -129,7 +132,7 @@ func (rd *reader) leasedIndex(ctx context.Context) (lsn record.LSN, by topology.
 		rd.byLease.Add(1)
 		return lsn, topology.ReadLeased, nil
 	}
-	lsn, err = rd.index(ctx)
+	lsn, err = rd.reader.index(ctx)
 	return lsn, topology.ReadLinearizable, err
 }
 

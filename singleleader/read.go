@@ -96,7 +96,7 @@ func (rd *reader) ready(ctx context.Context, o topology.ReadOptions) (topology.R
 	switch o.Guarantee {
 	case topology.ReadDefault, topology.ReadLinearizable, topology.ReadLeased:
 		if o.Guarantee == topology.ReadLeased || o.Guarantee == topology.ReadDefault && rd.e.o.LeaseReads {
-			r.Guarantee, err = rd.leased(ctx)
+			r.Guarantee, err = lessee{rd}.show(ctx)
 			break
 		}
 		r.Guarantee = topology.ReadLinearizable
@@ -185,7 +185,7 @@ func (rd *reader) answerRead(ctx context.Context, _ topology.Peer, req []byte) (
 	var lsn record.LSN
 	var err error
 	if contentWithLease(req) {
-		lsn, _, err = rd.leasedIndex(ctx)
+		lsn, _, err = lessee{rd}.index(ctx)
 	} else {
 		lsn, err = rd.index(ctx)
 	}
