@@ -29,6 +29,7 @@ func (n *testNode) met(t *testing.T, value string, o topology.ReadOptions) topol
 func TestReadsAreServedFromALease(t *testing.T) {
 	for _, policy := range []quorum.Policy{quorum.First(1, "a", "b", "c"), quorum.Any(1, "a", "b", "c"), quorum.All()} {
 		c := newAgreed(t, Options{Sync: policy, Leases: Leases{LeaseReads: true}}, "a", "b", "c")
+		c.opts.FailAfter = 10 * time.Second // nobody else leads meanwhile
 		c.startAll()
 		c.leader()
 		_, err := c.nodes["a"].put("k", "1")
