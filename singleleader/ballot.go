@@ -77,7 +77,7 @@ func (b *ballot) seed(ctx context.Context, d topology.Document) (topology.Docume
 
 // voting is what the configuration of this node says of who is counted.
 func (b *ballot) voting() core.Voting {
-	v := core.Voting{Sync: b.e.o.Sync, MinInSync: b.e.o.MinInSync, ReadReplicas: b.e.o.ReadReplicas, Lease: b.e.o.Lease, Drift: b.e.o.ClockDrift}
+	v := core.Voting{Sync: b.e.o.Sync, MinInSync: b.e.o.MinInSync, ReadReplicas: b.e.o.ReadReplicas, Lease: b.e.o.Lease, Drift: b.e.o.ClockDrift, Lag: b.e.o.MaxLagOnFailover}
 	for _, m := range b.e.members() {
 		v.Members = append(v.Members, m.ID)
 	}

@@ -86,7 +86,7 @@ func open(env topology.Env, o Options, part *Group) (*engine, error) {
 	e.roles = &roles{e: e, news: make(chan struct{}, 1)}
 	e.ballot = &ballot{e: e, one: newGate()}
 	_, byHand := env.Control.(topology.ByHand)
-	if byHand && o.Lease > 0 {
+	if byHand && (o.Lease > 0 || o.MaxLagOnFailover > 0) {
 		return nil, fmt.Errorf("single-leader: a lease of %v, and a control that elects nobody who would wait for its end", o.Lease)
 	}
 	if !byHand {

@@ -104,7 +104,7 @@ func (c *council) recount() {
 			return
 		}
 		e.reign.names = rule.Members()
-		e.perform(&ask{}, step(e, core.Event{Kind: core.EvCount, Term: term, Rule: rule, Lives: lives, Frozen: frozen}))
+		e.perform(&ask{}, step(e, core.Event{Kind: core.EvCount, Term: term, Rule: rule, Lives: lives, Frozen: frozen, Slack: doc.Slack()}))
 	})
 	for _, s := range *e.reign.ships.Load() {
 		s.repeat(e)
@@ -134,10 +134,11 @@ func (c *council) fits(now time.Time) (fits []core.Fit, leads bool) {
 	if !leads {
 		return nil, false
 	}
-	voters := e.group.Load().Voters
+	g := e.group.Load()
+	voters, caught := g.Voters, g.Caught(commit, start)
 	for _, s := range *e.reign.ships.Load() {
 		if slices.Contains(voters, s.to) {
-			fits = append(fits, s.fit(term, max(commit, start), flushed, now, e.o.DropAfter))
+			fits = append(fits, s.fit(term, caught, flushed, now, e.o.DropAfter))
 		}
 	}
 	return fits, true

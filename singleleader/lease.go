@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/triad-kv/triad/record"
-	"github.com/triad-kv/triad/record/pack"
 	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 )
@@ -110,7 +109,7 @@ func (rd lessee) show(ctx context.Context) (by topology.Guarantee, err error) {
 	}
 	lsn, by, err := rd.index(ctx)
 	if errors.Is(err, topology.ErrNotLeader) {
-		lsn, by, err = rd.askIndex(ctx, topology.ReadLeased)
+		return topology.ReadLeased, forwarded{rd.reader}.follow(ctx, topology.ReadLeased)
 	}
 	if err != nil {
 		return by, err
@@ -136,6 +135,9 @@ func (rd lessee) index(ctx context.Context) (lsn record.LSN, by topology.Guarant
 	return lsn, topology.ReadLinearizable, err
 }
 
+// unleased is why a leader of an asynchronous group acknowledges nothing.
+const unleased = "who may be elected in its place has not confirmed lately that this node leads, and may lead already"
+
 // leaseOf says in s what lease this leader has, and whose it waits for before it
 // acknowledges anything. It is called within a turn.
 func leaseOf(e *engine, s *topology.Status) {
@@ -144,23 +146,11 @@ func leaseOf(e *engine, s *topology.Status) {
 	case e.core.Role != core.Leader:
 	case l.Held:
 		s.Warnings = append(s.Warnings, fmt.Sprintf("the leader before term %d may still answer by its lease: nothing is acknowledged for %v", e.core.Term, max(l.Free-now, 0).Round(time.Millisecond)))
+	case core.Barred(&e.core, now):
+		s.Warnings = append(s.Warnings, "writes wait: "+unleased)
 	case core.Leased(&e.core, now):
 		s.Lease = l.Lease.Until - now
 	}
-}
-
-// askLeased is what a follower asks that is content with a lease. A leader of an older
-// version does not look at it, and answers by a round.
-func askLeased() []byte {
-	w := pack.NewWriter(nil)
-	w.Uint(uint64(topology.ReadLeased))
-	return w.Bytes()
-}
-
-func contentWithLease(req []byte) bool {
-	r := pack.NewReader(req)
-	want := r.Uint()
-	return r.Done() == nil && topology.Guarantee(want) == topology.ReadLeased
 }
 
 // fresh reports whether who asked for g is shown nothing that is due.

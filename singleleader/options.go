@@ -97,7 +97,7 @@ type Rewinds struct {
 	RewindBytesMax   uint64
 }
 
-// Leases say how long a leader may answer by itself.
+// Leases say how long a leader may answer by itself, and what an election may lose.
 type Leases struct {
 	// Lease is how long a leader may answer reads by itself, from when it asked what
 	// everybody a commit needs has answered since. A new leader acknowledges nothing
@@ -111,6 +111,11 @@ type Leases struct {
 	// second. Where they run apart further, a read by a lease may miss what was
 	// acknowledged before it. Default 10 ms, at most one second.
 	ClockDrift time.Duration
+	// MaxLagOnFailover is how many records, of an asynchronous group, an election may lose
+	// that were acknowledged. 0: nobody is elected, and an operator forces a leader. Its
+	// leader holds back what would be further ahead of who may be elected, and
+	// acknowledges only while it has a lease: half of FailAfter where nothing is said.
+	MaxLagOnFailover uint64
 }
 
 // failAfterMin is the shortest silence that may cost a leader its term.
@@ -175,7 +180,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.RetryEvery <= 0 {
 		o.RetryEvery = 200 * time.Millisecond
 	}
-	errs = append(errs, o.Leases.complete(o.FailAfter)...)
+	errs = append(errs, o.Leases.complete(o.FailAfter, o.Sync.Kind)...)
 	return o, errors.Join(errs...)
 }
 
@@ -214,11 +219,11 @@ func (o Options) badMembers() []error {
 }
 
 // complete fills in what is not said, and says what is wrong with the rest.
-func (l *Leases) complete(failAfter time.Duration) (errs []error) {
+func (l *Leases) complete(failAfter time.Duration, policy quorum.Kind) (errs []error) {
 	if l.ClockDrift == 0 {
 		l.ClockDrift = 10 * time.Millisecond
 	}
-	if l.Lease == 0 && l.LeaseReads {
+	if l.Lease == 0 && (l.LeaseReads || l.MaxLagOnFailover > 0) {
 		l.Lease = failAfter / 2
 	}
 	if most := min(failAfter, core.LeaseMax); l.Lease < 0 || l.Lease > most {
@@ -226,6 +231,12 @@ func (l *Leases) complete(failAfter time.Duration) (errs []error) {
 	}
 	if l.ClockDrift < 0 || l.ClockDrift > time.Second {
 		errs = append(errs, fmt.Errorf("clock drift %v a second: from 0 to 1s", l.ClockDrift))
+	}
+	switch {
+	case l.MaxLagOnFailover > 0 && policy != quorum.KindAsync:
+		errs = append(errs, fmt.Errorf("max lag on failover %d: under %v an election loses nothing", l.MaxLagOnFailover, policy))
+	case l.MaxLagOnFailover > core.LagMax:
+		errs = append(errs, fmt.Errorf("max lag on failover %d: at most %d", l.MaxLagOnFailover, uint64(core.LagMax)))
 	}
 	return errs
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/triad-kv/triad/record"
-	"github.com/triad-kv/triad/record/pack"
 	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 )
@@ -130,7 +129,7 @@ func (rd *reader) linearizable(ctx context.Context) error {
 	}
 	lsn, err := rd.index(ctx)
 	if errors.Is(err, topology.ErrNotLeader) {
-		lsn, _, err = rd.askIndex(ctx, topology.ReadLinearizable)
+		return forwarded{rd}.follow(ctx, topology.ReadLinearizable)
 	}
 	if err != nil {
 		return err
@@ -152,49 +151,6 @@ func (rd *reader) index(ctx context.Context) (record.LSN, error) {
 	case <-ctx.Done():
 		return 0, fmt.Errorf("%w: too few members confirmed that this node leads: %w", topology.ErrTimeout, ctx.Err())
 	}
-}
-
-// askIndex asks the leader, which answers by a round, or by its lease where that is
-// enough; by says which.
-func (rd *reader) askIndex(ctx context.Context, want topology.Guarantee) (lsn record.LSN, by topology.Guarantee, err error) {
-	by = topology.ReadLinearizable
-	g := rd.e.group.Load()
-	if g.Leader == "" {
-		return 0, by, fmt.Errorf("%w: no leader is known yet", topology.ErrUnavailable)
-	}
-	if g.Leader == rd.e.env.Self {
-		return 0, by, fmt.Errorf("%w: this node is named leader and has not started its term yet", topology.ErrUnavailable)
-	}
-	var req []byte
-	if want == topology.ReadLeased {
-		req, by = askLeased(), want
-	}
-	ctx, cancel := context.WithTimeout(ctx, rd.e.o.CallTimeout)
-	defer cancel()
-	b, err := rd.e.env.Transport.Call(ctx, g.Leader, methodRead, req)
-	if err != nil {
-		return 0, by, fmt.Errorf("the leader %s: %w", g.Leader, err)
-	}
-	body := pack.NewReader(b)
-	lsn = record.LSN(body.Uint())
-	return lsn, by, body.Done()
-}
-
-// answerRead answers a follower that was asked for a linearizable read.
-func (rd *reader) answerRead(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) {
-	var lsn record.LSN
-	var err error
-	if contentWithLease(req) {
-		lsn, _, err = lessee{rd}.index(ctx)
-	} else {
-		lsn, err = rd.index(ctx)
-	}
-	if err != nil {
-		return nil, rd.readError("read index", nil, err)
-	}
-	w := pack.NewWriter(nil)
-	w.Uint(uint64(lsn))
-	return w.Bytes(), nil
 }
 
 // staleness bounds how old what this node shows may be, -1 if it can not tell,

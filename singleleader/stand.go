@@ -95,19 +95,21 @@ func (c campaign) next(ctx context.Context, claim *core.Claim, d topology.Docume
 		}
 		claim.Pledged = c.pledges(ctx, &g, claim.Why, true)
 	case g.Agreed != nil:
-		claim.Alive = c.alive(ctx, &g, claim.Why)
+		claim.Alive, claim.Pledged = c.alive(ctx, &g, claim.Why)
 	}
 	return claim.Succeed(g)
 }
 
 // alive asks the in-sync members whether they are there. The old leader is not waited
 // for where it was just found silent.
-func (c campaign) alive(ctx context.Context, g *core.Group, why core.Why) []core.Counted {
+func (c campaign) alive(ctx context.Context, g *core.Group, why core.Why) (out []core.Counted, said []core.Report) {
 	ctx, cancel := context.WithTimeout(ctx, c.e.o.FailAfter/2)
 	defer cancel()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	var out []core.Counted
+	if own, err := core.DecodeReport(c.e.ballot.report()); err == nil {
+		said = append(said, own)
+	}
 	for _, m := range g.Agreed.InSync {
 		if m.Node == c.self.Node || m.Node == g.Leader && why == core.Elected {
 			continue
@@ -119,13 +121,13 @@ func (c campaign) alive(ctx context.Context, g *core.Group, why core.Why) []core
 			}
 			if r, err := core.DecodeReport(b); err == nil && r.Node == m.Node && r.Life == m.Life {
 				mu.Lock()
-				out = append(out, m)
+				out, said = append(out, m), append(said, r)
 				mu.Unlock()
 			}
 		})
 	}
 	wg.Wait()
-	return out
+	return out, said
 }
 
 // promote makes this node leader because a person asked for it.

@@ -131,6 +131,7 @@ func (e *engine) readReplica() bool {
 // need, and every node what the watches on it do, within its budget of bytes.
 func (e *engine) Retain(flushed record.LSN) record.LSN {
 	keep, end := flushed+1, e.env.Log.Bounds().End
+	e.turn.call(func() { keep = min(keep, core.Keep(&e.core, e.group.Load())) })
 	return min(keep, e.reign.needs(end, e.o.RetainBytesMax), e.watched.needs(e.env.Log, end, e.o.RetainBytesMax))
 }
 

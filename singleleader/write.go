@@ -228,6 +228,10 @@ func (wr *writer) accept(ws []*write) {
 		p.answerAll(p.group, wr.e.notLeader("write", topology.NotApplied))
 		return
 	}
+	if wr.e.o.FailFast && core.Barred(&wr.e.core, clock(wr.e)) {
+		p.answerAll(p.group, wr.e.errorOf("write", nil, topology.NotApplied, fmt.Errorf("%w: %s", topology.ErrUnavailable, unleased)))
+		return
+	}
 	if wr.e.core.Lead.Frozen && wr.e.o.FailFast {
 		p.answerAll(p.group, wr.e.errorOf("write", nil, topology.NotApplied, fmt.Errorf("%w: fewer members are in sync than a commit needs", topology.ErrUnavailable)))
 		return

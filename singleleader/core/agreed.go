@@ -30,6 +30,7 @@ type Agreed struct {
 
 	Lease time.Duration // for which its leader may answer by itself; 0: it does not (S7)
 	Wait  time.Duration // for which its leader acknowledges nothing at first: others' leases
+	Lag   uint64        // asynchronous: how many records who is in sync may lack; 0: nobody else is (S9)
 }
 
 func (a *Agreed) has(n topology.NodeID, life uint64) bool {
@@ -97,11 +98,11 @@ func (g *Group) Waits(set []Counted) (quorum.Rule[topology.NodeID], []uint64, er
 
 const (
 	agreedParts = 5
-	leasedParts = 7 // where there is, or was, a lease
+	leasedParts = 8 // where there is, or was, a lease, or a failover may lose something
 )
 
 func (a *Agreed) encode(w *pack.Writer) {
-	leased := a.Lease > 0 || a.Wait > 0
+	leased := a.Lease > 0 || a.Wait > 0 || a.Lag > 0
 	if leased {
 		w.Array(leasedParts)
 	} else {
@@ -115,6 +116,7 @@ func (a *Agreed) encode(w *pack.Writer) {
 	if leased {
 		w.Uint(uint64(a.Lease))
 		w.Uint(uint64(a.Wait))
+		w.Uint(a.Lag)
 	}
 }
 
@@ -138,6 +140,7 @@ func decodeAgreed(r *pack.Reader) *Agreed {
 	}
 	if parts == leasedParts {
 		a.Lease, a.Wait = time.Duration(r.UintMax(uint64(LeaseMax))), time.Duration(r.UintMax(uint64(2*LeaseMax)))
+		a.Lag = r.UintMax(LagMax)
 	}
 	return a
 }
@@ -176,7 +179,7 @@ func (g *Group) Lead() (Event, error) {
 	var err error
 	if a := g.Agreed; a != nil {
 		ev.Rule, ev.Lives, err = g.Waits(a.InSync)
-		ev.Frozen, ev.Lease, ev.Wait = len(a.InSync) < a.Minimum, a.Lease, a.Wait
+		ev.Frozen, ev.Slack, ev.Lease, ev.Wait = len(a.InSync) < a.Minimum, g.Slack(), a.Lease, a.Wait
 		// Where a commit waits for all who may be elected, so does the renewal of a lease.
 		p, _, perr := g.Rule()
 		ev.Heard = perr == nil && p.Kind != quorum.KindAny && a.Why != Forced

@@ -42,6 +42,7 @@ type Voting struct {
 	Members      []topology.NodeID
 	Lease        time.Duration // for which a leader may answer by itself; 0: it may not
 	Drift        time.Duration // by which two clocks run apart in a second, at most
+	Lag          uint64        // of an asynchronous group: how many records an election may lose; 0: nobody is elected
 }
 
 // Candidates returns who may lead, in the order of members, which a view gives by name.
@@ -66,7 +67,7 @@ func (v Voting) First(leader topology.NodeID) (Group, error) {
 // counted in the next.
 func (v Voting) count(g *Group, before []topology.NodeID) error {
 	p := v.Sync
-	if p.Kind == quorum.KindAsync {
+	if p.Kind == quorum.KindAsync && v.Lag == 0 {
 		g.Policy, g.Voters = p.String(), []topology.NodeID{g.Leader}
 		return nil
 	}
@@ -89,6 +90,9 @@ func (v Voting) count(g *Group, before []topology.NodeID) error {
 			return fmt.Errorf("single-leader: sync %v names %q, which is not a member", v.Sync, n)
 		}
 		g.Voters = append(g.Voters, topology.NodeID(n))
+	}
+	if p.Kind == quorum.KindAsync {
+		p.Of = nil
 	}
 	g.Policy = p.String()
 	_, _, err := g.Rule()

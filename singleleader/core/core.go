@@ -64,6 +64,7 @@ type Leading struct {
 	Answered uint64        // the newest one that enough members have answered
 	Received record.LSN    // written at as many members as a commit needs
 	Frozen   bool          // fewer are in sync than a commit needs: nothing is committed, and no read confirmed (S3, S7)
+	Slack    uint64        // asynchronous: how far a commit may be ahead of each other member; 0: it waits for them (S9)
 	Held     bool          // the leader before may still answer by its lease: nothing is acknowledged (S11)
 	Free     time.Duration // when it is over
 	Lease    Lease
@@ -118,6 +119,7 @@ type Event struct {
 	Rule    quorum.Rule[topology.NodeID]
 	Lives   []uint64      // of the rule's members, by the term's document
 	Frozen  bool          // the rule has fewer members than a commit needs
+	Slack   uint64        // of the rule's members but the leader
 	Lease   time.Duration // with EvLead: of the own lease,
 	Wait    time.Duration // and for others' to be over,
 	Heard   bool          // counted from when a leader was last heard of, not from now

@@ -32,7 +32,7 @@ func (c *Core) startLeading(ev Event) {
 	}
 	c.Lead.Held = ev.Wait > 0 && c.now < c.Lead.Free
 	copy(c.Lead.Lives, ev.Lives)
-	c.Lead.Frozen = ev.Frozen
+	c.Lead.Frozen, c.Lead.Slack = ev.Frozen, ev.Slack
 	c.Lead.Written[0] = uint64(c.End)
 	c.Lead.Flushed[0] = uint64(c.Flushed)
 	c.do(Effect{Kind: DoStart, Term: ev.Term, LSN: c.End})
@@ -44,7 +44,7 @@ func (c *Core) startLeading(ev Event) {
 func (l *Leading) count(ev Event) {
 	was := *l
 	n := ev.Rule.Len()
-	l.Rule, l.Frozen = ev.Rule, ev.Frozen
+	l.Rule, l.Frozen, l.Slack = ev.Rule, ev.Frozen, ev.Slack
 	l.Written, l.Flushed, l.Rounds = make([]uint64, n), make([]uint64, n), make([]uint64, n)
 	l.Lives, l.Strange = slices.Clone(ev.Lives), make([]uint64, n)
 	grown := false
@@ -142,10 +142,10 @@ func (c *Core) acked(ev Event) {
 // term (S3). A term commits nothing below its own start but by committing the
 // start, which covers everything below it.
 func (c *Core) advance() {
-	if c.Lead.Frozen || c.Lead.Held {
+	if barred(c) {
 		return
 	}
-	to := record.LSN(c.Lead.Rule.Commit(c.Lead.Flushed))
+	to := c.Lead.reach(c.Lead.Flushed)
 	if to >= c.Lead.Start && to > c.Commit {
 		c.Commit = to
 		c.do(Effect{Kind: DoCommit, LSN: to})
@@ -156,10 +156,10 @@ func (c *Core) advance() {
 }
 
 func (c *Core) advanceReceived() {
-	if c.Lead.Frozen || c.Lead.Held {
+	if barred(c) {
 		return
 	}
-	to := record.LSN(c.Lead.Rule.Commit(c.Lead.Written))
+	to := c.Lead.reach(c.Lead.Written)
 	if to >= c.Lead.Start && to > c.Lead.Received {
 		c.Lead.Received = to
 		c.do(Effect{Kind: DoReceived, LSN: to})
@@ -185,7 +185,9 @@ func (c *Core) advanceRounds() {
 		return
 	}
 	to := c.Lead.Rule.Commit(c.Lead.Rounds)
-	c.Lead.Lease.answered(to)
+	if c.Lead.Lease.answered(to) && c.Lead.Slack > 0 {
+		c.advance()
+	}
 	if to > c.Lead.Answered && c.Settled() {
 		c.Lead.Answered = to
 		c.do(Effect{Kind: DoAnswer, Round: to})

@@ -20,7 +20,7 @@ type Claim struct {
 	Accepted uint64    // the greatest term that was durably accepted or logged here before the control was asked
 	Alive    []Counted // who answered just now; this node need not be among them
 	Settled  bool      // the start of the last term is known to be committed here: its leader has waited, if it had to
-	Pledged  []Report  // under Any, what those reported who promised to obey no older term than the next, this node among them
+	Pledged  []Report  // under Any, what those reported who promised to obey no older term than the next, this node among them; where an election may lose something, what who is alive did
 }
 
 // Found returns the first document, of a group that has none: the node with the
@@ -33,7 +33,7 @@ func (c *Claim) Found() (Group, error) {
 	if err != nil {
 		return Group{}, err
 	}
-	g.Life, g.Agreed = c.Self.Life, &Agreed{InSync: []Counted{c.Self}, Why: Founded, Lease: c.Lease}
+	g.Life, g.Agreed = c.Self.Life, &Agreed{InSync: []Counted{c.Self}, Why: Founded, Lease: c.Lease, Lag: c.lag()}
 	g.Agreed.Minimum, err = c.minimum(&g)
 	return g, err
 }
@@ -69,8 +69,12 @@ func (c *Claim) Succeed(g Group) (Group, error) {
 	if a.Minimum, err = c.minimum(&next); err != nil {
 		return Group{}, err
 	}
+	a.Why, a.Lease, a.Wait, a.Lag = c.Why, c.Lease, c.waits(&g), c.lag()
+	next.Agreed = &a
+	if next.Slack() < g.Slack() { // they may lack more than the new document lets them
+		a.InSync, a.Eligible, set = nil, nil, set[:1]
+	}
 	a = a.become(next.trim(set))
-	a.Why, a.Lease, a.Wait = c.Why, c.Lease, c.waits(&g)
 	next.Agreed = &a
 	return next, nil
 }
@@ -114,6 +118,9 @@ func (c *Claim) allowed(g *Group) error {
 // of them has a longer log than this node (S4).
 func (c *Claim) elected(g *Group) (any bool, err error) {
 	p, rule, err := g.Rule()
+	if err == nil && g.Slack() > 0 {
+		return false, c.longest(g)
+	}
 	if err != nil || p.Kind != quorum.KindAny {
 		return false, err
 	}
@@ -164,6 +171,8 @@ func (g *Group) trim(set []Counted) []Counted {
 	p, r, err := g.Rule()
 	switch {
 	case err != nil || p.Kind == quorum.KindAll || p.Kind == quorum.KindAny:
+		return set
+	case p.Kind == quorum.KindAsync && g.Slack() > 0:
 		return set
 	case p.Kind == quorum.KindAsync:
 		return set[:1]

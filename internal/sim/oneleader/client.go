@@ -39,6 +39,7 @@ type op struct {
 	floor   record.LSN // what was known of the key when it was asked
 	id      record.RequestID
 	tries   int
+	era     int
 	doubt   bool // some try of it, or a copy, may have happened or may yet
 	said    history.Op
 }
@@ -77,7 +78,7 @@ func (c *client) draw() *op {
 	case at < 0.8:
 		o.local, o.session = true, c.token
 	}
-	o.floor = w.ledger.keys[o.key]
+	o.floor, o.era = w.ledger.keys[o.key], w.ledger.era
 	o.said = history.Op{Client: uint64(c.number), Kind: history.Get, Key: o.key, Value: o.value}
 	switch {
 	case o.cas:

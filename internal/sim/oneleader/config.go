@@ -45,6 +45,7 @@ type leasing struct {
 	lease   time.Duration
 	drift   time.Duration // by which two clocks may run apart in a second
 	leased  float64       // of reads: those that are content with a lease
+	lag     uint64        // that an asynchronous group may lose by an election; 0: it elects nobody
 	readers int           // clients that read alone, at any node: they wait for no write
 }
 
@@ -138,4 +139,10 @@ func (c *config) lend(s *sim.Sim) {
 	c.drift = sim.Pick(s, 0, 10*time.Millisecond, 200*time.Millisecond)
 	c.leased = sim.Pick(s, 0.5, 1)
 	c.readers = s.Between(1, 3)
+	if s.Chance(0.3) {
+		c.sync, c.minInSync = quorum.Async(), 0
+	}
+	if c.sync.Kind == quorum.KindAsync {
+		c.lag = sim.Pick[uint64](s, 0, 1, 5, 50)
+	}
 }

@@ -284,7 +284,7 @@ func (p *process) standing() (core.Group, error) {
 }
 
 func (w *cluster) voting() core.Voting {
-	return core.Voting{Sync: w.c.sync, MinInSync: w.c.minInSync, ReadReplicas: w.c.replicas, Members: w.c.nodes, Lease: w.c.lease, Drift: w.c.drift}
+	return core.Voting{Sync: w.c.sync, MinInSync: w.c.minInSync, ReadReplicas: w.c.replicas, Members: w.c.nodes, Lease: w.c.lease, Drift: w.c.drift, Lag: w.c.lag}
 }
 
 const (

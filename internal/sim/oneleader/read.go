@@ -89,11 +89,13 @@ func (r *reading) askIndex(c record.Cell, leased bool, answer func(reply)) {
 	}
 	to := p.w.node(p.group.Leader)
 	var at record.LSN
+	var of uint64 // the term of the entry there
 	p.s.Net.Call(p.n.m, to.m, p.w.c.callTimeout, func(back func([]byte)) {
 		if q := to.live(); q != nil {
 			q.reading.place(leased, func(lsn record.LSN, err error) {
 				if err == nil {
 					at = lsn
+					of, _ = q.termAt(lsn)
 					back([]byte{1})
 				}
 			})
@@ -103,8 +105,15 @@ func (r *reading) askIndex(c record.Cell, leased bool, answer func(reply)) {
 			answer(reply{outcome: topology.NotApplied, err: fmt.Errorf("the leader %s: %w", to.id, errCalm)})
 			return
 		}
-		p.s.Reach("a follower answered a linearizable read")
-		r.readAt(c, at, answer)
+		p.applying.wait(p, at, func() {
+			if own, known := p.termAt(at); known && own != of { // what it shows there is to be taken back
+				p.s.Reach("a follower that shows another history did not answer")
+				answer(reply{outcome: topology.NotApplied, err: errCalm})
+				return
+			}
+			p.s.Reach("a follower answered a linearizable read")
+			r.readAt(c, at, answer)
+		})
 	})
 }
 

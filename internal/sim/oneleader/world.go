@@ -85,6 +85,7 @@ var Leases = sim.World{
 		"a read was served from a lease",
 		"a swap of the document ended unknown",
 		"a term was started and never committed",
+		"an election lost what was acknowledged",
 		"the in-sync set changed",
 		"too few were in sync",
 	},
