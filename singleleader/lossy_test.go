@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 )
@@ -144,13 +145,14 @@ func TestAnAsynchronousLeaderWithoutALeaseAcknowledgesNothing(t *testing.T) {
 	for _, fast := range []bool{false, true} {
 		c := newLossy(t, 1000, "a", "b")
 		c.opts.FailFast = fast
-		c.opts.FailAfter, c.opts.DropAfter = time.Hour, time.Hour // nobody is let go of, or elected
+		c.opts.FailAfter, c.opts.DropAfter = time.Hour, time.Hour // nobody is elected
 		c.opts.Lease = 100 * time.Millisecond
 		c.startAll()
 		require.Equal(t, topology.NodeID("a"), c.leader())
 		c.letIn("b")
 		_, err := c.nodes["a"].put("k", "1")
 		require.NoError(t, err)
+		c.agreed.Cut("a", true) // b can not be let go of
 		c.nodes["b"].stop()
 		warns := func() string { return strings.Join(c.nodes["a"].Status().Warnings, "\n") }
 		eventually(t, "its lease is over", func() bool { return strings.Contains(warns(), unleased) })
@@ -164,6 +166,7 @@ func TestAnAsynchronousLeaderWithoutALeaseAcknowledgesNothing(t *testing.T) {
 		} else {
 			require.Equal(t, topology.Unknown, topology.OutcomeOf(err), "it may be acknowledged yet")
 		}
+		c.agreed.Cut("a", false)
 		c.start("b")
 		eventually(t, "b confirms", func() bool { return !strings.Contains(warns(), unleased) })
 		_, err = c.nodes["a"].put("k", "3")
@@ -188,4 +191,51 @@ func (c *testCluster) explain(at topology.NodeID) topology.Explanation {
 	x, err := c.nodes[at].Explain(c.t.Context())
 	require.NoError(c.t, err)
 	return x
+}
+
+// S3: what a node shows of a leader before is no answer to a linearizable read, however
+// far it has come, until it is known to be the present leader's history.
+func TestAFollowerWaitsUntilWhatItShowsIsTheLeadersHistory(t *testing.T) {
+	c := newLossy(t, 3, "a", "b", "c")
+	c.opts.FailAfter, c.opts.DropAfter = 2*time.Second, time.Hour
+	var apart atomic.Bool
+	c.dial = func(from, to topology.NodeID) bool { return !apart.Load() || from != "b" || to != "c" }
+	disk := newSyncsHang(c.nodes["b"])
+	c.startAll()
+	require.Equal(t, topology.NodeID("a"), c.leader())
+	c.letIn("b")
+	c.letIn("c")
+	r, err := c.nodes["a"].put("k", "kept")
+	require.NoError(t, err)
+	c.applied(r.LSN, "b", "c")
+	disk.armed.Store(true)
+	r, err = c.nodes["a"].put("k", "lost")
+	require.NoError(t, err)
+	c.applied(r.LSN, "c")
+
+	// b, which lacks it, is told to lead, and does not reach c.
+	require.NoError(t, c.nodes["a"].Pause(t.Context(), true))
+	eventually(t, "everybody knows", func() bool { return c.nodes["b"].Status().Paused && c.nodes["c"].Status().Paused })
+	apart.Store(true)
+	left := disk.mem.CrashClone(vfs.CrashCloneCfg{})
+	c.nodes["a"].stop()
+	disk.release()
+	c.nodes["b"].stop()
+	c.nodes["b"].fs = left
+	c.start("b")
+	eventually(t, "b leads", func() bool {
+		_, err := c.nodes["b"].Promote(t.Context(), false)
+		return err == nil
+	})
+	_, err = c.nodes["b"].put("other", "1")
+	require.NoError(t, err)
+	eventually(t, "c knows", func() bool { return c.nodes["c"].Status().Leader == "b" })
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	got, err := c.nodes["c"].Read(ctx, record.TableDefault, []byte("k"), topology.ReadOptions{})
+	require.Error(t, err, "%v", got)
+
+	apart.Store(false)
+	eventually(t, "c follows", func() bool { v, err := c.nodes["c"].get("k"); return err == nil && v == "kept" })
+	require.EqualValues(t, 1, c.nodes["c"].Status().Rewound)
 }

@@ -81,7 +81,7 @@ func (n *Node) Options() singleleader.Options {
 		CallTimeout: time.Duration(t.CallTimeout), RetryEvery: time.Duration(t.RetryEvery),
 		FailAfter: time.Duration(t.FailAfter), DropAfter: time.Duration(t.DropAfter), HangAfter: time.Duration(t.HangAfter), MinInSync: t.MinInSync, FailFast: t.FailFast,
 		Rewinds: singleleader.Rewinds{RewindRecordsMax: uint64(t.RewindRecordsMax), RewindBytesMax: uint64(t.RewindBytesMax)},
-		Leases:  singleleader.Leases{LeaseReads: t.Reads == ReadsLease, Lease: time.Duration(t.Lease), ClockDrift: time.Duration(t.ClockDrift)},
+		Leases:  singleleader.Leases{LeaseReads: t.Reads == ReadsLease, Lease: time.Duration(t.Lease), ClockDrift: time.Duration(t.ClockDrift), MaxLagOnFailover: uint64(t.MaxLagOnFailover)},
 	}
 }
 

@@ -31,6 +31,7 @@ type Topology struct {
 	Reads            Reads      `yaml:"reads" default:"round"`
 	Lease            Duration   `yaml:"lease" default:"0"` // 0 is none, but half of fail_after where reads go by it
 	ClockDrift       Duration   `yaml:"clock_drift" default:"10ms"`
+	MaxLagOnFailover int        `yaml:"max_lag_on_failover" default:"0"` // records; 0 is that nobody is elected
 	Hooks            Hooks      `yaml:"hooks"`
 	Stream           Stream     `yaml:"stream"`
 }

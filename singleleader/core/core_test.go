@@ -21,7 +21,7 @@ import (
 //
 //	node NAME [end=N term=T flushed=N applied=N accepted=T leader=NAME async]
 //	NAME EVENT [at=D] [node=… term=… life=… lsn=… n=… session=…]
-//	NAME lead term=T rule=any-1|first-1|all|async voters=(a, b, c) [lives=(1, 1, 1)] [frozen] [lease=D wait=D heard], of the rule's members
+//	NAME lead term=T rule=any-1|first-1|all|async voters=(a, b, c) [lives=(1, 1, 1)] [frozen] [slack=N] [lease=D wait=D heard], of the rule's members
 //	NAME count, as lead
 //	NAME ack node=b term=T [life=L] [written=N flushed=N round=R]
 //	NAME cut session=S term=T asked=LSN@T to=LSN@T [history=(START@T, …)]
@@ -102,7 +102,7 @@ func storyEvent(t *testing.T, d *datadriven.TestData) Event {
 	ev := Event{
 		Node: topology.NodeID(a.str("node")), Life: a.num("life"), Term: a.num("term"),
 		LSN: record.LSN(a.num("lsn")), N: int(a.num("n")), Session: a.num("session"),
-		At: a.dur("at"), Lease: a.dur("lease"), Wait: a.dur("wait"), Heard: d.HasArg("heard"),
+		At: a.dur("at"), Slack: a.num("slack"), Lease: a.dur("lease"), Wait: a.dur("wait"), Heard: d.HasArg("heard"),
 	}
 	switch name := d.CmdArgs[0].Key; name {
 	case "lead", "count":

@@ -17,7 +17,7 @@ import (
 // lead, whom the leader lets in and out, and whom its commits wait for meanwhile. A
 // node is written with the life of its directory, as b1.
 //
-//	group sync=first-1|all|async members=(a, b, c) [replicas=(d)] [order=(c, b)] [lease=D drift=D]
+//	group sync=first-1|all|async members=(a, b, c) [replicas=(d)] [order=(c, b)] [lag=N] [lease=D drift=D]
 //	found SELF [accepted=T]                      the first document
 //	claim SELF why=elected|restart|chosen|forced [alive=(b1, …)] [pledged=(b1:LSN@TERM, …)] [accepted=T] [settled]
 //	handover NODE
@@ -113,6 +113,7 @@ func (s *setting) group(a storyArgs) string {
 		s.voting.ReadReplicas = []topology.NodeID{topology.NodeID(r)}
 	}
 	s.voting.MinInSync = 0
+	s.voting.Lag = a.num("lag")
 	s.voting.Lease, s.voting.Drift = a.dur("lease"), a.dur("drift")
 	if a.d.HasArg("min") {
 		s.voting.MinInSync = int(a.num("min"))
@@ -211,6 +212,9 @@ func storyAgreed(g *Group) string {
 	lease := ""
 	if a.Lease > 0 || a.Wait > 0 {
 		lease = fmt.Sprintf(", a lease of %v, after a wait of %v", a.Lease, a.Wait)
+	}
+	if a.Lag > 0 {
+		lease += fmt.Sprintf(", may lose %d", a.Lag)
 	}
 	return fmt.Sprintf("term %d, in sync %s, eligible %s, minimum %d%s", g.Term, storyCounted(a.InSync), storyCounted(a.Eligible), a.Minimum, lease)
 }

@@ -77,7 +77,7 @@ func (l *ledger) final() {
 		l.same(n, want)
 	}
 	if l.w.c.lag > 0 {
-		l.kept()
+		lossy{l}.kept()
 	}
 	l.judge()
 }

@@ -86,7 +86,7 @@ func (l *ledger) leads(p *process, term uint64, start record.LSN) {
 	}
 	h := p.log.History()
 	if lag := l.w.c.lag; lag > 0 {
-		l.lacks(p, lag, start)
+		lossy{l}.lacks(p, lag, start)
 		return
 	}
 	for lsn := record.LSN(1); lsn < record.LSN(len(l.log)); lsn++ {
@@ -192,7 +192,7 @@ func (l *ledger) committed(p *process, to record.LSN) {
 			p.sure = lsn
 			continue
 		case l.w.c.lag > 0 && lsn < record.LSN(len(l.log)):
-			if !l.loses(p, lsn) {
+			if !(lossy{l}).loses(p, lsn) {
 				return
 			}
 			l.log = append(l.log, at)

@@ -6,9 +6,12 @@ import (
 	"github.com/triad-kv/triad/record"
 )
 
+// lossy judges a group that may lose something by an election.
+type lossy struct{ *ledger }
+
 // lacks: who is elected in an asynchronous group lacks at most so much of what was
 // acknowledged as it may (S9).
-func (l *ledger) lacks(p *process, lag uint64, start record.LSN) {
+func (l lossy) lacks(p *process, lag uint64, start record.LSN) {
 	h, n := p.log.History(), uint64(0)
 	for lsn := record.LSN(1); lsn < record.LSN(len(l.log)); lsn++ {
 		if at, ok := h.TermAt(lsn); lsn >= start || !ok && lsn >= p.log.Bounds().First || ok && at != l.log[lsn] {
@@ -26,7 +29,7 @@ func (l *ledger) lacks(p *process, lag uint64, start record.LSN) {
 // loses: the leader of a newer term commits another entry at lsn than an older one had,
 // whose entries from there on are lost. No older leader commits what a newer one has
 // replaced: its lease was over before.
-func (l *ledger) loses(p *process, lsn record.LSN) bool {
+func (l lossy) loses(p *process, lsn record.LSN) bool {
 	newest := l.log[len(l.log)-1]
 	lost := uint64(len(l.log)) - uint64(lsn)
 	switch {
@@ -56,7 +59,7 @@ func (l *ledger) loses(p *process, lsn record.LSN) bool {
 }
 
 // kept: what was lost is in side files, all of it (PS16).
-func (l *ledger) kept() {
+func (l lossy) kept() {
 	var gone []ending
 	for e := range l.lost {
 		if !l.asides[e] && (e.lsn >= record.LSN(len(l.log)) || l.log[e.lsn] != e.term) {
