@@ -109,7 +109,7 @@ func (rd lessee) show(ctx context.Context) (by topology.Guarantee, err error) {
 	}
 	lsn, by, err := rd.index(ctx)
 	if errors.Is(err, topology.ErrNotLeader) {
-		return topology.ReadLeased, forwarded{rd.reader}.follow(ctx, topology.ReadLeased)
+		return topology.ReadLeased, forwarded(rd).follow(ctx, topology.ReadLeased)
 	}
 	if err != nil {
 		return by, err
