@@ -55,6 +55,11 @@ func (e *engine) Status() topology.Status {
 			s.Warnings = append(s.Warnings, fmt.Sprintf("%d in sync, and a commit needs %d: writes wait", len(a.InSync), a.Minimum))
 		}
 	}
+	if s.Role == topology.RoleLeader {
+		if why := thin(g); why != "" {
+			s.Warnings = append(s.Warnings, why)
+		}
+	}
 	if e.resync.Load() {
 		s.Warnings = append(s.Warnings, "the log and the store of this node do not fit together: it waits for a snapshot from the leader")
 	}
@@ -74,6 +79,17 @@ func (e *engine) Status() topology.Status {
 		s.Role, s.Failure = topology.RoleFailed, err.Error()
 	}
 	return s
+}
+
+// thin says that commits go on with fewer in sync than the policy names; empty where
+// they do not.
+func thin(g *core.Group) string {
+	_, rule, err := g.Rule()
+	a := g.Agreed
+	if err != nil || a == nil || len(a.InSync) < a.Minimum || len(a.InSync) >= rule.Needed() {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d in sync: what is acknowledged now is on fewer disks than %s says", len(a.InSync), rule.Needed(), g.Policy)
 }
 
 // counts reports whether commits in the term of g wait for a node, which
