@@ -24,12 +24,12 @@ var errOther = errors.New("other")
 
 // counts is what a node counts from its start on.
 type counts struct {
-	reads  [topology.ReadLinearizable + 1]atomic.Uint64
+	reads  [topology.ReadLeased + 1]atomic.Uint64
 	writes atomic.Uint64
 	errors [32][2]atomic.Uint64 // by reason and outcome
 }
 
-func (c *counts) read(g topology.Guarantee) { c.reads[min(g, topology.ReadLinearizable)].Add(1) }
+func (c *counts) read(g topology.Guarantee) { c.reads[min(g, topology.ReadLeased)].Add(1) }
 
 func (c *counts) failed(err error) {
 	if err != nil {

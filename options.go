@@ -35,6 +35,11 @@ func MaxBytes(bytes uint64) Option { return call.MaxBytes(bytes) }
 // Linearizable asks a read to see all that was acknowledged before it began.
 func Linearizable() Option { return call.Linearizable() }
 
+// Leased is Linearizable for less: the leader answers without asking anybody while it
+// has a lease, and by a round where it has none or the group holds none. It rests on
+// clocks that run apart by no more than the configuration says.
+func Leased() Option { return call.Leased() }
+
 // Any lets a read return whatever this node holds, however stale.
 func Any() Option { return call.Any() }
 

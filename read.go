@@ -22,7 +22,8 @@ type Item = call.Item
 // Get returns the value of key; one that holds nothing is topology.ErrNotFound, and
 // the reading then says by its token of which state that is true. Without an option
 // it is the topology's default read: linearizable in a single-leader group, on any
-// node. Options: [After], [MaxStale], [MaxLag], [MaxBytes], [Linearizable], [Any].
+// node. Options: [After], [MaxStale], [MaxLag], [MaxBytes], [Linearizable],
+// [Leased], [Any].
 func (n *Node) Get(ctx context.Context, table string, key []byte, opts ...Option) (Reading, error) {
 	r, err := inner{n}.get(ctx, table, key, opts)
 	if err != nil {

@@ -80,6 +80,7 @@ func TestWishesReachTheEngine(t *testing.T) {
 		{nil, topology.ReadOptions{}},
 		{[]Option{Any()}, topology.ReadOptions{Guarantee: topology.ReadAny}},
 		{[]Option{Linearizable()}, topology.ReadOptions{Guarantee: topology.ReadLinearizable}},
+		{[]Option{Leased()}, topology.ReadOptions{Guarantee: topology.ReadLeased}},
 		{[]Option{After(token)}, topology.ReadOptions{Guarantee: topology.ReadSession, After: token}},
 		{[]Option{After(topology.Token{})}, topology.ReadOptions{Guarantee: topology.ReadSession}},
 		{[]Option{MaxStale(time.Second), MaxLag(5)}, topology.ReadOptions{Guarantee: topology.ReadBounded, MaxStale: time.Second, MaxLag: 5}},

@@ -58,7 +58,7 @@ type need struct {
 func needOf(w *call.Wishes) need {
 	o := w.Read()
 	n := need{any: o.Guarantee == topology.ReadAny, after: o.After, maxStale: o.MaxStale, maxLag: o.MaxLag, maxBytes: o.MaxBytes}
-	n.newest = o.Guarantee == topology.ReadLinearizable || o.Guarantee == topology.ReadDefault
+	n.newest = o.Guarantee == topology.ReadLinearizable || o.Guarantee == topology.ReadLeased || o.Guarantee == topology.ReadDefault
 	return n
 }
 

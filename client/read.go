@@ -11,7 +11,7 @@ import (
 
 // Get returns the value of key; one that holds nothing is topology.ErrNotFound.
 // Without an option it is the topology's default read. Options: [After],
-// [MaxStale], [MaxLag], [MaxBytes], [Linearizable], [Any].
+// [MaxStale], [MaxLag], [MaxBytes], [Linearizable], [Leased], [Any].
 func (c *Client) Get(ctx context.Context, table string, key []byte, opts ...Option) (Reading, error) {
 	return c.Reader().Get(ctx, table, key, opts...)
 }

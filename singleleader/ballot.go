@@ -77,7 +77,7 @@ func (b *ballot) seed(ctx context.Context, d topology.Document) (topology.Docume
 
 // voting is what the configuration of this node says of who is counted.
 func (b *ballot) voting() core.Voting {
-	v := core.Voting{Sync: b.e.o.Sync, MinInSync: b.e.o.MinInSync, ReadReplicas: b.e.seats.replicas()}
+	v := core.Voting{Sync: b.e.o.Sync, MinInSync: b.e.o.MinInSync, ReadReplicas: b.e.seats.replicas(), Lease: b.e.o.Lease, Drift: b.e.o.ClockDrift, Lag: b.e.o.MaxLagOnFailover}
 	for _, m := range b.e.seats.members() {
 		v.Members = append(v.Members, m.ID)
 	}
@@ -284,7 +284,10 @@ func (b *ballot) start(g core.Group, told []core.Report) (topology.Promotion, er
 	p := topology.Promotion{Term: g.Term, Leader: g.Leader}
 	e.turn.call(func() {
 		e.reign.names = lead.Rule.Members()
-		e.perform(&ask{}, e.core.Step(lead))
+		e.perform(&ask{}, step(e, lead))
+		if e.council != nil {
+			nudge(e.council.tenure.news)
+		}
 		if e.core.Role == core.Leader && e.core.Term == g.Term {
 			p.Start = e.core.Lead.Start
 		}

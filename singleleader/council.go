@@ -22,6 +22,7 @@ type council struct {
 	began  time.Time
 	looks  chan struct{} // asks run to look again
 	counts chan struct{} // asks keep to
+	tenure *tenure
 
 	resigned atomic.Bool // this node is about to end, and stands no more
 
@@ -37,7 +38,7 @@ type council struct {
 func newCouncil(e *engine) *council {
 	return &council{
 		e: e, self: core.Counted{Node: e.env.Self, Life: e.env.Life},
-		looks: make(chan struct{}, 1), counts: make(chan struct{}, 1),
+		looks: make(chan struct{}, 1), counts: make(chan struct{}, 1), tenure: newTenure(e),
 	}
 }
 

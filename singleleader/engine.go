@@ -87,7 +87,11 @@ func open(env topology.Env, o Options, part *Group) (*engine, error) {
 	e.roles = &roles{e: e, news: make(chan struct{}, 1)}
 	e.seats = &seats{e: e}
 	e.ballot = &ballot{e: e, one: newGate()}
-	if _, byHand := env.Control.(topology.ByHand); !byHand {
+	_, byHand := env.Control.(topology.ByHand)
+	if byHand && (o.Lease > 0 || o.MaxLagOnFailover > 0) {
+		return nil, fmt.Errorf("single-leader: a lease of %v, and a control that elects nobody who would wait for its end", o.Lease)
+	}
+	if !byHand {
 		e.council = newCouncil(e)
 		e.o.Stream.HeartbeatEvery = e.o.FailAfter / beatsPerFail
 	}
@@ -204,6 +208,7 @@ func (e *engine) Run(ctx context.Context) error {
 	if e.council != nil {
 		g.Go(func() error { return e.council.run(ctx) })
 		g.Go(func() error { return e.council.keep(ctx) })
+		g.Go(func() error { return e.council.tenure.run(ctx) })
 	} else {
 		g.Go(func() error { return e.ballot.stand(ctx) })
 	}
@@ -256,8 +261,10 @@ func (h *health) broken() error {
 
 // run is one turn's work.
 func (e *engine) run(r *round) {
+	now := clock(e)
 	for i := range r.asks {
 		a := &r.asks[i]
+		a.At = now
 		e.perform(a, e.core.Step(a.Event))
 	}
 	for _, f := range r.calls {

@@ -171,7 +171,7 @@ func removal(entries []record.Cell) topology.Update {
 // unexpired reports whether a key that was read here may be shown: on the leader,
 // one that is due may not, and is removed before its reader is answered.
 func (rd *reader) unexpired(ctx context.Context, table record.TableID, key []byte, r *topology.Reading, o *topology.ReadOptions) (bool, error) {
-	if r.Guarantee != topology.ReadLinearizable || !rd.e.leads.Load() || len(r.Cells) == 0 || table == record.TableExpiry {
+	if !fresh(r.Guarantee) || !rd.e.leads.Load() || len(r.Cells) == 0 || table == record.TableExpiry {
 		return true, nil
 	}
 	head := &r.Cells[0].Version

@@ -110,11 +110,12 @@ func (c *council) recount() {
 			return
 		}
 		e.reign.names = rule.Members()
-		e.perform(&ask{}, e.core.Step(core.Event{Kind: core.EvCount, Term: term, Rule: rule, Lives: lives, Frozen: frozen}))
+		e.perform(&ask{}, step(e, core.Event{Kind: core.EvCount, Term: term, Rule: rule, Lives: lives, Frozen: frozen, Slack: doc.Slack()}))
 	})
 	for _, s := range *e.reign.ships.Load() {
 		s.repeat(e)
 	}
+	nudge(c.tenure.news) // who is new is to answer for the lease
 }
 
 // repeat tells the core once more what the member acknowledged last.
@@ -140,9 +141,10 @@ func (c *council) fits(now time.Time) (fits []core.Fit, leads bool) {
 		return nil, false
 	}
 	g := e.group.Load()
+	caught := g.Caught(commit, start)
 	for _, s := range *e.reign.ships.Load() {
 		if g.Judges(s.to) {
-			fits = append(fits, s.fit(term, max(commit, start), flushed, now, e.o.DropAfter))
+			fits = append(fits, s.fit(term, caught, flushed, now, e.o.DropAfter))
 		}
 	}
 	return fits, true

@@ -11,6 +11,7 @@ import (
 	"github.com/triad-kv/triad/internal/stream"
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -42,11 +43,8 @@ type Options struct {
 	// RetainBytesMax bounds the log kept for a member that is away; one that
 	// is further behind catches up by snapshot. Default 1 GiB.
 	RetainBytesMax uint64
-	// RewindRecordsMax and RewindBytesMax bound what is cut from this node's log
-	// without an operator, when a new leader does not have it: beyond either the
-	// node does not follow until it is approved. Defaults 10 million and 1 GiB.
-	RewindRecordsMax uint64
-	RewindBytesMax   uint64
+	// Rewinds bound what a new leader may take out of this node's log.
+	Rewinds
 	// Stream bounds the replication streams.
 	Stream stream.Limits
 	// CallTimeout bounds one question to another node: a poll, a forwarded
@@ -69,6 +67,8 @@ type Options struct {
 	// With fewer they go on: no election loses anything acknowledged even so, but of as
 	// many directories as are in sync the last one may be the only one.
 	MinInSync int
+	// Leases let leaders answer by themselves for a while, where nodes agree.
+	Leases
 	// FailFast refuses a write at once while fewer members are in sync than a
 	// commit needs; else it waits for them while its context lasts.
 	FailFast bool
@@ -86,6 +86,36 @@ type Options struct {
 	// RetryEvery is the pause between attempts to reach a node that is down,
 	// or to start a term. Default 200 ms.
 	RetryEvery time.Duration
+}
+
+// Rewinds bound what is cut from a log.
+type Rewinds struct {
+	// RewindRecordsMax and RewindBytesMax bound what is cut from this node's log
+	// without an operator, when a new leader does not have it: beyond either the
+	// node does not follow until it is approved. Defaults 10 million and 1 GiB.
+	RewindRecordsMax uint64
+	RewindBytesMax   uint64
+}
+
+// Leases say how long a leader may answer by itself, and what an election may lose.
+type Leases struct {
+	// Lease is how long a leader may answer reads by itself, from when it asked what
+	// everybody a commit needs has answered since. A new leader acknowledges nothing
+	// before the lease of the one before is over. At most FailAfter; 0 is none, but half
+	// of FailAfter where LeaseReads asks for one. It needs a control that elects.
+	Lease time.Duration
+	// LeaseReads has reads that ask for nothing served by the lease; else only those that
+	// ask for it are (topology.ReadLeased).
+	LeaseReads bool
+	// ClockDrift is how far the monotonic clocks of two members may run apart in each
+	// second. Where they run apart further, a read by a lease may miss what was
+	// acknowledged before it. Default 10 ms, at most one second.
+	ClockDrift time.Duration
+	// MaxLagOnFailover is how many records, of an asynchronous group, an election may lose
+	// that were acknowledged. 0: nobody is elected, and an operator forces a leader. Its
+	// leader holds back what would be further ahead of who may be elected, and
+	// acknowledges only while it has a lease: half of FailAfter where nothing is said.
+	MaxLagOnFailover uint64
 }
 
 // failAfterMin is the shortest silence that may cost a leader its term.
@@ -150,6 +180,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.RetryEvery <= 0 {
 		o.RetryEvery = 200 * time.Millisecond
 	}
+	errs = append(errs, o.Leases.complete(o.FailAfter, o.Sync.Kind)...)
 	return o, errors.Join(errs...)
 }
 
@@ -183,6 +214,29 @@ func (o Options) badMembers() []error {
 		errs = append(errs, fmt.Errorf("min in sync %d: only first k goes on with fewer than it names, not %v", o.MinInSync, o.Sync))
 	case o.MinInSync < 0 || o.MinInSync > most:
 		errs = append(errs, fmt.Errorf("min in sync %d: from 1, the leader alone, to %d under %v", o.MinInSync, most, o.Sync))
+	}
+	return errs
+}
+
+// complete fills in what is not said, and says what is wrong with the rest.
+func (l *Leases) complete(failAfter time.Duration, policy quorum.Kind) (errs []error) {
+	if l.ClockDrift == 0 {
+		l.ClockDrift = 10 * time.Millisecond
+	}
+	if l.Lease == 0 && (l.LeaseReads || l.MaxLagOnFailover > 0) {
+		l.Lease = failAfter / 2
+	}
+	if most := min(failAfter, core.LeaseMax); l.Lease < 0 || l.Lease > most {
+		errs = append(errs, fmt.Errorf("lease %v: at most %v, after which a silent leader is given up", l.Lease, most))
+	}
+	if l.ClockDrift < 0 || l.ClockDrift > time.Second {
+		errs = append(errs, fmt.Errorf("clock drift %v a second: from 0 to 1s", l.ClockDrift))
+	}
+	switch {
+	case l.MaxLagOnFailover > 0 && policy != quorum.KindAsync:
+		errs = append(errs, fmt.Errorf("max lag on failover %d: under %v an election loses nothing", l.MaxLagOnFailover, policy))
+	case l.MaxLagOnFailover > core.LagMax:
+		errs = append(errs, fmt.Errorf("max lag on failover %d: at most %d", l.MaxLagOnFailover, uint64(core.LagMax)))
 	}
 	return errs
 }

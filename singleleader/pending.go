@@ -210,7 +210,7 @@ func (e *engine) askReads() {
 		p.refuse(e, r, topology.ErrNotLeader)
 		return
 	}
-	effects := e.core.Step(core.Event{Kind: core.EvRead})
+	effects := step(e, core.Event{Kind: core.EvRead})
 	r.round, r.lsn = e.core.Lead.Round, e.core.Commit
 	p.asked = r
 	e.perform(&ask{}, effects)

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/triad-kv/triad/record"
-	"github.com/triad-kv/triad/record/pack"
 	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 )
@@ -22,6 +21,7 @@ type reader struct {
 	e       *engine
 	led     atomic.Pointer[confirmation] // the last that a bounded read asked for; nil: none
 	watched holds                        // what the watches need of the log
+	byLease atomic.Uint64                // reads that took no round
 }
 
 // confirmation is a round of reads that was answered: who led when it was asked
@@ -93,7 +93,11 @@ func (rd *reader) ready(ctx context.Context, o topology.ReadOptions) (topology.R
 	}
 	var err error
 	switch o.Guarantee {
-	case topology.ReadDefault, topology.ReadLinearizable:
+	case topology.ReadDefault, topology.ReadLinearizable, topology.ReadLeased:
+		if o.Guarantee == topology.ReadLeased || o.Guarantee == topology.ReadDefault && rd.e.o.LeaseReads {
+			r.Guarantee, err = lessee{rd}.show(ctx)
+			break
+		}
 		r.Guarantee = topology.ReadLinearizable
 		err = rd.linearizable(ctx)
 	case topology.ReadSession:
@@ -125,7 +129,7 @@ func (rd *reader) linearizable(ctx context.Context) error {
 	}
 	lsn, err := rd.index(ctx)
 	if errors.Is(err, topology.ErrNotLeader) {
-		lsn, err = rd.askIndex(ctx)
+		return forwarded{rd}.follow(ctx, topology.ReadLinearizable)
 	}
 	if err != nil {
 		return err
@@ -147,37 +151,6 @@ func (rd *reader) index(ctx context.Context) (record.LSN, error) {
 	case <-ctx.Done():
 		return 0, fmt.Errorf("%w: too few members confirmed that this node leads: %w", topology.ErrTimeout, ctx.Err())
 	}
-}
-
-// askIndex asks the leader.
-func (rd *reader) askIndex(ctx context.Context) (record.LSN, error) {
-	g := rd.e.group.Load()
-	if g.Leader == "" {
-		return 0, fmt.Errorf("%w: no leader is known yet", topology.ErrUnavailable)
-	}
-	if g.Leader == rd.e.env.Self {
-		return 0, fmt.Errorf("%w: this node is named leader and has not started its term yet", topology.ErrUnavailable)
-	}
-	ctx, cancel := context.WithTimeout(ctx, rd.e.o.CallTimeout)
-	defer cancel()
-	b, err := rd.e.env.Transport.Call(ctx, g.Leader, methodRead, nil)
-	if err != nil {
-		return 0, fmt.Errorf("the leader %s: %w", g.Leader, err)
-	}
-	body := pack.NewReader(b)
-	lsn := record.LSN(body.Uint())
-	return lsn, body.Done()
-}
-
-// answerRead answers a follower that was asked for a linearizable read.
-func (rd *reader) answerRead(ctx context.Context, _ topology.Peer, _ []byte) ([]byte, error) {
-	lsn, err := rd.index(ctx)
-	if err != nil {
-		return nil, rd.readError("read index", nil, err)
-	}
-	w := pack.NewWriter(nil)
-	w.Uint(uint64(lsn))
-	return w.Bytes(), nil
 }
 
 // staleness bounds how old what this node shows may be, -1 if it can not tell,
@@ -339,7 +312,7 @@ func (rd *reader) view(ctx context.Context, o topology.ReadOptions) (topology.Sn
 	for {
 		swaps := rd.e.applier.swaps.Load()
 		r, err := rd.ready(ctx, o)
-		if err == nil && r.Guarantee == topology.ReadLinearizable && rd.e.leads.Load() {
+		if err == nil && fresh(r.Guarantee) && rd.e.leads.Load() {
 			err = rd.e.expiries.sweep(ctx)
 		}
 		if err != nil {

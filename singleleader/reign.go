@@ -239,7 +239,7 @@ func (s *ship) meet(e *engine, life uint64) {
 	s.movedAt = time.Now()
 	s.mu.Unlock()
 	e.turn.call(func() {
-		e.perform(&ask{}, e.core.Step(core.Event{Kind: core.EvMeet, Node: s.to, Term: s.term, Life: life}))
+		e.perform(&ask{}, step(e, core.Event{Kind: core.EvMeet, Node: s.to, Term: s.term, Life: life}))
 	})
 }
 

@@ -15,7 +15,7 @@ import (
 
 // A tail of two records, where one may be cut without an operator.
 func TestALongTailIsCutOnceAnOperatorApprovesIt(t *testing.T) {
-	c := newCluster(t, Options{Sync: quorum.First(1, "b", "c"), RewindRecordsMax: 1}, "a", "b", "c")
+	c := newCluster(t, Options{Sync: quorum.First(1, "b", "c"), Rewinds: Rewinds{RewindRecordsMax: 1}}, "a", "b", "c")
 	c.startAll()
 	c.leads("a")
 	_, err := c.nodes["a"].put("k", "v")

@@ -56,10 +56,16 @@ func (rd *reader) older(t topology.Token) bool {
 	return known && term < t.Term
 }
 
-// holds reports whether what was read for o is of the store in which o's token was
-// met: none took its place since swaps was counted.
+// holds reports whether what was read for o is of the store in which o's token, or the
+// place that the leader named, was met: none took its place since swaps was counted.
 func (rd *reader) holds(o topology.ReadOptions, swaps uint64) bool {
-	return o.Guarantee != topology.ReadSession || o.After.IsZero() || rd.e.applier.swaps.Load() == swaps
+	switch {
+	case o.Guarantee == topology.ReadAny || o.Guarantee == topology.ReadBounded:
+		return true
+	case o.Guarantee == topology.ReadSession && o.After.IsZero():
+		return true
+	}
+	return rd.e.applier.swaps.Load() == swaps
 }
 
 // replacing says that a snapshot takes the place of what the store shows, until

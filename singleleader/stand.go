@@ -31,9 +31,11 @@ func (c *council) stand(ctx context.Context, why core.Why) error {
 	if err := c.learn(ask, d); err != nil {
 		return err
 	}
-	if g, _ := c.known(); (why == core.Elected || why == core.Restart) && g.Term != seen.Term {
+	g, _ := c.known()
+	if (why == core.Elected || why == core.Restart) && g.Term != seen.Term {
 		return nil // somebody was faster
 	}
+	claim.Settled = c.tenure.settled(g.Term)
 	return campaign{c}.claim(ctx, d, &claim)
 }
 
@@ -93,19 +95,21 @@ func (c campaign) next(ctx context.Context, claim *core.Claim, d topology.Docume
 		}
 		claim.Pledged = c.pledges(ctx, &g, claim.Why, true)
 	case g.Agreed != nil:
-		claim.Alive = c.alive(ctx, &g, claim.Why)
+		claim.Alive, claim.Pledged = c.alive(ctx, &g, claim.Why)
 	}
 	return claim.Succeed(g)
 }
 
 // alive asks the in-sync members whether they are there. The old leader is not waited
 // for where it was just found silent.
-func (c campaign) alive(ctx context.Context, g *core.Group, why core.Why) []core.Counted {
+func (c campaign) alive(ctx context.Context, g *core.Group, why core.Why) (out []core.Counted, said []core.Report) {
 	ctx, cancel := context.WithTimeout(ctx, c.e.o.FailAfter/2)
 	defer cancel()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	var out []core.Counted
+	if own, err := core.DecodeReport(c.e.ballot.report()); err == nil {
+		said = append(said, own)
+	}
 	for _, m := range g.Agreed.InSync {
 		if m.Node == c.self.Node || m.Node == g.Leader && why == core.Elected {
 			continue
@@ -117,13 +121,13 @@ func (c campaign) alive(ctx context.Context, g *core.Group, why core.Why) []core
 			}
 			if r, err := core.DecodeReport(b); err == nil && r.Node == m.Node && r.Life == m.Life {
 				mu.Lock()
-				out = append(out, m)
+				out, said = append(out, m), append(said, r)
 				mu.Unlock()
 			}
 		})
 	}
 	wg.Wait()
-	return out
+	return out, said
 }
 
 // promote makes this node leader because a person asked for it.
@@ -174,18 +178,21 @@ func (c *council) switchover(ctx context.Context, to topology.NodeID) error {
 	if err := c.equal(ctx, to); err != nil {
 		return err
 	}
+	c.tenure.yield(g.Term, true)
 	for {
 		d, err := e.env.Control.Swap(ctx, topology.Document{Name: topology.DocumentGroup, Version: version, Body: next.Encode()})
 		if err == nil {
 			return c.learn(ctx, d)
 		}
 		if topology.OutcomeOf(err) == topology.NotApplied {
+			c.tenure.yield(g.Term, false)
 			return errors.Join(err, ignored(c.reread(ctx, err), err))
 		}
 		if c.reread(ctx, err) == nil { // settled by a higher version, perhaps by this one
 			if now, _ := c.known(); now.Leader == to && now.Term == next.Term {
 				return nil
 			}
+			c.tenure.yield(g.Term, false)
 			return err
 		}
 		if ctx.Err() != nil {

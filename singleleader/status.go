@@ -32,6 +32,7 @@ func (e *engine) Status() topology.Status {
 		case e.core.Role == core.Follower:
 			s.Role = topology.RoleFollower
 		}
+		leaseOf(e, &s)
 		if e.core.Role == core.Leader && !e.core.Settled() {
 			s.Warnings = append(s.Warnings, fmt.Sprintf("the start of term %d is not committed yet: it waits for %s", e.core.Term, g.Policy))
 		}
@@ -55,6 +56,11 @@ func (e *engine) Status() topology.Status {
 		}
 	}
 	e.seats.tell(&s, g)
+	if s.Role == topology.RoleLeader {
+		if why := thin(g); why != "" {
+			s.Warnings = append(s.Warnings, why)
+		}
+	}
 	if e.resync.Load() {
 		s.Warnings = append(s.Warnings, "the log and the store of this node do not fit together: it waits for a snapshot from the leader")
 	}
@@ -74,6 +80,17 @@ func (e *engine) Status() topology.Status {
 		s.Role, s.Failure = topology.RoleFailed, err.Error()
 	}
 	return s
+}
+
+// thin says that commits go on with fewer in sync than the policy names; empty where
+// they do not.
+func thin(g *core.Group) string {
+	_, rule, err := g.Rule()
+	a := g.Agreed
+	if err != nil || a == nil || len(a.InSync) < a.Minimum || len(a.InSync) >= rule.Needed() {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d in sync: what is acknowledged now is on fewer disks than %s says", len(a.InSync), rule.Needed(), g.Policy)
 }
 
 // counts reports whether commits in the term of g wait for a node, which
@@ -131,6 +148,7 @@ func (e *engine) readReplica() bool {
 // need, and every node what the watches on it do, within its budget of bytes.
 func (e *engine) Retain(flushed record.LSN) record.LSN {
 	keep, end := flushed+1, e.env.Log.Bounds().End
+	e.turn.call(func() { keep = min(keep, core.Keep(&e.core, e.group.Load())) })
 	return min(keep, e.reign.needs(end, e.o.RetainBytesMax), e.watched.needs(e.env.Log, end, e.o.RetainBytesMax))
 }
 

@@ -228,6 +228,10 @@ func (wr *writer) accept(ws []*write) {
 		p.answerAll(p.group, wr.e.notLeader("write", topology.NotApplied))
 		return
 	}
+	if wr.e.o.FailFast && core.Barred(&wr.e.core, clock(wr.e)) {
+		p.answerAll(p.group, wr.e.errorOf("write", nil, topology.NotApplied, fmt.Errorf("%w: %s", topology.ErrUnavailable, unleased)))
+		return
+	}
 	if wr.e.core.Lead.Frozen && wr.e.o.FailFast {
 		p.answerAll(p.group, wr.e.errorOf("write", nil, topology.NotApplied, fmt.Errorf("%w: fewer members are in sync than a commit needs", topology.ErrUnavailable)))
 		return
@@ -279,7 +283,7 @@ func (wr *writer) append() {
 	for _, w := range p.group {
 		p.wait(w)
 	}
-	effects := wr.e.core.Step(core.Event{Kind: core.EvAppended, N: len(p.group)})
+	effects := step(wr.e, core.Event{Kind: core.EvAppended, N: len(p.group)})
 	for _, w := range p.group {
 		w.state.Store(writeAppended)
 	}

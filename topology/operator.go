@@ -66,10 +66,10 @@ type Counter interface {
 
 // Counts is what a node has counted since it started, and what it holds now.
 type Counts struct {
-	Reads      [ReadLinearizable + 1]uint64 // answered, by what was asked for
-	Writes     uint64                       // acknowledged
-	Errors     map[string]uint64            // calls that failed, by the sentinel and the outcome: "timed out/outcome unknown"
-	Fsyncs     uint64                       // of the log
+	Reads      [ReadLeased + 1]uint64 // answered, by what was asked for
+	Writes     uint64                 // acknowledged
+	Errors     map[string]uint64      // calls that failed, by the sentinel and the outcome: "timed out/outcome unknown"
+	Fsyncs     uint64                 // of the log
 	Pending    Pending
 	Rewound    Rewound
 	LogBytes   uint64 // of entries between the first and the last

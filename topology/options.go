@@ -57,10 +57,11 @@ const (
 	ReadBounded                       // no staler than MaxStale, MaxLag
 	ReadSession                       // at least what After has seen
 	ReadLinearizable                  // at least all that was acknowledged before the read began
+	ReadLeased                        // the same, as far as clocks run as they should: by the leader's lease where it has one
 )
 
 func (g Guarantee) String() string {
-	return [...]string{"default", "any", "bounded", "session", "linearizable"}[min(g, ReadLinearizable)]
+	return [...]string{"default", "any", "bounded", "session", "linearizable", "leased"}[min(g, ReadLeased)]
 }
 
 // ReadOptions are the per-call options of a read. The zero value is the
@@ -123,6 +124,7 @@ type Standing struct {
 	Undefined []string      // tables of its configuration that are not defined yet, by name
 	Paused    bool          // nobody is made leader but by hand
 	Change    MemberChange  // of the members, that is under way
+	Lease     time.Duration // for which this leader still may answer reads by itself; 0: it has none
 	Site      string        // multi-leader: that of this node
 	Sites     []SiteStatus  // multi-leader: all of them, as this node's site knows them
 }

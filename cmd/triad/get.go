@@ -20,6 +20,7 @@ type freshness struct {
 	maxLag       uint64
 	maxBytes     uint64
 	linearizable bool
+	leased       bool
 	any          bool
 }
 
@@ -30,6 +31,7 @@ func freshnessFlags(c *cobra.Command) *freshness {
 	c.Flags().Uint64Var(&f.maxLag, "max-lag", 0, "be at most so many records behind the leader")
 	c.Flags().Uint64Var(&f.maxBytes, "max-bytes", 0, "be at most so many bytes of the log behind the leader")
 	c.Flags().BoolVar(&f.linearizable, "linearizable", false, "see everything acknowledged before; the default in a single-leader cluster")
+	c.Flags().BoolVar(&f.leased, "leased", false, "the same, by the leader's lease where it has one (topology.lease)")
 	c.Flags().BoolVar(&f.any, "any", false, "take whatever the asked node holds, however stale")
 	return f
 }
@@ -65,6 +67,9 @@ func (f *freshness) options(cmd *cobra.Command) ([]client.Option, error) {
 	}
 	if f.linearizable {
 		all = append(all, client.Linearizable())
+	}
+	if f.leased {
+		all = append(all, client.Leased())
 	}
 	if f.any {
 		if len(all) > 0 {

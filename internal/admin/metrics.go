@@ -49,6 +49,7 @@ var (
 	mPeerLag   = family("peer_lag", "On the leader: how far a member is behind.", "peer", "unit")
 	mReached   = family("leader_reached_seconds", "On the leader: seconds since as many as a commit needs were last heard of.")
 	mPaused    = family("failover_paused", "1 while nobody is made leader but by hand.")
+	mLease     = family("lease_seconds", "On the leader: seconds for which it may still answer reads by itself; 0 without a lease.")
 	mUndefined = family("tables_undefined", "Tables of this node's configuration that are not defined yet.")
 	mSiteUp    = family("site_link_up", "On the leader of a site: 1 while its link to another one works.", "site")
 	mSiteLag   = family("site_lag_records", "On the leader of a site: records that another one has and this one has not, or the other way round.", "site", "who")
@@ -114,6 +115,7 @@ func (e exposition) node(s *topology.Status) {
 		e.gauge(mReached, max(0, time.Since(s.Reached).Seconds()))
 	}
 	e.gauge(mPaused, oneIf(s.Paused))
+	e.gauge(mLease, s.Lease.Seconds())
 	e.gauge(mUndefined, float64(len(s.Undefined)))
 	e.gauge(mDamage, float64(len(s.Scrub.Damage)))
 	for i := range s.Sites {

@@ -36,6 +36,7 @@ type Standing struct {
 	Undefined []string  `json:"undefined_tables,omitempty"`
 	Paused    bool      `json:"paused"` // nobody is made leader but by hand
 	Change    *Change   `json:"change,omitempty"`
+	Lease     float64   `json:"lease_seconds,omitempty"` // on the leader: for which it may still answer reads by itself
 	Site      string    `json:"site,omitempty"`
 	Sites     []Site    `json:"sites,omitempty"` // where several take writes
 }
@@ -115,7 +116,7 @@ func StatusOf(s topology.Status) Status {
 		Since: s.Since, Log: Log{First: s.First, End: s.End, Flushed: s.Flushed, Commit: s.Commit, Applied: s.Applied},
 		Lag: lagOf(s.Lag), Delay: s.Delay.Seconds(), Rewound: s.Rewound, Failure: s.Failure, Warnings: s.Warnings,
 		Scrub:    Scrub{Passes: s.Scrub.Passes, Ended: s.Scrub.Ended, Seconds: s.Scrub.Took.Seconds(), Bytes: s.Scrub.Bytes, Damage: s.Scrub.Damage},
-		Standing: Standing{Sync: s.Sync, Stale: s.Stale.Seconds(), Reached: s.Reached, Undefined: s.Undefined, Paused: s.Paused, Change: changeOf(s.Change), Site: s.Site},
+		Standing: Standing{Sync: s.Sync, Stale: s.Stale.Seconds(), Reached: s.Reached, Undefined: s.Undefined, Paused: s.Paused, Lease: s.Lease.Seconds(), Change: changeOf(s.Change), Site: s.Site},
 	}
 	if s.Stale < 0 {
 		a.Stale = -1

@@ -46,10 +46,11 @@ const (
 	WishRequest
 	WishTTL
 	WishMaxBytes
+	WishLeased
 
 	WishIf    = WishIfAbsent | WishIfVersion | WishIfValue
 	WishWrite = WishDurability | WishRequest | WishTTL
-	WishRead  = WishAfter | WishBounds | WishLinearizable | WishAny
+	WishRead  = WishAfter | WishBounds | WishLinearizable | WishLeased | WishAny
 
 	WishBounds = WishMaxStale | WishMaxLag | WishMaxBytes
 )
@@ -57,7 +58,7 @@ const (
 // String names the first of a set.
 func (w Wish) String() string {
 	names := [...]string{
-		"Durability", "After", "MaxStale", "MaxLag", "Linearizable", "Any", "IfAbsent", "IfVersion", "IfValue", "Request", "TTL", "MaxBytes",
+		"Durability", "After", "MaxStale", "MaxLag", "Linearizable", "Any", "IfAbsent", "IfVersion", "IfValue", "Request", "TTL", "MaxBytes", "Leased",
 	}
 	if i := bits.TrailingZeros16(uint16(w)); i < len(names) {
 		return names[i]
@@ -73,6 +74,7 @@ func MaxStale(d time.Duration) Option         { return Option{wish: WishMaxStale
 func MaxLag(records uint64) Option            { return Option{wish: WishMaxLag, lag: records} }
 func MaxBytes(bytes uint64) Option            { return Option{wish: WishMaxBytes, bytes: bytes} }
 func Linearizable() Option                    { return Option{wish: WishLinearizable} }
+func Leased() Option                          { return Option{wish: WishLeased} }
 func Any() Option                             { return Option{wish: WishAny} }
 func IfAbsent() Option                        { return Option{wish: WishIfAbsent} }
 func IfVersion(d version.Dot) Option          { return Option{wish: WishIfVersion, dot: d} }
@@ -179,6 +181,8 @@ func (w *Wishes) Read() topology.ReadOptions {
 	switch {
 	case w.Has(WishLinearizable):
 		o.Guarantee = topology.ReadLinearizable
+	case w.Has(WishLeased):
+		o.Guarantee = topology.ReadLeased
 	case w.Has(WishBounds):
 		o.Guarantee = topology.ReadBounded
 	case w.Has(WishAfter):
@@ -192,7 +196,7 @@ func (w *Wishes) Read() topology.ReadOptions {
 // AwaitFirst returns the token to wait for before a read whose guarantee is
 // another than the session's; the zero token if there is none.
 func (w *Wishes) AwaitFirst() topology.Token {
-	if w.Has(WishLinearizable | WishBounds) {
+	if w.Has(WishLinearizable | WishLeased | WishBounds) {
 		return w.all.token
 	}
 	return topology.Token{}

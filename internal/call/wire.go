@@ -263,7 +263,7 @@ func getOption(r *pack.Reader) Option {
 		o.request = record.RequestID{Client: r.Uint(), Seq: r.Uint()}
 	case WishTTL:
 		o.ttl = time.Duration(r.UintMax(uint64(TTLMax/time.Millisecond))) * time.Millisecond
-	case WishLinearizable, WishAny, WishIfAbsent:
+	case WishLinearizable, WishLeased, WishAny, WishIfAbsent:
 		if !r.Nil() {
 			r.Fail("an option without a value has one")
 		}

@@ -84,6 +84,7 @@ var messages = map[string]struct {
 	"status standing": form(standing(), EncodeStatus, DecodeStatus),
 	"status changing": form(changing(), EncodeStatus, DecodeStatus),
 	"seat":            form(topology.Seat{Member: topology.Member{ID: "d", Addr: "h:1", Site: "eu"}, Role: topology.MemberVoter, Votes: true}, EncodeSeat, DecodeSeat),
+	"status leased":   form(leased(), EncodeStatus, DecodeStatus),
 	"status of sites": form(sited(), EncodeStatus, DecodeStatus),
 }
 
@@ -107,6 +108,12 @@ func standing() topology.Status {
 func changing() topology.Status {
 	s := sited()
 	s.Change = topology.MemberChange{Op: topology.Removing, Node: "d", Waits: "w"}
+	return s
+}
+
+func leased() topology.Status {
+	s := changing()
+	s.Lease = time.Second
 	return s
 }
 
@@ -148,7 +155,7 @@ func TestEveryMessageComesBackAsItWasSent(t *testing.T) {
 
 // A field that Status gets must travel: this fails until it does.
 func TestEveryFieldOfAStatusTravels(t *testing.T) {
-	full := messages["status changing"].want.(topology.Status)
+	full := messages["status leased"].want.(topology.Status)
 	for _, v := range []reflect.Value{reflect.ValueOf(full), reflect.ValueOf(full.Sites[0]), reflect.ValueOf(full.Peers[0]), reflect.ValueOf(full.Scrub), reflect.ValueOf(full.Standing)} {
 		for i := range v.NumField() {
 			require.False(t, v.Field(i).IsZero(), "set %s in the test", v.Type().Field(i).Name)
@@ -182,7 +189,7 @@ func TestAMessageOfAnotherFormatOrWithMoreFieldsIsRefused(t *testing.T) {
 				at = 3
 			}
 			b := append([]byte(nil), m.bytes...)
-			b[at] = formatChange + 1
+			b[at] = formatLeased + 1
 			_, err := m.decode(b)
 			require.ErrorIs(t, err, topology.ErrUnsupported)
 			b = append([]byte(nil), m.bytes...)
@@ -246,7 +253,7 @@ func FuzzMessages(f *testing.F) {
 
 func TestAnUnknownOptionIsRefused(t *testing.T) {
 	for name, o := range map[string]Option{
-		"of no kind": {}, "of two kinds": {wish: WishAny | WishAfter}, "of a later version": {wish: 1 << 12},
+		"of no kind": {}, "of two kinds": {wish: WishAny | WishAfter}, "of a later version": {wish: 1 << 13},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := Read{Table: "t", Key: []byte("k"), Options: []Option{o}}

@@ -19,16 +19,19 @@ const (
 	siteFields   = 14
 	sitesMax     = 64
 	peerFields   = 12
+	leaseFields  = 1 // behind those, in format 6
 	formatStands = 3 // of a status that says how the node stands
 	formatSites  = 4 // and how other sites do
 	formatChange = 5 // and that a change of the members is under way
+	formatLeased = 6 // and that it has a lease
 	warningsMax  = 64
 )
 
 // EncodeStatus returns a status' bytes: its fields in the order of
 // topology.Status, the three of a lag one after another; in format 2 those of a
 // scrub follow, in format 3 those of its standing and what was sent to each
-// peer, in format 4 those of sites, and in format 5 the change of the members. What says nothing of these is of an earlier format, which older clients
+// peer, in format 4 those of sites, in format 5 the change of the members, and in
+// format 6 its lease. What says nothing of these is of an earlier format, which older clients
 // read.
 func EncodeStatus(s topology.Status) []byte {
 	w := begin(statusFields)
@@ -42,6 +45,8 @@ func EncodeStatus(s topology.Status) []byte {
 		w = beginAs(formatSites, statusFields+scrubFields+standFields+sitesFields)
 	case formatChange:
 		w = beginAs(formatChange, statusFields+scrubFields+standFields+sitesFields+changeFields)
+	case formatLeased:
+		w = beginAs(formatLeased, statusFields+scrubFields+standFields+sitesFields+changeFields+leaseFields)
 	}
 	w.Str(string(s.Node))
 	w.Str(s.Cluster)
@@ -90,6 +95,9 @@ func EncodeStatus(s topology.Status) []byte {
 		w.Uint(uint64(s.Change.Op))
 		w.Str(string(s.Change.Node))
 		w.Str(text(s.Change.Waits))
+	}
+	if f >= formatLeased {
+		w.Int(int64(s.Lease))
 	}
 	return w.Bytes()
 }
@@ -140,6 +148,8 @@ func formatOf(s *topology.Status) uint64 {
 		stands = stands || s.Peers[i].Sent > 0
 	}
 	switch {
+	case s.Lease != 0:
+		return formatLeased
 	case s.Change != topology.MemberChange{}:
 		return formatChange
 	case s.Site != "" || len(s.Sites) > 0:
@@ -242,6 +252,9 @@ func DecodeStatus(b []byte) (topology.Status, error) {
 	if f >= formatChange {
 		s.Change = topology.MemberChange{Op: topology.MemberOp(r.UintMax(uint64(topology.Removing))), Node: topology.NodeID(r.StrMax(nameBytesMax)), Waits: r.StrMax(textBytesMax)}
 	}
+	if f >= formatLeased {
+		s.Lease = time.Duration(r.Int())
+	}
 	if r.Err() == nil && formatOf(&s) != f {
 		r.Fail(fmt.Sprintf("format %d says nothing that format %d could not", f, formatOf(&s)))
 	}
@@ -261,7 +274,7 @@ func getStanding(r *pack.Reader, s *topology.Status) {
 
 // openStatus opens a status of any format.
 func openStatus(b []byte) (r pack.Reader, f uint64, err error) {
-	r, f, err = openTo(formatChange, b, statusFields)
+	r, f, err = openTo(formatLeased, b, statusFields)
 	switch f {
 	case formatChange:
 		r, _, err = openTo(formatChange, b, statusFields+scrubFields+standFields+sitesFields+changeFields)
@@ -271,6 +284,8 @@ func openStatus(b []byte) (r pack.Reader, f uint64, err error) {
 		r, _, err = openTo(formatMore, b, statusFields+scrubFields)
 	case formatStands:
 		r, _, err = openTo(formatStands, b, statusFields+scrubFields+standFields)
+	case formatLeased:
+		r, _, err = openTo(formatLeased, b, statusFields+scrubFields+standFields+sitesFields+changeFields+leaseFields)
 	}
 	return r, f, err
 }

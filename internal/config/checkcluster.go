@@ -41,6 +41,7 @@ func (c *Cluster) check() {
 		}
 		k.policy(c.Topology.Sync.Policy, c.Leader(), c.members())
 		k.minimum(c.Topology, c.Control)
+		k.lending(c.Topology, c.Control)
 	}
 	k.tables(c.Tables, c.RESP)
 	k.limits(c.Limits, c.Topology)

@@ -33,6 +33,7 @@ func (n *Node) check() {
 		}
 		c.policy(n.Topology.Sync.Policy, leader, ms)
 		c.minimum(n.Topology, n.Control)
+		c.lending(n.Topology, n.Control)
 	}
 	c.tables(n.Tables, n.RESP)
 	c.limits(n.Limits, n.Topology)

@@ -77,9 +77,11 @@ func (n *Node) Options() singleleader.Options {
 	return singleleader.Options{
 		Sync: counted(t.Sync.Policy, n.Members), ReadReplicas: replicas, Witnesses: witnesses, Durability: topology.Durability(t.Durability),
 		ApplyDelay: time.Duration(n.Self.ApplyDelay), ValueBytesMax: int(n.Limits.ValueBytesMax),
-		PendingBytesMax: int64(t.PendingBytesMax), RewindRecordsMax: uint64(n.Topology.RewindRecordsMax), RewindBytesMax: uint64(n.Topology.RewindBytesMax), RetainBytesMax: uint64(t.RetainBytesMax), Stream: t.Stream.options(),
+		PendingBytesMax: int64(t.PendingBytesMax), RetainBytesMax: uint64(t.RetainBytesMax), Stream: t.Stream.options(),
 		CallTimeout: time.Duration(t.CallTimeout), RetryEvery: time.Duration(t.RetryEvery),
 		FailAfter: time.Duration(t.FailAfter), DropAfter: time.Duration(t.DropAfter), HangAfter: time.Duration(t.HangAfter), MinInSync: t.MinInSync, FailFast: t.FailFast,
+		Rewinds: singleleader.Rewinds{RewindRecordsMax: uint64(t.RewindRecordsMax), RewindBytesMax: uint64(t.RewindBytesMax)},
+		Leases:  singleleader.Leases{LeaseReads: t.Reads == ReadsLease, Lease: time.Duration(t.Lease), ClockDrift: time.Duration(t.ClockDrift), MaxLagOnFailover: uint64(t.MaxLagOnFailover)},
 	}
 }
 

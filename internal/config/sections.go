@@ -28,6 +28,10 @@ type Topology struct {
 	HangAfter        Duration   `yaml:"hang_after" default:"0"`  // 0 is four times fail_after
 	MinInSync        int        `yaml:"min_in_sync" default:"0"` // 0 is as many as the policy names and the leader
 	FailFast         bool       `yaml:"fail_fast" default:"false"`
+	Reads            Reads      `yaml:"reads" default:"round"`
+	Lease            Duration   `yaml:"lease" default:"0"` // 0 is none, but half of fail_after where reads go by it
+	ClockDrift       Duration   `yaml:"clock_drift" default:"10ms"`
+	MaxLagOnFailover int        `yaml:"max_lag_on_failover" default:"0"` // records; 0 is that nobody is elected
 	Hooks            Hooks      `yaml:"hooks"`
 	Stream           Stream     `yaml:"stream"`
 }

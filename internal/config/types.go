@@ -185,3 +185,23 @@ func notOneOf(word string, words []string) error {
 	}
 	return fmt.Errorf("%.64q is none of %s", word, strings.Join(words, ", "))
 }
+
+// Reads is how a read that asks for nothing special is confirmed.
+type Reads string
+
+// By a round of the members a commit needs, or by the leader's lease.
+const (
+	ReadsRound Reads = "round"
+	ReadsLease Reads = "lease"
+)
+
+// TypeName is what docs call the type.
+func (r Reads) TypeName() string { return "round or lease" }
+
+// UnmarshalText reads it.
+func (r *Reads) UnmarshalText(b []byte) error {
+	if *r = Reads(b); *r != ReadsRound && *r != ReadsLease {
+		return notOneOf(string(b), []string{string(ReadsRound), string(ReadsLease)})
+	}
+	return nil
+}

@@ -12,7 +12,9 @@ func index(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]
 
 // unsafe warns of what loses acknowledged writes.
 func (c checker) unsafe(t Topology, members int) {
-	if members > 1 && t.Sync.Kind == quorum.KindAsync {
+	if members > 1 && t.Sync.Kind == quorum.KindAsync && t.MaxLagOnFailover > 0 {
+		c.Warn("topology.max_lag_on_failover", "an election may lose up to %d records that were acknowledged, each time; any 1 (…) loses none", t.MaxLagOnFailover)
+	} else if members > 1 && t.Sync.Kind == quorum.KindAsync {
 		c.Warn("topology.sync", "no other node has a write when it is acknowledged: what had not reached another is lost with the leader's disk, or by a failover; any 1 (…) waits for one")
 	}
 	if topology.Durability(t.Durability) == topology.Received {

@@ -101,7 +101,11 @@ func (c *conn) readOptions() topology.ReadOptions {
 
 // strong reports whether reads must see all that was acknowledged before.
 func (s *session) strong() bool {
-	return s.reads.Guarantee == topology.ReadDefault || s.reads.Guarantee == topology.ReadLinearizable
+	switch s.reads.Guarantee {
+	case topology.ReadDefault, topology.ReadLinearizable, topology.ReadLeased:
+		return true
+	}
+	return false
 }
 
 // due reports whether a key should have gone by now.

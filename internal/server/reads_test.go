@@ -39,7 +39,7 @@ func TestReadsOfAPipelineShareOneRound(t *testing.T) {
 func TestASessionChoosesItsReads(t *testing.T) {
 	for ask, want := range map[string]topology.Guarantee{
 		"any": topology.ReadAny, "session": topology.ReadSession, "stale 5s": topology.ReadBounded,
-		"linearizable": topology.ReadLinearizable, "default": topology.ReadDefault,
+		"linearizable": topology.ReadLinearizable, "leased": topology.ReadLeased, "default": topology.ReadDefault,
 	} {
 		node := newFake()
 		cl := start(t, node, Options{}).dial(t)

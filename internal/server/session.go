@@ -11,7 +11,7 @@ import (
 var sessionCommands = []command{
 	{name: "triad", arity: -2, flags: family, group: "triad", about: "Chooses guarantees for the connection.", answer: answerFamily},
 	{name: "triad|durability", arity: -2, flags: cuts | alone, group: "triad", about: "Says when writes are answered: received, flushed, applied or default.", answer: answerDurability},
-	{name: "triad|read", arity: -2, flags: cuts | alone, group: "triad", about: "Says what reads must see: default, linearizable, session, any or stale DURATION.", answer: answerReads},
+	{name: "triad|read", arity: -2, flags: cuts | alone, group: "triad", about: "Says what reads must see: default, linearizable, leased, session, any or stale DURATION.", answer: answerReads},
 	{name: "triad|token", arity: -2, flags: cuts | alone, group: "triad", about: "Returns what the session has seen, or takes it over from another.", answer: answerToken},
 	{name: "triad|forwarded", arity: 2, flags: alone, group: "triad", about: "Says that another node brings what follows: it goes no further.", answer: answerForwarded},
 	{name: "triad|help", arity: 2, flags: 0, group: "triad", about: "Lists what TRIAD knows.", answer: answerFamilyHelp},
@@ -55,6 +55,8 @@ func answerReads(_ context.Context, c *conn, r *request) error {
 	case equalFold(word, "DEFAULT") && len(rest) == 0:
 	case equalFold(word, "LINEARIZABLE") && len(rest) == 0:
 		o.Guarantee = topology.ReadLinearizable
+	case equalFold(word, "LEASED") && len(rest) == 0:
+		o.Guarantee = topology.ReadLeased
 	case equalFold(word, "SESSION") && len(rest) == 0:
 		o.Guarantee = topology.ReadSession
 	case equalFold(word, "ANY") && len(rest) == 0:
@@ -66,7 +68,7 @@ func answerReads(_ context.Context, c *conn, r *request) error {
 		}
 		o.Guarantee, o.MaxStale = topology.ReadBounded, d
 	default:
-		return replyError("ERR TRIAD READ is one of default, linearizable, session, any, stale DURATION")
+		return replyError("ERR TRIAD READ is one of default, linearizable, leased, session, any, stale DURATION")
 	}
 	c.session.reads = o
 	r.out.OK()

@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record/pack"
@@ -26,6 +27,10 @@ type Agreed struct {
 	Minimum  int       // fewer in-sync members than that commit nothing
 	Paused   bool      // an operator leads: no automatic failover
 	Why      Why       // the term began
+
+	Lease time.Duration // for which its leader may answer by itself; 0: it does not (S7)
+	Wait  time.Duration // for which its leader acknowledges nothing at first: others' leases
+	Lag   uint64        // asynchronous: how many records who is in sync may lack; 0: nobody else is (S9)
 }
 
 func (a *Agreed) has(n topology.NodeID, life uint64) bool {
@@ -91,13 +96,28 @@ func (g *Group) Waits(set []Counted) (quorum.Rule[topology.NodeID], []uint64, er
 	return r, lives, nil
 }
 
+const (
+	agreedParts = 5
+	leasedParts = 8 // where there is, or was, a lease, or a failover may lose something
+)
+
 func (a *Agreed) encode(w *pack.Writer) {
-	w.Array(5)
+	leased := a.Lease > 0 || a.Wait > 0 || a.Lag > 0
+	if leased {
+		w.Array(leasedParts)
+	} else {
+		w.Array(agreedParts)
+	}
 	encodeCounted(w, a.InSync)
 	encodeCounted(w, a.Eligible)
 	w.Uint(uint64(a.Minimum))
 	w.Bool(a.Paused)
 	w.Uint(uint64(a.Why))
+	if leased {
+		w.Uint(uint64(a.Lease))
+		w.Uint(uint64(a.Wait))
+		w.Uint(a.Lag)
+	}
 }
 
 func encodeCounted(w *pack.Writer, cs []Counted) {
@@ -110,11 +130,19 @@ func encodeCounted(w *pack.Writer, cs []Counted) {
 }
 
 func decodeAgreed(r *pack.Reader) *Agreed {
-	r.ArrayOf(5)
-	return &Agreed{
+	parts := r.Array()
+	if r.Err() == nil && parts != agreedParts && parts != leasedParts {
+		r.Fail("it has neither the parts of what is agreed upon nor those with a lease")
+	}
+	a := &Agreed{
 		InSync: decodeCounted(r), Eligible: decodeCounted(r),
 		Minimum: int(r.UintMax(votersMax)), Paused: r.Bool(), Why: Why(r.UintMax(uint64(whyMax))),
 	}
+	if parts == leasedParts {
+		a.Lease, a.Wait = time.Duration(r.UintMax(uint64(LeaseMax))), time.Duration(r.UintMax(uint64(2*LeaseMax)))
+		a.Lag = r.UintMax(LagMax)
+	}
+	return a
 }
 
 func decodeCounted(r *pack.Reader) []Counted {
@@ -154,7 +182,10 @@ func (g *Group) Lead() (Event, error) {
 	var err error
 	if a := g.Agreed; a != nil {
 		ev.Rule, ev.Lives, err = g.Waits(a.InSync)
-		ev.Frozen = len(a.InSync) < a.Minimum
+		ev.Frozen, ev.Slack, ev.Lease, ev.Wait = len(a.InSync) < a.Minimum, g.Slack(), a.Lease, a.Wait
+		// Where a commit waits for all who may be elected, so does the renewal of a lease.
+		p, _, perr := g.Rule()
+		ev.Heard = perr == nil && p.Kind != quorum.KindAny && a.Why != Forced
 		return ev, err
 	}
 	if _, ev.Rule, err = g.Rule(); err != nil {

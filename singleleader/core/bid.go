@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/topology"
@@ -39,6 +40,9 @@ type Voting struct {
 	MinInSync    int // under First, the least size of an in-sync set that commits, the leader included; 0: the policy's
 	ReadReplicas []topology.NodeID
 	Members      []topology.NodeID
+	Lease        time.Duration // for which a leader may answer by itself; 0: it may not
+	Drift        time.Duration // by which two clocks run apart in a second, at most
+	Lag          uint64        // of an asynchronous group: how many records an election may lose; 0: nobody is elected
 }
 
 // Candidates returns who may lead, in the order of members, which a view gives by name.
@@ -64,7 +68,7 @@ func (v Voting) First(leader topology.NodeID) (Group, error) {
 func (v Voting) count(g *Group, before []topology.NodeID) error {
 	v, before = v.within(g, before)
 	p := v.Sync
-	if p.Kind == quorum.KindAsync {
+	if p.Kind == quorum.KindAsync && v.Lag == 0 {
 		g.Policy, g.Voters = p.String(), []topology.NodeID{g.Leader}
 		return nil
 	}
@@ -87,6 +91,9 @@ func (v Voting) count(g *Group, before []topology.NodeID) error {
 			return fmt.Errorf("single-leader: sync %v names %q, which is not a member", v.Sync, n)
 		}
 		g.Voters = append(g.Voters, topology.NodeID(n))
+	}
+	if p.Kind == quorum.KindAsync {
+		p.Of = nil
 	}
 	g.Policy = p.String()
 	_, _, err := g.Rule()
@@ -136,7 +143,7 @@ func (b *Bid) Propose(polled []Report) (Group, error) {
 		return Group{}, fmt.Errorf("%w: %s was made leader of term %d meanwhile; this node follows once it hears from it", topology.ErrNotLeader, b.latest.Leader, b.latest.Term)
 	}
 	next := succeed(b.latest, b.rivals, polled)
-	if n := len(next.Before); n > 0 && b.latest.vain(b.Self, b.Life, polled) {
+	if n := len(next.Before); n > 0 && vain(b.latest, b.Self, b.Life, polled) {
 		next.Before = next.Before[:n-1] // its own, which is the last
 	}
 	next.Leader, next.Life, next.Term, next.Why = b.Self, b.Life, top+1, b.Why

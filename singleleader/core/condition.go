@@ -23,7 +23,7 @@ func (g *Group) Mark(lsn record.LSN, now version.Timestamp) record.Record {
 		Dot: g.Dot(lsn), Time: now, Term: g.Term,
 		Mutations: []record.Mutation{
 			{Table: record.TableSystem, Op: record.OpMark, Key: []byte(record.MarkTerm), Value: []byte(g.Leader)},
-			{Table: record.TableSystem, Op: record.OpMark, Key: []byte(record.MarkCause), Value: []byte(g.cause().String())},
+			{Table: record.TableSystem, Op: record.OpMark, Key: []byte(record.MarkCause), Value: []byte(words(g))},
 		},
 	}
 }

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/triad-kv/triad/internal/stream"
 	"github.com/triad-kv/triad/quorum"
@@ -35,6 +36,8 @@ type Core struct {
 	Lead   Leading
 	follow following
 	rounds uint64 // the newest read round this core has asked, in any term: an old one's echo answers no newer one
+	now    time.Duration
+	heard  time.Duration // when a leader was last obeyed, in any term; 0: not since the start
 
 	out []Effect
 }
@@ -55,12 +58,16 @@ type Leading struct {
 	Written  []uint64
 	Flushed  []uint64
 	Rounds   []uint64
-	Lives    []uint64   // of the directories that count: as the term lists them, or as first met
-	Strange  []uint64   // of those that acknowledge and do not count, once they have caught up
-	Round    uint64     // the newest read round asked
-	Answered uint64     // the newest one that enough members have answered
-	Received record.LSN // written at as many members as a commit needs
-	Frozen   bool       // fewer are in sync than a commit needs: nothing is committed, and no read confirmed (S3, S7)
+	Lives    []uint64      // of the directories that count: as the term lists them, or as first met
+	Strange  []uint64      // of those that acknowledge and do not count, once they have caught up
+	Round    uint64        // the newest read round asked
+	Answered uint64        // the newest one that enough members have answered
+	Received record.LSN    // written at as many members as a commit needs
+	Frozen   bool          // fewer are in sync than a commit needs: nothing is committed, and no read confirmed (S3, S7)
+	Slack    uint64        // asynchronous: how far a commit may be ahead of each other member; 0: it waits for them (S9)
+	Held     bool          // the leader before may still answer by its lease: nothing is acknowledged (S11)
+	Free     time.Duration // when it is over
+	Lease    Lease
 }
 
 // following is what a follower keeps of the stream it obeys.
@@ -92,11 +99,14 @@ const (
 	EvTruncated                      // the own log now ends at lsn, of term
 	EvAppend                         // entries over session
 	EvGone                           // stream session ended
+	EvTick                           // time has passed: a lease is to be renewed, or over
+	EvYield                          // the lease is given up, for a successor; n is 0: it is taken again
 )
 
 // Event is something that happened. Which fields count is said by Kind.
 type Event struct {
 	Kind    EventKind
+	At      time.Duration // by the node's monotonic clock; 0: as of the event before
 	Node    topology.NodeID
 	Life    uint64
 	Term    uint64
@@ -107,8 +117,12 @@ type Event struct {
 	Cut     stream.Cut
 	History topology.History // of the own log, with EvCut
 	Rule    quorum.Rule[topology.NodeID]
-	Lives   []uint64 // of the rule's members, by the term's document
-	Frozen  bool     // the rule has fewer members than a commit needs
+	Lives   []uint64      // of the rule's members, by the term's document
+	Frozen  bool          // the rule has fewer members than a commit needs
+	Slack   uint64        // of the rule's members but the leader
+	Lease   time.Duration // with EvLead: of the own lease,
+	Wait    time.Duration // and for others' to be over,
+	Heard   bool          // counted from when a leader was last heard of, not from now
 	Append  *stream.Append
 }
 
@@ -148,6 +162,7 @@ type Effect struct {
 // Step takes one event. The effects are valid until the next step.
 func (c *Core) Step(ev Event) []Effect {
 	c.out = c.out[:0]
+	c.now = max(c.now, ev.At)
 	switch ev.Kind {
 	case EvAccepted, EvPledged:
 		c.accepted(ev)
@@ -172,6 +187,10 @@ func (c *Core) Step(ev Event) []Effect {
 		c.acked(ev)
 	case EvRead:
 		c.read()
+	case EvTick:
+		tick(c)
+	case EvYield:
+		yield(c, ev)
 	case EvBegin:
 		c.begin(ev)
 	case EvCut:
@@ -222,6 +241,7 @@ func (c *Core) flushedTo(lsn record.LSN) {
 	c.Flushed = min(lsn, c.End)
 	if c.Role == Leader {
 		c.Lead.Flushed[0] = uint64(c.Flushed)
+		c.Lead.Lease.look(c.now, c.End, c.Flushed)
 		c.advance()
 		return
 	}

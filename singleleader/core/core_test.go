@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/datadriven"
 	"github.com/stretchr/testify/require"
@@ -19,8 +20,8 @@ import (
 // them in the order written, and what each does about it.
 //
 //	node NAME [end=N term=T flushed=N applied=N accepted=T leader=NAME async]
-//	NAME EVENT [node=… term=… life=… lsn=… n=… session=…]
-//	NAME lead term=T rule=any-1|first-1|all|async voters=(a, b, c) [lives=(1, 1, 1)] [frozen], of the rule's members
+//	NAME EVENT [at=D] [node=… term=… life=… lsn=… n=… session=…]
+//	NAME lead term=T rule=any-1|first-1|all|async voters=(a, b, c) [lives=(1, 1, 1)] [frozen] [slack=N] [lease=D wait=D heard], of the rule's members
 //	NAME count, as lead
 //	NAME ack node=b term=T [life=L] [written=N flushed=N round=R]
 //	NAME cut session=S term=T asked=LSN@T to=LSN@T [history=(START@T, …)]
@@ -58,6 +59,15 @@ func (a storyArgs) num(key string) uint64 {
 	return n
 }
 
+func (a storyArgs) dur(key string) (d time.Duration) {
+	if s := a.str(key); s != "" {
+		var err error
+		d, err = time.ParseDuration(s)
+		require.NoError(a.t, err, a.d.Pos)
+	}
+	return d
+}
+
 func (a storyArgs) str(key string) string {
 	for _, arg := range a.d.CmdArgs {
 		if arg.Key == key {
@@ -92,10 +102,9 @@ func storyEvent(t *testing.T, d *datadriven.TestData) Event {
 	ev := Event{
 		Node: topology.NodeID(a.str("node")), Life: a.num("life"), Term: a.num("term"),
 		LSN: record.LSN(a.num("lsn")), N: int(a.num("n")), Session: a.num("session"),
+		At: a.dur("at"), Slack: a.num("slack"), Lease: a.dur("lease"), Wait: a.dur("wait"), Heard: d.HasArg("heard"),
 	}
 	switch name := d.CmdArgs[0].Key; name {
-	case "accepted":
-		ev.Kind = EvAccepted
 	case "lead", "count":
 		ev.Kind, ev.Frozen = EvLead, d.HasArg("frozen")
 		if name == "count" {
@@ -114,23 +123,9 @@ func storyEvent(t *testing.T, d *datadriven.TestData) Event {
 			require.NoError(t, err, d.Pos)
 			ev.Lives = append(ev.Lives, n)
 		}
-	case "pledged":
-		ev.Kind = EvPledged
-	case "meet":
-		ev.Kind = EvMeet
-	case "write":
-		ev.Kind = EvAppended
-	case "flushed":
-		ev.Kind = EvFlushed
-	case "applied":
-		ev.Kind = EvApplied
 	case "ack":
 		ev.Kind = EvAck
 		ev.Ack = stream.Ack{Term: a.num("term"), Written: record.LSN(a.num("written")), Flushed: record.LSN(a.num("flushed")), Round: a.num("round")}
-	case "read":
-		ev.Kind = EvRead
-	case "begin":
-		ev.Kind = EvBegin
 	case "cut":
 		ev.Kind = EvCut
 		for _, arg := range d.CmdArgs {
@@ -142,17 +137,21 @@ func storyEvent(t *testing.T, d *datadriven.TestData) Event {
 			}
 		}
 		ev.Cut = stream.Cut{Term: a.num("term"), Asked: a.place("asked"), To: a.place("to")}
-	case "truncated":
-		ev.Kind = EvTruncated
 	case "append":
 		ev.Kind = EvAppend
 		ev.Append = storyAppend(a)
-	case "gone":
-		ev.Kind = EvGone
 	default:
-		d.Fatalf(t, "no event %q", name)
+		if ev.Kind = plain[name]; ev.Kind == 0 {
+			d.Fatalf(t, "no event %q", name)
+		}
 	}
 	return ev
+}
+
+// plain are the events that have nothing of their own.
+var plain = map[string]EventKind{
+	"accepted": EvAccepted, "pledged": EvPledged, "meet": EvMeet, "write": EvAppended, "flushed": EvFlushed, "applied": EvApplied,
+	"read": EvRead, "begin": EvBegin, "truncated": EvTruncated, "gone": EvGone, "tick": EvTick, "yield": EvYield,
 }
 
 func storyAppend(a storyArgs) *stream.Append {
@@ -217,6 +216,18 @@ func storyState(c *Core) string {
 	if c.Lead.Admits() {
 		admits = ", a new term is to count who is strange to this one"
 	}
-	return fmt.Sprintf("%s: %s in term %d, log %d@%d, flushed %d, commit %d, applied %d%s\n", c.Self,
-		[...]string{"idle", "follows", "leads"}[c.Role], c.Term, c.End, c.LastTerm, c.Flushed, c.Commit, c.Applied, admits)
+	return fmt.Sprintf("%s: %s in term %d, log %d@%d, flushed %d, commit %d, applied %d%s%s\n", c.Self,
+		[...]string{"idle", "follows", "leads"}[c.Role], c.Term, c.End, c.LastTerm, c.Flushed, c.Commit, c.Applied, admits, storyLease(c))
+}
+
+func storyLease(c *Core) string {
+	switch l := &c.Lead; {
+	case c.Role != Leader || l.Lease.For == 0 && !l.Held:
+		return ""
+	case l.Held:
+		return fmt.Sprintf(", acknowledges nothing before %v", l.Free)
+	case Leased(c, c.now):
+		return fmt.Sprintf(", leased until %v", l.Lease.Until)
+	}
+	return ", no lease"
 }

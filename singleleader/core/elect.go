@@ -231,7 +231,7 @@ func succeed(g Group, rivals []Group, rs []Report) Group {
 // its own log, and never will, as it bids for another: nothing was committed in it.
 // If it began to and lost that in a crash, another log may hold the start, and then
 // it is kept as anybody's.
-func (g Group) vain(self topology.NodeID, life uint64, rs []Report) bool {
+func vain(g Group, self topology.NodeID, life uint64, rs []Report) bool {
 	own := find(rs, self)
 	if g.Leader != self || g.Life != life || own == nil || own.Life != life {
 		return false

@@ -127,6 +127,9 @@ func (q *Inquiry) before(a, b topology.NodeID) bool {
 	if q.Group.Agreed == nil {
 		return rb.Last.Behind(ra.Last)
 	}
+	if q.Group.Slack() > 0 && ra.Last != rb.Last {
+		return rb.Last.Behind(ra.Last)
+	}
 	return q.Group.Rank(Counted{a, ra.Life}) < q.Group.Rank(Counted{b, rb.Life})
 }
 
@@ -150,7 +153,7 @@ func (q *Inquiry) reasons(c *topology.Contender, claim error, winner topology.No
 	outside := a != nil && r != nil && !c.InSync && !a.elects(c.Node, r.Life)
 	note(fresh, "its directory is another one than the in-sync set counts: it lost what it had")
 	if outside && !replica {
-		note(true, "it is not in sync: %v alone are known to hold every commit", append(slices.Clone(a.InSync), a.Eligible...))
+		note(true, "it is not in sync: %v alone %s", append(slices.Clone(a.InSync), a.Eligible...), q.known())
 	}
 	note(c.Behind > 0 && c.Node != winner, "it is %d records behind", c.Behind)
 	switch behind := (*BehindError)(nil); {
@@ -165,6 +168,14 @@ func (q *Inquiry) reasons(c *topology.Contender, claim error, winner topology.No
 	}
 	note(a != nil && a.Paused && c.Node == winner, "automatic failover is paused")
 	return out
+}
+
+// known is what is known of who is in sync.
+func (q *Inquiry) known() string {
+	if s := q.Group.Slack(); s > 0 {
+		return fmt.Sprintf("are known to lack at most %d records", s)
+	}
+	return "are known to hold every commit"
 }
 
 // risk says what the winner lacks.
@@ -191,8 +202,12 @@ func (q *Inquiry) sum(x *topology.Explanation) {
 	case x.Paused && x.Winner != "":
 		x.Why = fmt.Sprintf("nobody is elected while automatic failover is paused; `triad failover --to %s` would be accepted", x.Winner)
 		x.Winner = ""
+	case x.Winner != "" && q.Group.Slack() > 0:
+		x.Why = fmt.Sprintf("%s would be elected, and at most %d records that were acknowledged would be lost", x.Winner, q.Group.Slack())
 	case x.Winner != "":
 		x.Why = fmt.Sprintf("%s would be elected", x.Winner)
+	case q.Group.Slack() > 0:
+		x.Why = fmt.Sprintf("nobody would be elected: no other node that answers is known to lack at most %d records", q.Group.Slack())
 	case err == nil && p.Kind == quorum.KindAsync:
 		x.Why = "nobody would be elected: with the policy async only the leader is known to hold every commit"
 	default:

@@ -114,6 +114,7 @@ func (c *Core) take(ev Event) {
 		c.refuse(topology.ErrConflict, "entries before the logs agreed")
 		return
 	}
+	c.heard = c.now
 	if a.Prev.LSN > c.End {
 		c.refuse(topology.ErrConflict, "entries after %d, our log ends at %d", a.Prev.LSN, c.End)
 		return

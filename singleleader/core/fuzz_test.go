@@ -2,6 +2,7 @@ package core
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -17,6 +18,8 @@ func FuzzDocuments(f *testing.F) {
 		Reign:  Reign{Term: 4, Leader: "a", Policy: "any 1 (a, b)", Lives: []uint64{5, 6}},
 		Before: []Reign{{Term: 3, Leader: "b", Policy: "async", Lives: []uint64{5, 6}}},
 	}
+	f.Add(g.Encode())
+	g.Life, g.Agreed = 5, &Agreed{InSync: []Counted{{"a", 5}}, Minimum: 2, Lease: time.Second, Wait: 2 * time.Second}
 	f.Add(g.Encode())
 	f.Add([]byte{0x93, 3, 0xa1, 'a', 9}) // an accepted term, as it was written before
 	f.Add([]byte{0x93, 9, 1, 1})         // an install, as it was written before

@@ -97,3 +97,29 @@ func Leaves(first, applied, parts record.LSN) record.LSN {
 	}
 	return max(applied, first-1)
 }
+
+// Parts returns the entry after which a log of that history, which ends at end, is not
+// the one that a snapshot at lsn of another history is of; 0 where it is all the way, as
+// far as that goes. What a leader no longer has in its log, but in a snapshot, may be
+// another history nevertheless.
+func Parts(own topology.History, end record.LSN, other topology.History, lsn record.LSN) record.LSN {
+	for i := len(own) - 1; i >= 0; i-- {
+		last := min(end, lsn)
+		if i+1 < len(own) {
+			last = min(last, own[i+1].Start-1)
+		}
+		for k := range other {
+			if other[k].Term != own[i].Term {
+				continue
+			}
+			if k+1 < len(other) {
+				last = min(last, other[k+1].Start-1)
+			}
+			if last == min(end, lsn) {
+				return 0
+			}
+			return last
+		}
+	}
+	return 0
+}

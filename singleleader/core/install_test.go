@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -48,4 +49,36 @@ func TestAnInstallIsReadAsItWasWrittenBefore(t *testing.T) {
 		_, err := DecodeInstall(bad)
 		require.Error(t, err, "%x", bad)
 	}
+}
+
+func TestWhereALogPartsFromASnapshot(t *testing.T) {
+	h := func(terms ...topology.TermStart) topology.History { return terms }
+	one, two := topology.TermStart{Term: 1, Start: 1}, topology.TermStart{Term: 2, Start: 5}
+	three := topology.TermStart{Term: 3, Start: 8}
+	for name, c := range map[string]struct {
+		own   topology.History
+		end   record.LSN
+		other topology.History
+		lsn   record.LSN
+		parts record.LSN
+	}{
+		"behind":                             {h(one), 4, h(one, two), 20, 0},
+		"further in one term":                {h(one, two), 30, h(one, two), 20, 0},
+		"a tail of an older term":            {h(one), 9, h(one, two), 20, 4},
+		"a tail of a term nobody else knows": {h(one, two), 9, h(one, topology.TermStart{Term: 3, Start: 7}), 20, 4},
+		"a tail behind several terms":        {h(one, two), 12, h(one, two, three), 20, 7},
+		"an empty log":                       {nil, 0, h(one, two), 20, 0},
+	} {
+		require.Equal(t, c.parts, Parts(c.own, c.end, c.other, c.lsn), name)
+	}
+}
+
+func TestALogKeepsWhatAnotherLeaderMayLack(t *testing.T) {
+	g := Group{Reign: Reign{Term: 2, Leader: "a", Policy: "async"}, Voters: []topology.NodeID{"a", "b"}, Agreed: &Agreed{Lag: 5}}
+	lead := Core{Role: Leader, End: 9, Lead: Leading{Slack: 5, Flushed: []uint64{9, 6}}}
+	require.EqualValues(t, 7, Keep(&lead, &g))
+	require.EqualValues(t, 1, Keep(&Core{Role: Follower, End: 9}, &g), "it may have to be cut")
+	require.EqualValues(t, 10, Keep(&Core{Role: Follower, End: 9, follow: following{agreed: true}}, &g))
+	g.Agreed.Lag = 0
+	require.EqualValues(t, 10, Keep(&lead, &g), "no election loses anything")
 }

@@ -18,11 +18,12 @@ import (
 // lead, whom the leader lets in and out, and whom its commits wait for meanwhile. A
 // node is written with the life of its directory, as b1.
 //
-//	group sync=first-1|all|async members=(a, b, c) [replicas=(d)] [order=(c, b)] [electors=(a)]
+//	group sync=first-1|all|async members=(a, b, c) [replicas=(d)] [order=(c, b)] [electors=(a)] [lag=N] [lease=D drift=D]
 //	found SELF [accepted=T]                      the first document
-//	claim SELF why=elected|restart|chosen|forced [alive=(b1, …)] [pledged=(b1:LSN@TERM, …)] [accepted=T]
+//	claim SELF why=elected|restart|chosen|forced [alive=(b1, …)] [pledged=(b1:LSN@TERM, …)] [accepted=T] [settled]
 //	handover NODE
 //	add NODE [role=read-replica] [vote] | remove NODE   an operator, by the newest document
+//	lead                                         how the leader of the document begins
 //	pause
 //	learn [version=V]                            the keeper is shown the document; V is the next one
 //	next [healthy=(b1, …)] [caught=(b1, …)]      what the keeper would have
@@ -63,6 +64,14 @@ func (s *setting) run(t *testing.T, d *datadriven.TestData) string {
 		}
 	case "add", "remove":
 		return s.member(a)
+	case "lead":
+		ev, err := s.doc.Lead()
+		require.NoError(t, err)
+		from := "the beginning of its term"
+		if ev.Heard {
+			from = "when it last heard of a leader"
+		}
+		return fmt.Sprintf("acknowledges nothing for %v from %s\n", ev.Wait, from)
 	case "pause":
 		g := *s.doc.Agreed
 		g.Paused = true
@@ -110,6 +119,8 @@ func (s *setting) group(a storyArgs) string {
 		s.voting.ReadReplicas = []topology.NodeID{topology.NodeID(r)}
 	}
 	s.voting.MinInSync = 0
+	s.voting.Lag = a.num("lag")
+	s.voting.Lease, s.voting.Drift = a.dur("lease"), a.dur("drift")
 	if a.d.HasArg("min") {
 		s.voting.MinInSync = int(a.num("min"))
 	}
@@ -181,7 +192,7 @@ func (a storyArgs) counted(key string) (out []Counted) {
 }
 
 func (s *setting) claims(a storyArgs) string {
-	c := Claim{Voting: s.voting, Self: counted(a.t, a.d.CmdArgs[0].Key), Accepted: a.num("accepted"), Alive: a.counted("alive")}
+	c := Claim{Voting: s.voting, Self: counted(a.t, a.d.CmdArgs[0].Key), Accepted: a.num("accepted"), Alive: a.counted("alive"), Settled: a.d.HasArg("settled")}
 	for _, v := range strings.Split(a.str("pledged"), ", ") {
 		if v != "" {
 			r := Report{Accepted: s.doc.Term}
@@ -247,7 +258,14 @@ func (s *setting) due(a storyArgs) string {
 
 func storyAgreed(g *Group) string {
 	a := g.Agreed
-	out := fmt.Sprintf("term %d, in sync %s, eligible %s, minimum %d", g.Term, storyCounted(a.InSync), storyCounted(a.Eligible), a.Minimum)
+	lease := ""
+	if a.Lease > 0 || a.Wait > 0 {
+		lease = fmt.Sprintf(", a lease of %v, after a wait of %v", a.Lease, a.Wait)
+	}
+	if a.Lag > 0 {
+		lease += fmt.Sprintf(", may lose %d", a.Lag)
+	}
+	out := fmt.Sprintf("term %d, in sync %s, eligible %s, minimum %d%s", g.Term, storyCounted(a.InSync), storyCounted(a.Eligible), a.Minimum, lease)
 	if g.Roster == nil {
 		return out
 	}

@@ -102,12 +102,12 @@ func same(a, b []Counted) bool {
 func (k *Keeper) wanted(fits []Fit) []Counted {
 	doc := &k.Doc
 	policy, _, err := doc.Rule()
-	if err != nil || policy.Kind == quorum.KindAsync {
+	if err != nil || policy.Kind == quorum.KindAsync && doc.Slack() == 0 {
 		return doc.Agreed.InSync[:1:1]
 	}
 	want := doc.Agreed.InSync[:1:1]
 	most := policy.K
-	if policy.Kind != quorum.KindFirst {
+	if policy.Kind != quorum.KindFirst { // under async too
 		most = len(doc.Voters) - 1
 	}
 	for _, n := range order(doc, policy) {

@@ -27,9 +27,12 @@ func (c *Core) startLeading(ev Event) {
 		Lives:   make([]uint64, n),
 		Strange: make([]uint64, n),
 		Round:   c.rounds, Answered: c.rounds,
+		Free:  freeAt(c, ev),
+		Lease: Lease{For: ev.Lease},
 	}
+	c.Lead.Held = ev.Wait > 0 && c.now < c.Lead.Free
 	copy(c.Lead.Lives, ev.Lives)
-	c.Lead.Frozen = ev.Frozen
+	c.Lead.Frozen, c.Lead.Slack = ev.Frozen, ev.Slack
 	c.Lead.Written[0] = uint64(c.End)
 	c.Lead.Flushed[0] = uint64(c.Flushed)
 	c.do(Effect{Kind: DoStart, Term: ev.Term, LSN: c.End})
@@ -41,14 +44,18 @@ func (c *Core) startLeading(ev Event) {
 func (l *Leading) count(ev Event) {
 	was := *l
 	n := ev.Rule.Len()
-	l.Rule, l.Frozen = ev.Rule, ev.Frozen
+	l.Rule, l.Frozen, l.Slack = ev.Rule, ev.Frozen, ev.Slack
 	l.Written, l.Flushed, l.Rounds = make([]uint64, n), make([]uint64, n), make([]uint64, n)
 	l.Lives, l.Strange = slices.Clone(ev.Lives), make([]uint64, n)
+	grown := false
 	for i, m := range ev.Rule.Members() {
 		if o := was.Rule.Index(m); o == 0 || o > 0 && was.Lives[o] == ev.Lives[i] {
 			l.Written[i], l.Flushed[i], l.Rounds[i] = was.Written[o], was.Flushed[o], was.Rounds[o]
+		} else {
+			grown = true
 		}
 	}
+	l.Lease.recounted(grown)
 }
 
 // notStarted: the log did not take the start of the term. Nobody has seen it, so
@@ -135,10 +142,10 @@ func (c *Core) acked(ev Event) {
 // term (S3). A term commits nothing below its own start but by committing the
 // start, which covers everything below it.
 func (c *Core) advance() {
-	if c.Lead.Frozen {
+	if barred(c) {
 		return
 	}
-	to := record.LSN(c.Lead.Rule.Commit(c.Lead.Flushed))
+	to := c.Lead.reach(c.Lead.Flushed)
 	if to >= c.Lead.Start && to > c.Commit {
 		c.Commit = to
 		c.do(Effect{Kind: DoCommit, LSN: to})
@@ -149,10 +156,10 @@ func (c *Core) advance() {
 }
 
 func (c *Core) advanceReceived() {
-	if c.Lead.Frozen {
+	if barred(c) {
 		return
 	}
-	to := record.LSN(c.Lead.Rule.Commit(c.Lead.Written))
+	to := c.Lead.reach(c.Lead.Written)
 	if to >= c.Lead.Start && to > c.Lead.Received {
 		c.Lead.Received = to
 		c.do(Effect{Kind: DoReceived, LSN: to})
@@ -168,15 +175,20 @@ func (c *Core) read() {
 	c.rounds++
 	c.Lead.Round = c.rounds
 	c.Lead.Rounds[0] = c.Lead.Round
+	c.Lead.Lease.ask(c.rounds, c.now)
 	c.do(Effect{Kind: DoRound, Round: c.Lead.Round})
 	c.advanceRounds()
 }
 
 func (c *Core) advanceRounds() {
-	if !c.Settled() || c.Lead.Frozen || c.Lead.Answered == c.Lead.Round {
+	if c.Lead.Frozen || c.Lead.Answered == c.Lead.Round && len(c.Lead.Lease.asked) == 0 {
 		return
 	}
-	if to := c.Lead.Rule.Commit(c.Lead.Rounds); to > c.Lead.Answered {
+	to := c.Lead.Rule.Commit(c.Lead.Rounds)
+	if c.Lead.Lease.answered(to) && c.Lead.Slack > 0 {
+		c.advance()
+	}
+	if to > c.Lead.Answered && c.Settled() {
 		c.Lead.Answered = to
 		c.do(Effect{Kind: DoAnswer, Round: to})
 	}

@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/triad-kv/triad/internal/stream"
 	"github.com/triad-kv/triad/quorum"
@@ -18,7 +19,8 @@ type Claim struct {
 	Why      Why
 	Accepted uint64    // the greatest term that was durably accepted or logged here before the control was asked
 	Alive    []Counted // who answered just now; this node need not be among them
-	Pledged  []Report  // under Any, what those reported who promised to obey no older term than the next, this node among them
+	Settled  bool      // the start of the last term is known to be committed here: its leader has waited, if it had to
+	Pledged  []Report  // under Any, what those reported who promised to obey no older term than the next, this node among them; where an election may lose something, what who is alive did
 }
 
 // Found returns the first document, of a group that has none: the node with the
@@ -31,7 +33,7 @@ func (c *Claim) Found() (Group, error) {
 	if err != nil {
 		return Group{}, err
 	}
-	g.Life, g.Agreed = c.Self.Life, &Agreed{InSync: []Counted{c.Self}, Why: Founded}
+	g.Life, g.Agreed = c.Self.Life, &Agreed{InSync: []Counted{c.Self}, Why: Founded, Lease: c.Lease, Lag: c.lag()}
 	g.Agreed.Minimum, err = c.minimum(&g)
 	return g, err
 }
@@ -67,10 +69,28 @@ func (c *Claim) Succeed(g Group) (Group, error) {
 	if a.Minimum, err = c.minimum(&next); err != nil {
 		return Group{}, err
 	}
-	a = a.become(next.trim(set))
-	a.Why = c.Why
+	a.Why, a.Lease, a.Wait, a.Lag = c.Why, c.Lease, c.waits(&g), c.lag()
+	next.Agreed = &a
+	if next.Slack() < g.Slack() { // they may lack more than the new document lets them
+		a.InSync, a.Eligible, set = nil, nil, set[:1]
+	}
+	a = a.become(trim(&next, set))
 	next.Agreed = &a
 	return next, nil
+}
+
+// waits returns how long this node has to wait for leases of leaders before it to be
+// over: that of the last one, and what that one had to wait for, unless it has. Its own
+// lease ended with its process.
+func (c *Claim) waits(g *Group) time.Duration {
+	var wait time.Duration
+	if g.Leader != c.Self.Node {
+		wait = Stretched(g.Agreed.Lease, c.Drift)
+	}
+	if !c.Settled {
+		wait = max(wait, g.Agreed.Wait)
+	}
+	return wait
 }
 
 // allowed returns why the claim comes to nothing, whoever answers.
@@ -100,6 +120,9 @@ func (c *Claim) allowed(g *Group) error {
 // of them has a longer log than this node (S4).
 func (c *Claim) elected(g *Group) (any bool, err error) {
 	p, rule, err := g.Rule()
+	if err == nil && g.Slack() > 0 {
+		return false, c.longest(g)
+	}
 	if err != nil || p.Kind != quorum.KindAny {
 		return false, err
 	}
@@ -146,10 +169,12 @@ func (e *BehindError) Unwrap() error { return topology.ErrUnavailable }
 
 // trim holds set, the leader first, to as many members as the group's policy has a
 // commit wait for.
-func (g *Group) trim(set []Counted) []Counted {
+func trim(g *Group, set []Counted) []Counted {
 	p, r, err := g.Rule()
 	switch {
 	case err != nil || p.Kind == quorum.KindAll || p.Kind == quorum.KindAny:
+		return set
+	case p.Kind == quorum.KindAsync && g.Slack() > 0:
 		return set
 	case p.Kind == quorum.KindAsync:
 		return set[:1]
@@ -203,7 +228,7 @@ func (g Group) Handover(to topology.NodeID) (Group, error) {
 	next, a := g, *g.Agreed
 	set := slices.Clone(a.InSync)
 	set[0], set[i] = set[i], set[0]
-	a.InSync, a.Why = set, Switched
+	a.InSync, a.Why, a.Wait = set, Switched, 0 // who hands over has given up his lease (EvYield)
 	next.Term, next.Leader, next.Life, next.Agreed = g.Term+1, set[0].Node, set[0].Life, &a
 	return next, nil
 }

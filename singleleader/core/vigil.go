@@ -69,7 +69,7 @@ func (v *Vigil) Due(g *Group, version uint64, self Counted, voting Voting) (at t
 	switch {
 	case v.Gone:
 		wait = 0
-	case !v.Met:
+	case !v.Met || g.Slack() > 0: // a leader that is well has let go of this node by then, and nothing is lost
 		wait *= 2
 	}
 	wait += time.Duration(rank)*v.FailAfter/2 + v.Changes.BackOff(v.Now, v.FailAfter)

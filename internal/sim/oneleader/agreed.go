@@ -99,8 +99,13 @@ func (a *agreed) swapped(g *core.Group) {
 // complete holds who may be elected to what was committed (P6).
 func (a *agreed) complete(n *node) {
 	l := a.w.ledger
+	lack := l.w.c.lag
 	for lsn := max(n.durable.First, 1); lsn < record.LSN(len(l.log)); lsn++ {
 		if at, ok := n.history.TermAt(lsn); !ok || at != l.log[lsn] || n.durable.Flushed < lsn {
+			if lack > 0 {
+				lack--
+				continue
+			}
 			l.s.Fail("P6", "%s is in sync, and lacks entry %d of term %d, which is committed", n.id, lsn, l.log[lsn])
 			return
 		}

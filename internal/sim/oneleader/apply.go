@@ -142,7 +142,7 @@ func (p *process) trim() {
 		}
 	}
 	b := p.log.Bounds()
-	keep := min(flushed+1, p.reign.needs(p), b.End+1)
+	keep := min(flushed+1, p.reign.needs(p), b.End+1, core.Keep(&p.core, &p.group))
 	if keep <= b.First {
 		return
 	}

@@ -23,6 +23,7 @@ type client struct {
 	seen   version.Dot // what it last saw of the key it compares
 	value  string      // and its value
 	key    int
+	reads  bool // and nothing else
 }
 
 // op is one thing that a client asks for.
@@ -38,6 +39,7 @@ type op struct {
 	floor   record.LSN // what was known of the key when it was asked
 	id      record.RequestID
 	tries   int
+	era     int
 	doubt   bool // some try of it, or a copy, may have happened or may yet
 	said    history.Op
 }
@@ -67,6 +69,8 @@ func (c *client) draw() *op {
 	}
 	o.key = fmt.Sprintf("k%d", c.key)
 	switch at := w.s.Rand.Float64(); {
+	case c.reads:
+		c.to = w.nodes[w.s.Rand.IntN(len(w.nodes))]
 	case at < 0.45:
 		o.value = c.fill(o.number)
 	case at < 0.7:
@@ -74,7 +78,7 @@ func (c *client) draw() *op {
 	case at < 0.8:
 		o.local, o.session = true, c.token
 	}
-	o.floor = w.ledger.keys[o.key]
+	o.floor, o.era = w.ledger.keys[o.key], w.ledger.era
 	o.said = history.Op{Client: uint64(c.number), Kind: history.Get, Key: o.key, Value: o.value}
 	switch {
 	case o.cas:
@@ -168,7 +172,11 @@ func (c *client) try(o *op) {
 			})
 		})
 	}
-	w.s.After(w.c.patience, func() { end(reply{outcome: topology.Unknown, err: topology.ErrTimeout}) })
+	patience := w.c.patience
+	if c.reads {
+		patience = min(patience, w.c.lease/10) // who waits sees nothing of what goes on
+	}
+	w.s.After(patience, func() { end(reply{outcome: topology.Unknown, err: topology.ErrTimeout}) })
 }
 
 // triesMax is how often one named request is sent.
@@ -205,7 +213,7 @@ func (p *process) serveClient(o *op, answer func(reply)) {
 		p.applying.wait(p, o.session, func() { p.reading.readAt(cell, 0, answer) })
 		return
 	case o.value == "":
-		p.reading.read(cell, answer)
+		p.reading.read(cell, p.s.Chance(p.w.c.leased), answer)
 		return
 	}
 	w := &write{durability: topology.Flushed, reply: answer}
@@ -243,7 +251,7 @@ func (c *client) answered(o *op, r reply) {
 			c.to = w.node(r.leader)
 		}
 	}
-	if r.leader == "" {
+	if r.leader == "" && !c.reads {
 		w.s.Op()
 	}
 	c.next()

@@ -27,6 +27,7 @@ type config struct {
 
 	times
 	asking
+	leasing
 }
 
 type times struct {
@@ -38,6 +39,15 @@ type times struct {
 	trim        time.Duration
 	rest        time.Duration // of the applier
 	failAfter   time.Duration // of silence, where nodes agree who leads
+}
+
+// leasing is what only a group has whose leaders may answer by themselves.
+type leasing struct {
+	lease   time.Duration
+	drift   time.Duration // by which two clocks may run apart in a second
+	leased  float64       // of reads: those that are content with a lease
+	lag     uint64        // that an asynchronous group may lose by an election; 0: it elects nobody
+	readers int           // clients that read alone, at any node: they wait for no write
 }
 
 // asking is what clients are like.
@@ -123,5 +133,20 @@ func (c *config) agree(s *sim.Sim) {
 	}
 	if s.Chance(0.5) {
 		c.spare = []topology.NodeID{topology.NodeID('a' + rune(len(c.nodes)))}
+	}
+}
+
+// lend draws how leaders may answer by themselves. A lease may be longer than anybody
+// would have it: who waits for it is then the rule.
+func (c *config) lend(s *sim.Sim) {
+	c.lease = c.failAfter * time.Duration(s.Between(20, 300)) / 100
+	c.drift = sim.Pick(s, 0, 10*time.Millisecond, 200*time.Millisecond)
+	c.leased = sim.Pick(s, 0.5, 1)
+	c.readers = s.Between(1, 3)
+	if s.Chance(0.3) {
+		c.sync, c.minInSync = quorum.Async(), 0
+	}
+	if c.sync.Kind == quorum.KindAsync {
+		c.lag = sim.Pick[uint64](s, 0, 1, 5, 50)
 	}
 }

@@ -37,6 +37,7 @@ func (c *council) begin() {
 	c.watch()
 	c.look()
 	c.keep()
+	tick(c.p)
 }
 
 // watch asks for the document now and then: what the control tells may be lost.
@@ -155,13 +156,13 @@ func (c *council) stand(why core.Why, done func(error)) {
 			done(topology.ErrUnavailable)
 			return
 		}
-		claim := core.Claim{Voting: p.w.voting(), Self: c.self(), Why: why, Accepted: accepted}
+		claim := core.Claim{Voting: p.w.voting(), Self: c.self(), Why: why, Accepted: accepted, Settled: settled(p, c.keeper.Doc.Term)}
 		if p.w.c.sync.Kind == quorum.KindAny && version > 0 {
 			c.poll(&claim, version, body, done)
 			return
 		}
-		c.alive(why, func(alive []core.Counted) {
-			claim.Alive = alive
+		c.alive(why, func(alive []core.Counted, said []core.Report) {
+			claim.Alive, claim.Pledged = alive, said
 			c.claim(&claim, version, body, done)
 		})
 	})
@@ -187,11 +188,17 @@ func (c *council) poll(claim *core.Claim, version uint64, body []byte, done func
 
 // vain reports whether a claim comes to nothing, and says so.
 func (c *council) vain(claim *core.Claim, g core.Group, done func(error)) bool {
-	p := c.p
 	_, err := claim.Succeed(g)
 	if err == nil {
 		return false
 	}
+	c.fails(err, done)
+	return true
+}
+
+// fails says that a claim comes to nothing, and has another stand who should.
+func (c *council) fails(err error, done func(error)) {
+	p := c.p
 	c.busy = false
 	p.s.Say(string(p.n.id), "does not lead: %v", err)
 	var behind *core.BehindError
@@ -204,7 +211,6 @@ func (c *council) vain(claim *core.Claim, g core.Group, done func(error)) bool {
 		})
 	}
 	done(err)
-	return true
 }
 
 func (c *council) claim(claim *core.Claim, version uint64, body []byte, done func(error)) {
@@ -223,9 +229,7 @@ func (c *council) claim(claim *core.Claim, version uint64, body []byte, done fun
 		err = core.ErrResync
 	}
 	if err != nil {
-		c.busy = false
-		p.s.Say(string(p.n.id), "does not lead: %v", err)
-		done(err)
+		c.fails(err, done)
 		return
 	}
 	p.w.agreed.swap(p, version, next, func(now uint64, known bool) {
@@ -244,14 +248,19 @@ func (c *council) claim(claim *core.Claim, version uint64, body []byte, done fun
 }
 
 // alive asks the in-sync members whether they are there.
-func (c *council) alive(why core.Why, then func([]core.Counted)) {
+func (c *council) alive(why core.Why, then func([]core.Counted, []core.Report)) {
 	p := c.p
 	var out []core.Counted
+	var said []core.Report
+	if own, err := core.DecodeReport(p.ballot.report()); err == nil {
+		said = append(said, own)
+	}
 	left := 1
 	heard := func() {
 		if left--; left == 0 && !p.dead {
 			slices.SortFunc(out, func(a, b core.Counted) int { return int(a.Node[0]) - int(b.Node[0]) })
-			then(out)
+			slices.SortFunc(said, func(a, b core.Report) int { return int(a.Node[0]) - int(b.Node[0]) })
+			then(out, said)
 		}
 	}
 	g := &c.keeper.Doc
@@ -263,12 +272,12 @@ func (c *council) alive(why core.Why, then func([]core.Counted)) {
 			left++
 			to := p.w.node(m.Node)
 			p.s.Net.Call(p.n.m, to.m, p.w.c.failAfter/2, func(reply func([]byte)) {
-				if to.live() != nil && to.life() == m.Life {
-					reply([]byte{1})
+				if q := to.live(); q != nil && to.life() == m.Life {
+					reply(q.ballot.report())
 				}
 			}, func(b []byte) {
-				if b != nil {
-					out = append(out, m)
+				if r, err := core.DecodeReport(b); b != nil && err == nil {
+					out, said = append(out, m), append(said, r)
 				}
 				heard()
 			})
@@ -325,7 +334,7 @@ func (c *council) recount() {
 	if frozen {
 		p.s.Reach("too few were in sync")
 	}
-	p.step(core.Event{Kind: core.EvCount, Term: p.core.Term, Rule: rule, Lives: lives, Frozen: frozen}, nil)
+	p.step(core.Event{Kind: core.EvCount, Term: p.core.Term, Rule: rule, Lives: lives, Frozen: frozen, Slack: c.keeper.Doc.Slack()}, nil)
 	for _, h := range p.reign.ships {
 		if h.acks.Term != 0 {
 			p.step(core.Event{Kind: core.EvAck, Node: h.to.id, Life: h.life, Ack: h.acks}, nil)
@@ -335,7 +344,7 @@ func (c *council) recount() {
 
 func (c *council) fits() (fits []core.Fit) {
 	p := c.p
-	caught := max(p.core.Commit, p.core.Lead.Start)
+	caught := c.keeper.Doc.Caught(p.core.Commit, p.core.Lead.Start)
 	for _, h := range p.reign.ships {
 		if h.acks.Flushed >= p.core.Flushed || h.acks.Flushed > h.moved {
 			h.moved, h.movedAt = h.acks.Flushed, p.s.Now()
@@ -369,6 +378,7 @@ func (c *council) switchover(to *node) {
 	until, version := p.s.Now()+p.w.c.callTimeout, c.keeper.Version
 	var swap func()
 	swap = func() {
+		yield(p, g.Term, 1)
 		p.w.agreed.swap(p, version, next, func(now uint64, known bool) {
 			switch {
 			case known && now > 0:
@@ -380,6 +390,7 @@ func (c *council) switchover(to *node) {
 					if known {
 						c.learn(version, body)
 					}
+					yield(p, g.Term, 0)
 					resume()
 				})
 			default: // nothing goes on until it is known

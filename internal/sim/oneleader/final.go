@@ -78,6 +78,9 @@ func (l *ledger) final() {
 			l.same(n, want)
 		}
 	}
+	if l.w.c.lag > 0 {
+		lossy{l}.kept()
+	}
 	l.judge()
 }
 

@@ -30,6 +30,7 @@ type ledger struct {
 	pending  uint64                // the newest that was forced, until it or a later one is started
 	forced   uint64                // the newest term that was started since
 	asides   map[ending]bool       // what stands in side files
+	era      int                   // how often an election has lost something that was acknowledged
 	asked    map[ending][]record.Condition
 	refusals []refusal
 	changes  map[string][]change // of keys, by the log, in the end
@@ -84,6 +85,10 @@ func (l *ledger) leads(p *process, term uint64, start record.LSN) {
 		}
 	}
 	h := p.log.History()
+	if lag := l.w.c.lag; lag > 0 {
+		lossy{l}.lacks(p, lag, start)
+		return
+	}
 	for lsn := record.LSN(1); lsn < record.LSN(len(l.log)); lsn++ {
 		if at, ok := h.TermAt(lsn); lsn >= start || !ok && lsn >= p.log.Bounds().First || ok && at != l.log[lsn] {
 			l.s.Fail("PS2", "%s leads term %d from entry %d on without entry %d of term %d, which was committed", p.n.id, term, start, lsn, l.log[lsn])
@@ -186,6 +191,13 @@ func (l *ledger) committed(p *process, to record.LSN) {
 		case lsn < record.LSN(len(l.log)) && l.log[lsn] == at:
 			p.sure = lsn
 			continue
+		case l.w.c.lag > 0 && lsn < record.LSN(len(l.log)):
+			if !(lossy{l}).loses(p, lsn) {
+				return
+			}
+			l.log = append(l.log, at)
+			p.sure = lsn
+			continue
 		case p.core.Term < l.forced: // nobody told it that it is over
 			l.s.Reach("a leader went on alone after another was forced")
 			l.lost[ending{at, lsn}] = true
@@ -209,6 +221,9 @@ func (l *ledger) enough(p *process, lsn record.LSN) {
 		n := l.w.node(names[i])
 		if (n.repair || n.damaged) && p.reign.heard[n] != n.life() {
 			return true // what it had acknowledged before its disk was lost
+		}
+		if slack := p.core.Lead.Slack; i > 0 && slack > 0 {
+			return uint64(n.durable.Flushed)+slack >= uint64(lsn)
 		}
 		t, ok := n.history.TermAt(lsn)
 		return ok && t == at && n.durable.Flushed >= lsn
@@ -268,7 +283,7 @@ func (l *ledger) cuts(p *process, to record.LSN) {
 	for lsn := to + 1; lsn <= p.log.Bounds().End; lsn++ {
 		at, _ := p.termAt(lsn)
 		e := ending{at, lsn}
-		if lsn < record.LSN(len(l.log)) && l.log[lsn] == at && p.core.Term >= l.forced {
+		if lsn < record.LSN(len(l.log)) && l.log[lsn] == at && p.core.Term >= l.forced && l.w.c.lag == 0 {
 			l.s.Fail("PS4", "%s cuts entry %d of term %d, which is committed", p.n.id, lsn, at)
 		}
 		if !l.asides[e] {
@@ -383,7 +398,7 @@ func (l *ledger) answered(c *client, o *op, r reply) {
 	if strict {
 		at = r.lsn
 	}
-	if l.forced != 0 && l.w.c.sync.Kind == quorum.KindAsync {
+	if l.forced != 0 && l.w.c.sync.Kind == quorum.KindAsync || o.era != l.era {
 		return // what was acknowledged may be gone, and is counted
 	}
 	switch {

@@ -90,7 +90,7 @@ func (c *council) member(n *node) bool {
 }
 
 // removed reports whether this node knows that it is no member any more.
-func (c *council) removed() bool { return c.keeper.Version > 0 && c.keeper.Doc.Lacks(c.p.n.id) }
+func removed(c *council) bool { return c.keeper.Version > 0 && c.keeper.Doc.Lacks(c.p.n.id) }
 
 // muster ships to whom the newest document names, and to nobody else.
 func (r *reign) muster(p *process) {

@@ -64,7 +64,10 @@ func (n *node) life() uint64 {
 
 // boot starts a process over what the disk holds.
 func (n *node) boot() {
-	p := &process{n: n, w: n.w, s: n.w.s}
+	p := &process{n: n, w: n.w, s: n.w.s, booted: n.w.s.Now(), rate: 1}
+	if d := n.w.c.drift; d > 0 {
+		p.rate += p.s.Rand.Float64() * d.Seconds()
+	}
 	p.ballot.p, p.reading.p, p.council.p = p, p, p
 	err := p.open()
 	if err == nil {
@@ -138,6 +141,8 @@ type process struct {
 	core   core.Core
 	group  core.Group
 	resync bool
+	booted time.Duration
+	rate   float64    // of its monotonic clock
 	sure   record.LSN // its log is known to be the committed one up to here
 
 	flushing bool
@@ -279,7 +284,7 @@ func (p *process) standing() (core.Group, error) {
 }
 
 func (w *cluster) voting() core.Voting {
-	return core.Voting{Sync: w.c.sync, MinInSync: w.c.minInSync, ReadReplicas: w.c.replicas, Members: w.c.nodes}
+	return core.Voting{Sync: w.c.sync, MinInSync: w.c.minInSync, ReadReplicas: w.c.replicas, Members: w.c.nodes, Lease: w.c.lease, Drift: w.c.drift, Lag: w.c.lag}
 }
 
 const (

@@ -43,7 +43,7 @@ func (c *council) pledges(why core.Why, binds bool, then func([]core.Report)) {
 		to := p.w.node(m.Node)
 		p.s.Net.Call(p.n.m, to.m, p.w.c.failAfter/2, func(reply func([]byte)) {
 			q := to.live()
-			if q == nil || q.council.removed() || why == core.Elected && q.council.content() {
+			if q == nil || removed(&q.council) || why == core.Elected && q.council.content() {
 				return
 			}
 			if b, err := q.council.pledge(g.Term+1, binds); err == nil && !q.dead {

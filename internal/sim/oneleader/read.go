@@ -40,7 +40,7 @@ func (r *reading) ask() {
 		return
 	}
 	r.asked = asked
-	effects := p.core.Step(core.Event{Kind: core.EvRead})
+	effects := p.core.Step(core.Event{Kind: core.EvRead, At: mono(p)})
 	r.round, r.lsn = p.core.Lead.Round, p.core.Commit
 	p.perform(core.Event{Kind: core.EvRead}, effects, &answer{})
 }
@@ -65,14 +65,14 @@ func (r *reading) stop() {
 	r.asked, r.next = nil, nil
 }
 
-// read answers a linearizable read: the leader's by a round, a follower's by
-// asking the leader for the place to wait for.
-func (r *reading) read(c record.Cell, answer func(reply)) {
+// read answers a linearizable read: the leader's by a round, or by its lease if that is
+// enough, a follower's by asking the leader for the place to wait for.
+func (r *reading) read(c record.Cell, leased bool, answer func(reply)) {
 	p := r.p
-	r.index(func(lsn record.LSN, err error) {
+	r.place(leased, func(lsn record.LSN, err error) {
 		switch {
 		case errors.Is(err, topology.ErrNotLeader) && p.group.Leader != p.n.id:
-			r.askIndex(c, answer)
+			r.askIndex(c, leased, answer)
 		case err != nil:
 			answer(reply{outcome: topology.NotApplied, err: err})
 		default:
@@ -81,7 +81,7 @@ func (r *reading) read(c record.Cell, answer func(reply)) {
 	})
 }
 
-func (r *reading) askIndex(c record.Cell, answer func(reply)) {
+func (r *reading) askIndex(c record.Cell, leased bool, answer func(reply)) {
 	p := r.p
 	if p.group.Leader == "" {
 		answer(reply{outcome: topology.NotApplied, err: errCalm})
@@ -89,11 +89,13 @@ func (r *reading) askIndex(c record.Cell, answer func(reply)) {
 	}
 	to := p.w.node(p.group.Leader)
 	var at record.LSN
+	var of uint64 // the term of the entry there
 	p.s.Net.Call(p.n.m, to.m, p.w.c.callTimeout, func(back func([]byte)) {
 		if q := to.live(); q != nil {
-			q.reading.index(func(lsn record.LSN, err error) {
+			q.reading.place(leased, func(lsn record.LSN, err error) {
 				if err == nil {
 					at = lsn
+					of, _ = q.termAt(lsn)
 					back([]byte{1})
 				}
 			})
@@ -103,8 +105,15 @@ func (r *reading) askIndex(c record.Cell, answer func(reply)) {
 			answer(reply{outcome: topology.NotApplied, err: fmt.Errorf("the leader %s: %w", to.id, errCalm)})
 			return
 		}
-		p.s.Reach("a follower answered a linearizable read")
-		r.readAt(c, at, answer)
+		p.applying.wait(p, at, func() {
+			if own, known := p.termAt(at); known && own != of { // what it shows there is to be taken back
+				p.s.Reach("a follower that shows another history did not answer")
+				answer(reply{outcome: topology.NotApplied, err: errCalm})
+				return
+			}
+			p.s.Reach("a follower answered a linearizable read")
+			r.readAt(c, at, answer)
+		})
 	})
 }
 

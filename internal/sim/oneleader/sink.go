@@ -128,7 +128,7 @@ func (k *sink) begin(b *stream.Begin) (stream.Tail, error) {
 	if err != nil {
 		return stream.Tail{}, err
 	}
-	if p.council.removed() {
+	if removed(&p.council) {
 		return stream.Tail{}, topology.ErrConflict
 	}
 	ev := core.Event{Kind: core.EvBegin, Node: k.from.ID, Life: k.from.Life, Term: b.Term}
@@ -233,6 +233,9 @@ func (k *sink) install() (stream.Tail, error) {
 	applied := p.store.Applied()
 	if err := core.Installable(o.LSN, applied, p.resync, p.w.c.sync.Kind == quorum.KindAsync); err != nil {
 		return stream.Tail{}, err
+	}
+	if k.parts == 0 {
+		k.parts = core.Parts(p.log.History(), p.log.Bounds().End, o.History, o.LSN)
 	}
 	to := core.Leaves(p.log.Bounds().First, applied, k.parts)
 	if err := p.export(to, fmt.Sprintf("a snapshot of term %d at entry %d replaced the log", o.Term, o.LSN)); err != nil {

@@ -30,6 +30,7 @@ func (p *process) step(ev core.Event, a *answer) {
 	if a == nil {
 		a = &answer{}
 	}
+	ev.At = mono(p)
 	p.perform(ev, p.core.Step(ev), a)
 }
 

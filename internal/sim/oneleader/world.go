@@ -74,6 +74,26 @@ var Elections = sim.World{
 	},
 }
 
+// Leases is that in which leaders may answer reads by themselves for a while, and
+// clocks run apart.
+var Leases = sim.World{
+	Name: "leases",
+	New:  func(s *sim.Sim) sim.Cluster { return buildLeased(s) },
+	Reaches: []string{
+		"a follower answered a linearizable read",
+		"a leader handed over",
+		"a leader that was replaced answered by its lease",
+		"a leader waited for another's lease",
+		"a node was elected",
+		"a read was served from a lease",
+		"a swap of the document ended unknown",
+		"a term was started and never committed",
+		"an election lost what was acknowledged",
+		"the in-sync set changed",
+		"too few were in sync",
+	},
+}
+
 // cluster is the group under one seed.
 type cluster struct {
 	s       *sim.Sim
@@ -107,6 +127,14 @@ func buildAgreed(s *sim.Sim) *cluster {
 	return populate(w)
 }
 
+func buildLeased(s *sim.Sim) *cluster {
+	w := &cluster{s: s, c: draw(s), enc: record.NewEncoder()}
+	w.c.agree(s)
+	w.c.lend(s)
+	w.addAgreed()
+	return populate(w)
+}
+
 func populate(w *cluster) *cluster {
 	s := w.s
 	w.ledger = newLedger(w)
@@ -114,8 +142,9 @@ func populate(w *cluster) *cluster {
 	for _, id := range slices.Concat(w.c.nodes, w.c.spare) {
 		w.addNode(id)
 	}
-	for range w.c.clients {
+	for i := range w.c.clients + w.c.readers {
 		w.addClient()
+		w.clients[i].reads = i >= w.c.clients
 	}
 	s.Say("", "%+v", w.c)
 	w.faults()

@@ -15,6 +15,7 @@ import (
 var All = []*sim.World{
 	&oneleader.World,
 	&oneleader.Elections,
+	&oneleader.Leases,
 	&sites.World,
 	&quorums.World,
 }
