@@ -122,11 +122,13 @@ func (c Cells) Forward(ctx context.Context, to topology.NodeID, msg []byte) ([]b
 // Answer says who answers here what other nodes of the cluster forward, from then
 // on; the last one counts. It runs on goroutines of the transport, and msg is its
 // own until it returns.
-func (c Cells) Answer(by func(ctx context.Context, msg []byte) ([]byte, error)) { c.n.answers.Store(&by) }
+func (c Cells) Answer(by func(ctx context.Context, msg []byte) ([]byte, error)) {
+	c.n.gate.answers.Store(&by)
+}
 
 // forwarded answers what another node hands on.
 func (n remote) forwarded(ctx context.Context, _ topology.Peer, msg []byte) ([]byte, error) {
-	by := n.answers.Load()
+	by := n.gate.answers.Load()
 	if by == nil {
 		return nil, n.errorOf("forward", "", nil, notApplied(fmt.Errorf("this node has no port for such clients: %w", topology.ErrUnsupported)))
 	}

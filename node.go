@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
 
 	"github.com/triad-kv/triad/internal/gossip"
 	"github.com/triad-kv/triad/internal/home"
@@ -39,7 +38,6 @@ type Node struct {
 	catalogue   *catalogue
 	gate        *gate
 	disks       *disks
-	answers     atomic.Pointer[func(context.Context, []byte) ([]byte, error)] // what is forwarded to it; nil: nobody
 
 	handover sync.Once // before the end
 

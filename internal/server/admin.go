@@ -230,7 +230,7 @@ func (s *Server) sections(r *request) []section {
 	n := &s.counts
 	uptime := int64(time.Since(s.started).Seconds())
 	return []section{
-		{"Server", lines("redis_version", RedisVersion, "redis_mode", s.mode(), "triad_version", s.o.Version, "triad_node", st.Node,
+		{"Server", lines("redis_version", RedisVersion, "redis_mode", s.o.Routing.mode(), "triad_version", s.o.Version, "triad_node", st.Node,
 			"triad_cluster", st.Cluster, "os", runtime.GOOS, "arch_bits", 64, "uptime_in_seconds", uptime, "uptime_in_days", uptime/86400)},
 		{"Clients", lines("connected_clients", connected, "maxclients", s.o.Limits.ConnectionsMax,
 			"client_buffer_bytes", s.buffers.used.Load(), "client_buffer_bytes_max", s.buffers.most)},

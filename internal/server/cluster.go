@@ -35,9 +35,9 @@ func redirecting(f func(context.Context, *conn, *request) error) func(context.Co
 	}
 }
 
-// mode is what this server is to clients that ask.
-func (s *Server) mode() string {
-	if s.o.Routing == RoutingRedirect {
+// mode is what a server that routes so is to clients that ask.
+func (r Routing) mode() string {
+	if r == RoutingRedirect {
 		return "cluster"
 	}
 	return "standalone"
@@ -64,9 +64,12 @@ func answerClusterMyID(_ context.Context, c *conn, r *request) error {
 	return nil
 }
 
+// sights are a server as the nodes around it are shown by it.
+type sights struct{ *Server }
+
 // reachable are the nodes whose ports are known, the leader first; none where that
 // is not known.
-func (s *Server) reachable() (nodes []topology.NodeID) {
+func (s sights) reachable() (nodes []topology.NodeID) {
 	leader := s.leader()
 	if leader == "" || s.o.Addr(leader) == "" {
 		return nil
@@ -81,7 +84,7 @@ func (s *Server) reachable() (nodes []topology.NodeID) {
 }
 
 // leader is who leads, as far as this node knows.
-func (s *Server) leader() topology.NodeID {
+func (s sights) leader() topology.NodeID {
 	st := s.node.Status()
 	if st.Role == topology.RoleLeader {
 		return st.Node
@@ -90,7 +93,7 @@ func (s *Server) leader() topology.NodeID {
 }
 
 func answerClusterSlots(_ context.Context, c *conn, r *request) error {
-	nodes := c.server.reachable()
+	nodes := sights{c.server}.reachable()
 	if len(nodes) == 0 {
 		return errNoLeader
 	}
@@ -99,12 +102,12 @@ func answerClusterSlots(_ context.Context, c *conn, r *request) error {
 	r.out.Int(0)
 	r.out.Int(slotsAll - 1)
 	for _, n := range nodes {
-		c.server.showNode(&r.out, n)
+		sights{c.server}.show(&r.out, n)
 	}
 	return nil
 }
 
-func (s *Server) showNode(w *resp.Writer, n topology.NodeID) {
+func (s sights) show(w *resp.Writer, n topology.NodeID) {
 	host, port := s.address(n)
 	w.Array(4)
 	w.BulkString(host)
@@ -115,7 +118,7 @@ func (s *Server) showNode(w *resp.Writer, n topology.NodeID) {
 
 // answerClusterNodes has no bus, so that its port is 0, and no pings.
 func answerClusterNodes(_ context.Context, c *conn, r *request) error {
-	s := c.server
+	s := sights{c.server}
 	st, nodes := s.node.Status(), s.reachable()
 	if len(nodes) == 0 {
 		return errNoLeader
@@ -136,7 +139,7 @@ func answerClusterNodes(_ context.Context, c *conn, r *request) error {
 }
 
 func answerClusterInfo(_ context.Context, c *conn, r *request) error {
-	st, nodes := c.server.node.Status(), c.server.reachable()
+	st, nodes := c.server.node.Status(), sights{c.server}.reachable()
 	state, slots, size := "ok", slotsAll, 1
 	if len(nodes) == 0 {
 		state, slots, size = "fail", 0, 0

@@ -27,9 +27,7 @@ type request struct {
 
 	server   *Server
 	before   *request // in the same group: its answers count towards the limit
-	answers  int      // bytes of the answers before it in the group
-	most     int      // bytes of all of them, where that is less than the server's limit; 0: it is not
-	held     int64    // bytes of the answer that the budget knows of
+	room              // for the answer
 	due      bool     // a read came upon a key that should have gone by now
 	changes  bool     // something was decided to change
 	settled  bool     // within a transaction: answered already
@@ -37,6 +35,13 @@ type request struct {
 	refusal  error    // why this node may not do it
 	deciding func(topology.Sight) ([]record.Mutation, error)
 	usual    usual
+}
+
+// room is what an answer may take.
+type room struct {
+	answers int   // bytes of the answers before it in the group
+	most    int   // bytes of all of them, where that is less than the server's limit; 0: it is not
+	held    int64 // bytes of the answer that the budget knows of
 }
 
 // usual are the decisions that most commands come to, kept so that they cost no
