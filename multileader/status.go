@@ -19,6 +19,7 @@ type stats struct {
 	marks version.Vector
 	peers []peerStats
 	count core.Counts
+	held  string // why nothing can be forgotten, where that has lasted
 }
 
 // peerStats is what is known of one peer.
@@ -41,6 +42,7 @@ func (e *engine) publish() {
 	}
 	s.leads, s.open, s.own, s.count = true, c.Open(), c.Origin, c.Counts
 	s.marks = vectorOf(c.Marks())
+	s.held = e.reign.cutter.held(s.marks)
 	s.peers = s.peers[:0]
 	for _, l := range e.links {
 		p := peerStats{peer: l.peer, marks: c.Has(l.peer)}
@@ -79,8 +81,9 @@ func (e *engine) Status() topology.Status {
 	s.Kind = "multi-leader"
 	s.Site = e.site
 	shown, _ := e.machine.seen.atLeast()
+	cuts := e.machine.cuts.shown.Load()
 	for _, site := range e.o.Sites {
-		x := topology.SiteStatus{Site: site.Name, Number: site.Number, Own: site.Name == e.site}
+		x := topology.SiteStatus{Site: site.Name, Number: site.Number, Own: site.Name == e.site, Said: cuts.said(site.Number)}
 		for _, m := range shown {
 			if m.Origin.ID == site.Number {
 				x.Applied += m.Seq
@@ -107,6 +110,9 @@ func (e *engine) Status() topology.Status {
 				x.Behind.Records, x.Ahead.Records = p.missed, p.lacks
 			}
 		}
+	}
+	if e.stats.held != "" {
+		s.Warnings = append(s.Warnings, "nothing is forgotten that was deleted: "+e.stats.held)
 	}
 	if e.stats.leads && !e.stats.open {
 		s.Warnings = append(s.Warnings, fmt.Sprintf("site %s takes no writes yet: it waits for its own past", e.site))

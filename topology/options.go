@@ -161,11 +161,12 @@ type PeerStatus struct {
 type SiteStatus struct {
 	Site    string
 	Number  uint32
-	Own     bool   // it is the node's own
-	State   string // own, up, down, frozen, not linked; idle where this node does not lead its own site
-	Peer    NodeID // who leads it, where the link is up
-	Applied uint64 // writes of it that this node shows
-	Behind  Lag    // what it is known to have, and this site has not; on the leader
-	Ahead   Lag    // what this site has, and it is not known to have; on the leader
+	Own     bool      // it is the node's own
+	State   string    // own, up, down, frozen, not linked; idle where this node does not lead its own site
+	Peer    NodeID    // who leads it, where the link is up
+	Applied uint64    // writes of it that this node shows
+	Behind  Lag       // what it is known to have, and this site has not; on the leader
+	Ahead   Lag       // what this site has, and it is not known to have; on the leader
+	Said    time.Time // when it last said what it has for good, by its own clock; zero: never. What is newer can not be forgotten yet
 	Problem string
 }

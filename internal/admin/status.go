@@ -46,9 +46,10 @@ type Site struct {
 	Own     bool            `json:"own"`
 	State   string          `json:"state"` // of the link to it: up, down, frozen, idle where the node does not lead
 	Peer    topology.NodeID `json:"peer,omitempty"`
-	Applied uint64          `json:"applied"` // writes of it that the node shows
-	Behind  Lag             `json:"behind"`  // what it has, and the node's site has not
-	Ahead   Lag             `json:"ahead"`   // what the node's site has, and it is not known to have
+	Applied uint64          `json:"applied"`       // writes of it that the node shows
+	Behind  Lag             `json:"behind"`        // what it has, and the node's site has not
+	Ahead   Lag             `json:"ahead"`         // what the node's site has, and it is not known to have
+	Said    time.Time       `json:"said,omitzero"` // when it last said what it has for good: what is newer can not be forgotten
 	Problem string          `json:"problem,omitempty"`
 }
 
@@ -113,7 +114,7 @@ func StatusOf(s topology.Status) Status {
 	for _, x := range s.Sites {
 		a.Sites = append(a.Sites, Site{
 			Site: x.Site, Number: x.Number, Own: x.Own, State: x.State, Peer: x.Peer, Applied: x.Applied,
-			Behind: lagOf(x.Behind), Ahead: lagOf(x.Ahead), Problem: x.Problem,
+			Behind: lagOf(x.Behind), Ahead: lagOf(x.Ahead), Said: x.Said, Problem: x.Problem,
 		})
 	}
 	return a

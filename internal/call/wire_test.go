@@ -101,7 +101,7 @@ func sited() topology.Status {
 	s.Site = "us"
 	s.Sites = []topology.SiteStatus{{
 		Site: "eu", Number: 2, Own: true, State: "up", Peer: "eu1", Applied: 3,
-		Behind: topology.Lag{Records: 4, Bytes: 5, Time: 6}, Ahead: topology.Lag{Records: 7, Bytes: 8, Time: 9}, Problem: "p",
+		Behind: topology.Lag{Records: 4, Bytes: 5, Time: 6}, Ahead: topology.Lag{Records: 7, Bytes: 8, Time: 9}, Said: time.Unix(10, 11), Problem: "p",
 	}}
 	return s
 }

@@ -15,7 +15,7 @@ const (
 	scrubFields  = 5 // behind them, in formats 2 and 3
 	standFields  = 6 // behind those, in formats 3 and 4
 	sitesFields  = 2 // behind those, in format 4
-	siteFields   = 13
+	siteFields   = 14
 	sitesMax     = 64
 	peerFields   = 12
 	formatStands = 3 // of a status that says how the node stands
@@ -106,6 +106,7 @@ func putSite(w *pack.Writer, s *topology.SiteStatus) {
 	w.Uint(s.Applied)
 	putLag(w, s.Behind)
 	putLag(w, s.Ahead)
+	putTime(w, s.Said)
 	w.Str(text(s.Problem))
 }
 
@@ -117,7 +118,7 @@ func getSites(r *pack.Reader) (sites []topology.SiteStatus) {
 	for n /= siteFields; n > 0 && r.Err() == nil; n-- {
 		sites = append(sites, topology.SiteStatus{
 			Site: r.StrMax(nameBytesMax), Number: uint32(r.UintMax(1<<32 - 1)), Own: r.Bool(), State: r.StrMax(nameBytesMax),
-			Peer: topology.NodeID(r.StrMax(nameBytesMax)), Applied: r.Uint(), Behind: getLag(r), Ahead: getLag(r), Problem: r.StrMax(textBytesMax),
+			Peer: topology.NodeID(r.StrMax(nameBytesMax)), Applied: r.Uint(), Behind: getLag(r), Ahead: getLag(r), Said: getTime(r), Problem: r.StrMax(textBytesMax),
 		})
 	}
 	return sites
