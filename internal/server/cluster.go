@@ -15,9 +15,9 @@ import (
 // clients are redirected; elsewhere this is no cluster to them, and says so.
 var clusterCommands = []command{
 	{name: "cluster", arity: -2, flags: family, group: "cluster", about: "Tells clients that are redirected where to go.", answer: answerFamily},
-	{name: "cluster|slots", arity: 2, flags: 0, group: "cluster", about: "Lists who has which slots: the leader has all.", answer: redirecting(answerClusterSlots)},
-	{name: "cluster|nodes", arity: 2, flags: 0, group: "cluster", about: "Lists the nodes, a line each.", answer: redirecting(answerClusterNodes)},
-	{name: "cluster|info", arity: 2, flags: 0, group: "cluster", about: "Tells whether a leader is known.", answer: redirecting(answerClusterInfo)},
+	{name: "cluster|slots", arity: 2, flags: cuts, group: "cluster", about: "Lists who has which slots: the leader has all.", answer: redirecting(answerClusterSlots)},
+	{name: "cluster|nodes", arity: 2, flags: cuts, group: "cluster", about: "Lists the nodes, a line each.", answer: redirecting(answerClusterNodes)},
+	{name: "cluster|info", arity: 2, flags: cuts, group: "cluster", about: "Tells whether a leader is known.", answer: redirecting(answerClusterInfo)},
 	{name: "cluster|myid", arity: 2, flags: fast, group: "cluster", about: "Returns this node's number.", answer: redirecting(answerClusterMyID)},
 	{name: "cluster|keyslot", arity: 3, flags: fast, group: "cluster", about: "Returns the slot of a key.", answer: answerKeySlot},
 	{name: "cluster|help", arity: 2, flags: 0, group: "cluster", about: "Lists what CLUSTER knows.", answer: answerFamilyHelp},
