@@ -7,6 +7,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/triad-kv/triad/internal/call"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
@@ -104,6 +105,37 @@ func (c Cells) Scan(ctx context.Context, table record.TableID, from, to []byte, 
 		}
 		yield(topology.CellReading{}, c.n.errorOf("scan", "", from, notApplied(err)))
 	}
+}
+
+// Forward hands msg to whoever answers the same protocol at another node
+// ([Cells.Answer]), over the peers port, and returns the answer. A failure before
+// it was sent is NotApplied; where nobody answers there it is topology.ErrUnsupported.
+func (c Cells) Forward(ctx context.Context, to topology.NodeID, msg []byte) ([]byte, error) {
+	if err := c.n.gate.enter(ctx); err != nil {
+		return nil, c.n.errorOf("forward", "", nil, notApplied(err))
+	}
+	defer c.n.gate.leave()
+	b, err := c.n.transport.Call(ctx, to, call.MethodForward, msg)
+	if err != nil {
+		return nil, c.n.errorOf("forward", "", nil, err)
+	}
+	return b, nil
+}
+
+// Answer says who answers here what other nodes of the cluster forward, from then
+// on; the last one counts. It runs on goroutines of the transport, and msg is its
+// own until it returns.
+func (c Cells) Answer(by func(ctx context.Context, msg []byte) ([]byte, error)) {
+	c.n.gate.answers.Store(&by)
+}
+
+// forwarded answers what another node hands on.
+func (n remote) forwarded(ctx context.Context, _ topology.Peer, msg []byte) ([]byte, error) {
+	by := n.gate.answers.Load()
+	if by == nil {
+		return nil, n.errorOf("forward", "", nil, notApplied(fmt.Errorf("this node has no port for such clients: %w", topology.ErrUnsupported)))
+	}
+	return (*by)(ctx, msg)
 }
 
 // Status is [Node.Status].

@@ -22,6 +22,8 @@ type gate struct {
 	reason                   error // why it is shut; set before shut is closed
 
 	counts counts // what became of the calls
+
+	answers atomic.Pointer[func(context.Context, []byte) ([]byte, error)] // who answers what nodes forward here; nil: nobody
 }
 
 const shutBit = 1 << 62

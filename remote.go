@@ -43,6 +43,7 @@ func (n remote) handle() {
 			func(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) { return h(ctx, req) })
 	}
 	n.transport.HandleClientStream(call.ProtocolWatch, n.watch)
+	n.transport.HandleCall(call.MethodForward, topology.PeerNode, n.forwarded)
 	n.transport.HandleCall(methodCluster, topology.PeerNode,
 		func(context.Context, topology.Peer, []byte) ([]byte, error) { return nil, nil })
 }

@@ -59,7 +59,7 @@ members:
   a: {addr: %[6]s, resp: %[9]s}
   b: %[7]s
   c: %[8]s
-resp: {forward: true}
+resp: {routing: forward}
 control: {kind: static, leader: a}
 topology: {kind: single-leader, sync: "any 1 (b, c)"}
 `, id, dir, addrs[i], addrs[3+i], addrs[6+i], addrs[0], addrs[1], addrs[2], addrs[3])

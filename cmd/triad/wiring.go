@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"log/slog"
 	"net"
 	"sync"
@@ -49,7 +48,7 @@ func demoRESP(n *triad.Node, c *config.Node, l *slog.Logger) (demo.Door, error) 
 
 // redisPort completes o by what the node's configuration says.
 func redisPort(n *triad.Node, c *config.Node, o server.Options) (*server.Server, error) {
-	o.Prefixes, o.Forward, o.Version = map[string]string{}, c.RESP.Forward, built().Version
+	o.Prefixes, o.Routing, o.Version = map[string]string{}, routings[c.RESP.Routing], built().Version
 	o.Limits = server.Limits{ConnectionsMax: c.RESP.ConnectionsMax, IdleTimeout: time.Duration(c.RESP.IdleTimeout)}
 	for _, p := range c.RESP.Prefixes {
 		o.Prefixes[p.Prefix] = p.Table
@@ -57,10 +56,20 @@ func redisPort(n *triad.Node, c *config.Node, o server.Options) (*server.Server,
 	ports := map[topology.NodeID]string{}
 	for _, m := range c.Members {
 		ports[topology.NodeID(m.ID)] = m.RESP
+		o.Nodes = append(o.Nodes, topology.NodeID(m.ID))
 	}
 	o.Addr = func(id topology.NodeID) string { return ports[id] }
-	o.Dial = dialer(n)
-	return server.New(n.Cells(), o)
+	o.Forward = n.Cells().Forward
+	s, err := server.New(n.Cells(), o)
+	if err == nil {
+		n.Cells().Answer(s.Forwarded)
+	}
+	return s, err
+}
+
+// routings are those of a configuration, as a server takes them.
+var routings = map[config.Routing]server.Routing{
+	config.RoutingNone: server.RoutingNone, config.RoutingForward: server.RoutingForward, config.RoutingRedirect: server.RoutingRedirect,
 }
 
 // openAdmin is the door for health and status.
@@ -110,26 +119,6 @@ func behind(n *triad.Node, l net.Listener) net.Listener {
 		return l
 	}
 	return tls.NewListener(l, n.TLS().Public())
-}
-
-// dialer reaches such a port of another node.
-func dialer(n *triad.Node) func(context.Context, string) (net.Conn, error) {
-	if n.TLS() == nil {
-		return nil
-	}
-	return func(ctx context.Context, addr string) (net.Conn, error) {
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
-		if err != nil {
-			return nil, err
-		}
-		stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-		defer stop()
-		proven, _, err := n.TLS().Visit(conn)
-		if err != nil {
-			return nil, errors.Join(err, conn.Close())
-		}
-		return proven, nil
-	}
 }
 
 // gather makes the node find its members by gossip, where the configuration opens

@@ -46,6 +46,17 @@ var messages = map[string]struct {
 	"page":              form(Page{Items: []Item{{Key: []byte("k"), Value: []byte{}, Dot: dot, Time: 4}}, More: true}, func(m Page) []byte { return m.Encode() }, DecodePage),
 	"page of parts":     form(Page{Items: []Item{{Key: []byte("k"), Value: []byte("v"), Dot: dot, Time: 4}, {Key: []byte("s"), Value: []byte{}, Dot: dot, Time: 4, Kind: record.KindSet}}}, func(m Page) []byte { return m.Encode() }, DecodePage),
 	"receipt":           form(topology.Receipt{Token: token, Dot: dot, LSN: 9, Term: 3, Time: 8, Durability: topology.Flushed, Durable: []topology.NodeID{"a", "b"}}, EncodeReceipt, DecodeReceipt),
+	"forward": form(Forward{
+		Proto: 3, Durability: topology.Applied, Reads: topology.ReadOptions{Guarantee: topology.ReadBounded, MaxStale: time.Second}, Token: token,
+		Commands: []Command{
+			{Queue: [][][]byte{{[]byte("SET"), []byte("k"), {}}}},
+			{Atomic: true, Queue: [][][]byte{{[]byte("INCR"), []byte("n")}, {[]byte("DEL"), []byte("k")}}, Watched: []Place{{Table: 4, Key: []byte("k"), Dot: dot}, {Table: 1, Key: []byte("l")}}},
+		},
+	}, func(m Forward) []byte { return m.Encode() }, DecodeForward),
+	"forwarded": form(Forwarded{
+		Wrote: true, Receipt: topology.Receipt{Token: token, Dot: dot, LSN: 9, Term: 3, Time: 8, Durability: topology.Flushed, Durable: []topology.NodeID{"a", "b"}},
+		Answers: [][]byte{[]byte("+OK\r\n"), []byte("*0\r\n")},
+	}, func(m Forwarded) []byte { return m.Encode() }, DecodeForwarded),
 	"members": form(Members{Self: "a", Leader: "a", Term: 3, All: []Member{
 		{ID: "a", Addr: "h:1", Site: "eu", Liveness: topology.LivenessAlive, Role: topology.RoleLeader, Applied: 9},
 		{ID: "b", State: "replicate", Applied: 7, Lag: topology.Lag{Records: 2, Bytes: 5, Time: time.Second}, Stale: -1, Delay: time.Minute},

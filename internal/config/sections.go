@@ -85,7 +85,7 @@ type Limits struct {
 // RESP is the port for Redis clients.
 type RESP struct {
 	Prefixes       []Prefix `yaml:"prefixes"`
-	Forward        bool     `yaml:"forward" default:"false"` // a follower passes writes on to the leader
+	Routing        Routing  `yaml:"routing" default:"none"` // of what only the leader may do
 	ConnectionsMax int      `yaml:"connections_max" default:"10000"`
 	IdleTimeout    Duration `yaml:"idle_timeout" default:"0"` // between commands; 0 is for ever
 	PasswordFile   string   `yaml:"password_file"`

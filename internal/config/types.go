@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -177,6 +178,31 @@ func (r *Role) UnmarshalText(b []byte) error {
 
 // votes reports whether commits may count a node of this role.
 func (r Role) votes() bool { return r == RoleVoter || r == RoleLeader || r == RoleStandby }
+
+// Routing is what becomes of a Redis client's command that only the leader may do,
+// in a file.
+type Routing string
+
+// The ways.
+const (
+	RoutingNone     Routing = "none"
+	RoutingForward  Routing = "forward"
+	RoutingRedirect Routing = "redirect"
+)
+
+var routings = []string{string(RoutingNone), string(RoutingForward), string(RoutingRedirect)}
+
+// TypeName is what docs call the type.
+func (r Routing) TypeName() string { return "none, forward or redirect" }
+
+// UnmarshalText reads a routing.
+func (r *Routing) UnmarshalText(b []byte) error {
+	if !slices.Contains(routings, string(b)) {
+		return notOneOf(string(b), routings)
+	}
+	*r = Routing(b)
+	return nil
+}
 
 // notOneOf is the error of a word that is none of some.
 func notOneOf(word string, words []string) error {

@@ -41,7 +41,9 @@ func (n *Node) warn() {
 	if n.Self.Role == RoleVoter && n.Self.ApplyDelay > 0 {
 		c.Warn("node.apply_delay", "a node that may lead applies late: after a failover to it, reads wait that long; role: delayed is never counted")
 	}
+	n.warnRouting(c)
 	for path, unused := range map[string]bool{
+		"resp.routing":       n.Listen.RESP == "" && c.Given("resp.routing") && n.RESP.Routing == RoutingRedirect,
 		"resp.prefixes":      n.Listen.RESP == "" && len(n.RESP.Prefixes) > 0,
 		"resp.password_file": n.Listen.RESP == "" && n.RESP.PasswordFile != "",
 		"gossip.key_file":    n.Listen.Gossip == "" && n.Gossip.KeyFile != "",
@@ -49,6 +51,18 @@ func (n *Node) warn() {
 	} {
 		if unused {
 			c.Warn(path, "nothing uses it: the port it is for is not opened (listen)")
+		}
+	}
+}
+
+// warnRouting names who may lead and is not where clients can be sent.
+func (n *Node) warnRouting(c checker) {
+	if n.RESP.Routing != RoutingRedirect || n.Listen.RESP == "" {
+		return
+	}
+	for _, m := range n.Members {
+		if m.Role.votes() && m.RESP == "" {
+			c.Warn("resp.routing", "member %s has no address resp: while it leads, clients are answered READONLY instead of where to go", m.ID)
 		}
 	}
 }

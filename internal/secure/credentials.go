@@ -199,17 +199,6 @@ func (c *Credentials) Connect(conn net.Conn) (net.Conn, topology.Peer, error) {
 	return shake(tls.Client(conn, c.client()))
 }
 
-// Visit is Connect for another node's public port.
-func (c *Credentials) Visit(conn net.Conn) (net.Conn, topology.Peer, error) {
-	conf := c.client()
-	conf.NextProtos = nil
-	_, roots := c.base(c.source.Client, rootCAs)
-	conf.VerifyConnection = refusing(func(cs tls.ConnectionState) error {
-		return c.verifyCertificate(cs.PeerCertificates, roots, x509.ExtKeyUsageServerAuth)
-	})
-	return shake(tls.Client(conn, conf))
-}
-
 func shake(conn *tls.Conn) (net.Conn, topology.Peer, error) {
 	if err := conn.Handshake(); err != nil {
 		return nil, topology.Peer{}, err

@@ -230,16 +230,17 @@ func (s *Server) sections(r *request) []section {
 	n := &s.counts
 	uptime := int64(time.Since(s.started).Seconds())
 	return []section{
-		{"Server", lines("redis_version", RedisVersion, "redis_mode", "standalone", "triad_version", s.o.Version, "triad_node", st.Node,
+		{"Server", lines("redis_version", RedisVersion, "redis_mode", s.o.Routing.mode(), "triad_version", s.o.Version, "triad_node", st.Node,
 			"triad_cluster", st.Cluster, "os", runtime.GOOS, "arch_bits", 64, "uptime_in_seconds", uptime, "uptime_in_days", uptime/86400)},
 		{"Clients", lines("connected_clients", connected, "maxclients", s.o.Limits.ConnectionsMax,
 			"client_buffer_bytes", s.buffers.used.Load(), "client_buffer_bytes_max", s.buffers.most)},
 		{"Persistence", lines("loading", 0, "aof_enabled", 1, "triad_log_first", st.First, "triad_log_end", st.End,
 			"triad_log_flushed", st.Flushed, "triad_log_commit", st.Commit, "triad_log_applied", st.Applied)},
 		{"Stats", lines("total_connections_received", n.connections.Load(), "rejected_connections", n.rejected.Load(),
-			"total_commands_processed", n.commands.Load(), "triad_groups", n.groups.Load(), "triad_protocol_errors", n.protocolErrors.Load(),
+			"total_commands_processed", n.commands.Load(), "triad_groups", n.groups.Load(), "triad_forwarded", n.forwarded.Load(), "triad_protocol_errors", n.protocolErrors.Load(),
 			"triad_auth_failures", n.authFailures.Load(), "triad_client_timeouts", n.timeouts.Load(), "triad_panics", n.panics.Load())},
 		{"Replication", s.replication(st)},
+		{"Cluster", lines("cluster_enabled", map[Routing]int{RoutingRedirect: 1}[s.o.Routing])},
 		{"Keyspace", ""},
 	}
 }

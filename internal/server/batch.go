@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/triad-kv/triad/internal/server/resp"
@@ -73,10 +72,7 @@ func (c *conn) turn(contextAt func(time.Time) context.Context) (bool, error) {
 	c.visible.used.Store(now.UnixMilli())
 	c.server.counts.commands.Add(uint64(b.n))
 	ctx := contextAt(now)
-	wall := now
-	if w := c.server.o.Wall; w != nil {
-		wall = w()
-	}
+	wall := c.server.wall(now)
 	for i, r := range b.requests[:b.n] {
 		r.now = wall
 		if c.take(ctx, r); c.closes {
@@ -157,7 +153,12 @@ func (c *conn) take(ctx context.Context, r *request) {
 	default:
 		err = c.keyed(ctx, r)
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case refusedHere(err) && r.cmd != nil:
+		r.refusal = err
+		c.lead(ctx, []*request{r})
+	default:
 		r.fail(c.reply(err, false))
 	}
 }
@@ -229,7 +230,7 @@ func (c *conn) settle(ctx context.Context) {
 		switch {
 		case u.Err == nil:
 			c.seen(u.Receipt, r.changes)
-		case errors.Is(u.Err, topology.ErrNotLeader) && topology.OutcomeOf(u.Err) == topology.NotApplied:
+		case refusedHere(u.Err):
 			elsewhere = append(elsewhere, r)
 			r.refusal = u.Err
 		default:
@@ -251,11 +252,11 @@ func (c *conn) seen(r topology.Receipt, wrote bool) {
 }
 
 // elsewhere answers what only a leader may do, in order: reads from here, writes
-// by the leader if they are to be forwarded, and with them reads that came upon
+// as the routing has it, and with those that are forwarded reads that came upon
 // what is due.
 func (c *conn) elsewhere(ctx context.Context, rs []*request) {
 	away := func(r *request) bool {
-		return r.writing() || r.due && c.server.o.Forward && !c.session.forwarded
+		return r.writing() || r.due && c.forwards()
 	}
 	for i := 0; i < len(rs); {
 		n := 0
@@ -263,7 +264,7 @@ func (c *conn) elsewhere(ctx context.Context, rs []*request) {
 			n++
 		}
 		if n > 0 {
-			forwarder{c}.forward(ctx, rs[i:i+n])
+			c.lead(ctx, rs[i:i+n])
 		} else {
 			n = 1
 			c.read(ctx, rs[i])

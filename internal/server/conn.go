@@ -22,7 +22,6 @@ type conn struct {
 	session  session
 	tx       *transaction   // between MULTI and EXEC
 	watched  []kind.Watched // what WATCH has seen
-	hop      *hop           // the way to the leader's RESP port, once it was needed
 	failures int            // of AUTH
 
 	batch   *batch // during a turn
@@ -33,7 +32,7 @@ type conn struct {
 type session struct {
 	proto      int // 3, or RESP2
 	trusted    bool
-	forwarded  bool // it is another node's: what it brings goes no further
+	forwarded  bool // it is a client's of another node: what it brings goes no further
 	muted      bool // nothing is answered
 	skips      bool // the next command is not
 	durability topology.Durability
@@ -131,7 +130,4 @@ func callContexts(work context.Context, timeout time.Duration) (at func(now time
 func (c *conn) release() {
 	_ = c.sock.Close()
 	c.reader.Close()
-	if c.hop != nil {
-		c.hop.close()
-	}
 }

@@ -148,7 +148,7 @@ func (c *conn) greet(r *request) {
 	w.BulkString("id")
 	w.Int(c.id)
 	w.BulkString("mode")
-	w.BulkString("standalone")
+	w.BulkString(c.server.o.Routing.mode())
 	w.BulkString("role")
 	w.BulkString(c.server.role())
 	w.BulkString("modules")

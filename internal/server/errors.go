@@ -31,6 +31,8 @@ const (
 	errReadOnly    = replyError("READONLY You can't write against a read only replica.")
 	errClients     = replyError("ERR max number of clients reached")
 	errCursor      = replyError("ERR invalid cursor")
+	errNoCluster   = replyError("ERR This instance has cluster support disabled")
+	errNoLeader    = replyError("CLUSTERDOWN no leader is known, or not where its port for Redis clients is")
 	errTimeout     = replyError("ERR timeout is not an integer or out of range")
 )
 
@@ -57,7 +59,7 @@ func (s *Server) wording(err error, writing bool) string {
 	if errors.As(err, &r) {
 		return string(r)
 	}
-	if errors.Is(err, topology.ErrNotLeader) && topology.OutcomeOf(err) == topology.NotApplied {
+	if refusedHere(err) {
 		return s.readOnly(err)
 	}
 	if writing && topology.OutcomeOf(err) == topology.Unknown {
@@ -69,18 +71,4 @@ func (s *Server) wording(err error, writing bool) string {
 		}
 	}
 	return "ERR " + err.Error()
-}
-
-// readOnly is the refusal of a write at a node that does not lead: in the words
-// of Redis, and where to go if that is known.
-func (s *Server) readOnly(err error) string {
-	var e *topology.Error
-	if !errors.As(err, &e) || e.Leader == "" {
-		return string(errReadOnly)
-	}
-	addr := s.o.Addr(e.Leader)
-	if addr == "" {
-		return string(errReadOnly)
-	}
-	return fmt.Sprintf("%s The leader is %s at %s.", errReadOnly, e.Leader, addr)
 }

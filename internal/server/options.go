@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"log/slog"
-	"net"
 	"time"
 
 	"github.com/triad-kv/triad/topology"
@@ -17,15 +16,16 @@ type Options struct {
 	Prefixes map[string]string
 	// Password is what AUTH and HELLO must bring. Empty: nobody is asked.
 	Password string
-	// Forward hands writes that this node may not take to the leader's RESP
-	// port. Without it they are refused with READONLY.
-	Forward bool
+	// Routing says what becomes of a command that only the leader may do.
+	Routing Routing
+	// Forward takes a message to [Server.Forwarded] of another node, and its answer
+	// back, as [triad.Cells] does. Without it nothing is forwarded.
+	Forward func(ctx context.Context, to topology.NodeID, msg []byte) ([]byte, error)
 	// Addr returns the address of another node's RESP port, empty if it is not
-	// known: to name the leader to clients, and to forward to it. It is called
-	// by many goroutines.
+	// known: to name the leader to clients. It is called by many goroutines.
 	Addr func(topology.NodeID) string
-	// Dial reaches such an address; nil is plain TCP.
-	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// Nodes are those that clients may be told of where they are redirected.
+	Nodes []topology.NodeID
 	// Wall is the time of day that expiries are counted from; nil is time.Now.
 	Wall func() time.Time
 	// Version is this program's, for INFO.
@@ -93,10 +93,5 @@ func (o *Options) complete() {
 	}
 	if o.Addr == nil {
 		o.Addr = func(topology.NodeID) string { return "" }
-	}
-	if o.Dial == nil {
-		o.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", addr)
-		}
 	}
 }

@@ -29,6 +29,11 @@ func (g *gathered) reset() {
 // node does not lead, what it shows counts.
 func (c *conn) read(ctx context.Context, r *request) {
 	s, err := looker{c}.look(ctx, r)
+	if refusedHere(err) { // a node that holds nothing
+		r.refusal = err
+		c.lead(ctx, []*request{r})
+		return
+	}
 	if err != nil {
 		r.fail(c.reply(err, false))
 		return

@@ -121,6 +121,9 @@ func answerWait(ctx context.Context, c *conn, r *request) error {
 	}
 	last := c.session.last
 	have := int64(max(len(last.Durable)-1, 0))
+	if have < want && c.session.written && c.server.role() != "master" {
+		return replyError("ERR WAIT is for the leader: this node does not know who else has a write that was forwarded")
+	}
 	if have < want && c.session.written {
 		have = c.waitFor(ctx, last.LSN, want, time.Duration(min(ms, 1<<40))*time.Millisecond, have)
 	}

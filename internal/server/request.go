@@ -27,8 +27,7 @@ type request struct {
 
 	server   *Server
 	before   *request // in the same group: its answers count towards the limit
-	answers  int      // bytes of the answers before it in the group
-	held     int64    // bytes of the answer that the budget knows of
+	room              // for the answer
 	due      bool     // a read came upon a key that should have gone by now
 	changes  bool     // something was decided to change
 	settled  bool     // within a transaction: answered already
@@ -36,6 +35,13 @@ type request struct {
 	refusal  error    // why this node may not do it
 	deciding func(topology.Sight) ([]record.Mutation, error)
 	usual    usual
+}
+
+// room is what an answer may take.
+type room struct {
+	answers int   // bytes of the answers before it in the group
+	most    int   // bytes of all of them, where that is less than the server's limit; 0: it is not
+	held    int64 // bytes of the answer that the budget knows of
 }
 
 // usual are the decisions that most commands come to, kept so that they cost no
@@ -140,7 +146,11 @@ func (r *request) run(s topology.Sight) (ms []record.Mutation, err error) {
 // fits holds the answer to its limits.
 func (r *request) fits() error {
 	n := r.out.Len()
-	if most := r.server.o.Limits.AnswerBytesMax; r.answers+n > most {
+	most := r.server.o.Limits.AnswerBytesMax
+	if r.most > 0 {
+		most = min(most, r.most)
+	}
+	if r.answers+n > most {
 		return replyErrorf("ERR the answer is longer than %d bytes, alone or with those before it: ask for less at once", most)
 	}
 	if n > requestBytesKept && !r.hold(int64(n)) {

@@ -258,6 +258,9 @@ func answerFlush(ctx context.Context, c *conn, r *request) error {
 		if err == nil {
 			err = removeAll(ctx, c, ms)
 		}
+		if refusedHere(err) {
+			return err
+		}
 		if err != nil {
 			return replyError(c.server.wording(err, true))
 		}

@@ -40,7 +40,7 @@ type prefix struct{ text, table string }
 
 // counts are what INFO shows.
 type counts struct {
-	connections, rejected, commands, groups, protocolErrors, authFailures, timeouts, panics atomic.Uint64
+	connections, rejected, commands, groups, forwarded, protocolErrors, authFailures, timeouts, panics atomic.Uint64
 }
 
 // budget is what all connections' buffers may take together.
@@ -189,6 +189,14 @@ func (s *Server) present() []*conn {
 	}
 	slices.SortFunc(cs, func(a, b *conn) int { return int(a.id - b.id) })
 	return cs
+}
+
+// wall is the time of day, which is now unless the options say otherwise.
+func (s *Server) wall(now time.Time) time.Time {
+	if w := s.o.Wall; w != nil {
+		return w()
+	}
+	return now
 }
 
 // endAll lets every connection end once what it is doing is done.

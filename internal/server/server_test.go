@@ -137,7 +137,7 @@ func TestErrorsSayWhatBecameOfTheWrite(t *testing.T) {
 		"the store failed":   {&topology.Error{Err: topology.ErrStoreFailed}, "MISCONF the store has failed (not applied)"},
 		"too large":          {&topology.Error{Err: topology.ErrTooLarge}, "ERR too large (not applied)"},
 		"another leads":      {&topology.Error{Err: topology.ErrNotLeader, Leader: "b"}, "READONLY You can't write against a read only replica. The leader is b at b:6400."},
-		"nobody leads":       {&topology.Error{Err: topology.ErrNotLeader}, "READONLY You can't write against a read only replica."},
+		"nobody leads":       {&topology.Error{Err: topology.ErrNotLeader}, "READONLY You can't write against a read only replica. No leader is known."},
 		"breaks of the line": {&topology.Error{Err: fmt.Errorf("%w: a\r\n+OK", topology.ErrMalformed)}, "ERR malformed: a  +OK (not applied)"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -13,7 +13,6 @@ var sessionCommands = []command{
 	{name: "triad|durability", arity: -2, flags: cuts | alone, group: "triad", about: "Says when writes are answered: received, flushed, applied or default.", answer: answerDurability},
 	{name: "triad|read", arity: -2, flags: cuts | alone, group: "triad", about: "Says what reads must see: default, linearizable, leased, session, any or stale DURATION.", answer: answerReads},
 	{name: "triad|token", arity: -2, flags: cuts | alone, group: "triad", about: "Returns what the session has seen, or takes it over from another.", answer: answerToken},
-	{name: "triad|forwarded", arity: 2, flags: alone, group: "triad", about: "Says that another node brings what follows: it goes no further.", answer: answerForwarded},
 	{name: "triad|help", arity: 2, flags: 0, group: "triad", about: "Lists what TRIAD knows.", answer: answerFamilyHelp},
 }
 
@@ -89,12 +88,6 @@ func answerToken(_ context.Context, c *conn, r *request) error {
 		return err
 	}
 	c.seen(topology.Receipt{Token: t}, false)
-	r.out.OK()
-	return nil
-}
-
-func answerForwarded(_ context.Context, c *conn, r *request) error {
-	c.session.forwarded = true
 	r.out.OK()
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/control/raft"
 	"github.com/triad-kv/triad/internal/server"
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
@@ -39,8 +40,22 @@ const callTimeout = 2 * time.Second
 
 const password = "open sesame"
 
-// launch starts a group, until the test ends. Its disks are in memory.
-func launch(t *testing.T, forward bool) *group {
+// launch starts a group that a leads, until the test ends. Its disks are in memory.
+func launch(t *testing.T, routing server.Routing) *group {
+	t.Helper()
+	return launchUnder(t, routing, nil, singleleader.Options{Sync: quorum.Any(1, "b", "c")})
+}
+
+// launchElecting starts a group that elects its leader.
+func launchElecting(t *testing.T, routing server.Routing) *group {
+	t.Helper()
+	control := func() topology.ControlBuilder {
+		return raft.New(raft.Options{Voters: ids, Heartbeat: raft.HeartbeatFast})
+	}
+	return launchUnder(t, routing, control, singleleader.Options{Sync: quorum.First(1, "a", "b", "c"), RetryEvery: 10 * time.Millisecond})
+}
+
+func launchUnder(t *testing.T, routing server.Routing, control func() topology.ControlBuilder, o singleleader.Options) *group {
 	t.Helper()
 	g := &group{nodes: map[topology.NodeID]*triad.Node{}, addrs: map[topology.NodeID]string{}, ends: map[topology.NodeID]func(){}}
 	var members []triad.Member
@@ -53,7 +68,10 @@ func launch(t *testing.T, forward bool) *group {
 	for _, id := range ids {
 		c := triad.Config{
 			ID: id, Dir: "node", FS: vfs.NewMem(), Memory: true, Leader: "a", Members: members, Listener: peers[id],
-			Topology: singleleader.New(singleleader.Options{Sync: quorum.Any(1, "b", "c")}),
+			Topology: singleleader.New(o), Limits: triad.Limits{BootstrapWait: 200 * time.Millisecond},
+		}
+		if control != nil {
+			c.Leader, c.Control = "", control()
 		}
 		if id == "a" {
 			c.Tables = []triad.Table{{Name: "users", Kind: record.KindRow}}
@@ -61,11 +79,13 @@ func launch(t *testing.T, forward bool) *group {
 		n, err := triad.Open(c)
 		require.NoError(t, err)
 		s, err := server.New(n.Cells(), server.Options{
-			Prefixes: map[string]string{"user:": "users"}, Password: password, Forward: forward,
-			Addr:   func(id topology.NodeID) string { return g.addrs[id] },
+			Prefixes: map[string]string{"user:": "users"}, Password: password, Routing: routing,
+			Addr:  func(id topology.NodeID) string { return g.addrs[id] },
+			Nodes: ids, Forward: n.Cells().Forward,
 			Limits: server.Limits{CallTimeout: callTimeout},
 		})
 		require.NoError(t, err)
+		n.Cells().Answer(s.Forwarded)
 		g.nodes[id] = n
 		ctx, cancel := context.WithCancel(context.Background())
 		ran, served := make(chan error, 1), make(chan error, 1)

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/internal/server"
 )
 
 // story is a part of what a program does with a client.
@@ -27,7 +28,7 @@ var stories = []story{
 }
 
 func TestALibraryDrivesTheLeader(t *testing.T) {
-	g := launch(t, false)
+	g := launch(t, server.RoutingNone)
 	for _, protocol := range []int{2, 3} {
 		for _, s := range stories {
 			t.Run(fmt.Sprintf("RESP%d/%s", protocol, s.name), func(t *testing.T) {
@@ -40,12 +41,9 @@ func TestALibraryDrivesTheLeader(t *testing.T) {
 }
 
 func TestALibraryDrivesAFollowerThatForwards(t *testing.T) {
-	g := launch(t, true)
+	g := launch(t, server.RoutingForward)
 	c := g.client(t, "b", 3)
 	for _, s := range stories {
-		if s.name == "transactions" { // what is watched here, the leader can not compare
-			continue
-		}
 		t.Run(s.name, func(t *testing.T) {
 			require.NoError(t, g.client(t, "a", 3).FlushAll(t.Context()).Err())
 			s.tell(t.Context(), t, c)
@@ -211,7 +209,7 @@ func connectionsStory(ctx context.Context, t *testing.T, c *redis.Client) {
 
 // Increments of many clients are all counted, whichever way they are made.
 func TestNoIncrementIsLost(t *testing.T) {
-	g := launch(t, false)
+	g := launch(t, server.RoutingNone)
 	const clients, each = 8, 25
 	var all sync.WaitGroup
 	for i := range clients {
@@ -250,7 +248,7 @@ func optimistic(ctx context.Context, c *redis.Client, key string) error {
 
 // PS5, PS7: a read at any node sees what was acknowledged before it.
 func TestEveryNodeReadsWhatWasWritten(t *testing.T) {
-	g := launch(t, false)
+	g := launch(t, server.RoutingNone)
 	leader := g.client(t, "a", 3)
 	for i := range 20 {
 		require.NoError(t, leader.Set(t.Context(), "k", i, 0).Err())
@@ -269,7 +267,7 @@ func TestEveryNodeReadsWhatWasWritten(t *testing.T) {
 // C9: without the followers that the policy counts, a write's outcome is not
 // known, and a read is refused rather than stale.
 func TestALeaderAloneSaysWhatItCanNotKnow(t *testing.T) {
-	g := launch(t, false)
+	g := launch(t, server.RoutingNone)
 	c := g.client(t, "a", 3)
 	require.NoError(t, c.Set(t.Context(), "k", "v", 0).Err())
 	g.stop("b")
@@ -282,7 +280,7 @@ func TestALeaderAloneSaysWhatItCanNotKnow(t *testing.T) {
 
 // A row that a Go program wrote is a hash to a Redis client, and the other way round.
 func TestARowIsAHash(t *testing.T) {
-	g := launch(t, false)
+	g := launch(t, server.RoutingNone)
 	c := g.client(t, "a", 3)
 	users := triad.TableOf[user](g.nodes["a"], "users")
 	require.NoError(t, c.Ping(t.Context()).Err())
