@@ -15,6 +15,7 @@ import (
 	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/internal/config/strict"
 	"github.com/triad-kv/triad/internal/stream"
+	"github.com/triad-kv/triad/multileader"
 	"github.com/triad-kv/triad/singleleader"
 )
 
@@ -69,6 +70,7 @@ func TestDefaultsAreThoseThatTheOptionsDocument(t *testing.T) {
 	for _, tc := range []struct{ file, name, pattern, under string }{
 		{"../../config.go", "Limits", `: ([0-9]+ ?[A-Za-zµ]+)`, "limits"},
 		{"../../singleleader/options.go", "Options", `Default ([0-9]+ ?[A-Za-zµ]+)`, "topology"},
+		{"../../multileader/options.go", "Options", `Default ([0-9]+ ?[A-Za-zµ]+)`, "topology"},
 		{"../stream/sender.go", "Limits", `default ([0-9]+ ?[A-Za-zµ]+)`, "topology.stream"},
 	} {
 		ours := defaults(tc.under)
@@ -81,12 +83,21 @@ func TestDefaultsAreThoseThatTheOptionsDocument(t *testing.T) {
 
 func TestEveryFieldOfTheOptionsHasAKey(t *testing.T) {
 	elsewhere := map[string]string{"sync": "topology.sync", "apply_delay": "node.apply_delay", "value_bytes_max": "limits.value_bytes_max", "stream": "topology.stream", "read_replicas": "members.<name>.role", "witnesses": "members.<name>.role", "on_role": "topology.hooks.promoted", "fence": "topology.hooks.fence"}
-	for under, of := range map[string]any{"limits": triad.Limits{}, "topology": singleleader.Options{}, "topology.stream": stream.Limits{}} {
-		keys := defaults(under)
-		for i := range reflect.TypeOf(of).NumField() {
-			name := key(reflect.TypeOf(of).Field(i).Name)
+	ofSites := map[string]string{"sites": "topology.sites.<name>", "group": "topology", "limits": "no file says it"}
+	for typ, at := range map[reflect.Type]struct {
+		under     string
+		elsewhere map[string]string
+	}{
+		reflect.TypeFor[triad.Limits]():         {"limits", elsewhere},
+		reflect.TypeFor[singleleader.Options](): {"topology", elsewhere},
+		reflect.TypeFor[multileader.Options]():  {"topology", ofSites},
+		reflect.TypeFor[stream.Limits]():        {"topology.stream", elsewhere},
+	} {
+		keys := defaults(at.under)
+		for i := range typ.NumField() {
+			name := key(typ.Field(i).Name)
 			if _, ok := keys[name]; !ok {
-				require.Contains(t, elsewhere, name, "%T.%s has no key under %s", of, name, under)
+				require.Contains(t, at.elsewhere, name, "%v.%s has no key under %s", typ, name, at.under)
 			}
 		}
 	}

@@ -14,22 +14,26 @@ type Control struct {
 
 // Topology says how the log is replicated. It is the same on every node.
 type Topology struct {
-	Kind             string     `yaml:"kind" default:"single-leader"`
-	Sync             Sync       `yaml:"sync" default:"async"`
-	Durability       Durability `yaml:"durability" default:"flushed"`
-	PendingBytesMax  Size       `yaml:"pending_bytes_max" default:"32MiB"`
-	RetainBytesMax   Size       `yaml:"retain_bytes_max" default:"1GiB"`
-	RewindRecordsMax int        `yaml:"rewind_records_max" default:"10000000"`
-	RewindBytesMax   Size       `yaml:"rewind_bytes_max" default:"1GiB"`
-	CallTimeout      Duration   `yaml:"call_timeout" default:"3s"`
-	RetryEvery       Duration   `yaml:"retry_every" default:"200ms"`
-	FailAfter        Duration   `yaml:"fail_after" default:"500ms"`
-	DropAfter        Duration   `yaml:"drop_after" default:"0"`  // 0 is as fail_after
-	HangAfter        Duration   `yaml:"hang_after" default:"0"`  // 0 is four times fail_after
-	MinInSync        int        `yaml:"min_in_sync" default:"0"` // 0 is as many as the policy names and the leader
-	FailFast         bool       `yaml:"fail_fast" default:"false"`
-	Hooks            Hooks      `yaml:"hooks"`
-	Stream           Stream     `yaml:"stream"`
+	Kind             string       `yaml:"kind" default:"single-leader"`
+	Sites            []SiteNumber `yaml:"sites"` // where several write
+	Links            Links        `yaml:"links" default:"mesh"`
+	MaxSkew          Duration     `yaml:"max_skew" default:"500ms"`
+	TickEvery        Duration     `yaml:"tick_every" default:"50ms"`
+	Sync             Sync         `yaml:"sync" default:"async"`
+	Durability       Durability   `yaml:"durability" default:"flushed"`
+	PendingBytesMax  Size         `yaml:"pending_bytes_max" default:"32MiB"`
+	RetainBytesMax   Size         `yaml:"retain_bytes_max" default:"1GiB"`
+	RewindRecordsMax int          `yaml:"rewind_records_max" default:"10000000"`
+	RewindBytesMax   Size         `yaml:"rewind_bytes_max" default:"1GiB"`
+	CallTimeout      Duration     `yaml:"call_timeout" default:"3s"`
+	RetryEvery       Duration     `yaml:"retry_every" default:"200ms"`
+	FailAfter        Duration     `yaml:"fail_after" default:"500ms"`
+	DropAfter        Duration     `yaml:"drop_after" default:"0"`  // 0 is as fail_after
+	HangAfter        Duration     `yaml:"hang_after" default:"0"`  // 0 is four times fail_after
+	MinInSync        int          `yaml:"min_in_sync" default:"0"` // 0 is as many as the policy names and the leader
+	FailFast         bool         `yaml:"fail_fast" default:"false"`
+	Hooks            Hooks        `yaml:"hooks"`
+	Stream           Stream       `yaml:"stream"`
 }
 
 // Hooks are commands that a node runs, each a program and its arguments.

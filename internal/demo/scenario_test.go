@@ -215,9 +215,9 @@ func forced(d *demo) {
 
 func TestAClusterIsFoundByNameOrFile(t *testing.T) {
 	require.Equal(t, NameDefault, found(t, "").Name)
-	require.Equal(t, []string{"geo-readers", "payments", "semi-sync-trio", "single-leader"}, Names())
+	require.Equal(t, []string{"geo-readers", "multi-leader", "payments", "semi-sync-trio", "single-leader"}, Names())
 	for name, want := range map[string]string{
-		"semi-sync-tiro": `there is no demo "semi-sync-tiro"; did you mean semi-sync-trio? (there are: geo-readers, payments, semi-sync-trio, single-leader; or name a file, as in ./cluster.yaml)`,
+		"semi-sync-tiro": `there is no demo "semi-sync-tiro"; did you mean semi-sync-trio? (there are: geo-readers, multi-leader, payments, semi-sync-trio, single-leader; or name a file, as in ./cluster.yaml)`,
 		"x":              `there is no demo "x" (there are: geo-readers,`,
 		"./none.yaml":    "no such file or directory",
 		"none.yml":       "no such file or directory",
