@@ -15,7 +15,7 @@ func (n remote) members(_ context.Context, req []byte) ([]byte, error) {
 	}
 	s := n.Status()
 	view, _ := n.membership.View()
-	m := call.Members{Self: s.Node, Leader: s.Leader, Term: s.Term}
+	m := call.Members{Self: s.Node, Leader: s.Leader, Term: s.Term, Apart: len(s.Sites) > 0}
 	peers := make(map[topology.NodeID]*topology.PeerStatus, len(s.Peers))
 	for i := range s.Peers {
 		peers[s.Peers[i].Node] = &s.Peers[i]
