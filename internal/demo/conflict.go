@@ -51,36 +51,52 @@ func (c *clash) boot(ctx context.Context) error {
 
 // travel writes in the first site and reads in the others, at once and with the token.
 func (c *clash) travel(ctx context.Context) error {
-	table, kind := c.writable()
 	began := time.Now()
 	r, err := c.put(ctx, c.first, userTravels, "Alice")
 	if err != nil {
 		return err
 	}
 	rows := [][]string{{c.first.name, "the write", "acknowledged", "at " + names(r.Durable), since(began)}}
-	for _, x := range c.all[1:] {
-		at := c.at[x.leader.ID]
-		began := time.Now()
-		now, err := at.Get(ctx, table, []byte(userTravels))
-		seen := "Alice already"
-		switch {
-		case errors.Is(err, topology.ErrNotFound):
-			seen = "nothing yet"
-		case err != nil:
+	reads := make([][][]string, len(c.all))
+	var g errgroup.Group
+	for i, x := range c.all[1:] {
+		g.Go(func() (err error) {
+			reads[i], err = c.arrive(ctx, x, r)
 			return err
-		case textOf(kind, now.Value) != "Alice":
-			return fmt.Errorf("%s/%s at %s is %q, and Alice was written", table, userTravels, x.leader.ID, now.Value)
-		}
-		rows = append(rows, []string{x.name, "a read", "of its own site", seen, since(began)})
-		began = time.Now()
-		if _, err := c.reads(ctx, at, x.leader, userTravels, "Alice", client.After(r.Token)); err != nil {
-			return err
-		}
-		rows = append(rows, []string{x.name, "a read", "after the token", "Alice", since(began)})
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, of := range reads {
+		rows = append(rows, of...)
 	}
 	c.table([]string{"site", "what", "how", "result", "took"}, rows)
 	c.held("a session that carries its token to another site waits there for its own write")
 	return nil
+}
+
+// arrive reads in a site what was written in another: at once, which may be too early,
+// and after the token of the write.
+func (c *clash) arrive(ctx context.Context, x *site, r client.Receipt) (rows [][]string, err error) {
+	table, kind := c.writable()
+	at, began := c.at[x.leader.ID], time.Now()
+	now, err := at.Get(ctx, table, []byte(userTravels))
+	seen := "Alice already"
+	switch {
+	case errors.Is(err, topology.ErrNotFound):
+		seen = "nothing yet"
+	case err != nil:
+		return nil, err
+	case textOf(kind, now.Value) != "Alice":
+		return nil, fmt.Errorf("%s/%s at %s is %q, and Alice was written", table, userTravels, x.leader.ID, now.Value)
+	}
+	rows = append(rows, []string{x.name, "a read", "of its own site", seen, since(began)})
+	began = time.Now()
+	if _, err := c.reads(ctx, at, x.leader, userTravels, "Alice", client.After(r.Token)); err != nil {
+		return nil, err
+	}
+	return append(rows, []string{x.name, "a read", "after the token", "Alice", since(began)}), nil
 }
 
 // editsMax is how often two sites edit at once, until two edits met.
@@ -158,7 +174,7 @@ func (c *clash) cutOff(ctx context.Context) error {
 	}
 	var rows [][]string
 	for _, x := range c.all {
-		for _, key := range []string{userApart, "3" + fmt.Sprintf("%03d", x.number)} {
+		for _, key := range []string{userApart, x.key()} {
 			text := "Charlie of " + x.name
 			began := time.Now()
 			r, err := c.put(ctx, x, key, text)
@@ -178,21 +194,49 @@ func (c *clash) cutOff(ctx context.Context) error {
 	}
 	rows = append(rows, []string{c.last.name, userRemoved, "Dana of " + c.last.name, r.Dot.String(), names(r.Durable), ""})
 	c.table([]string{"site", "key", "value", "transaction", "durable at", "took"}, rows)
-	err = until(ctx, func(ctx context.Context) error {
-		l, err := c.status(ctx, c.first.leader)
-		if err == nil && siteOf(l, c.last.name).Ahead.Records == 0 {
-			err = fmt.Errorf("%s does not know that %s lacks what it wrote", c.first.name, c.last.name)
+	for _, pair := range [][2]*site{{c.first, c.last}, {c.last, c.first}} {
+		if err := until(ctx, func(ctx context.Context) error { return c.ahead(ctx, pair[0], pair[1]) }); err != nil {
+			return err
 		}
-		return err
-	})
-	if err != nil {
-		return err
 	}
 	if err := c.links(ctx); err != nil {
 		return err
 	}
+	if err := c.unseen(ctx); err != nil {
+		return err
+	}
 	c.held("every site acknowledged its writes though %s reaches nobody", c.last.name)
 	return nil
+}
+
+// key is what a site alone writes while another is cut off.
+func (x *site) key() string { return fmt.Sprintf("3%03d", x.number) }
+
+// unseen wants the two sides of a cut to show nothing of one another, though there was
+// time for it.
+func (c *clash) unseen(ctx context.Context) error {
+	pause(ctx, 2*max(c.c.of.Delay(c.first.name, c.last.name), c.c.of.Delay(c.last.name, c.first.name)))
+	table, _ := c.writable()
+	for _, pair := range [][2]*site{{c.first, c.last}, {c.last, c.first}} {
+		at, of := pair[0].leader, pair[1]
+		r, err := c.at[at.ID].Get(ctx, table, []byte(of.key()))
+		if err == nil {
+			return fmt.Errorf("%s shows %q, which %s wrote while it was cut off", at.ID, r.Value, of.name)
+		}
+		if !errors.Is(err, topology.ErrNotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+// ahead returns nil once a site knows that another lacks what it wrote.
+func (c *clash) ahead(ctx context.Context, x, other *site) error {
+	l, err := c.status(ctx, x.leader)
+	if err == nil && siteOf(l, other.name).Ahead.Records == 0 {
+		err = fmt.Errorf("%s does not know that %s lacks what it wrote", x.name, other.name)
+	}
+	return err
 }
 
 // siteOf is what a status says of a site.
@@ -286,7 +330,7 @@ func (c *clash) heal(ctx context.Context) error {
 	}
 	c.tellConflicts(met)
 	for _, x := range c.all {
-		key := "3" + fmt.Sprintf("%03d", x.number)
+		key := x.key()
 		if shown, err := c.agree(ctx, key); err != nil || shown != "Charlie of "+x.name {
 			return errors.Join(err, fmt.Errorf("%s is %q everywhere, and %q was written in %s", key, shown, "Charlie of "+x.name, x.name))
 		}

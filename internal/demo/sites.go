@@ -239,7 +239,7 @@ func (s *sites) apart(ctx context.Context, word string, x *site) error {
 // conflicts are those that the leader of a site has met, of one key.
 func (s *sites) conflicts(ctx context.Context, x *site, key string) (all []client.Conflict, err error) {
 	table, _ := s.writable()
-	for c, err := range s.all[0].client(s).Operator().Conflicts(ctx, x.leader.addr, client.ConflictPlace{}, conflictCut) {
+	for c, err := range s.at[x.leader.ID].Operator().Conflicts(ctx, x.leader.addr, client.ConflictPlace{}, conflictCut) {
 		if err != nil {
 			return nil, err
 		}
@@ -252,8 +252,6 @@ func (s *sites) conflicts(ctx context.Context, x *site, key string) (all []clien
 
 const conflictCut = 64 // bytes of a value that is shown
 
-func (x *site) client(s *sites) *client.Client { return s.at[x.leader.ID] }
-
 // tellConflicts shows conflicts as `triad conflicts list` does.
 func (s *sites) tellConflicts(cs []client.Conflict) {
 	var rows [][]string
@@ -261,7 +259,7 @@ func (s *sites) tellConflicts(cs []client.Conflict) {
 		rows = append(rows, []string{fmt.Sprint(c.LSN), c.Table + "/" + string(c.Key), string(c.Type), rivals(c.Winner), rivals(c.Losers)})
 	}
 	s.line("%s conflicts list", s.o.Command)
-	s.demo.table([]string{"lsn", "table/key", "type", "winner", "losers"}, rows)
+	s.table([]string{"lsn", "table/key", "type", "winner", "losers"}, rows)
 }
 
 func rivals(rs []client.Rival) string {
