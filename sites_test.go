@@ -81,6 +81,10 @@ func TestSitesShareTheirTables(t *testing.T) {
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, topology.NodeID("us1"), refused.Leader)
 	require.NoError(t, nodes["us1"].CreateTable(ctx, triad.Table{Name: "more"}))
+	r := put("us1", "more", "k", "v")
+	got, err := nodes["eu2"].Get(ctx, "more", []byte("k"), triad.After(r.Token))
+	require.NoError(t, err, "the token has seen the table, too")
+	require.Equal(t, "v", string(got.Value))
 	require.ErrorIs(t, nodes["us1"].DropTable(ctx, "more"), topology.ErrUnsupported)
 }
 
