@@ -114,7 +114,7 @@ func (n inner) lookAt(ctx context.Context, d definition, key string, w *call.Wis
 	reads := asked.Reads()
 	seen := make(kind.Seen, len(reads))
 	for i := range reads {
-		o.Whole, o.Field = reads[i].Whole, reads[i].Field
+		o.Whole, o.Field, o.Parts = reads[i].Whole, reads[i].Field, len(reads) > 1
 		r, err := n.engine.Read(ctx, d.id, k.Name, o)
 		if err != nil && !errors.Is(err, topology.ErrNotFound) {
 			return err

@@ -12,6 +12,7 @@ import (
 	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/control/static"
 	"github.com/triad-kv/triad/multileader"
+	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -135,4 +136,76 @@ func conflictsOf(t *testing.T, n *triad.Node, after triad.ConflictPlace) (all []
 		all = append(all, c)
 	}
 	return all
+}
+
+// untilApplied calls f until it returns no error that says that nothing was applied.
+func untilApplied(t *testing.T, ctx context.Context, f func() error) {
+	t.Helper()
+	for {
+		err := f()
+		if err == nil {
+			return
+		}
+		require.Equal(t, topology.NotApplied, topology.OutcomeOf(err), "%v", err)
+		require.NotErrorIs(t, err, topology.ErrUnsupported)
+		require.NoError(t, ctx.Err(), "%v", err)
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func TestSitesCountAndCollectTogether(t *testing.T) {
+	nodes := openSites(t, []triad.Table{
+		{Name: "likes", Kind: record.KindCounter}, {Name: "carts", Kind: record.KindSet},
+		{Name: "prefs", Kind: record.KindMap},
+	}, "us", "eu", "ap")
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	sites := []string{"us", "eu", "ap"}
+	var seen topology.Token
+	saw := func(r triad.Receipt) { seen = seen.Join(r.Token) }
+	for i, s := range sites {
+		n := nodes[s+"1"]
+		for range 10 {
+			untilApplied(t, ctx, func() error {
+				_, r, err := triad.CounterOf(n, "likes").Add(ctx, "post", int64(i+1))
+				saw(r)
+				return err
+			})
+		}
+		untilApplied(t, ctx, func() error {
+			_, r, err := triad.SetOf[string](n, "carts").Add(ctx, "7", []string{"milk", "from " + s})
+			saw(r)
+			return err
+		})
+		untilApplied(t, ctx, func() error {
+			r, err := triad.MapOf[string](n, "prefs").Put(ctx, "7", "of "+s, s)
+			saw(r)
+			return err
+		})
+	}
+	for id, n := range nodes {
+		sum, err := triad.CounterOf(n, "likes").Get(ctx, "post", triad.After(seen))
+		require.NoError(t, err)
+		require.EqualValues(t, 60, sum, id)
+		members, err := triad.SetOf[string](n, "carts").Members(ctx, "7", triad.After(seen))
+		require.NoError(t, err)
+		require.Equal(t, []string{"from ap", "from eu", "from us", "milk"}, members, id)
+		size, err := triad.SetOf[string](n, "carts").Len(ctx, "7", triad.After(seen))
+		require.NoError(t, err)
+		require.Equal(t, 4, size)
+		prefs, err := triad.MapOf[string](n, "prefs").All(ctx, "7", triad.After(seen))
+		require.NoError(t, err)
+		require.Equal(t, map[string]string{"of us": "us", "of eu": "eu", "of ap": "ap"}, prefs, id)
+	}
+	removed, r, err := triad.SetOf[string](nodes["us1"], "carts").Remove(ctx, "7", []string{"milk", "nothing"})
+	require.NoError(t, err)
+	require.Equal(t, 1, removed)
+	has, err := triad.SetOf[string](nodes["ap2"], "carts").Has(ctx, "7", "milk", triad.After(r.Token))
+	require.NoError(t, err)
+	require.False(t, has)
+	_, err = nodes["us1"].Put(ctx, "likes", []byte("post"), []byte("5"))
+	require.NoError(t, err)
+	sum, _, err := triad.CounterOf(nodes["us1"], "likes").Add(ctx, "post", 2)
+	require.NoError(t, err)
+	require.EqualValues(t, 7, sum)
 }

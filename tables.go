@@ -79,15 +79,7 @@ func validTable(name string) bool {
 	return true
 }
 
-// A definition is a value of the system table. Its key is "table/" and the name;
-// it is a msgpack array of three, or of four where the table has a TTL:
-//
-//	0  format  uint, 1; 2 with a TTL
-//	1  id      uint, the TableID
-//	2  kind    uint
-//	3  ttl     uint, milliseconds, at least 1
-//
-// A version that knows format 1 alone refuses a table with a TTL, and no other.
+// Definitions are values of the system table; see [kind.Definition].
 //
 // The value at "tables/next" is a msgpack array of two: the format, 1, and the id
 // that the next table gets. An id is never given twice, also after a drop.
@@ -95,14 +87,11 @@ func validTable(name string) bool {
 // What a drop has left to remove is the value at "dropped/" and the id, as eight
 // hexadecimal digits: a msgpack array of two, the format, 1, and the name. It goes
 // with the last of the table's keys.
-const (
-	tableFormat    = 1
-	tableFormatTTL = 2
-)
+const tableFormat = 1
 
 const (
-	tableKeyPrefix = "table/"
-	tableKeyEnd    = "table0" // what follows the keys with the prefix
+	tableKeyPrefix = kind.DefinitionPrefix
+	tableKeyEnd    = kind.DefinitionsEnd
 	nextTableKey   = "tables/next"
 	droppedPrefix  = "dropped/"
 	droppedEnd     = "dropped0"
@@ -122,48 +111,12 @@ type definition struct {
 var defaultDefinition = definition{Table: Table{Name: DefaultTable, Kind: record.KindAny}, id: record.TableDefault}
 
 func (d definition) encode() []byte {
-	w := pack.NewWriter(nil)
-	if d.TTL == 0 {
-		w.Array(3)
-		w.Uint(tableFormat)
-	} else {
-		w.Array(4)
-		w.Uint(tableFormatTTL)
-	}
-	w.Uint(uint64(d.id))
-	w.Uint(uint64(d.Kind))
-	if d.TTL != 0 {
-		w.Uint(uint64(d.TTL / time.Millisecond))
-	}
-	return w.Bytes()
+	return kind.Definition{ID: d.id, Kind: d.Kind, TTL: d.TTL}.Encode()
 }
 
 func decodeDefinition(name string, b []byte) (definition, error) {
-	r := pack.NewReader(b)
-	n := r.Array()
-	f := r.Uint()
-	if r.Err() == nil && f != tableFormat && f != tableFormatTTL {
-		return definition{}, fmt.Errorf("definition of table %s has format %d, this version knows %d and %d: %w",
-			name, f, tableFormat, tableFormatTTL, topology.ErrUnsupported)
-	}
-	if want := int(f) + 2; n != want {
-		r.Fail(fmt.Sprintf("%d fields expected, found %d", want, n))
-	}
-	d := definition{Table: Table{Name: name}, id: record.TableID(r.UintMax(1<<32 - 1))}
-	d.Kind = record.Kind(r.UintMax(255))
-	if f == tableFormatTTL {
-		d.TTL = time.Duration(r.UintMax(uint64(TTLMax/time.Millisecond))) * time.Millisecond
-		if d.TTL == 0 {
-			r.Fail("a TTL of nothing")
-		}
-	}
-	if err := r.Done(); err != nil {
-		return definition{}, fmt.Errorf("definition of table %s: %w: %w", name, topology.ErrMalformed, err)
-	}
-	if d.id < record.TableFirst {
-		return definition{}, fmt.Errorf("definition of table %s: %d is not a table's number: %w", name, d.id, topology.ErrMalformed)
-	}
-	return d, nil
+	d, err := kind.DecodeDefinition(name, b)
+	return definition{Table: Table{Name: name, Kind: d.Kind, TTL: d.TTL}, id: d.ID}, err
 }
 
 func encodeDropped(name string) []byte {

@@ -83,11 +83,11 @@ func newCluster(t testing.TB, o Options, each int, sites ...string) *cluster {
 	return c
 }
 
-// first sync is a policy of the first other node of a site.
+// options are those of a site, whose policy counts its own nodes.
 func (c *cluster) options(site string) Options {
 	o := c.opts
-	if o.Group.Sync.Kind == quorum.KindFirst {
-		o.Group.Sync = quorum.First(o.Group.Sync.K)
+	if k := o.Group.Sync.Kind; k != quorum.KindAsync {
+		o.Group.Sync.Of = nil
 		for _, m := range c.list {
 			if m.Site == site {
 				o.Group.Sync.Of = append(o.Group.Sync.Of, string(m.ID))
@@ -317,12 +317,14 @@ func eventually(t testing.TB, what string, f func() bool) {
 // leads waits until a node leads its site, and takes writes.
 func (c *cluster) leads(id topology.NodeID) {
 	c.t.Helper()
-	eventually(c.t, string(id)+" leads", func() bool {
-		n := c.nodes[id]
-		n.stats.mu.Lock()
-		defer n.stats.mu.Unlock()
-		return n.stats.open
-	})
+	eventually(c.t, string(id)+" leads", c.nodes[id].open)
+}
+
+// open reports whether the node leads its site, and takes writes.
+func (n *node) open() bool {
+	n.stats.mu.Lock()
+	defer n.stats.mu.Unlock()
+	return n.stats.open
 }
 
 // converged waits until all running nodes show the same writes, and holds their cells

@@ -59,7 +59,7 @@ func TestConcurrentWritesConvergeAndTheLoserIsKept(t *testing.T) {
 }
 
 func TestASiteGoesOnUnderItsNextLeader(t *testing.T) {
-	c := newCluster(t, Options{Group: groupOf(quorum.First(1))}, 2, "us", "eu")
+	c := newCluster(t, Options{Group: groupOf(quorum.First(2))}, 3, "us", "eu")
 	c.startAll()
 	for i := range 20 {
 		_, err := c.nodes["us1"].put(fmt.Sprint("k", i), "v")
@@ -68,15 +68,32 @@ func TestASiteGoesOnUnderItsNextLeader(t *testing.T) {
 	origin := c.nodes["us1"].own()
 	c.nodes["us1"].crash()
 	c.nodes["us1"].cancel = nil
-	_, err := c.nodes["us2"].Promote(t.Context(), true)
+	_, err := c.nodes["us2"].Promote(t.Context(), false)
 	require.NoError(t, err)
 	c.nodes["us1"].start()
 	c.leads("us2")
-	require.NotEqual(t, origin, c.nodes["us2"].own(), "it was forced, so nobody knows what is lost")
+	require.Equal(t, origin, c.nodes["us2"].own(), "it has all that was committed")
 	w, err := c.nodes["us2"].put("after", "v")
 	require.NoError(t, err)
 	_, err = c.nodes["eu1"].get("after", topology.ReadOptions{Guarantee: topology.ReadSession, After: w.Token})
 	require.NoError(t, err)
+	c.converged()
+}
+
+func TestASiteThatWasLedByForceTakesANewOrigin(t *testing.T) {
+	c := newCluster(t, Options{}, 2, "us", "eu")
+	c.startAll()
+	before, err := c.nodes["us1"].put("k", "1")
+	require.NoError(t, err)
+	c.nodes["us1"].stop()
+	_, err = c.nodes["us2"].Promote(t.Context(), true)
+	require.NoError(t, err)
+	c.leads("us2")
+	after, err := c.nodes["us2"].put("k", "2")
+	require.NoError(t, err)
+	require.Equal(t, before.Dot.Origin.ID, after.Dot.Origin.ID)
+	require.Greater(t, after.Dot.Origin.Incarnation, before.Dot.Origin.Incarnation, "nobody knows what is lost")
+	c.nodes["us1"].start()
 	c.converged()
 }
 

@@ -275,7 +275,7 @@ func (l *link) converse(ctx context.Context, st topology.Stream, term uint64) {
 	wait.Go(func() { <-ctx.Done(); _ = st.Close() })
 	wait.Go(func() { s.sendAll(ctx); cancel() })
 	l.e.loop.call(func() { l.e.step(core.Event{Kind: core.EvLinkUp, Peer: l.peer, Session: s.n}) })
-	err := l.hear(s)
+	err := l.hear(ctx, s)
 	cancel()
 	wait.Wait()
 	l.e.loop.post(func() { l.e.step(core.Event{Kind: core.EvLinkDown, Peer: l.peer, Session: s.n}) })
@@ -289,9 +289,9 @@ func (l *link) converse(ctx context.Context, st topology.Stream, term uint64) {
 	l.mu.Unlock()
 }
 
-// hear gives what the peer sends to the core, one message at a time: who sends faster
-// than this site takes is held back by the connection.
-func (l *link) hear(s *session) error {
+// hear gives what the peer sends to the core, one message at a time, while the log has
+// room: who sends faster than this site commits is held back by the connection.
+func (l *link) hear(ctx context.Context, s *session) error {
 	for {
 		b, err := s.stream.Recv()
 		if err != nil {
@@ -301,10 +301,45 @@ func (l *link) hear(s *session) error {
 		if err != nil {
 			return err
 		}
-		if !l.e.loop.call(func() { l.e.step(core.Event{Kind: core.EvMessage, Peer: l.peer, Session: s.n, Message: m}) }) {
+		full := false
+		ok := l.e.loop.call(func() {
+			l.e.step(core.Event{Kind: core.EvMessage, Peer: l.peer, Session: s.n, Message: m})
+			full = l.e.full()
+		})
+		if ok && full {
+			ok = l.wait(ctx)
+		}
+		if !ok {
 			return topology.ErrClosed
 		}
 	}
+}
+
+// roomPause is how often a link looks whether the log has room again.
+const roomPause = time.Millisecond
+
+// wait returns once the log has room for more of other sites; false if ctx ends before.
+func (l *link) wait(ctx context.Context) bool {
+	t := time.NewTicker(roomPause)
+	defer t.Stop()
+	for full := true; full; {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return false
+		}
+		if !l.e.loop.call(func() { full = l.e.full() }) {
+			return false
+		}
+	}
+	return true
+}
+
+// full reports whether half of what may wait to be committed does: the rest is for this
+// site's own writes.
+func (e *engine) full() bool {
+	c := e.reign.core
+	return c != nil && 2*int(c.End()-c.Commit()) > e.o.Limits.Uncommitted
 }
 
 // send queues a message for the peer. Of two beats behind one another the newer stays.

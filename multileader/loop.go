@@ -37,15 +37,17 @@ func (l *loop) post(f func()) {
 }
 
 // write has writes taken together with others that come meanwhile.
-func (l *loop) write(w *write) {
+func (l *loop) write(ws ...*write) {
 	l.mu.Lock()
 	err := l.ended
 	if err == nil {
-		l.writes = append(l.writes, w)
+		l.writes = append(l.writes, ws...)
 	}
 	l.mu.Unlock()
 	if err != nil {
-		w.answer(topology.Receipt{}, l.e.errorOf("write", topology.NotApplied, err))
+		for _, w := range ws {
+			w.answer(topology.Receipt{}, l.e.errorOf("write", topology.NotApplied, err))
+		}
 		return
 	}
 	l.nudge()
@@ -114,7 +116,7 @@ func (l *loop) work() {
 		f()
 	}
 	if len(writes) > 0 {
-		l.e.accept(writes)
+		l.e.writer.accept(writes)
 	}
 }
 
@@ -144,6 +146,7 @@ type reign struct {
 	core    *core.Core // nil: this node does not lead its site
 	append  []record.Entry
 	waiting queue
+	tail    *tail
 	alarms  map[version.Origin]string
 }
 
@@ -164,7 +167,7 @@ func (e *engine) lead(term uint64, lsn record.LSN, lossy bool) {
 	}
 	at := p.Position
 	at.Term = min(at.Term, term-1) // the group's own note of this term is in the log
-	e.reign = reign{term: term, core: core.New(c, at), alarms: map[version.Origin]string{}}
+	e.reign = reign{term: term, core: core.New(c, at), tail: newTail(e), alarms: map[version.Origin]string{}}
 	e.step(core.Event{Kind: core.EvLead, Term: term})
 	for _, l := range e.links {
 		l.leads(term)
@@ -212,7 +215,9 @@ func (e *engine) deposed(term uint64) {
 func (r *reign) end(e *engine, why error) {
 	for _, w := range r.waiting.all() {
 		err := e.errorOf("write", topology.Unknown, fmt.Errorf("%w before the write was committed", why))
-		err.Dot, err.Term = w.receipt.Dot, w.receipt.Term
+		if err.Dot, err.Term = w.receipt.Dot, w.receipt.Term; w.idle {
+			err.Outcome, err.Term = topology.NotApplied, 0
+		}
 		w.answer(topology.Receipt{}, err)
 	}
 	r.core = nil
@@ -225,6 +230,9 @@ func (e *engine) tick() {
 		return
 	}
 	e.step(core.Event{Kind: core.EvTick})
+	if t := e.reign.tail; t != nil {
+		t.tick()
+	}
 	e.publish()
 }
 
@@ -248,6 +256,9 @@ func (e *engine) perform(effects []core.Effect, writes []*write) {
 		switch x.Kind {
 		case core.DoAppend:
 			e.reign.append = append(e.reign.append, x.Item.Entry)
+			if e.reign.tail.live {
+				e.reign.tail.placed(x.Item.Entry)
+			}
 		case core.DoAccept:
 			writes[x.N].accepted(x)
 		case core.DoRefuse:
@@ -295,6 +306,7 @@ func (e *engine) flush() (lsn record.LSN, err error) {
 	if err == nil {
 		return 0, nil
 	}
+	e.reign.tail.live = false // it holds what is not to be
 	if !errors.Is(err, topology.ErrNotLeader) {
 		e.log.Warn("the log took nothing", "err", err)
 	}

@@ -1,8 +1,8 @@
 package multileader
 
 import (
+	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/triad-kv/triad/conflict"
@@ -18,20 +18,21 @@ import (
 // into what the cells hold, by dots alone, and settled; notes say where the log stands.
 // It is a function of the log, so every node of the site has the same store.
 type machine struct {
-	store topology.Store
-	seen  *seen
+	seen   *seen
+	tables *tables
 
 	place  place
 	vector version.Vector // of place's marks
-	held   map[string]record.State
+	over   overlay        // what was taken and is not applied
 	edits  []topology.Edit
 	enc    *record.Encoder
+	news   bool // of tables
 }
 
 var _ singleleader.Machine = (*machine)(nil)
 
 func newMachine(store topology.Store) *machine {
-	return &machine{store: store, seen: newSeen(), held: map[string]record.State{}, enc: record.NewEncoder()}
+	return &machine{seen: newSeen(), tables: newTables(), over: newOverlay(store), enc: record.NewEncoder()}
 }
 
 // Reset implements singleleader.Machine.
@@ -45,8 +46,8 @@ func (m *machine) Reset(view topology.Snapshot) error {
 	}
 	m.place, m.vector = p, vectorOf(p.Marks)
 	m.clear()
-	m.seen.replace(m.vector)
-	return nil
+	m.seen.replace(p.LSN, m.vector)
+	return m.tables.load(view)
 }
 
 func vectorOf(marks []core.Mark) (v version.Vector) {
@@ -110,16 +111,26 @@ func (m *machine) put(c record.Cell, r *record.Record, value []byte) {
 	m.edits = append(m.edits, topology.Edit{Cell: c, State: m.enc.AppendState(nil, &s)})
 }
 
-// merge takes a record of any site (rule X, M3).
+// merge takes a record of any site (rule X, M3). One that does not fit its table
+// changes nothing, in every site alike, and is listed: it is some other site's fault.
 func (m *machine) merge(e record.Entry, r *record.Record) error {
-	changes, err := core.Apply(r, m.vector, m.get)
+	changes, err := core.Apply(r, m.tables.resolver, m.vector, &m.over)
+	if errors.Is(err, record.ErrInvalid) {
+		m.refuse(e, r)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	for i := range changes {
 		c := &changes[i]
-		m.edits = append(m.edits, topology.Edit{Cell: c.Cell, State: m.enc.AppendState(nil, &c.State)})
-		m.held[cellKey(c.Cell)] = keep(c.State)
+		ed := topology.Edit{Cell: copyCell(c.Cell)}
+		if len(c.State.Siblings) > 0 {
+			ed.State = m.enc.AppendState(nil, &c.State)
+		}
+		m.edits = append(m.edits, ed)
+		m.over.set(c.Cell, c.State)
+		m.news = m.tables.note(c.Cell, &c.State) || m.news
 		if len(c.Lost) > 0 && c.Cell.Table != record.TableSystem {
 			m.lose(e, r, i, c)
 		}
@@ -127,35 +138,22 @@ func (m *machine) merge(e record.Entry, r *record.Record) error {
 	return nil
 }
 
-// keep returns a state that outlives the entry it came with.
-func keep(s record.State) record.State {
-	s.Siblings = slices.Clone(s.Siblings)
-	for i := range s.Siblings {
-		s.Siblings[i].Value = slices.Clone(s.Siblings[i].Value)
+// refuse lists what a record wanted and its tables cannot hold.
+func (m *machine) refuse(e record.Entry, r *record.Record) {
+	for i := range r.Mutations {
+		x := &r.Mutations[i]
+		c := conflict.Change{Cell: record.Cell{Table: x.Table, Key: x.Key, Field: x.Field}, Lost: []record.Version{conflict.VersionOf(r, x)}}
+		m.lose(e, r, i, &c)
 	}
-	return s
-}
-
-func cellKey(c record.Cell) string {
-	return fmt.Sprintf("%d/%d/%s%s", c.Table, len(c.Key), c.Key, c.Field)
-}
-
-// get reads what a cell holds once the edits so far are applied.
-func (m *machine) get(c record.Cell) (record.State, error) {
-	if s, ok := m.held[cellKey(c)]; ok {
-		return s, nil
-	}
-	var s record.State
-	b, err := m.store.Get(c)
-	if err == nil && b != nil {
-		err = record.DecodeState(b, &s)
-	}
-	return s, err
 }
 
 // Edits implements singleleader.Machine. Whoever reads the store from here on may see
 // what they bring.
 func (m *machine) Edits() []topology.Edit {
+	if m.news {
+		m.tables.publish()
+		m.news = false
+	}
 	m.put(cellAt(), &record.Record{Time: m.place.Time}, m.place.encode())
 	m.seen.shows(m.vector)
 	return m.edits
@@ -164,12 +162,12 @@ func (m *machine) Edits() []topology.Edit {
 // Applied implements singleleader.Machine.
 func (m *machine) Applied() {
 	m.clear()
-	m.seen.applies(m.vector)
+	m.seen.applies(m.place.LSN, m.vector)
 }
 
 func (m *machine) clear() {
 	clear(m.edits)
-	clear(m.held)
+	m.over.clear()
 	m.edits = m.edits[:0]
 }
 
@@ -178,6 +176,7 @@ type seen struct {
 	mu      sync.Mutex // a leaf
 	shown   version.Vector
 	applied version.Vector
+	lsn     record.LSN    // of the site's log, at which that was applied
 	news    chan struct{} // closed when applied changes
 }
 
@@ -191,17 +190,24 @@ func (s *seen) shows(v version.Vector) {
 }
 
 // applies notes what whoever reads from now on does see.
-func (s *seen) applies(v version.Vector) {
+func (s *seen) applies(lsn record.LSN, v version.Vector) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.applied = v
+	s.applied, s.lsn = v, lsn
 	close(s.news)
 	s.news = make(chan struct{})
 }
 
-func (s *seen) replace(v version.Vector) {
+func (s *seen) replace(lsn record.LSN, v version.Vector) {
 	s.shows(v)
-	s.applies(v)
+	s.applies(lsn, v)
+}
+
+// place returns up to where the site's log is applied, and what that comes to.
+func (s *seen) place() (record.LSN, version.Vector) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lsn, s.applied
 }
 
 // atMost returns what whoever has read may have seen.

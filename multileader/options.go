@@ -30,7 +30,8 @@ type Options struct {
 	TickEvery time.Duration
 	// RetainBytesMax bounds the log kept for sites that are away. Default 1 GiB.
 	RetainBytesMax uint64
-	// Limits bound what a core holds and sends.
+	// Limits bound what a core holds and sends; a field that is zero is the default of
+	// sites that are far from one another.
 	Limits core.Limits
 }
 
@@ -72,6 +73,13 @@ const (
 	shipmentBytesMax = 1 << 20
 )
 
+// limitsDefault are those of a core whose links are streams across half the world: a
+// window has to hold what passes while an acknowledgement is on its way.
+var limitsDefault = core.Limits{
+	Queue: 4096, Uncommitted: 16384, Shipment: 512, Window: 1 << 16, WindowBytes: 64 << 20,
+	ResendTicks: resendTicks, GapTicks: gapTicks,
+}
+
 // withDefaults returns o as it is meant, for a node of site self.
 func (o Options) withDefaults(self string) (Options, error) {
 	errs := o.badSites(self)
@@ -87,12 +95,7 @@ func (o Options) withDefaults(self string) (Options, error) {
 	if o.RetainBytesMax == 0 {
 		o.RetainBytesMax = retainDefault
 	}
-	if o.Limits.ResendTicks == 0 {
-		o.Limits.ResendTicks = resendTicks
-	}
-	if o.Limits.GapTicks == 0 {
-		o.Limits.GapTicks = gapTicks
-	}
+	o.Limits = o.Limits.Or(limitsDefault)
 	return o, errors.Join(errs...)
 }
 

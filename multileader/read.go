@@ -1,12 +1,14 @@
 package multileader
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"math"
 
+	"github.com/triad-kv/triad/internal/kind"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
@@ -22,15 +24,7 @@ func (rd *reader) Read(ctx context.Context, table record.TableID, key []byte, o 
 	if err != nil {
 		return topology.Reading{}, rd.e.group.ReadError("get", key, err)
 	}
-	if o.Whole {
-		err = rd.wholeKey(table, key, &r)
-	} else {
-		var b []byte
-		cell := record.Cell{Table: table, Key: key, Field: o.Field}
-		if b, err = rd.e.env.Store.Get(cell); err == nil && b != nil {
-			err = rd.add(&r, cell, b)
-		}
-	}
+	r.Cells, err = rd.cells(table, key, &o)
 	r.Token = topology.TokenOf(rd.e.machine.seen.atMost())
 	if err == nil && len(r.Cells) == 0 {
 		return r, rd.e.group.ReadError("get", key, topology.ErrNotFound)
@@ -107,21 +101,44 @@ func (o *Options) behind(has, want version.Vector) string {
 	return words
 }
 
-func (rd *reader) wholeKey(table record.TableID, key []byte, r *topology.Reading) error {
+// cells reads what o asks for of a key.
+func (rd *reader) cells(table record.TableID, key []byte, o *topology.ReadOptions) ([]topology.CellReading, error) {
+	k := rd.e.machine.tables.kind(table)
+	switch {
+	case !o.Whole && (len(o.Field) > 0 || !kind.Parted(k)):
+		cell := record.Cell{Table: table, Key: key, Field: o.Field}
+		b, err := rd.e.env.Store.Get(cell)
+		if err != nil || b == nil {
+			return nil, err
+		}
+		return rd.shown(k, cell, b)
+	case !o.Whole && o.Parts:
+		return []topology.CellReading{headOf(k, key, nil, math.MaxInt32)}, nil
+	}
+	cells, err := rd.wholeKey(k, table, key)
+	if err != nil || o.Whole || len(cells) == 0 {
+		return cells, err
+	}
+	return cells[:1], nil
+}
+
+func (rd *reader) wholeKey(k record.Kind, table record.TableID, key []byte) (cells []topology.CellReading, err error) {
 	s, err := rd.e.env.Store.Snapshot()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for ed, serr := range s.Scan(record.Cell{Table: table, Key: key}, afterKey(table, key)) {
+		var more []topology.CellReading
 		if serr == nil {
-			serr = rd.add(r, copyCell(ed.Cell), append([]byte(nil), ed.State...))
+			more, serr = rd.shown(k, copyCell(ed.Cell), append([]byte(nil), ed.State...))
 		}
 		if serr != nil {
 			err = serr
 			break
 		}
+		cells = append(cells, more...)
 	}
-	return errors.Join(err, s.Close())
+	return headed(k, key, cells), errors.Join(err, s.Close())
 }
 
 // afterKey is the least cell behind all cells of a key.
@@ -133,18 +150,13 @@ func copyCell(c record.Cell) record.Cell {
 	return record.Cell{Table: c.Table, Key: append([]byte(nil), c.Key...), Field: append([]byte(nil), c.Field...)}
 }
 
-// add decodes a state, which r then aliases. What was removed, or is due, is not shown.
-func (rd *reader) add(r *topology.Reading, c record.Cell, b []byte) error {
+// shown decodes a state, which the answer then aliases, and returns what it shows.
+func (rd *reader) shown(k record.Kind, c record.Cell, b []byte) ([]topology.CellReading, error) {
 	var s record.State
 	if err := record.DecodeState(b, &s); err != nil {
-		return fmt.Errorf("%w: %w", topology.ErrMalformed, err)
+		return nil, fmt.Errorf("%w: %w", topology.ErrMalformed, err)
 	}
-	for _, v := range s.Siblings {
-		if !v.Absent && (v.Expires == 0 || rd.e.env.Clock.Until(v.Expires) > 0) {
-			r.Cells = append(r.Cells, topology.CellReading{Key: c.Key, Field: c.Field, Version: v})
-		}
-	}
-	return nil
+	return rd.show(k, c, &s), nil
 }
 
 // Scan implements topology.Scanner.
@@ -177,6 +189,18 @@ func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byt
 			end = afterKey(table, make([]byte, record.KeyBytesMax))
 		}
 	}
+	k := rd.e.machine.tables.kind(table)
+	var key []byte
+	var cells []topology.CellReading // of key
+	give := func() bool {
+		for _, c := range headed(k, key, cells) {
+			if !yield(c) {
+				return false
+			}
+		}
+		cells = nil
+		return true
+	}
 	for ed, err := range s.Scan(record.Cell{Table: table, Key: from}, end) {
 		if err == nil {
 			err = ctx.Err()
@@ -184,15 +208,18 @@ func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byt
 		if err != nil {
 			return err
 		}
-		var r topology.Reading
-		if err := rd.add(&r, copyCell(ed.Cell), append([]byte(nil), ed.State...)); err != nil {
-			return err
-		}
-		for _, c := range r.Cells {
-			if !yield(c) {
+		if !bytes.Equal(ed.Key, key) {
+			if !give() {
 				return nil
 			}
+			key = bytes.Clone(ed.Key)
 		}
+		more, err := rd.shown(k, copyCell(ed.Cell), append([]byte(nil), ed.State...))
+		if err != nil {
+			return err
+		}
+		cells = append(cells, more...)
 	}
+	give()
 	return nil
 }

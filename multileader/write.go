@@ -8,16 +8,20 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/triad-kv/triad/internal/kind"
 	"github.com/triad-kv/triad/multileader/core"
 	"github.com/triad-kv/triad/record"
+	sl "github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 )
 
 // write is one caller's batch on its way.
 type write struct {
 	batch      record.Batch
+	update     *topology.Update // nil: batch is what is to be written
 	durability topology.Durability
 	bytes      int64
+	idle       bool // it changes nothing, and is answered once what it has seen is committed
 	state      atomic.Int32
 	receipt    topology.Receipt
 	err        error
@@ -64,15 +68,30 @@ func (wr *writer) Write(ctx context.Context, b record.Batch, o topology.WriteOpt
 	if err := e.group.Starting(ctx); err != nil {
 		return topology.Receipt{}, e.keyed(&b, e.errorOf("write", topology.NotApplied, err))
 	}
-	w := &write{batch: b, durability: o.Durability, bytes: batchBytes(&b), done: make(chan struct{})}
-	if w.durability == topology.DurabilityDefault {
-		w.durability = e.o.Group.Durability
+	w := &write{batch: b, bytes: batchBytes(&b)}
+	if err := wr.post(ctx, o, w); err != nil {
+		return topology.Receipt{}, e.keyed(&b, err)
 	}
-	if err := wr.budget.Acquire(ctx, min(w.bytes, wr.most)); err != nil {
-		return topology.Receipt{}, e.keyed(&b, e.errorOf("write", topology.NotApplied, fmt.Errorf("%w: %d bytes of writes are waiting already: %w", topology.ErrOverloaded, wr.most, err)))
-	}
-	e.loop.write(w)
 	return wr.await(ctx, w)
+}
+
+// post gives writes to the loop, with nothing of others between them, once there is
+// room for them.
+func (wr *writer) post(ctx context.Context, o topology.WriteOptions, ws ...*write) error {
+	var bytes int64
+	for _, w := range ws {
+		w.done = make(chan struct{})
+		if w.durability = o.Durability; w.durability == topology.DurabilityDefault {
+			w.durability = wr.e.o.Group.Durability
+		}
+		w.bytes = min(w.bytes, wr.most/int64(len(ws)))
+		bytes += w.bytes
+	}
+	if err := wr.budget.Acquire(ctx, bytes); err != nil {
+		return wr.e.errorOf("write", topology.NotApplied, fmt.Errorf("%w: %d bytes of writes are waiting already: %w", topology.ErrOverloaded, wr.most, err))
+	}
+	wr.e.loop.write(ws...)
+	return nil
 }
 
 // await returns the answer of a write, or the error of a caller whose context has ended
@@ -82,13 +101,13 @@ func (wr *writer) await(ctx context.Context, w *write) (topology.Receipt, error)
 	case <-w.done:
 	case <-ctx.Done():
 		if w.state.CompareAndSwap(writeQueued, writeCancelled) {
-			wr.budget.Release(min(w.bytes, wr.most))
+			wr.budget.Release(w.bytes)
 			return topology.Receipt{}, wr.e.keyed(&w.batch, wr.e.errorOf("write", topology.NotApplied, fmt.Errorf("%w: %w", topology.ErrTimeout, ctx.Err())))
 		}
 		return wr.abandoned(ctx, w)
 	}
-	wr.budget.Release(min(w.bytes, wr.most))
-	if w.err == nil && w.durability == topology.Applied {
+	wr.budget.Release(w.bytes)
+	if w.err == nil && w.durability == topology.Applied && !w.idle {
 		if err := wr.e.group.Wait(ctx, w.receipt.LSN); err != nil {
 			return topology.Receipt{}, wr.unknown(w, w.receipt, err)
 		}
@@ -106,11 +125,11 @@ func (wr *writer) abandoned(ctx context.Context, w *write) (topology.Receipt, er
 	case r := <-placed:
 		go func() {
 			<-w.done
-			wr.budget.Release(min(w.bytes, wr.most))
+			wr.budget.Release(w.bytes)
 		}()
 		return topology.Receipt{}, wr.unknown(w, r, fmt.Errorf("%w: %w", topology.ErrTimeout, ctx.Err()))
 	case <-w.done:
-		wr.budget.Release(min(w.bytes, wr.most))
+		wr.budget.Release(w.bytes)
 		return w.receipt, wr.e.keyed(&w.batch, w.err)
 	}
 }
@@ -150,7 +169,8 @@ func batchBytes(b *record.Batch) int64 {
 }
 
 // accept takes writes as one group, on the loop.
-func (e *engine) accept(ws []*write) {
+func (wr *writer) accept(ws []*write) {
+	e := wr.e
 	taken := ws[:0]
 	for _, w := range ws {
 		if w.state.CompareAndSwap(writeQueued, writeTaken) {
@@ -160,43 +180,190 @@ func (e *engine) accept(ws []*write) {
 	if len(taken) == 0 {
 		return
 	}
-	if e.reign.core == nil {
+	if err := wr.closed(); err != nil {
 		for _, w := range taken {
-			w.answer(topology.Receipt{}, e.refusal())
+			w.answer(topology.Receipt{}, err)
 		}
 		return
 	}
-	if e.group.Frozen() {
-		for _, w := range taken {
-			w.answer(topology.Receipt{}, e.errorOf("write", topology.NotApplied, fmt.Errorf("%w: fewer members of this site are in sync than a commit needs", topology.ErrUnavailable)))
-		}
-		return
-	}
-	ev := core.Event{Kind: core.EvWrite, Now: e.env.Clock.Wall()}
 	for _, w := range taken {
-		ev.Writes = append(ev.Writes, w.batch)
+		if err := wr.take(w); err != nil {
+			w.answer(topology.Receipt{}, e.errorOf("write", topology.NotApplied, err))
+		}
 	}
-	e.perform(e.reign.core.Step(ev), taken)
 	lsn, err := e.flush()
-	if err != nil {
-		for _, w := range taken {
-			if w.receipt.LSN > 0 {
-				w.answer(topology.Receipt{}, e.notTaken(err))
-			}
-		}
-		e.step(core.Event{Kind: core.EvNotAppended, LSN: lsn})
-		return
-	}
 	for _, w := range taken {
-		if w.receipt.LSN > 0 {
+		switch {
+		case w.answered():
+		case err != nil && w.receipt.LSN > lsn:
+			w.answer(topology.Receipt{}, wr.notTaken(err))
+		default:
 			w.state.Store(writePlaced)
 			e.reign.waiting.push(w)
 		}
 	}
+	if err != nil {
+		e.step(core.Event{Kind: core.EvNotAppended, LSN: lsn})
+	}
+	if c := e.reign.core; c != nil {
+		e.reign.waiting.release(e, c.Commit())
+	}
+}
+
+// closed says why this node takes no writes now, nil if it does.
+func (wr *writer) closed() error {
+	e := wr.e
+	switch {
+	case e.reign.core == nil:
+		return e.refusal()
+	case e.group.Frozen():
+		return e.errorOf("write", topology.NotApplied, fmt.Errorf("%w: fewer members of this site are in sync than a commit needs", topology.ErrUnavailable))
+	}
+	return nil
+}
+
+// take decides one write and places it, behind what this node has placed before it. An
+// error means that it was not; one that was refused by the core is answered already.
+func (wr *writer) take(w *write) error {
+	e := wr.e
+	ms, err := wr.decided(w)
+	if err != nil {
+		return err
+	}
+	if len(ms) == 0 {
+		w.idle = true
+		w.receipt = topology.Receipt{
+			Token: topology.TokenOf(e.reign.tail.vector), LSN: e.reign.core.End(), Term: e.reign.term,
+		}
+		return nil
+	}
+	b := record.Batch{Mutations: ms, Request: w.batch.Request}
+	ev := core.Event{Kind: core.EvWrite, Now: e.env.Clock.Wall(), Writes: []record.Batch{b}}
+	e.perform(e.reign.core.Step(ev), []*write{w})
+	return nil
+}
+
+// decided returns what a write comes to: decided over what the site's log holds, if it
+// depends on that, and in the form in which it goes into a record.
+func (wr *writer) decided(w *write) ([]record.Mutation, error) {
+	e := wr.e
+	kinds := *e.machine.tables.known.Load()
+	t := e.reign.tail
+	needs := w.update != nil || len(w.batch.Conditions) > 0
+	for i := range w.batch.Mutations {
+		m := &w.batch.Mutations[i]
+		k := kindIn(kinds, m.Table)
+		needs = needs || m.Op == record.OpMerge || resolverOf(k) == joined && !kind.Parted(k)
+	}
+	if needs {
+		if err := t.use(); err != nil {
+			return nil, err
+		}
+		kinds = t.tables.byID
+	}
+	ms := w.batch.Mutations
+	if w.update != nil {
+		s, err := wr.look(w.update.Reads)
+		if err == nil {
+			ms, err = w.update.Decide(s)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := wr.holds(w.batch.Conditions); err != nil {
+		return nil, err
+	}
+	out := make([]record.Mutation, 0, len(ms))
+	for i := range ms {
+		drop, err := fit(kindIn(kinds, ms[i].Table), &ms[i])
+		if err != nil {
+			return nil, err
+		}
+		if !drop {
+			out = append(out, ms[i])
+		}
+	}
+	if !needs {
+		return out, nil
+	}
+	return out, t.seal(out, e.reign.core.Next())
+}
+
+// holds evaluates conditions over what this site has accepted: another site may have
+// accepted what would make them fail.
+func (wr *writer) holds(cs []record.Condition) error {
+	for i := range cs {
+		c := &cs[i]
+		s, err := wr.look([]topology.CellRange{{Cell: c.Cell}})
+		if err != nil {
+			return err
+		}
+		var v *record.Version
+		if cells := s.Cells(0); len(cells) > 0 {
+			v = &cells[0].Version
+		}
+		if err := sl.Satisfied(c, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Update implements topology.Updater. What is decided holds at this site: other sites
+// decide over what they have, and what both have written is settled as the table wants.
+func (wr *writer) Update(ctx context.Context, us []topology.Update, o topology.WriteOptions) {
+	e := wr.e
+	err := e.group.Failure()
+	if err == nil {
+		err = e.group.Starting(ctx)
+	}
+	ws := make([]*write, len(us))
+	for i := range us {
+		ws[i] = &write{update: &us[i], bytes: int64(us[i].Bytes) + 256}
+		if !us[i].Request.IsZero() && err == nil {
+			err = fmt.Errorf("%w: a named update, where several sites write", topology.ErrUnsupported)
+		}
+	}
+	if err == nil {
+		err = wr.post(ctx, o, ws...)
+	}
+	if err != nil {
+		for i := range us {
+			us[i].Receipt, us[i].Err = topology.Receipt{}, e.errorOf("update", topology.NotApplied, err)
+		}
+		return
+	}
+	idle := false
+	for i, w := range ws {
+		us[i].Receipt, us[i].Err = wr.await(ctx, w)
+		idle = idle || w.answered() && w.idle && us[i].Err == nil
+	}
+	if !idle {
+		return
+	}
+	if _, err := e.group.Ready(ctx, topology.ReadOptions{Guarantee: topology.ReadLinearizable}); err != nil {
+		for i, w := range ws {
+			if w.answered() && w.idle && us[i].Err == nil {
+				us[i].Receipt, us[i].Err = topology.Receipt{}, e.errorOf("update", topology.NotApplied, err)
+			}
+		}
+	}
+}
+
+// answered reports whether a write was.
+func (w *write) answered() bool {
+	select {
+	case <-w.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // notTaken is the answer of a write that the group's log did not take.
-func (e *engine) notTaken(err error) error {
+func (wr *writer) notTaken(err error) error {
+	e := wr.e
 	if errors.Is(err, topology.ErrNotLeader) {
 		return e.refusal()
 	}
@@ -256,6 +423,9 @@ func (q *queue) release(e *engine, lsn record.LSN) {
 		}
 		r := w.receipt
 		r.Durability, r.Durable = topology.Flushed, durable
+		if w.idle {
+			r.LSN = 0
+		}
 		w.answer(r, nil)
 	}
 	switch {

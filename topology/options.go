@@ -74,6 +74,7 @@ type ReadOptions struct {
 	MaxBytes  uint64        // ReadBounded: 0 is no bound in bytes
 	Field     []byte        // one cell of the key; empty is the cell without a field
 	Whole     bool          // all cells of the key
+	Parts     bool          // of a key with parts the cell without a field is read beside them: how many there are is not asked
 }
 
 // Role is what a node does for its group.

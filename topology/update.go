@@ -72,3 +72,12 @@ type Sight interface {
 	// with the update, or by itself where the update changes nothing.
 	Cells(i int) []CellReading
 }
+
+// Scattered is a Sight of one site among several that write. What is decided over it
+// holds there and nowhere else: a decision that needs one order of all writes is to be
+// refused, and a change of a number is to be written as such ([record.OpMerge]) and not
+// as what it comes to.
+type Scattered interface {
+	Sight
+	Scattered()
+}

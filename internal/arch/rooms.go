@@ -30,6 +30,7 @@ var (
 	msgpack  = home{path: "github.com/vmihailenco/msgpack/v5"}
 	wire     = home{path: msgpack.path, file: "wire.go"}
 	testify  = home{path: "github.com/stretchr/testify"}
+	rapid    = home{path: "pgregory.net/rapid"}
 	errgroup = home{path: "golang.org/x/sync"} // whoever starts goroutines waits for them
 	anything = []home{{path: "*"}}
 
@@ -52,8 +53,10 @@ var rooms = []room{
 	{at: "quorum", never: outside},
 	{at: "record", own: []string{"version"}, third: []home{msgpack}, never: outside},
 	{at: "record/pack", third: []home{msgpack}, never: outside},
-	{at: "crdt/...", own: []string{"version"}, third: []home{msgpack}, never: outside},
-	{at: "conflict/...", own: []string{"version", "record", "crdt/..."}, third: []home{msgpack}, never: append(outside, "math/rand", "math/rand/v2")},
+	{at: "crdt/crdttest", own: []string{"version", "crdt"}, third: []home{testify, rapid}},
+	{at: "conflict/conflicttest", own: []string{"version", "record", "conflict"}, third: []home{testify}},
+	{at: "crdt", own: []string{"version"}, third: []home{msgpack}, never: outside},
+	{at: "conflict", own: []string{"version", "record", "crdt"}, third: []home{msgpack}, never: append(outside, "math/rand", "math/rand/v2")},
 
 	// The contracts.
 	{at: "topology", own: []string{"version", "record"}, never: outside},
@@ -63,7 +66,7 @@ var rooms = []room{
 	{at: "internal/kind", own: []string{"version", "record", "topology"}, never: outside},
 	{at: "internal/stream", own: []string{"version", "record", "topology"}, third: []home{errgroup}},
 	{at: "singleleader/...", own: []string{"version", "record", "quorum", "topology", "internal/stream"}, third: system(wire)},
-	{at: "multileader/...", own: []string{"version", "record", "quorum", "topology", "internal/stream", "conflict/...", "crdt/...", "singleleader/..."}, third: system(wire)},
+	{at: "multileader/...", own: []string{"internal/kind", "version", "record", "quorum", "topology", "internal/stream", "conflict/...", "crdt/...", "singleleader/..."}, third: system(wire)},
 	{at: "leaderless/...", own: []string{"version", "record", "quorum", "topology", "internal/stream", "conflict/...", "crdt/..."}, third: system(wire)},
 
 	// The adapters: none imports another.

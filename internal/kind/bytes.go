@@ -70,6 +70,11 @@ func (o *Put) Reads() []topology.CellRange { return []topology.CellRange{o.Key.h
 // Decide implements Op.
 func (o *Put) Decide(s topology.Sight) ([]record.Mutation, error) {
 	o.Done, o.There, o.Old = false, false, nil
+	if o.When != Always || o.Return || o.KeepExpiry {
+		if err := ordered(s, "a put that depends on what is there"); err != nil {
+			return nil, err
+		}
+	}
 	h := headOf(s.Cells(0))
 	old, there, err := h.text(&o.Key)
 	if err != nil && (o.Return || o.When == IfEqual) {
@@ -158,6 +163,11 @@ func (o *PutAll) Reads() []topology.CellRange {
 // Decide implements Op.
 func (o *PutAll) Decide(s topology.Sight) ([]record.Mutation, error) {
 	o.Done = false
+	if o.IfAbsent {
+		if err := ordered(s, "a put that depends on what is there"); err != nil {
+			return nil, err
+		}
+	}
 	if err := tooMany(len(o.Pairs)); err != nil {
 		return nil, err
 	}
@@ -198,6 +208,9 @@ func (o *Append) Decide(s topology.Sight) ([]record.Mutation, error) {
 	old, _, err := h.text(&o.Key)
 	if err == nil {
 		err = o.Key.takes("bytes", record.KindBytes)
+	}
+	if err == nil {
+		err = ordered(s, "an append")
 	}
 	if err != nil {
 		return nil, err
@@ -241,7 +254,14 @@ func (o *Incr) Decide(s topology.Sight) ([]record.Mutation, error) {
 		return nil, err
 	}
 	value := encodeNumber(n)
-	if of == record.KindBytes {
+	switch {
+	case scattered(s) && (of == record.KindBytes || o.Key.Kind != record.KindCounter):
+		return nil, fmt.Errorf("%w: where several sites write, a key is counted in a table of counters alone: elsewhere one of two sums would be lost", ErrWrongKind)
+	case scattered(s):
+		m := o.Key.mutation(record.OpMerge, of)
+		m.Value, o.Value = encodeNumber(o.By), n
+		return []record.Mutation{m}, nil
+	case of == record.KindBytes:
 		value = strconv.AppendInt(nil, n, 10)
 	}
 	ms, err := bounded([]record.Mutation{o.Key.headPut(of, value, o.Key.expiry(h))})

@@ -47,6 +47,9 @@ func (o *MapPut) Decide(s topology.Sight) ([]record.Mutation, error) {
 	if err == nil {
 		err = o.Key.takesFields()
 	}
+	if err == nil && o.IfAbsent {
+		err = ordered(s, "a put of a field that is not there")
+	}
 	if err == nil {
 		err = tooMany(len(o.Fields))
 	}
@@ -280,6 +283,9 @@ func (o *MapIncr) Decide(s topology.Sight) ([]record.Mutation, error) {
 	}
 	if err == nil && of == record.KindRow {
 		err = checkColumn(o.Name)
+	}
+	if err == nil {
+		err = ordered(s, "a sum in a field")
 	}
 	if err != nil {
 		return nil, err

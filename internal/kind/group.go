@@ -51,6 +51,9 @@ const (
 // Decide implements Op.
 func (g *Group) Decide(s topology.Sight) ([]record.Mutation, error) {
 	g.Done, g.Errs = false, nil
+	if err := ordered(s, "a group of commands"); err != nil {
+		return nil, err
+	}
 	if len(g.Ops) > groupMax || len(g.Watched) > groupMax {
 		return nil, fmt.Errorf("%d decisions on %d watched keys, at most %d: %w", len(g.Ops), len(g.Watched), groupMax, topology.ErrTooLarge)
 	}

@@ -57,6 +57,20 @@ func Update(op Op) topology.Update {
 	return u
 }
 
+// scattered reports whether what is decided over s holds at one site alone.
+func scattered(s topology.Sight) bool {
+	_, ok := s.(topology.Scattered)
+	return ok
+}
+
+// ordered refuses a decision that means something only where all writes have one order.
+func ordered(s topology.Sight, what string) error {
+	if !scattered(s) {
+		return nil
+	}
+	return fmt.Errorf("%w: %s needs one order of all writes, and several sites write: what it would be decided by may be changed elsewhere at the same time", topology.ErrUnsupported, what)
+}
+
 // sized is a decision whose mutations may be long.
 type sized interface{ size() int }
 

@@ -129,6 +129,9 @@ func (o *Expire) Reads() []topology.CellRange { return []topology.CellRange{o.Ke
 
 // Decide implements Op.
 func (o *Expire) Decide(s topology.Sight) ([]record.Mutation, error) {
+	if err := ordered(s, "an expiry of what is there"); err != nil {
+		return nil, err
+	}
 	h := headOf(s.Cells(0))
 	at := max(o.At, 1)
 	switch o.When {
@@ -161,6 +164,9 @@ func (o *Persist) Reads() []topology.CellRange { return []topology.CellRange{o.K
 
 // Decide implements Op.
 func (o *Persist) Decide(s topology.Sight) ([]record.Mutation, error) {
+	if err := ordered(s, "an expiry of what is there"); err != nil {
+		return nil, err
+	}
 	h := headOf(s.Cells(0))
 	if o.Done = h.Expires != 0; !o.Done {
 		return nil, nil

@@ -6,12 +6,13 @@ import (
 	"github.com/triad-kv/triad/version"
 )
 
-// Apply returns what record r changes, where applied is the vector of what was
+// Apply returns what record r changes, where resolver settles each table and applied is
+// the vector of what was
 // applied before it, in the order of the log (rule X, first row): r covers its
 // deps and all that its origin wrote before it. The caller then applies the
 // changes, and raises applied by r's dot, in one atomic step (C6).
-func Apply(r *record.Record, applied version.Vector, held conflict.Held) ([]conflict.Change, error) {
-	return conflict.ApplyLWW(r, applied, Covers(r), held)
+func Apply(r *record.Record, resolver func(record.TableID) conflict.Resolver, applied version.Vector, cells conflict.Cells) ([]conflict.Change, error) {
+	return conflict.Apply(r, resolver, applied, Covers(r), cells)
 }
 
 // Covers returns what the writer of r had seen.

@@ -31,15 +31,17 @@ type Limits struct {
 	Queue       int // records of one origin that wait for their turn: 1,024; more are dropped and asked for again
 	Uncommitted int // records in the log that are not committed: 4,096; more are refused, or wait
 	Shipment    int // records of one message: 64
-	Window      int // records sent to a peer and not acknowledged: 512
+	Window      int // records sent to a peer and not acknowledged: 512,
+	WindowBytes int // or so many bytes of them: 32 MiB
 	GapTicks    int // ticks a gap must last before it is asked for, and before it is asked for again: 2
 	ResendTicks int // ticks without progress after which what is not acknowledged is sent again: 4
 }
 
-func (l Limits) or(d Limits) Limits {
+// Or returns l with the fields of d where those of l are zero.
+func (l Limits) Or(d Limits) Limits {
 	for _, p := range [...][2]*int{
 		{&l.Queue, &d.Queue}, {&l.Uncommitted, &d.Uncommitted}, {&l.Shipment, &d.Shipment},
-		{&l.Window, &d.Window}, {&l.GapTicks, &d.GapTicks}, {&l.ResendTicks, &d.ResendTicks},
+		{&l.Window, &d.Window}, {&l.WindowBytes, &d.WindowBytes}, {&l.GapTicks, &d.GapTicks}, {&l.ResendTicks, &d.ResendTicks},
 	} {
 		if *p[0] <= 0 {
 			*p[0] = *p[1]
@@ -48,7 +50,7 @@ func (l Limits) or(d Limits) Limits {
 	return l
 }
 
-var limitsDefault = Limits{Queue: 1024, Uncommitted: 4096, Shipment: 64, Window: 512, GapTicks: 2, ResendTicks: 4}
+var limitsDefault = Limits{Queue: 1024, Uncommitted: 4096, Shipment: 64, Window: 512, WindowBytes: 32 << 20, GapTicks: 2, ResendTicks: 4}
 
 // chainsKept is how many sums of each origin's newest records are remembered,
 // so that a copy of one of them with other bytes is found at once. An older one
@@ -257,6 +259,11 @@ func (c *Core) Queued(o version.Origin) int { return len(c.log.origin(o).queue) 
 
 // Frozen reports whether the link to a peer is frozen.
 func (c *Core) Frozen(peer Site) bool { l := c.link(peer); return l != nil && l.frozen }
+
+// Next returns the dot that the next write gets, if it is taken.
+func (c *Core) Next() version.Dot {
+	return version.Dot{Origin: c.Origin, Seq: c.log.origin(c.Origin).placed.Seq + 1}
+}
 
 // Open reports whether this site takes writes.
 func (c *Core) Open() bool { return c.Term > 0 && !c.forgot }

@@ -63,18 +63,17 @@ func TestATermIsLedOnce(t *testing.T) {
 
 func TestAWriteIsRefusedBeforeItHasAnyEffect(t *testing.T) {
 	put := record.Mutation{Table: record.TableDefault, Op: record.OpPut, Key: []byte("k")}
-	field, delta := put, put
-	field.Field, delta.Op = []byte("f"), record.OpMerge
+	delta := put
+	delta.Op = record.OpMerge
 	for name, x := range map[string]struct {
 		down  bool
 		batch record.Batch
 		why   error
 	}{
-		"without a leader":   {true, record.Batch{Mutations: []record.Mutation{put}}, topology.ErrNotLeader},
-		"under a condition":  {false, record.Batch{Mutations: []record.Mutation{put}, Conditions: []record.Condition{{Absent: true}}}, topology.ErrUnsupported},
-		"of a field":         {false, record.Batch{Mutations: []record.Mutation{put, field}}, topology.ErrUnsupported},
-		"of a delta":         {false, record.Batch{Mutations: []record.Mutation{delta}}, topology.ErrUnsupported},
-		"of nothing as mark": {false, record.Batch{Mutations: []record.Mutation{{Op: record.OpState}}}, topology.ErrUnsupported},
+		"without a leader":        {true, record.Batch{Mutations: []record.Mutation{put}}, topology.ErrNotLeader},
+		"under a condition":       {false, record.Batch{Mutations: []record.Mutation{put}, Conditions: []record.Condition{{Absent: true}}}, topology.ErrUnsupported},
+		"of a delta that is none": {false, record.Batch{Mutations: []record.Mutation{delta}}, topology.ErrUnsupported},
+		"of nothing as mark":      {false, record.Batch{Mutations: []record.Mutation{{Op: record.OpState}}}, topology.ErrUnsupported},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, _ := pair(core.Limits{})

@@ -31,7 +31,7 @@ func (l *link) arrived(c *Core, items []Item, fill bool) {
 		switch {
 		case q.Dot.Seq > o.placed.Seq:
 			if o.Origin == c.Origin {
-				c.forgotten(q.Dot.Seq)
+				forgotten(c, q.Dot.Seq)
 				continue
 			}
 			if fill {
@@ -75,7 +75,7 @@ func (q *queued) admissible(cfg *Config) error {
 		}
 	}
 	for i := range q.rec.Mutations {
-		if err := conflict.CheckLWW(&q.rec.Mutations[i]); err != nil {
+		if err := conflict.Check(anything, &q.rec.Mutations[i]); err != nil {
 			return fmt.Errorf("%w: record %v: %w", topology.ErrMalformed, q.Dot, err)
 		}
 	}
@@ -162,7 +162,7 @@ func (c *Core) freeze(l *link, o version.Origin, err error) {
 // forgotten: a peer has a record of this origin that this log does not hold. It
 // was committed, or it had not left the site; so this site has lost its memory,
 // and must not write under the old name again (C1).
-func (c *Core) forgotten(seq uint64) {
+func forgotten(c *Core, seq uint64) {
 	if c.forgot {
 		return
 	}

@@ -173,7 +173,7 @@ func (h *host) apply(lsn record.LSN) {
 		if err != nil {
 			panic(err)
 		}
-		changes, err := core.Apply(&r, h.applied, func(c record.Cell) (record.State, error) { return h.store[string(c.Key)], nil })
+		changes, err := core.Apply(&r, func(record.TableID) conflict.Resolver { return conflict.LWW() }, h.applied, cells(h.store))
 		if err != nil {
 			panic(err)
 		}
@@ -380,3 +380,10 @@ func (h *host) recount() int {
 	}
 	return lost
 }
+
+// cells is a store of keys without fields.
+type cells map[string]record.State
+
+func (s cells) Cell(c record.Cell) (record.State, error) { return s[string(c.Key)], nil }
+
+func (cells) Fields(record.TableID, []byte) ([][]byte, error) { return nil, nil }

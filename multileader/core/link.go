@@ -46,7 +46,8 @@ type link struct {
 	acked   record.LSN     // what is before it the peer has taken
 	reading bool           // the shell reads from at on
 	sent    []shipment     // what is not acknowledged, in order
-	flight  int            // records in sent
+	flight  int            // records in sent,
+	bytes   int            // and their bytes
 	still   int            // ticks without progress
 
 	// Of the peer's log, taken here.
@@ -54,10 +55,11 @@ type link struct {
 	from  record.LSN // where to go on in its log; kept over sessions
 }
 
-// shipment is one message of records: how many, and where the next one begins.
+// shipment is one message of records: how much, and where the next one begins.
 type shipment struct {
 	next    record.LSN
 	records int
+	bytes   int
 }
 
 func (l *link) reset(session uint64) {
@@ -134,7 +136,7 @@ func (l *link) known(c *Core, marks []Mark) bool {
 			return false
 		}
 		if o.Origin == c.Origin && m.Seq > o.placed.Seq {
-			c.forgotten(m.Seq)
+			forgotten(c, m.Seq)
 		}
 		l.has = l.has.With(m.Origin, max(l.has.Get(m.Origin), m.Seq))
 	}
@@ -155,14 +157,14 @@ func (l *link) acknowledged(c *Core, next record.LSN) {
 	}
 	l.acked, l.still = next, 0
 	for len(l.sent) > 0 && l.sent[0].next <= next {
-		l.flight -= l.sent[0].records
+		l.flight, l.bytes = l.flight-l.sent[0].records, l.bytes-l.sent[0].bytes
 		l.sent = l.sent[1:]
 	}
 }
 
 // pump asks for the next part of the log that is committed and not sent.
 func (l *link) pump(c *Core) {
-	if !l.up() || !l.told || l.reading || l.at > c.log.committed || l.flight >= c.cfg.Limits.Window {
+	if !l.up() || !l.told || l.reading || l.at > c.log.committed || l.flight >= c.cfg.Limits.Window || l.bytes >= c.cfg.Limits.WindowBytes {
 		return
 	}
 	l.reading = true
@@ -200,8 +202,12 @@ func (l *link) read(c *Core, ev *Event) {
 		return
 	}
 	m.Next, l.edge = l.at, l.at
-	l.flight += len(m.Items)
-	l.sent = append(l.sent, shipment{l.at, len(m.Items)})
+	ship := shipment{next: l.at, records: len(m.Items)}
+	for i := range m.Items {
+		ship.bytes += len(m.Items[i].Entry.Bytes)
+	}
+	l.flight, l.bytes = l.flight+ship.records, l.bytes+ship.bytes
+	l.sent = append(l.sent, ship)
 	l.send(c, m)
 }
 
@@ -220,7 +226,8 @@ func (l *link) resend(c *Core) {
 	}
 	if l.still++; l.still >= c.cfg.Limits.ResendTicks {
 		l.still, l.reading = 0, false
-		l.at, l.edge, l.sent, l.flight = l.acked, l.acked, nil, 0
+		l.at, l.edge, l.sent = l.acked, l.acked, nil
+		l.flight, l.bytes = 0, 0
 		l.has = vector(l.marks)
 		c.Counts.Resent++
 	}

@@ -69,7 +69,7 @@ func (p *Position) raise(r *record.Record, sum uint32) (uint32, error) {
 // committed. Its clock is at least at the highest time in the log (C3). It takes
 // no writes before EvLead.
 func New(cfg Config, p Position) *Core {
-	cfg.Limits = cfg.Limits.or(limitsDefault)
+	cfg.Limits = cfg.Limits.Or(limitsDefault)
 	c := &Core{
 		Self: cfg.Self, Origin: cfg.Origin, last: p.Term, cfg: cfg, enc: record.NewEncoder(),
 		log: ledger{own: cfg.Origin, end: p.LSN, committed: p.LSN},

@@ -45,6 +45,10 @@ func (c *Core) write(n int, b *record.Batch) {
 	c.do(Effect{Kind: DoAccept, N: n, LSN: item.Entry.LSN, Item: item, Time: at, Deps: deps})
 }
 
+// anything is the resolver that takes mutations of every form. Whether one fits its
+// table is found out where it is applied, as that is where the table is known.
+var anything = conflict.Join()
+
 func refusal(c *Core, b *record.Batch) error {
 	switch {
 	case c.forgot:
@@ -57,7 +61,7 @@ func refusal(c *Core, b *record.Batch) error {
 		return fmt.Errorf("%w: a condition holds at one site and not at all", topology.ErrUnsupported)
 	}
 	for i := range b.Mutations {
-		if err := conflict.CheckLWW(&b.Mutations[i]); err != nil {
+		if err := conflict.Check(anything, &b.Mutations[i]); err != nil {
 			return fmt.Errorf("%w: %w", topology.ErrUnsupported, err)
 		}
 	}
@@ -70,7 +74,7 @@ func refusal(c *Core, b *record.Batch) error {
 func (c *Core) mint(ms []record.Mutation, id record.RequestID) (Item, version.Timestamp) {
 	now := c.clock.Now()
 	return c.append(record.Record{
-		Dot:  version.Dot{Origin: c.Origin, Seq: c.log.origin(c.Origin).placed.Seq + 1},
+		Dot:  c.Next(),
 		Time: now, Term: c.Term, Request: id, Deps: c.log.others, Mutations: ms,
 	}), now
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/triad-kv/triad/conflict"
 	"github.com/triad-kv/triad/internal/sim"
 	"github.com/triad-kv/triad/internal/wal"
 	"github.com/triad-kv/triad/multileader/core"
@@ -182,7 +183,7 @@ func (p *process) apply(lsn record.LSN) error {
 		if err != nil {
 			return err
 		}
-		changes, err := core.Apply(&r, p.applied, func(c record.Cell) (record.State, error) { return p.store[string(c.Key)], nil })
+		changes, err := core.Apply(&r, lastWriter, p.applied, cells(p.store))
 		if err != nil {
 			return err
 		}
@@ -197,6 +198,17 @@ func (p *process) apply(lsn record.LSN) error {
 	}
 	return nil
 }
+
+func lastWriter(record.TableID) conflict.Resolver { return conflict.LWW() }
+
+// cells is a store of keys without fields.
+type cells map[string]record.State
+
+// Cell implements conflict.Cells.
+func (s cells) Cell(c record.Cell) (record.State, error) { return s[string(c.Key)], nil }
+
+// Fields implements conflict.Cells.
+func (cells) Fields(record.TableID, []byte) ([][]byte, error) { return nil, nil }
 
 // lead opens the site in a new term; where the log does not take it, again later.
 func (p *process) lead() {

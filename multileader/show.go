@@ -1,0 +1,157 @@
+package multileader
+
+import (
+	"bytes"
+	"math"
+	"slices"
+
+	"github.com/triad-kv/triad/internal/kind"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/record/pack"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+// show returns what the state of a cell shows a reader: nothing, one value, or all that
+// are concurrent. What is due is not shown.
+func (rd *reader) show(k record.Kind, c record.Cell, s *record.State) (out []topology.CellReading) {
+	if len(s.Siblings) == 0 {
+		return nil
+	}
+	for _, v := range resolverOf(k).Settle(c, s.Siblings).Shown {
+		if v.Absent || v.Expires != 0 && rd.e.env.Clock.Until(v.Expires) <= 0 {
+			continue
+		}
+		out = append(out, topology.CellReading{Key: c.Key, Field: c.Field, Version: record.Version{
+			Dot: newestOf(s.Siblings, v.From), Time: v.Time, Expires: v.Expires, Kind: v.Kind, Value: v.Bytes,
+		}})
+	}
+	return out
+}
+
+// newestOf is the write that a value is named by: the last of those it was made of.
+func newestOf(vs []record.Version, from []version.Dot) version.Dot {
+	var best record.Version
+	for _, v := range vs {
+		if slices.Contains(from, v.Dot) && version.CompareWrites(v.Time, v.Dot, best.Time, best.Dot) > 0 {
+			best = v
+		}
+	}
+	return best.Dot
+}
+
+// headed returns the cells of a key with parts as those who read it know them: with a
+// cell without a field before the others, which stands for the key and says how many
+// parts a set or a map has. Where several sites write, nobody keeps that count.
+func headed(k record.Kind, key []byte, cells []topology.CellReading) []topology.CellReading {
+	if !kind.Parted(k) || len(cells) == 0 {
+		return cells
+	}
+	if len(cells[0].Field) == 0 {
+		if k == record.KindRow {
+			return cells
+		}
+		cells = cells[1:]
+	}
+	if len(cells) == 0 {
+		return nil
+	}
+	return slices.Insert(cells, 0, headOf(k, key, cells, len(cells)))
+}
+
+// headOf is the cell that stands for a key with parts.
+func headOf(k record.Kind, key []byte, cells []topology.CellReading, n int) topology.CellReading {
+	h := topology.CellReading{Key: key, Version: record.Version{Kind: k}}
+	for i := range cells {
+		if c := &cells[i]; version.CompareWrites(c.Time, c.Dot, h.Time, h.Dot) > 0 {
+			h.Dot, h.Time = c.Dot, c.Time
+		}
+	}
+	if k != record.KindRow {
+		w := pack.NewWriter(nil)
+		w.Uint(uint64(n))
+		h.Value = w.Bytes()
+	}
+	return h
+}
+
+// sight is what a decision of this site sees: what its log comes to up to its end.
+type sight struct {
+	e     *engine
+	reads []topology.CellRange
+	cells [][]topology.CellReading
+}
+
+var _ topology.Scattered = (*sight)(nil)
+
+// Scattered implements topology.Scattered.
+func (*sight) Scattered() {}
+
+// Cells implements topology.Sight.
+func (s *sight) Cells(i int) []topology.CellReading { return s.cells[i] }
+
+// look reads what a decision sees.
+func (wr *writer) look(reads []topology.CellRange) (*sight, error) {
+	s := &sight{e: wr.e, reads: reads}
+	for i := range reads {
+		cells, err := s.read(i)
+		if err != nil {
+			return nil, err
+		}
+		s.cells = append(s.cells, cells)
+	}
+	return s, nil
+}
+
+func (s *sight) read(i int) ([]topology.CellReading, error) {
+	r, t := &s.reads[i], s.e.reign.tail
+	k := kindIn(t.tables.byID, r.Table)
+	switch {
+	case !r.Whole && (len(r.Field) > 0 || !kind.Parted(k)):
+		return s.cell(k, r.Cell)
+	case !r.Whole && s.parts(i):
+		// Who changes parts of a key does not need to know how many others there are.
+		return []topology.CellReading{headOf(k, r.Key, nil, math.MaxInt32)}, nil
+	}
+	cells, err := s.whole(k, r)
+	if err != nil || r.Whole || len(cells) == 0 {
+		return cells, err
+	}
+	return cells[:1], nil
+}
+
+// parts reports whether a decision reads, beside the head of read i, parts of its key.
+func (s *sight) parts(i int) bool {
+	return slices.ContainsFunc(s.reads, func(o topology.CellRange) bool {
+		return len(o.Field) > 0 && o.Table == s.reads[i].Table && bytes.Equal(o.Key, s.reads[i].Key)
+	})
+}
+
+func (s *sight) cell(k record.Kind, c record.Cell) ([]topology.CellReading, error) {
+	st, err := s.e.reign.tail.over.Cell(c)
+	if err != nil {
+		return nil, err
+	}
+	return s.e.reader.show(k, c, &st), nil
+}
+
+func (s *sight) whole(k record.Kind, r *topology.CellRange) ([]topology.CellReading, error) {
+	head := record.Cell{Table: r.Table, Key: r.Key}
+	cells, err := s.cell(k, head)
+	if err != nil {
+		return nil, err
+	}
+	fields, err := s.e.reign.tail.over.Fields(r.Table, r.Key)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range fields {
+		head.Field = f
+		more, err := s.cell(k, head)
+		if err != nil {
+			return nil, err
+		}
+		cells = append(cells, more...)
+	}
+	return headed(k, r.Key, cells), nil
+}
