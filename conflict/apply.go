@@ -47,8 +47,9 @@ func Check(r Resolver, m *record.Mutation) error {
 // version in the cell without a field, and takes from the key's other cells what r had
 // seen. Where r writes a cell twice its last word counts.
 //
-// The states keep the contexts that were held: what they become is the caller's. Where
-// the cell without a field has a context, it holds for all cells of its key.
+// What a cell's context knows is seen, too, and what that of the cell without a field
+// knows is seen in all cells of the key. The states keep the contexts that were held:
+// what they become is the caller's, see [Change].
 //
 // Errors wrap [ErrForked], [record.ErrInvalid] or are cells'; then nothing is to be
 // changed.
@@ -69,6 +70,9 @@ type application struct {
 	seen, covers version.Seen
 	cells        Cells
 	out          []Change
+
+	key     record.Cell  // whose context was read last
+	context *version.Set // of its cell without a field
 }
 
 func (a *application) mutation(i int) error {
@@ -84,15 +88,16 @@ func (a *application) mutation(i int) error {
 		return nil
 	}
 	v, covers := VersionOf(a.record, m), a.covers
+	var accounts *version.Set
 	if m.Op == record.OpMerge {
-		accounts, value, err := decodeDelta(m.Value)
-		if err != nil {
+		var err error
+		if accounts, v.Value, err = decodeDelta(m.Value); err != nil {
 			return fmt.Errorf("key %q: %w", m.Key, err)
 		}
-		v.Value, covers = value, accounts
+		covers = accounts
 	}
 	cell := record.Cell{Table: m.Table, Key: m.Key, Field: m.Field}
-	if err := a.change(res, cell, []record.Version{v}, covers); err != nil {
+	if err := a.change(res, cell, []record.Version{v}, covers, accounts); err != nil {
 		return err
 	}
 	if _, last := res.(lww); last || m.Op != record.OpDelete || len(m.Field) > 0 {
@@ -131,27 +136,31 @@ func (a *application) clear(res Resolver, i int) error {
 		if written {
 			continue
 		}
-		if err := a.change(res, cell, nil, a.covers); err != nil {
+		if err := a.change(res, cell, nil, a.covers, nil); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// change joins in into one cell and settles it.
-func (a *application) change(res Resolver, cell record.Cell, in []record.Version, covers version.Seen) error {
+// change joins in into one cell and settles it. accounts is what covers is if in is a
+// delta's, else nil.
+func (a *application) change(res Resolver, cell record.Cell, in []record.Version, covers version.Seen, accounts *version.Set) error {
 	local, err := a.cells.Cell(cell)
 	if err != nil {
 		return err
 	}
 	seen := a.seen
+	if !local.Context.IsEmpty() {
+		seen = together{seen, local.Context}
+	}
 	if len(cell.Field) > 0 {
-		head, err := a.cells.Cell(record.Cell{Table: cell.Table, Key: cell.Key})
+		head, err := a.headContext(cell)
 		if err != nil {
 			return err
 		}
-		if !head.Context.IsEmpty() {
-			seen = together{a.seen, head.Context}
+		if !head.IsEmpty() {
+			seen = together{seen, head}
 		}
 	}
 	c, err := JoinWith(res, cell, local.Siblings, seen, in, covers)
@@ -161,13 +170,28 @@ func (a *application) change(res Resolver, cell record.Cell, in []record.Version
 	if len(in) == 0 && len(c.Gone) == 0 {
 		return nil
 	}
-	c.State.Context = local.Context
+	c.State.Context, c.Covers = local.Context, accounts
 	if i := slices.IndexFunc(a.out, func(o Change) bool { return sameName(o.Cell, cell) }); i >= 0 {
 		a.out[i] = c
 	} else {
 		a.out = append(a.out, c)
 	}
 	return nil
+}
+
+// headContext returns the context of the cell without a field of a key. It is read once
+// for all fields of a key that follow one another.
+func (a *application) headContext(of record.Cell) (*version.Set, error) {
+	head := record.Cell{Table: of.Table, Key: of.Key}
+	if a.key.Key != nil && sameName(a.key, head) {
+		return a.context, nil
+	}
+	s, err := a.cells.Cell(head)
+	if err != nil {
+		return nil, err
+	}
+	a.key, a.context = head, s.Context
+	return a.context, nil
 }
 
 // JoinWith is Merge of one cell, and what the resolver makes of it: for what another

@@ -1,6 +1,7 @@
 package conflict
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/triad-kv/triad/record"
@@ -21,7 +22,12 @@ const (
 
 var classNames = [...]string{"none", "insert/insert", "update/update", "update/delete", "delete/delete", "recreate"}
 
-func (c Class) String() string { return classNames[c] }
+func (c Class) String() string {
+	if int(c) >= len(classNames) {
+		return fmt.Sprintf("class %d", c)
+	}
+	return classNames[c]
+}
 
 // Classify says what met where in came to a cell of which it superseded gone, and which
 // keeps kept (rule X3). It goes by what is seen in this place: an update whose

@@ -22,16 +22,24 @@ import (
 
 // Seal makes of a mutation that a client asked for what its record says, at the place
 // of dot in its origin's log, where the cell holds held: what is applied, and what of
-// the same origin stands before it and is not. Merges of counters, maxima, minima and
-// sketches, puts of counters, and deletes of what was one, are changed; the others say all there is
-// to say. held is in canonical order.
+// the same origin stands before it and is not. The record covers all of held, as a
+// site's does (rule X); see [SealOver] for one that does not. Merges of counters,
+// maxima, minima and sketches, puts of counters, and deletes of what was one, are
+// changed; the others say all there is to say. held is in canonical order.
 //
-// A put or a delete of a counter tells what it had seen counted. Whoever has seen a
-// delete begins to count anew, and who has not counts on; so a delete takes away what
-// its writer had seen, and nothing that was counted at the same time.
+// A put or a delete of a counter tells what it covers of what was counted. Whoever has
+// seen a delete begins to count anew, and who has not counts on; so a delete takes away
+// what its writer had seen, and nothing that was counted at the same time.
 //
 // Errors wrap [record.ErrInvalid] or [record.ErrTooLarge]; then m is as it was.
 func Seal(m *record.Mutation, dot version.Dot, held []record.Version) error {
+	return SealOver(m, dot, held, nil)
+}
+
+// SealOver is Seal for a record that covers of held what covers knows: a leaderless
+// one, whose client's context may know less than its coordinator. A nil covers knows
+// all of held.
+func SealOver(m *record.Mutation, dot version.Dot, held []record.Version, covers version.Seen) error {
 	switch {
 	case m.Op == record.OpMerge:
 		value, accounts, err := sealMerge(m, dot, held)
@@ -48,13 +56,21 @@ func Seal(m *record.Mutation, dot version.Dot, held []record.Version) error {
 				return fmt.Errorf("%w put of counter %q: %w", record.ErrInvalid, m.Key, err)
 			}
 		}
-		value, err := sealAssignment(held, n)
+		value, err := sealAssignment(covered(held, covers), n)
 		if err != nil {
 			return fmt.Errorf("counter %q: %w: %w", m.Key, record.ErrInvalid, err)
 		}
 		m.Value = value
 	}
 	return nil
+}
+
+// covered returns the versions of held that are covered; all of them if covers is nil.
+func covered(held []record.Version, covers version.Seen) []record.Version {
+	if covers == nil {
+		return held
+	}
+	return slices.DeleteFunc(slices.Clone(held), func(v record.Version) bool { return !covers.Has(v.Dot) })
 }
 
 func sealMerge(m *record.Mutation, dot version.Dot, held []record.Version) ([]byte, []version.Dot, error) {

@@ -268,3 +268,85 @@ func FuzzCanonical(f *testing.F) {
 		require.Equal(t, c, again)
 	})
 }
+
+// A put whose writer had read one of two counts takes that one alone, and says so.
+func TestAPutOfACounterTakesWhatItsContextCovers(t *testing.T) {
+	count := func(id uint32, n int64) record.Version {
+		held, err := ask(t, nil, id, 1, record.Mutation{Op: record.OpMerge, Kind: record.KindCounter, Value: numberBytes(n)})
+		require.NoError(t, err)
+		return held[0]
+	}
+	held := []record.Version{count(1, 10), count(2, 5)}
+	m := record.Mutation{Table: spot.Table, Key: spot.Key, Op: record.OpPut, Kind: record.KindCounter, Value: numberBytes(100)}
+	covers := setOf(dot(1, 1))
+	require.NoError(t, conflict.SealOver(&m, dot(3, 1), held, covers))
+	r := &record.Record{Dot: dot(3, 1), Time: 9, Context: covers, Mutations: []record.Mutation{m}}
+	changes, err := conflict.Apply(r, func(record.TableID) conflict.Resolver { return conflict.Join() }, nil, covers, &site{cells: map[string]record.State{"": {Siblings: held}}})
+	require.NoError(t, err)
+	s := conflict.Join().Settle(spot, changes[0].State.Siblings)
+	require.Equal(t, numberBytes(105), s.Shown[0].Bytes)
+}
+
+// What one record changes twice comes to both changes.
+func TestChangesOfOneCellInOneRecordComeTogether(t *testing.T) {
+	merge := func(k record.Kind, n int64) record.Mutation {
+		return record.Mutation{Table: spot.Table, Key: spot.Key, Op: record.OpMerge, Kind: k, Value: numberBytes(n)}
+	}
+	other := merge(record.KindCounter, 1000)
+	other.Key = []byte("other")
+	put := func(n int64) record.Mutation {
+		m := merge(record.KindCounter, n)
+		m.Op = record.OpPut
+		return m
+	}
+	gone := record.Mutation{Table: spot.Table, Key: spot.Key, Op: record.OpDelete, Kind: record.KindCounter}
+	for name, x := range map[string]struct {
+		ms   []record.Mutation
+		want int64
+	}{
+		"two additions":               {[]record.Mutation{merge(record.KindCounter, 1), other, merge(record.KindCounter, 2)}, 110 + 3},
+		"three additions":             {[]record.Mutation{merge(record.KindCounter, 1), merge(record.KindCounter, 2), merge(record.KindCounter, -4)}, 110 - 1},
+		"a put, and an addition":      {[]record.Mutation{put(7), merge(record.KindCounter, 2)}, 9},
+		"an addition, and a put":      {[]record.Mutation{merge(record.KindCounter, 2), put(7)}, 7},
+		"a delete, and two additions": {[]record.Mutation{gone, merge(record.KindCounter, 2), merge(record.KindCounter, 3)}, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			held, err := ask(t, nil, 1, 1, merge(record.KindCounter, 100))
+			require.NoError(t, err)
+			more, err := ask(t, nil, 2, 1, merge(record.KindCounter, 10))
+			require.NoError(t, err)
+			s := &site{cells: map[string]record.State{"": {Siblings: append(held, more...)}}}
+			require.NoError(t, conflict.SealAll(x.ms, dot(1, 2), func(c record.Cell) (record.State, error) {
+				if string(c.Key) == "other" {
+					return record.State{}, nil
+				}
+				return s.Cell(c)
+			}))
+			r := &record.Record{Dot: dot(1, 2), Time: 9, Mutations: x.ms}
+			changes, err := conflict.Apply(r, func(record.TableID) conflict.Resolver { return conflict.Join() }, nil, setOf(dot(1, 1), dot(2, 1)), s)
+			require.NoError(t, err)
+			for _, c := range changes {
+				if string(c.Cell.Key) == "key" {
+					require.Equal(t, numberBytes(x.want), conflict.Join().Settle(spot, c.State.Siblings).Shown[0].Bytes)
+				}
+			}
+		})
+	}
+	hlls := []record.Mutation{
+		{Table: spot.Table, Key: spot.Key, Op: record.OpMerge, Kind: record.KindHLL, Value: elementsOf("x")},
+		{Table: spot.Table, Key: spot.Key, Op: record.OpMerge, Kind: record.KindHLL, Value: elementsOf("y", "x")},
+		{Table: spot.Table, Key: []byte("low"), Op: record.OpMerge, Kind: record.KindMin, Value: numberBytes(3)},
+		{Table: spot.Table, Key: []byte("low"), Op: record.OpMerge, Kind: record.KindMin, Value: numberBytes(5)},
+	}
+	none := func(record.Cell) (record.State, error) { return record.State{}, nil }
+	require.NoError(t, conflict.SealAll(hlls, dot(1, 1), none))
+	both := record.Mutation{Op: record.OpMerge, Kind: record.KindHLL, Value: elementsOf("x", "y")}
+	require.NoError(t, conflict.Seal(&both, dot(1, 1), nil))
+	require.Equal(t, both.Value, hlls[1].Value)
+	least := merge(record.KindMin, 3)
+	require.NoError(t, conflict.Seal(&least, dot(1, 1), nil))
+	require.Equal(t, least.Value, hlls[3].Value)
+
+	full := []record.Mutation{merge(record.KindCounter, math.MaxInt64), merge(record.KindCounter, 1)}
+	require.ErrorIs(t, conflict.SealAll(full, dot(1, 1), none), record.ErrTooLarge)
+}

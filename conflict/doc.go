@@ -3,10 +3,15 @@
 //
 //   - [Merge] decides by causality alone, by dots: what one writer had seen of
 //     the other is superseded, everything else is kept.
-//   - a resolver settles what was kept. [SettleLWW] lets the last writer win.
+//   - a [Resolver] settles what was kept, all of it at once: [LWW], [FirstWriter],
+//     [SitePriority], [Fields], [Siblings], [Join] of the kinds that are data types of
+//     several writers, or a function of one's own ([Func], [Typed]).
 //
-// [ApplyLWW] and [JoinLWW] are both steps for a record and for another
-// replica's state.
+// [Apply] is both steps for a record, [JoinWith] for another replica's state;
+// [ApplyLWW] and [JoinLWW] are the same for tables where the last writer wins. What a
+// client asks for as a merge is made what its record says by [Seal], where the record
+// gets its dot. [Prune] says what may go once it is stable, [Classify] what met in a
+// conflict, and a [Registry] whether two nodes have the same resolvers.
 //
 // Who has seen what is told to Merge by two sets, seen and covers. The
 // topologies differ in these and in nothing else (rule X):
@@ -33,5 +38,13 @@
 //     same versions: those that no taken record covers.
 //  5. A dot with two contents is an error, and changes nothing.
 //
-// The package is pure: no clock, randomness, I/O or order of arrival.
+// And of what is shown, for every resolver, also where holders prune at their own
+// moments (the test of all resolvers over sites that exchange records):
+//
+//  6. It is a function of the versions that no taken record supersedes.
+//  7. Only the last writer forgets who lost before it is stable (rule X2).
+//  8. A delta supersedes what it accounts for, not all that its writer had seen.
+//
+// The package is pure: no clock, randomness, I/O or order of arrival. So must be the
+// functions that are given to it; conflicttest examines them.
 package conflict

@@ -19,6 +19,9 @@ type Change struct {
 	State record.State
 	Gone  []record.Version // superseded: the writer of their successor had seen them
 	Lost  []record.Version // lost to a concurrent version; the record's own may be among them
+	// Covers is what a delta accounts for, where it is one: what a key's context takes in
+	// besides the record's dot, in place of the record's own context (rule X). Else nil.
+	Covers *version.Set
 }
 
 // CheckLWW says whether ApplyLWW can take m: puts and deletes of cells without

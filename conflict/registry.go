@@ -82,7 +82,11 @@ func (id ID) String() string {
 // name alone for the newest version; site-priority(1, 2) is made as it is asked for,
 // the numbers being those of origins. Errors wrap [ErrResolver].
 func (g *Registry) Find(named string) (Resolver, error) {
-	name, params, hasParams := strings.Cut(strings.TrimSuffix(named, ")"), "(")
+	name, params, hasParams := strings.Cut(named, "(")
+	if hasParams && !strings.HasSuffix(params, ")") {
+		return nil, fmt.Errorf("%w %q: a parenthesis is open", ErrResolver, named)
+	}
+	params = strings.TrimSuffix(params, ")")
 	name, at, hasVersion := strings.Cut(name, "@")
 	if name == "site-priority" && hasParams && (!hasVersion || at == "1") {
 		sites, err := numbers(params)

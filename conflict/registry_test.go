@@ -59,7 +59,7 @@ func TestARegistryFindsWhatTablesName(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, again.ID())
 	}
-	for _, named := range []string{"", "lwww", "lww@2", "longest@3", "site-priority", "site-priority()", "site-priority(1,1)", "site-priority(us)", "site-priority@2(1)"} {
+	for _, named := range []string{"", "lwww", "lww@2", "longest@3", "site-priority", "site-priority()", "site-priority(1,1)", "site-priority(us)", "site-priority@2(1)", "site-priority(1", "lww)", "lww("} {
 		_, err := g.Find(named)
 		require.ErrorIs(t, err, conflict.ErrResolver, named)
 	}

@@ -194,8 +194,6 @@ func (s *story) write() {
 	}
 	id := slices.Index(s.places, p) + 1
 	r := &record.Record{Dot: dot(uint32(id), p.minted), Time: p.clock}
-	require.NoError(s.t, conflict.Seal(&m, r.Dot, p.cells[string(m.Field)].Siblings))
-	r.Mutations = []record.Mutation{m}
 	switch seen := s.arg("seen"); {
 	case !s.replicas && seen == "":
 		r.Context = p.applied.Clone()
@@ -205,6 +203,8 @@ func (s *story) write() {
 	default:
 		r.Context = &version.Set{}
 	}
+	require.NoError(s.t, conflict.SealOver(&m, r.Dot, p.cells[string(m.Field)].Siblings, r.Context))
+	r.Mutations = []record.Mutation{m}
 	s.written[w[0]] = r
 	s.take(p, r)
 }
@@ -233,6 +233,7 @@ func (s *story) take(p *storyPlace, r *record.Record) {
 	require.NoError(s.t, err)
 	for _, c := range changes {
 		p.hold(c)
+		p.context.Union(c.Covers)
 	}
 	p.applied.Add(r.Dot)
 	p.context.Union(r.Context)

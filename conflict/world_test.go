@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/triad-kv/triad/conflict"
+	"github.com/triad-kv/triad/crdt/crdttest"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/record/pack"
 	"github.com/triad-kv/triad/version"
@@ -29,6 +30,7 @@ func (d *deed) at() record.Version { return record.Version{Dot: d.rec.Dot, Time:
 
 // site holds one key, takes records in causal order, and knows what it truly took in.
 type site struct {
+	minted uint64
 	cells  map[string]record.State
 	vector version.Vector
 	clock  version.Timestamp
@@ -73,9 +75,12 @@ func numberBytes(n int64) []byte {
 	return w.Bytes()
 }
 
-func (w *sites) write(t *rapid.T, i int) {
+func (w *sites) write(t *rapid.T, i int, beat bool) {
 	s := w.all[i]
-	d := &deed{field: rapid.SampledFrom(w.fields).Draw(t, "field"), what: rapid.SampledFrom(w.whats).Draw(t, "what"), saw: maps.Clone(s.took)}
+	d := &deed{field: crdttest.Pick(t, "field", w.fields...), what: crdttest.Pick(t, "what", w.whats...), saw: maps.Clone(s.took)}
+	if beat {
+		d.what, d.field = "beat", "no field of the key"
+	}
 	d.n = int64(rapid.IntRange(-9, 9).Draw(t, "n"))
 	if d.what == "del" && d.field == "" {
 		d.what = "drop"
@@ -88,8 +93,10 @@ func (w *sites) write(t *rapid.T, i int) {
 		m.Op, m.Value, m.Field, d.field = record.OpDelete, nil, nil, ""
 	case "merge":
 		m.Op = record.OpMerge
+	case "beat": // a record that changes nothing and shows what its site has seen
+		m = record.Mutation{Op: record.OpMark, Key: []byte("beat")}
 	}
-	s.clock += version.Timestamp(rapid.IntRange(1, 3).Draw(t, "clock"))
+	s.clock += version.Timestamp(crdttest.Pick(t, "clock", 1, 2, 3))
 	dot := version.Dot{Origin: version.Origin{ID: uint32(i + 1), Incarnation: 1}, Seq: uint64(len(w.logs[i]) + 1)}
 	require.NoError(t, conflict.Seal(&m, dot, s.cells[string(m.Field)].Siblings))
 	d.rec = record.Record{Dot: dot, Time: s.clock, Deps: s.vector.With(dot.Origin, 0), Mutations: []record.Mutation{m}}
@@ -132,6 +139,26 @@ func (w *sites) deliver(t *rapid.T, i, from int) bool {
 	}
 	w.take(t, i, w.logs[from][n])
 	return true
+}
+
+func (w *sites) deliverAll(t *rapid.T) {
+	for progress := true; progress; {
+		progress = false
+		for i := range w.all {
+			for j := range w.all {
+				progress = w.deliver(t, i, j) || progress
+			}
+		}
+	}
+}
+
+// round makes all that was written stable: everybody has it, and says so.
+func (w *sites) round(t *rapid.T) {
+	w.deliverAll(t)
+	for i := range w.all {
+		w.write(t, i, true)
+	}
+	w.deliverAll(t)
 }
 
 // prune drops what no site needs, below the cut that i knows (rule M6).
@@ -189,26 +216,21 @@ func (l law) check(t *testing.T) {
 		for range n {
 			w.all = append(w.all, &site{cells: map[string]record.State{}, took: map[*deed]bool{}, last: make([]version.Vector, n)})
 		}
-		for range rapid.IntRange(1, 25).Draw(t, "steps") {
-			i, j := rapid.IntRange(0, n-1).Draw(t, "site"), rapid.IntRange(-1, n-1).Draw(t, "from")
-			switch {
-			case j < 0:
-				w.prune(t, i)
-			case i == j:
-				w.write(t, i)
-			default:
+		for range crdttest.Pick(t, "steps", 3, 6, 12, 25, 40) {
+			i, j := crdttest.Pick(t, "site", 0, 1, 2), crdttest.Pick(t, "from", 0, 1, 2)
+			switch crdttest.Pick(t, "step", "write", "write", "write", "deliver", "deliver", "deliver", "prune", "round") {
+			case "write":
+				w.write(t, i, false)
+			case "round":
+				w.round(t)
+			case "deliver":
 				w.deliver(t, i, j)
+			case "prune":
+				w.prune(t, i)
 			}
 			w.hold(t, w.all[i])
 		}
-		for progress := true; progress; {
-			progress = false
-			for i := range w.all {
-				for j := range w.all {
-					progress = w.deliver(t, i, j) || progress
-				}
-			}
-		}
+		w.deliverAll(t)
 		for _, s := range w.all {
 			w.hold(t, s)
 			require.Equal(t, w.all[0].vector, s.vector)
@@ -345,7 +367,8 @@ func specCounter(took []*deed, _ string) string {
 	var put *deed
 	there, total := false, int64(0)
 	for _, d := range took {
-		if d.what == "drop" || slices.ContainsFunc(took, func(e *deed) bool { return e.what != "merge" && e.saw[d] }) {
+		ends := func(e *deed) bool { return (e.what == "put" || e.what == "drop") && e.saw[d] }
+		if d.what == "drop" || d.what == "beat" || slices.ContainsFunc(took, ends) {
 			continue
 		}
 		there = true
@@ -366,6 +389,7 @@ func specCounter(took []*deed, _ string) string {
 
 func specExtreme(pick func(a, b int64) int64) func([]*deed, string) string {
 	return func(took []*deed, _ string) string {
+		took = slices.DeleteFunc(slices.Clone(took), func(d *deed) bool { return d.what == "beat" })
 		if len(took) == 0 {
 			return ""
 		}
@@ -381,6 +405,9 @@ func specExtreme(pick func(a, b int64) int64) func([]*deed, string) string {
 // shows is right only if that set is. Of one alone it is not asked.
 func specFree(took []*deed, field string) string {
 	most := maximal(took, field)
+	if len(most) == 0 {
+		return ""
+	}
 	if len(most) == 1 {
 		return string(numberBytes(most[0].n))
 	}

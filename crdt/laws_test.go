@@ -36,12 +36,12 @@ func number(t *rapid.T, e *crdttest.Event, from, to int) int64 {
 }
 
 func text(t *rapid.T, e *crdttest.Event) string {
-	e.Text = rapid.SampledFrom([]string{"x", "y", "z", ""}).Draw(t, "text")
+	e.Text = crdttest.Pick(t, "text", "x", "y", "z", "")
 	return e.Text
 }
 
 func what(t *rapid.T, e *crdttest.Event, of ...string) string {
-	e.What = rapid.SampledFrom(of).Draw(t, "what")
+	e.What = crdttest.Pick(t, "what", of...)
 	return e.What
 }
 
@@ -275,8 +275,8 @@ func TestORMapLaws(t *testing.T) {
 }
 
 func changeMap(t *rapid.T, m *crdt.ORMap, e *crdttest.Event, depth int) *crdt.ORMap {
-	f := rapid.SampledFrom(mapFields).Draw(t, "field")
-	switch rapid.IntRange(0, 9).Draw(t, "do") {
+	f := crdttest.Pick(t, "field", mapFields...)
+	switch crdttest.Pick(t, "do", 0, 1, 2, 3, 4, 5, 6, 7, 8, 9) {
 	case 0, 1:
 		e.What, e.Field = "drop", f
 		return m.Remove(f)

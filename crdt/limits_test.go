@@ -182,3 +182,95 @@ func TestWhatIsJoinedSharesNothing(t *testing.T) {
 	require.Equal(t, before, must(b.AppendBinary(nil)))
 	require.Equal(t, before, must(c.AppendBinary(nil)))
 }
+
+func TestSketchesThatAreJoinedAreThatOfAllElements(t *testing.T) {
+	for _, n := range []int{50, 3000} {
+		var a, b, all crdt.HLL
+		for i := range n {
+			element := fmt.Append(nil, "visitor ", i)
+			all.Add(element)
+			if i%3 > 0 {
+				a.Add(element)
+			}
+			if i%3 < 2 {
+				b.Add(element)
+			}
+		}
+		a.Join(&b)
+		b.Join(&a)
+		require.True(t, crdt.Equal(&all, &a))
+		require.True(t, crdt.Equal(&all, &b))
+	}
+}
+
+// Each of these is well-formed msgpack of the right form, and no state.
+func TestWhatMeansNothingIsRefused(t *testing.T) {
+	seen := func(r *pack.Writer) { // of 1.1, one write
+		r.Array(2)
+		r.Array(3)
+		r.Uint(1)
+		r.Uint(1)
+		r.Uint(1)
+		r.Array(0)
+	}
+	state := func(form uint64, rest func(*pack.Writer)) []byte {
+		w := pack.NewWriter(nil)
+		w.Array(3)
+		w.Uint(form)
+		seen(w)
+		rest(w)
+		return w.Bytes()
+	}
+	numbers := func(ns ...uint64) func(*pack.Writer) {
+		return func(w *pack.Writer) {
+			w.Array(len(ns))
+			for _, n := range ns {
+				w.Uint(n)
+			}
+		}
+	}
+	for name, x := range map[string]struct {
+		into interface{ UnmarshalBinary([]byte) error }
+		b    []byte
+	}{
+		"another form":             {new(crdt.Flag), state(8, numbers())},
+		"a dot that was not seen":  {new(crdt.Flag), state(7, numbers(2, 1, 1))},
+		"a later dot, not seen":    {new(crdt.Flag), state(7, numbers(1, 1, 2))},
+		"half a dot":               {new(crdt.Flag), state(7, numbers(1, 1))},
+		"a dot twice":              {new(crdt.Flag), state(7, numbers(1, 1, 1, 1, 1, 1))},
+		"no increments":            {new(crdt.DotCounter), state(12, numbers(1, 1, 1, 0, 5))},
+		"an element nobody added":  {new(crdt.ORSet), state(8, func(w *pack.Writer) { w.Array(2); w.Bin(nil); w.Array(0) })},
+		"an empty field":           {new(crdt.ORMap), state(10, func(w *pack.Writer) { w.Array(3); w.Uint(1); w.Bin(nil); w.Array(0) })},
+		"a field of no kind":       {new(crdt.ORMap), state(10, func(w *pack.Writer) { w.Array(3); w.Uint(0); w.Bin(nil); w.Array(0) })},
+		"a reset of more than all": {new(crdt.PNCounter), []byte{0x92, 2, 0x96, 1, 1, 5, 0, 6, 0}},
+		"an origin that is zero":   {new(crdt.PNCounter), []byte{0x92, 2, 0x96, 1, 1, 0, 0, 0, 0}},
+		"a total of zero":          {new(crdt.GCounter), []byte{0x92, 1, 0x93, 1, 1, 0}},
+		"a write nobody made":      {new(crdt.LWWRegister), []byte{0x92, 5, 0x96, 0, 0, 0, 0, 0xc2, 0xc4, 0}},
+		"a cleared value":          {new(crdt.LWWRegister), []byte{0x92, 5, 0x96, 1, 1, 1, 1, 0xc3, 0xc4, 1, 'x'}},
+		"an empty register":        {new(crdt.HLL), []byte{0x92, 11, 0x92, 5, 0}},
+		"registers out of order":   {new(crdt.HLL), []byte{0x92, 11, 0x94, 5, 1, 4, 1}},
+		"a rank too high":          {new(crdt.HLL), []byte{0x92, 11, 0x92, 5, 52}},
+		"few registers in a bin":   {new(crdt.HLL), append([]byte{0x92, 11, 0xc5, 0x40, 0}, make([]byte, 1<<14)...)},
+	} {
+		require.ErrorIs(t, x.into.UnmarshalBinary(x.b), pack.ErrMalformed, name)
+	}
+}
+
+func TestWhatIsNotStableIsNotCompacted(t *testing.T) {
+	m := &crdt.LWWMap{}
+	must(m.Delete(at(1000, berlin, 1), "known"))
+	must(m.Delete(at(1001, berlin, 2), "new"))
+	m.Compact(version.Vector{{Origin: berlin, Seq: 1}})
+	require.Equal(t, 1, m.Tombstones())
+	must(m.Set(at(999, tokyo, 1), "new", []byte("late")))
+	require.Zero(t, m.Len(), "an older write stays away")
+
+	here, there := &crdt.DotCounter{}, &crdt.DotCounter{}
+	there.Join(must(here.Add(berlin, 1)))
+	there.Join(must(here.Add(berlin, 2)))
+	reset := there.Reset() // of the first two
+	must(here.Add(berlin, 4))
+	here.Compact(version.Vector{{Origin: berlin, Seq: 2}})
+	here.Join(reset)
+	require.EqualValues(t, 4, here.Value())
+}

@@ -55,8 +55,9 @@ type fieldOf[T any] interface {
 }
 
 // UpdateFlag changes a field that is a flag by one or more of its mutators, and
-// returns the delta of all of them. change is not to keep the flag. An error of
-// change is returned, with the delta of what was done before it.
+// returns the delta of all of them. change is not to keep the flag, and calls nothing
+// but mutators and readers: a Join would bring dots that name other changes in this
+// map. An error of change is returned, with the delta of what was done before it.
 func (m *ORMap) UpdateFlag(name string, change func(*Flag) error) (*ORMap, error) {
 	return update(m, Field{KindFlag, name}, &Flag{}, &Flag{}, change)
 }

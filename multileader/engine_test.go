@@ -8,7 +8,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad/multileader/core"
 	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -148,4 +150,87 @@ func TestASessionWaitsForWhatItHasSeenElsewhere(t *testing.T) {
 	go func() { read <- c.nodes["eu1"].Wait(t.Context(), w.Token) }()
 	c.apart("us", "eu", false)
 	require.NoError(t, <-read)
+}
+
+func TestASiteThatWasAwayGetsWhatItLacks(t *testing.T) {
+	c := newCluster(t, Options{}, 1, "us", "eu")
+	c.startAll()
+	write := func(n int) {
+		for i := range n {
+			_, err := c.nodes["us1"].put(fmt.Sprint("k", i), fmt.Sprint(n, " ", i))
+			require.NoError(t, err)
+		}
+	}
+	write(2*placesEvery + 10)
+	c.converged()
+	for range 3 {
+		c.nodes["eu1"].crash()
+		write(2*placesEvery - 20)
+		c.nodes["eu1"].start()
+		c.leads("eu1")
+		c.converged()
+	}
+}
+
+func TestANodeThatFollowsNamesTheLeaderOfItsSite(t *testing.T) {
+	c := newCluster(t, Options{Group: groupOf(quorum.First(1))}, 2, "us", "eu")
+	c.startAll()
+	_, err := c.nodes["eu2"].put("k", "v")
+	var refused *topology.Error
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, topology.NotApplied, refused.Outcome)
+	require.Equal(t, topology.NodeID("eu1"), refused.Leader)
+}
+
+func TestARecordThatDoesNotFitItsTableChangesNothingAndIsListed(t *testing.T) {
+	c := newCluster(t, Options{}, 1, "us", "eu")
+	c.startAll()
+	us := c.nodes["us1"]
+	// A site of another version takes what this one does not.
+	require.True(t, us.loop.call(func() {
+		b := record.Batch{Mutations: []record.Mutation{{Table: record.TableDefault, Key: []byte("k"), Field: []byte("f"), Op: record.OpPut, Kind: record.KindSet}}}
+		us.perform(us.reign.core.Step(core.Event{Kind: core.EvWrite, Now: time.Now(), Writes: []record.Batch{b}}), []*write{{}})
+		_, err := us.flush()
+		require.NoError(t, err)
+	}))
+	w, err := us.put("after", "v")
+	require.NoError(t, err)
+	for _, n := range c.nodes {
+		require.NoError(t, n.Wait(t.Context(), w.Token))
+		_, err := n.get("k", topology.ReadOptions{})
+		require.ErrorIs(t, err, topology.ErrNotFound)
+		listed := 0
+		for x, err := range n.Conflicts(t.Context(), 0) {
+			require.NoError(t, err)
+			require.Equal(t, "k", string(x.Cell.Key))
+			require.Empty(t, x.Winner)
+			listed++
+		}
+		require.Equal(t, 1, listed, n.id)
+	}
+	c.converged()
+}
+
+func TestConditionsAndCountsHoldOverWhatIsNotCommittedYet(t *testing.T) {
+	c := newCluster(t, Options{}, 1, "us")
+	c.startAll()
+	us := c.nodes["us1"]
+	create := batchOf("k", "v")
+	create.Conditions = []record.Condition{{Cell: record.Cell{Table: record.TableDefault, Key: []byte("k")}, Absent: true}}
+	errs := make(chan error, 20)
+	for range cap(errs) {
+		go func() {
+			_, err := us.Write(t.Context(), create, topology.WriteOptions{})
+			errs <- err
+		}()
+	}
+	done := 0
+	for range cap(errs) {
+		if err := <-errs; err == nil {
+			done++
+		} else {
+			require.ErrorIs(t, err, topology.ErrConditionFailed)
+		}
+	}
+	require.Equal(t, 1, done)
 }

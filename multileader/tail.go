@@ -112,18 +112,5 @@ func (t *tail) tick() {
 // seal makes of mutations that a client asked for what the record of dot says, over
 // what its cells hold by then.
 func (t *tail) seal(ms []record.Mutation, dot version.Dot) error {
-	for i := range ms {
-		m := &ms[i]
-		if m.Op == record.OpMark {
-			continue
-		}
-		s, err := t.over.Cell(record.Cell{Table: m.Table, Key: m.Key, Field: m.Field})
-		if err == nil {
-			err = conflict.Seal(m, dot, s.Siblings)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return conflict.SealAll(ms, dot, t.over.Cell)
 }

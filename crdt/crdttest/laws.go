@@ -57,7 +57,7 @@ func equal[T crdt.Lattice[T]](t *rapid.T, s Subject[T], want, got T, why string)
 }
 
 func pick[T crdt.Lattice[T]](t *rapid.T, w *world[T]) T {
-	return rapid.SampledFrom(w.states()).Draw(t, "state")
+	return Pick(t, "state", w.states()...)
 }
 
 func commutative[T crdt.Lattice[T]](t *rapid.T, s Subject[T]) {
@@ -126,7 +126,7 @@ func faults[T crdt.Lattice[T]](t *rapid.T, s Subject[T]) {
 	w := run(t, s, steps)
 	some := s.New()
 	for _, d := range shuffled(t, append(w.deltas, w.deltas...)) {
-		if rapid.Bool().Draw(t, "arrives") {
+		if Pick(t, "arrives", true, false) {
 			some.Join(d)
 		}
 	}
@@ -183,27 +183,35 @@ func encoded[T crdt.Lattice[T]](t *rapid.T, s Subject[T]) {
 	equal(t, s, a, c, "a refused decoding leaves the receiver")
 }
 
+// compacted lets holders go on after a cut, and compact at it when they like. The
+// specification knows nothing of it.
 func compacted[T crdt.Lattice[T]](t *rapid.T, s Subject[T]) {
 	if s.Compact == nil {
 		return
 	}
 	w := run(t, s, steps)
 	w.sync()
-	a := w.holders[0].state
-	stable := s.Stable(a, w.events)
-	b := a.Clone()
-	s.Compact(b, stable)
-	require.Equal(t, s.Show(a), s.Show(b), "compacted")
-	for range rapid.IntRange(1, 6).Draw(t, "later") {
-		w.change(t, rapid.IntRange(1, 2).Draw(t, "by"))
+	stable := s.Stable(w.holders[0].state, w.events)
+	for range Pick(t, "later", 1, 2, 5, steps, steps) {
+		i, j := Pick(t, "holder", 0, 1, 2), Pick(t, "from", 0, 1, 2)
+		switch h := w.holders[i]; Pick(t, "step", "change", "change", "pull", "pull", "compact") {
+		case "change":
+			w.change(t, i)
+		case "pull":
+			w.pull(i, j)
+		case "compact":
+			before := s.Show(h.state)
+			s.Compact(h.state, stable)
+			require.Equal(t, before, s.Show(h.state), "compacted")
+		}
+		require.Equal(t, s.Spec(w.doneAt(i)), s.Show(w.holders[i].state), "holder %d after %v", i, w.doneAt(i))
 	}
-	w.pull(1, 2)
-	later := w.holders[1].state
-	require.Equal(t, s.Show(joined(a, later)), s.Show(joined(b, later)), "what comes later means the same")
-	require.Equal(t, s.Show(joined(a, later)), s.Show(joined(later, b)))
-	s.Compact(later, stable)
-	require.Equal(t, s.Show(joined(a, later)), s.Show(joined(b, later)), "also where it was compacted itself")
-	equal(t, s, joined(b, later), joined(later, b), "in either order")
+	w.sync()
+	for _, h := range w.holders {
+		require.Equal(t, s.Spec(w.events), s.Show(h.state), "all after %v", w.events)
+		s.Compact(h.state, stable)
+		equal(t, s, w.holders[0].state, h.state, "once all have compacted")
+	}
 }
 
 func retired[T crdt.Lattice[T]](t *rapid.T, s Subject[T]) {
@@ -212,9 +220,9 @@ func retired[T crdt.Lattice[T]](t *rapid.T, s Subject[T]) {
 	}
 	w := run(t, s, steps)
 	w.sync()
-	gone := rapid.IntRange(0, holdersOf-1).Draw(t, "retired")
-	for range rapid.IntRange(0, 6).Draw(t, "later") {
-		if i := rapid.IntRange(0, holdersOf-1).Draw(t, "by"); i != gone {
+	gone := Pick(t, "retired", 0, 1, 2)
+	for range Pick(t, "later", 0, 1, 2, 3, 4, 5, 6) {
+		if i := Pick(t, "by", 0, 1, 2); i != gone {
 			w.change(t, i)
 		}
 	}

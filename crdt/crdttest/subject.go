@@ -103,15 +103,23 @@ func run[T crdt.Lattice[T]](t *rapid.T, s Subject[T], steps int) *world[T] {
 	for range holdersOf {
 		w.holders = append(w.holders, &holder[T]{s.New(), map[*Event]bool{}})
 	}
-	for range rapid.IntRange(0, steps).Draw(t, "steps") {
-		i := rapid.IntRange(0, holdersOf-1).Draw(t, "holder")
-		if j := rapid.IntRange(-2, holdersOf-1).Draw(t, "from"); j < 0 || j == i {
+	for range Pick(t, "steps", 0, 2, steps/4, steps/2, steps, steps) {
+		i := Pick(t, "holder", 0, 1, 2)
+		if j := Pick(t, "from", -1, 0, 1, 2); j < 0 || j == i {
 			w.change(t, i)
 		} else {
 			w.pull(i, j)
 		}
 	}
 	return w
+}
+
+// Pick draws one of some evenly. A range of numbers, or a sample, draws the first ones
+// far more often, and with them schedules in which one holder does everything.
+func Pick[E any](t *rapid.T, label string, of ...E) E {
+	const spread = 0x9e3779b97f4a7c15 // an odd number near 2⁶⁴/φ: small draws end far apart
+	x := rapid.Uint32().Draw(t, label)
+	return of[uint64(x)*spread>>32%uint64(len(of))]
 }
 
 // change makes one change at a holder, whose clock is over all it has taken in.
@@ -127,7 +135,7 @@ func (w *world[T]) change(t *rapid.T, i int) {
 			seq = max(seq, f.Stamp.Dot.Seq)
 		}
 	}
-	ahead := rapid.IntRange(1, 3).Draw(t, "clock")
+	ahead := Pick(t, "clock", 1, 2, 3)
 	e.Stamp = crdt.Stamp{Time: latest + version.Timestamp(ahead), Dot: version.Dot{Origin: e.By, Seq: seq + 1}}
 	w.before = append(w.before, h.state.Clone())
 	delta := w.Change(t, h.state, e)

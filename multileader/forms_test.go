@@ -1,0 +1,108 @@
+package multileader
+
+import (
+	"bufio"
+	"encoding/hex"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/triad-kv/triad/conflict"
+	"github.com/triad-kv/triad/multileader/core"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+var update = flag.Bool("update", false, "add what the golden file lacks")
+
+// forms are what stands in the store and on the wire.
+func forms() map[string][]byte {
+	us, eu := version.Origin{ID: 1, Incarnation: 7}, version.Origin{ID: 2, Incarnation: 1 << 30}
+	p := place{own: us, lost: 3}
+	p.LSN, p.Time, p.Term = 512, 1<<40, 9
+	p.Marks = []core.Mark{{Origin: us, Seq: 300, Chain: 0xdeadbeef}, {Origin: eu, Seq: 1, Chain: 5}}
+	won := record.Version{Dot: version.Dot{Origin: eu, Seq: 4}, Time: 2, Kind: record.KindBytes, Value: []byte("won")}
+	gone := record.Version{Dot: version.Dot{Origin: us, Seq: 9}, Time: 1, Absent: true}
+	c := conflict.Change{
+		Cell:  record.Cell{Table: 16, Key: []byte("k"), Field: []byte("f")},
+		State: record.State{Siblings: []record.Version{won}}, Lost: []record.Version{gone},
+	}
+	return map[string][]byte{
+		"place":   p.encode(),
+		"loss":    encodeLoss(nil, &c),
+		"hello":   hello{site: Site{Name: "us", Number: 1}, to: "eu", term: 3}.encode(),
+		"welcome": welcome{}.encode(),
+		"refused": welcome{refusal: "it does not lead", leader: "eu2"}.encode(),
+	}
+}
+
+func TestTheFormsStay(t *testing.T) {
+	const path = "testdata/forms.golden"
+	known := map[string]string{}
+	if f, err := os.Open(path); err == nil {
+		for s := bufio.NewScanner(f); s.Scan(); {
+			name, form, _ := strings.Cut(s.Text(), " ")
+			known[name] = form
+		}
+		require.NoError(t, f.Close())
+	}
+	var text strings.Builder
+	all := forms()
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		fmt.Fprintf(&text, "%s %s\n", name, hex.EncodeToString(all[name]))
+		if form, ok := known[name]; ok {
+			require.Equal(t, form, hex.EncodeToString(all[name]), "%s: a form is changed under a new number, and its old one is read", name)
+		} else {
+			require.True(t, *update, "%s is not in %s; -update adds it", name, path)
+		}
+	}
+	if *update {
+		require.NoError(t, os.MkdirAll("testdata", 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(text.String()), 0o644))
+	}
+}
+
+func TestFormsAreReadBackAndNothingElseIs(t *testing.T) {
+	all := forms()
+	read := map[string]func([]byte) error{
+		"place": func(b []byte) error {
+			p, err := decodePlace(b)
+			if err == nil {
+				require.Equal(t, b, p.encode())
+			}
+			return err
+		},
+		"loss": func(b []byte) error {
+			_, err := decodeLoss(make([]byte, lossBytes), b)
+			return err
+		},
+		"hello": func(b []byte) error {
+			h, err := decodeHello(b)
+			if err == nil {
+				require.Equal(t, b, h.encode())
+			}
+			return err
+		},
+		"welcome": func(b []byte) error { _, err := decodeWelcome(b); return err },
+		"refused": func(b []byte) error { _, err := decodeWelcome(b); return err },
+	}
+	for name, b := range all {
+		t.Run(name, func(t *testing.T) {
+			require.NoError(t, read[name](b))
+			for n := range b {
+				require.Error(t, read[name](b[:n]), "the first %d bytes", n)
+			}
+			require.ErrorIs(t, read[name](append(slices.Clone(b), 0)), topology.ErrMalformed)
+			other := slices.Clone(b)
+			other[1] = 9
+			require.ErrorIs(t, read[name](other), topology.ErrUnsupported)
+		})
+	}
+}
