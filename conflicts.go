@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/triad-kv/triad/internal/call"
 	"github.com/triad-kv/triad/record"
@@ -23,8 +24,8 @@ type ConflictPlace = call.ConflictPlace
 // first, with values whole. Where one leader orders all writes there is none to list:
 // topology.ErrUnsupported.
 //
-// That two sites defined the same table alike at the same time is not listed: nothing
-// was lost by it.
+// What cost nothing is not listed: that two sites defined the same table alike, and that
+// they made the same row, whose columns are listed one by one.
 func (o Operator) Conflicts(ctx context.Context, after ConflictPlace) iter.Seq2[Conflict, error] {
 	return func(yield func(Conflict, error) bool) {
 		stopped := false
@@ -93,13 +94,25 @@ func (l *conflictLister) each(ctx context.Context, after ConflictPlace, f func(C
 	return nil
 }
 
-// harmless reports whether sites defined a table alike.
+// winners are what a conflict left, without what it tells of as lost: a cell may hold
+// that for a while, as what the others are settled by.
+func winners(x *topology.Conflict) []record.Version {
+	return slices.DeleteFunc(slices.Clone(x.Winner), func(w record.Version) bool {
+		return slices.ContainsFunc(x.Losers, func(v record.Version) bool { return v.Dot == w.Dot })
+	})
+}
+
+// harmless reports whether what lost says what is there all the same, and nobody asks
+// who said it: sites defined a table alike, or a row is there whose columns are settled
+// by themselves.
 func harmless(x *topology.Conflict) bool {
-	if x.Cell.Table != record.TableSystem || len(x.Winner) != 1 {
+	won := winners(x)
+	row := len(won) == 1 && won[0].Kind == record.KindRow && len(x.Cell.Field) == 0
+	if len(won) != 1 || x.Cell.Table != record.TableSystem && !row {
 		return false
 	}
 	for i := range x.Losers {
-		if v := &x.Losers[i]; v.Absent != x.Winner[0].Absent || !bytes.Equal(v.Value, x.Winner[0].Value) {
+		if v := &x.Losers[i]; v.Absent != won[0].Absent || !bytes.Equal(v.Value, won[0].Value) {
 			return false
 		}
 	}
@@ -113,7 +126,7 @@ func (l *conflictLister) named(x *topology.Conflict, at ConflictPlace) Conflict 
 			c.Table = fmt.Sprintf("table %d", t)
 		}
 	}
-	c.Winner, c.Losers = l.rivals(x.Winner), l.rivals(x.Losers)
+	c.Winner, c.Losers = l.rivals(winners(x)), l.rivals(x.Losers)
 	return c
 }
 

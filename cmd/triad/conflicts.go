@@ -2,15 +2,18 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/triad-kv/triad/client"
 	"github.com/triad-kv/triad/internal/demo/grid"
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/record/pack"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -60,11 +63,27 @@ func rivalsOf(vs []client.Rival) []rival {
 	for i, v := range vs {
 		rs[i] = rival{Site: v.Site, Transaction: v.Dot.String(), Time: v.Time.Time().UTC(), Removed: v.Removed, Bytes: v.Bytes}
 		if !v.Removed {
-			s := showBytes(v.Value)
+			s := showWritten(v)
 			rs[i].Value = &s
 		}
 	}
 	return rs
+}
+
+// showWritten shows a value that was written: of a column of a row what it says.
+func showWritten(v client.Rival) shown {
+	if v.Kind != record.KindRow || len(v.Value) < v.Bytes || pack.Walk(v.Value) != nil {
+		return showBytes(v.Value)
+	}
+	var column any
+	if err := msgpack.Unmarshal(v.Value, &column); err != nil {
+		return showBytes(v.Value)
+	}
+	text, err := json.Marshal(printable(column))
+	if err != nil {
+		return showBytes(v.Value)
+	}
+	return shown{Columns: json.RawMessage(text), Bytes: len(v.Value), plain: string(text)}
 }
 
 // place is where it happened.

@@ -85,9 +85,9 @@ type Rival struct {
 	Time    version.Timestamp
 	Expires version.Timestamp
 	Kind    record.Kind
-	Removed bool // it was a removal
-	Value   []byte
-	Bytes   int // of the whole value, of which Value may be the beginning
+	Removed bool   // it was a removal
+	Value   []byte // of a column of a row as msgpack
+	Bytes   int    // of the whole value, of which Value may be the beginning
 }
 
 // Conflicts is a part of a node's list: fields conflicts, more.

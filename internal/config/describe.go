@@ -191,8 +191,11 @@ func tablesSay(ts []Table) string {
 	}
 	for _, t := range ts {
 		s := t.Name + " (" + t.Kind
-		if t.Resolver != "" {
+		switch t.Resolver {
+		case resolverLWW:
 			s += ", the last writer wins"
+		case resolverFields:
+			s += ", the last writer of each column wins"
 		}
 		if t.TTL > 0 {
 			s += fmt.Sprintf(", kept %v", t.TTL)

@@ -173,17 +173,32 @@ func (n *Node) sitesOfNode(c checker) bool {
 	return !c.Faulty("node.site") && !c.Faulty("members")
 }
 
-// severalTable refuses what tables can not be yet where several sites write.
+// severalTable refuses a resolver that a table has not, where several sites write: each
+// kind has one. Kinds that this version has not are refused with the others.
 func (c checker) severalTable(path string, t Table) {
-	switch t.Kind {
-	case "any", "bytes":
-	default:
-		c.Fault(path+".kind", "in this version sites that all write share whole values: a table of kind %s is for a single leader; kind bytes, or any, is taken here", t.Kind)
+	const at = ".resolver"
+	if t.Resolver == "" || c.Faulty(path+at) || c.Faulty(path+".kind") {
+		return
 	}
-	if t.Resolver != "" {
-		c.word(path+".resolver", t.Resolver, "resolver", []string{resolverLWW}, "first", "priority", "fields", "siblings", "custom")
+	switch has := resolvers[t.Kind]; {
+	case t.Resolver == has:
+	case has == "":
+		c.Fault(path+at, "a %s is a data type of several writers, which needs no resolver: drop it", t.Kind)
+	case slices.Contains([]string{resolverLWW, resolverFields}, t.Resolver):
+		c.Fault(path+at, "tables of kind %s are settled by %s in this version; write that or drop it", t.Kind, has)
+	default:
+		c.word(path+at, t.Resolver, "resolver", []string{resolverLWW, resolverFields}, "first", "priority", "siblings", "custom")
 	}
 }
+
+// The resolvers: the last writer wins, of a whole value or of each column of a row.
+const (
+	resolverLWW    = "lww"
+	resolverFields = "fields"
+)
+
+// resolvers are those of each kind; a kind without one is a data type of several writers.
+var resolvers = map[string]string{"any": resolverLWW, "bytes": resolverLWW, "row": resolverFields}
 
 // sitesOfCluster gives the topology its sites, and checks them.
 func (c *Cluster) sitesOfCluster(k checker) {
@@ -258,6 +273,3 @@ func (c *Cluster) controlOf(site string) Control {
 	}
 	return k
 }
-
-// resolverLWW is the resolver by which the last writer wins.
-const resolverLWW = "lww"

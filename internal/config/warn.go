@@ -30,9 +30,6 @@ func (n *Node) warn() {
 	if n.Listen.RESP != "" && !onLoopback(n.Listen.RESP) && n.RESP.Password == "" && n.RESP.PasswordFile == "" {
 		c.Warn("listen.resp", "it is reached from other machines and has no password: set resp.password_file")
 	}
-	if n.Listen.RESP != "" && n.Topology.several() {
-		c.Warn("listen.resp", "commands of Redis clients are decided in the order of one leader: in this version those that write are answered with an error where several sites write")
-	}
 	if n.Self.Memory {
 		c.Warn("node.memory", "the store is built from the log at every start, so the log is never trimmed and grows with every write")
 	}

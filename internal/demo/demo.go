@@ -49,9 +49,6 @@ func (o *Options) complete() error {
 		o.Layout = l
 	}
 	o.Cluster = o.Layout.ClusterName(o.Cluster)
-	if o.Layout.cluster.SeveralLead() {
-		o.RESP = nil // its commands are decided in the order of one leader
-	}
 	if o.Command == "" {
 		o.Command = "triad"
 	}
