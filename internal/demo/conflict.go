@@ -17,6 +17,7 @@ import (
 type clash struct {
 	*sites
 	first, last *site // one loses its leader, the other is cut off
+	old         *node // the leader that was lost
 }
 
 func playConflict(ctx context.Context, d *demo) error {
@@ -28,6 +29,7 @@ func playConflict(ctx context.Context, d *demo) error {
 		{"two sites edit the same user at the same time", c.edit},
 		{fmt.Sprintf("%s is cut off, and all sites go on writing", c.last.name), c.cutOff},
 		{fmt.Sprintf("the leader of %s is killed meanwhile", c.first.name), c.succeed},
+		{"it comes back behind its successor", c.follow},
 		{fmt.Sprintf("%s comes back", c.last.name), c.heal},
 		{"what everybody holds", c.compare},
 	})
@@ -249,21 +251,27 @@ func siteOf(s topology.Status, name string) topology.SiteStatus {
 	return topology.SiteStatus{}
 }
 
-// succeed kills the leader of the first site; its follower takes over with everything,
-// and the old leader comes back behind it.
+// succeed kills the leader of the first site; its follower takes over with everything.
 func (c *clash) succeed(ctx context.Context) error {
-	old, next := c.first.leader, c.first.successor()
-	if err := c.c.kill(ctx, old); err != nil {
+	next := c.first.successor()
+	c.old = c.first.leader
+	if err := c.c.kill(ctx, c.old); err != nil {
 		return err
 	}
-	c.line("%s was killed", old.ID)
+	c.line("%s was killed", c.old.ID)
 	if err := c.promote(ctx, next); err != nil {
 		return err
 	}
 	if _, err := c.reads(ctx, c.at[c.first.leader.ID], c.first.leader, userTravels, "Alice", client.Any()); err != nil {
 		return err
 	}
-	if err := c.c.restart(old); err != nil {
+	c.held("%s leads %s and shows what %s wrote", c.first.leader.ID, c.first.name, c.old.ID)
+	return nil
+}
+
+// follow starts the old leader again. Then the site has enough nodes for a commit.
+func (c *clash) follow(ctx context.Context) error {
+	if err := c.c.restart(c.old); err != nil {
 		return err
 	}
 	if err := c.apart(ctx, wordCut, c.last); err != nil { // it has started with whole links
@@ -272,12 +280,12 @@ func (c *clash) succeed(ctx context.Context) error {
 	if err := until(ctx, func(ctx context.Context) error { return c.led(ctx, c.first) }); err != nil {
 		return err
 	}
-	c.line("%s is back, and follows %s", old.ID, c.first.leader.ID)
+	c.line("%s is back, and follows %s", c.old.ID, c.first.leader.ID)
 	r, err := c.put(ctx, c.first, "3100", "Eve of "+c.first.name)
 	if err != nil {
 		return err
 	}
-	c.held("%s leads %s, term %d, and goes on where %s ended: %v is acknowledged at %s", c.first.leader.ID, c.first.name, r.Term, old.ID, r.Dot, names(r.Durable))
+	c.held("%s leads %s, term %d, and goes on where %s ended: %v is acknowledged at %s", c.first.leader.ID, c.first.name, r.Term, c.old.ID, r.Dot, names(r.Durable))
 	return nil
 }
 
@@ -286,12 +294,14 @@ func (c *clash) succeed(ctx context.Context) error {
 func (c *clash) promote(ctx context.Context, next *node) error {
 	if c.c.of.Control.Elects() {
 		old := c.first.leader
-		return until(ctx, func(ctx context.Context) error {
+		err := until(ctx, func(ctx context.Context) error {
 			if c.find(ctx, c.first); c.first.leader == old {
 				return fmt.Errorf("%s elects nobody", c.first.name)
 			}
 			return nil
 		})
+		c.line("%s leads %s now; no operator was asked", c.first.leader.ID, c.first.name)
+		return err
 	}
 	p, err := c.o.Failover(ctx, c.c.endpoints(), next.ID, true)
 	if err != nil {
