@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/triad-kv/triad/internal/call"
+	"github.com/triad-kv/triad/internal/store"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -16,6 +17,9 @@ func (n *Node) Status() topology.Status {
 	s.Scrub = n.disks.scrubbed()
 	for _, d := range s.Scrub.Damage {
 		s.Warnings = append(s.Warnings, "damaged: "+d)
+	}
+	if err := store.Full(n.store); err != nil {
+		s.Warnings = append(s.Warnings, err.Error())
 	}
 	s.Warnings = append(s.Warnings, n.home.Warnings()...)
 	s.Warnings = append(s.Warnings, n.catalogue.slots.warnings()...)
@@ -34,6 +38,16 @@ func (n *Node) Status() topology.Status {
 	default:
 	}
 	return s
+}
+
+// writable is why a leader takes no write: its store could not bring to disk what it
+// would commit. Who does not lead says so first.
+func writable(n *Node) error {
+	err := store.Full(n.store)
+	if err == nil || n.engine.Status().Role != topology.RoleLeader {
+		return nil
+	}
+	return err
 }
 
 // Promote makes this node the leader of a new term by hand (rule K2). Unless

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/triad-kv/triad/internal/transport"
@@ -32,9 +33,14 @@ func (n running) join(ctx context.Context) error {
 		n.greetAll(ctx, false)
 		return nil
 	}
-	n.askPeers(ctx)
-	if n.identity.isKnown() || ctx.Err() != nil {
-		return nil
+	for waits := false; !n.askPeers(ctx); waits = true {
+		if n.identity.isKnown() || ctx.Err() != nil {
+			return nil
+		}
+		if !waits {
+			n.logger.Warn("this node founds the cluster once another member says that there is none: it reaches nobody, "+
+				"and may have lost its directory", "cluster", n.config.Cluster, "node", n.config.ID)
+		}
 	}
 	n.logger.Info("a new cluster", "cluster", n.config.Cluster, "node", n.config.ID)
 	return n.identity.found()
@@ -53,28 +59,40 @@ func (n running) founds() bool {
 }
 
 // askPeers greets every other member until one is found that knows the cluster,
-// all have said that they do not, or BootstrapWait is over. So a leader whose
-// directory was lost finds the cluster it belonged to, if anybody is there.
-func (n running) askPeers(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, n.config.Limits.BootstrapWait)
+// all have said that they do not, or BootstrapWait is over. It reports whether a
+// cluster may be founded: none is known, and one member at least has said so. Alone,
+// a leader that has lost its directory while it reaches nobody can not be told from
+// the first one there is; it would found a second cluster beside its own, and take
+// writes in it.
+func (n running) askPeers(parent context.Context) bool {
+	ctx, cancel := context.WithTimeout(parent, n.config.Limits.BootstrapWait)
 	defer cancel()
-	n.greetAll(ctx, true)
+	fresh := n.greetAll(ctx, true)
+	return !n.identity.isKnown() && parent.Err() == nil && (fresh > 0 || len(n.config.Members) == 1)
 }
 
 // greetAll greets every other member until the cluster is known or ctx has
-// ended; or, if it founds, until all have said that they know none.
-func (n running) greetAll(ctx context.Context, founds bool) {
+// ended; or, if it founds, until all have said that they know none. It returns how
+// many have.
+func (n running) greetAll(ctx context.Context, founds bool) int {
 	var wait sync.WaitGroup
+	var fresh atomic.Int64
 	for _, m := range n.config.Members {
 		if m.ID != n.config.ID {
-			wait.Go(func() { n.greet(ctx, m.ID, founds) })
+			wait.Go(func() {
+				if n.greet(ctx, m.ID, founds) {
+					fresh.Add(1)
+				}
+			})
 		}
 	}
 	wait.Wait()
+	return int(fresh.Load())
 }
 
-// greet calls a peer again and again: to be let in is to learn the cluster's id.
-func (n running) greet(ctx context.Context, peer topology.NodeID, founds bool) {
+// greet calls a peer again and again: to be let in is to learn the cluster's id. It
+// reports whether the peer has said that it knows none, to one that founds.
+func (n running) greet(ctx context.Context, peer topology.NodeID, founds bool) (fresh bool) {
 	pause := greetEveryLate
 	if founds {
 		pause = greetEvery
@@ -85,14 +103,14 @@ func (n running) greet(ctx context.Context, peer topology.NodeID, founds bool) {
 		select {
 		case <-t.C:
 		case <-n.identity.known:
-			return
+			return false
 		case <-ctx.Done():
-			return
+			return false
 		}
 		_, err := n.transport.Call(ctx, peer, methodCluster, nil)
 		var r *transport.Refusal
 		if founds && errors.As(err, &r) && r.Code == transport.RefusedFresh {
-			return
+			return true
 		}
 		t.Reset(pause)
 	}

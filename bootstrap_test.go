@@ -2,7 +2,9 @@ package triad
 
 import (
 	"context"
+	"log/slog"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -127,13 +129,40 @@ func TestAFirstLeaderWhoseDirectoryWasLostFindsItsCluster(t *testing.T) {
 	require.Equal(t, id, cluster(t, a))
 }
 
-func TestAFirstLeaderWhosePeersAreAwayFoundsTheClusterAfterAWhile(t *testing.T) {
+// Alone it can not know whether it is the first, or has lost its directory: a
+// second cluster beside its own would take writes that nobody else has.
+func TestAFirstLeaderFoundsNothingWhileNobodyAnswers(t *testing.T) {
 	p := newPair(t)
 	require.NoError(t, p.listeners[1].Close())
-	p.wait = 20 * time.Millisecond
-	a, _, end := launch(t, p.config(0))
-	cluster(t, a)
+	p.wait = time.Millisecond
+	said := make(chan struct{})
+	c := p.config(0)
+	c.Logger = slog.New(slog.NewTextHandler(writer(func(b []byte) {
+		if strings.Contains(string(b), "this node founds the cluster once another member says that there is none") {
+			close(said) // it is said once
+		}
+	}), nil))
+	a, _, end := launch(t, c)
+	select {
+	case <-said:
+	case <-time.After(patience):
+		require.FailNow(t, "it says nothing")
+	}
+	require.False(t, a.identity.isKnown())
+	l, err := net.Listen("tcp", p.members[1].Addr)
+	require.NoError(t, err)
+	p.listeners[1] = l
+	b, _, endB := launch(t, p.config(1))
+	require.Equal(t, cluster(t, a), cluster(t, b), "two make a cluster")
+	require.NoError(t, endB())
 	require.NoError(t, end())
+}
+
+type writer func([]byte)
+
+func (w writer) Write(b []byte) (int, error) {
+	w(b)
+	return len(b), nil
 }
 
 func TestAFirstLeaderThatAsksItsPeersMayBeClosed(t *testing.T) {
@@ -148,10 +177,10 @@ func TestAFirstLeaderThatAsksItsPeersMayBeClosed(t *testing.T) {
 
 func TestAKnownClusterIsNotAskedFor(t *testing.T) {
 	p := newPair(t)
-	require.NoError(t, p.listeners[1].Close())
-	p.wait = time.Millisecond
 	a, _, end := launch(t, p.config(0))
+	_, _, endB := launch(t, p.config(1))
 	id := cluster(t, a)
+	require.NoError(t, endB())
 	require.NoError(t, end())
 
 	p.wait = time.Hour

@@ -52,6 +52,9 @@ func (c Cells) Update(ctx context.Context, us []topology.Update, o topology.Writ
 	err := c.n.gate.enter(ctx)
 	if err == nil {
 		defer c.n.gate.leave()
+		err = writable(c.n)
+	}
+	if err == nil {
 		if u, ok := c.n.engine.(topology.Updater); ok {
 			u.Update(ctx, us, o)
 			for i := range us {

@@ -108,7 +108,7 @@ type Limits struct {
 	LogTailBytes         int64         // of the log's newest part that stays in memory: 8 MiB
 	LogRetainBytes       uint64        // of the log kept behind the store, where the engine states no need: 256 MiB
 	StoreCacheBytes      int64         // of the store's block cache: 32 MiB
-	BootstrapWait        time.Duration // for peers that may know the cluster already, before the first leader founds it: 2 s
+	BootstrapWait        time.Duration // for peers that may know the cluster already, before the first leader founds it with those that answer: 2 s
 	StartWait            time.Duration // that the first calls wait for a leader to be known: 2 s
 	CompressAbove        int           // bytes of a message of replication above which it is compressed, where the other side reads that: 0, never
 	ConnAgeMax           time.Duration // of a connection with TLS, until it is made anew: 6 h

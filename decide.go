@@ -53,6 +53,9 @@ func (t *named) tryDecide(ctx context.Context, key string, opts []Option, op fun
 	if err != nil {
 		return Receipt{}, notApplied(err)
 	}
+	if err := writable(n.Node); err != nil {
+		return Receipt{}, notApplied(err)
+	}
 	us := []topology.Update{kind.Update(op(k))}
 	us[0].Request = w.Request()
 	u.Update(ctx, us, w.Write())

@@ -80,6 +80,9 @@ func (n inner) writeBatch(ctx context.Context, b *Batch, opts []Option) (Receipt
 
 // write has the engine do what was planned.
 func (n inner) write(ctx context.Context, p *plan, w *call.Wishes) (Receipt, error) {
+	if err := writable(n.Node); err != nil {
+		return Receipt{}, notApplied(err)
+	}
 	r, err := n.engine.Write(ctx, p.Batch, w.Write())
 	if err == nil {
 		n.gate.counts.writes.Add(1)

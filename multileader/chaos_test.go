@@ -2,6 +2,7 @@ package multileader
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
 )
@@ -23,7 +25,8 @@ type chaos struct {
 	rng   *rand.Rand
 	leads map[string]string // who was last made leader of a site
 	acked []topology.Receipt
-	wrote map[string][]topology.Receipt // by key, acknowledged
+	wrote map[string][]topology.Receipt // by key: what was put, and acknowledged
+	gone  map[string]bool               // keys that somebody tried to delete
 	n     int
 }
 
@@ -38,10 +41,13 @@ func TestSitesConvergeAfterEverything(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			c := &chaos{
 				cluster: newCluster(t, Options{Group: groupOf(quorum.Any(1))}, 3, "us", "eu", "ap"),
-				rng:     rand.New(rand.NewPCG(seed, 0)), leads: map[string]string{}, wrote: map[string][]topology.Receipt{},
+				rng:     rand.New(rand.NewPCG(seed, 0)), leads: map[string]string{}, wrote: map[string][]topology.Receipt{}, gone: map[string]bool{},
 			}
 			if c.rng.IntN(2) == 0 {
 				c.opts.Links.Shape = Ring
+			}
+			if c.rng.IntN(2) == 0 {
+				c.opts.CutEvery = 5 * time.Millisecond
 			}
 			if c.rng.IntN(3) == 0 {
 				c.opts.Links = Links{Shape: Star, Hub: "eu"}
@@ -119,14 +125,21 @@ func (c *chaos) write(site string) {
 		c.n++
 		key := fmt.Sprint("k", c.rng.IntN(12))
 		ctx, cancel := context.WithTimeout(c.t.Context(), 300*time.Millisecond)
-		r, err := n.Write(ctx, batchOf(key, fmt.Sprintf("%s %d", site, c.n)), topology.WriteOptions{})
+		b := batchOf(key, fmt.Sprintf("%s %d", site, c.n))
+		if c.rng.IntN(4) == 0 {
+			b.Mutations[0].Op, b.Mutations[0].Value = record.OpDelete, nil
+			c.gone[key] = true
+		}
+		r, err := n.Write(ctx, b, topology.WriteOptions{})
 		cancel()
 		if err != nil {
 			c.t.Log(site, n.id, err)
 			return
 		}
 		c.acked = append(c.acked, r)
-		c.wrote[key] = append(c.wrote[key], r)
+		if b.Mutations[0].Op == record.OpPut {
+			c.wrote[key] = append(c.wrote[key], r)
+		}
 	}
 }
 
@@ -162,6 +175,9 @@ func (c *chaos) judge() {
 	}
 	for key, rs := range c.wrote {
 		r, err := n.Read(c.t.Context(), 1, []byte(key), topology.ReadOptions{})
+		if errors.Is(err, topology.ErrNotFound) && c.gone[key] {
+			continue
+		}
 		require.NoError(c.t, err)
 		for _, w := range rs {
 			require.LessOrEqual(c.t, version.CompareWrites(w.Time, w.Dot, r.Cells[0].Time, r.Cells[0].Dot), 0, "%s holds an older write than one that was acknowledged", key)

@@ -147,6 +147,7 @@ type reign struct {
 	append  []record.Entry
 	waiting queue
 	tail    *tail
+	cutter  *cutter
 	alarms  map[version.Origin]string
 }
 
@@ -167,7 +168,7 @@ func (e *engine) lead(term uint64, lsn record.LSN, lossy bool) {
 	}
 	at := p.Position
 	at.Term = min(at.Term, term-1) // the group's own note of this term is in the log
-	e.reign = reign{term: term, core: core.New(c, at), tail: newTail(e), alarms: map[version.Origin]string{}}
+	e.reign = reign{term: term, core: core.New(c, at), tail: newTail(e), cutter: &cutter{e: e, last: e.env.Clock.Wall()}, alarms: map[version.Origin]string{}}
 	e.step(core.Event{Kind: core.EvLead, Term: term})
 	for _, l := range e.links {
 		l.leads(term)
@@ -230,8 +231,9 @@ func (e *engine) tick() {
 		return
 	}
 	e.step(core.Event{Kind: core.EvTick})
-	if t := e.reign.tail; t != nil {
-		t.tick()
+	if e.reign.core != nil {
+		e.reign.tail.tick()
+		e.reign.cutter.cut(e.env.Clock.Wall())
 	}
 	e.publish()
 }

@@ -27,12 +27,16 @@ type machine struct {
 	edits  []topology.Edit
 	enc    *record.Encoder
 	news   bool // of tables
+	cuts   cuts
 }
 
 var _ singleleader.Machine = (*machine)(nil)
 
 func newMachine(store topology.Store) *machine {
-	return &machine{seen: newSeen(), tables: newTables(), over: newOverlay(store), enc: record.NewEncoder()}
+	m := &machine{seen: newSeen(), tables: newTables(), over: newOverlay(store), enc: record.NewEncoder()}
+	m.cuts.by = map[version.Origin]*core.Cut{}
+	m.showCuts()
+	return m
 }
 
 // Reset implements singleleader.Machine.
@@ -47,7 +51,7 @@ func (m *machine) Reset(view topology.Snapshot) error {
 	m.place, m.vector = p, vectorOf(p.Marks)
 	m.clear()
 	m.seen.replace(p.LSN, m.vector)
-	return m.tables.load(view)
+	return errors.Join(m.tables.load(view), m.loadCuts(view))
 }
 
 func vectorOf(marks []core.Mark) (v version.Vector) {
@@ -60,9 +64,13 @@ func vectorOf(marks []core.Mark) (v version.Vector) {
 // Take implements singleleader.Machine.
 func (m *machine) Take(e record.Entry, r *record.Record) (bytes int, err error) {
 	before := len(m.edits)
-	if r.IsNote() {
+	switch cut := core.CutOf(r); {
+	case r.IsNote():
 		err = m.note(e, r)
-	} else {
+	case cut != nil:
+		err = m.cut(r, cut)
+	default:
+		m.cuts.substance++
 		err = m.merge(e, r)
 	}
 	if err != nil {
@@ -131,6 +139,7 @@ func (m *machine) merge(e record.Entry, r *record.Record) error {
 		m.edits = append(m.edits, ed)
 		m.over.set(c.Cell, c.State)
 		m.news = m.tables.note(c.Cell, &c.State) || m.news
+		m.leave(r, i, c)
 		if len(c.Lost) > 0 && c.Cell.Table != record.TableSystem {
 			m.lose(e, r, i, c)
 		}
@@ -154,6 +163,7 @@ func (m *machine) Edits() []topology.Edit {
 		m.tables.publish()
 		m.news = false
 	}
+	m.showCuts()
 	m.put(cellAt(), &record.Record{Time: m.place.Time}, m.place.encode())
 	m.seen.shows(m.vector)
 	return m.edits

@@ -28,6 +28,11 @@ type Options struct {
 	// TickEvery is the pause between two looks at what only time can tell: what a
 	// peer is told while nothing is written, gaps, clocks. Default 50 ms.
 	TickEvery time.Duration
+	// CutEvery is how often a site says what it has for good, while there is something to
+	// say: what all have can be forgotten, deletes first of all. Default 10 s; negative: never.
+	CutEvery time.Duration
+	// ConflictsKept is for how long what lost to a concurrent write is kept. Default 7 days.
+	ConflictsKept time.Duration
 	// RetainBytesMax bounds the log kept for sites that are away. Default 1 GiB.
 	RetainBytesMax uint64
 	// Limits bound what a core holds and sends; a field that is zero is the default of
@@ -69,6 +74,8 @@ const (
 	tickMin          = time.Millisecond
 	resendTicks      = 100 // without progress: a stream loses nothing, so only a peer that is stuck needs it
 	gapTicks         = 20  // likewise: a gap is what a peer had no room for and has forgotten
+	cutDefault       = 10 * time.Second
+	conflictsDefault = 7 * 24 * time.Hour
 	retainDefault    = 1 << 30
 	shipmentBytesMax = 1 << 20
 )
@@ -88,6 +95,12 @@ func (o Options) withDefaults(self string) (Options, error) {
 		o.TickEvery = tickDefault
 	case o.TickEvery < tickMin:
 		errs = append(errs, fmt.Errorf("tick every %v: at least %v", o.TickEvery, tickMin))
+	}
+	if o.CutEvery == 0 {
+		o.CutEvery = cutDefault
+	}
+	if o.ConflictsKept <= 0 {
+		o.ConflictsKept = conflictsDefault
 	}
 	if o.MaxSkew < 0 {
 		errs = append(errs, fmt.Errorf("max skew %v is negative", o.MaxSkew))

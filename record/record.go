@@ -27,6 +27,7 @@ const (
 	TableRequests TableID = 3 // Triad's own: the answers to named requests (rule S17)
 	TableOrigins  TableID = 4 // Triad's own: where the writes of each origin stand in a site's log
 	TableLosers   TableID = 5 // Triad's own: what concurrent writes cost, of a site's log (rule M5)
+	TableLeavings TableID = 6 // Triad's own: cells that hold what can go once it is stable (rule M6)
 	TableFirst    TableID = 16
 )
 
@@ -52,6 +53,10 @@ const MarkResult = "result"
 // MarkOrigin is the key of the mark by which a site of a multi-leader cluster notes
 // under which origin it writes from there on; its value is multileader/core's.
 const MarkOrigin = "origin"
+
+// MarkCut is the key of the mark by which a site says what it has for good (rule M6);
+// its value is multileader/core's.
+const MarkCut = "cut"
 
 // ResultBytesMax bounds the value of such a mark.
 const ResultBytesMax = 64

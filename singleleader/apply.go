@@ -2,6 +2,7 @@ package singleleader
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -237,6 +238,9 @@ func (a *applier) applySome(ctx context.Context) (wait time.Duration, err error)
 			break
 		}
 		n, err := a.machine.Take(ent, &a.rec)
+		if errors.Is(err, ErrApplyFirst) && last >= from {
+			break
+		}
 		if err != nil {
 			return 0, fmt.Errorf("entry %d: %w", ent.LSN, err)
 		}
@@ -253,7 +257,7 @@ func (a *applier) applySome(ctx context.Context) (wait time.Duration, err error)
 	}
 	edits := a.machine.Edits()
 	a.showing(last)
-	if err := a.e.env.Store.Apply(last, edits); err != nil {
+	if err := a.give(ctx, last, edits); err != nil {
 		return 0, err
 	}
 	a.machine.Applied()
@@ -261,6 +265,28 @@ func (a *applier) applySome(ctx context.Context) (wait time.Duration, err error)
 	a.wake(last)
 	a.e.appliedTo(last)
 	return wait, nil
+}
+
+// applyAgain is how long the applier rests where the store has no space for more.
+const applyAgain = 500 * time.Millisecond
+
+// give hands the edits to the store, as often as that says that its disk is full: it
+// has taken nothing then, and takes them once there is space. What is committed waits
+// in the log meanwhile.
+func (a *applier) give(ctx context.Context, last record.LSN, edits []topology.Edit) error {
+	for {
+		err := a.e.env.Store.Apply(last, edits)
+		if err == nil || !errors.Is(err, topology.ErrDiskFull) || errors.Is(err, topology.ErrStoreFailed) {
+			return err
+		}
+		t := time.NewTimer(applyAgain)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return err
+		}
+	}
 }
 
 // early returns how long an entry of that time must wait for the apply delay, 0

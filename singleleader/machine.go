@@ -17,7 +17,9 @@ type Machine interface {
 	// start, and when a snapshot has replaced the store.
 	Reset(view topology.Snapshot) error
 	// Take takes the next committed entry, decoded as r, and returns about how many
-	// bytes it adds to the edits. It keeps nothing of r; the entry's bytes stay as they are.
+	// bytes it adds to the edits. It keeps nothing of r; the entry's bytes stay as they
+	// are. With ErrApplyFirst it has not taken the entry: what was taken before is to be
+	// in the store first.
 	Take(e record.Entry, r *record.Record) (bytes int, err error)
 	// Edits are what the entries taken since the last Applied come to, in order. They
 	// are given to the store next, and may be read from then on.
@@ -25,6 +27,10 @@ type Machine interface {
 	// Applied says that the store shows them.
 	Applied()
 }
+
+// ErrApplyFirst is a Machine's answer to an entry that has to find in the store what was
+// taken before it.
+var ErrApplyFirst = errors.New("what was taken before is to be applied first")
 
 // cells is the machine of a single-leader group: a cell holds what was last put.
 type cells struct {

@@ -44,8 +44,8 @@ type campaign struct{ *council }
 // document that was known when the claim was begun.
 func (c campaign) claim(ctx context.Context, d topology.Document, claim *core.Claim) error {
 	e := c.e
-	if e.resync.Load() && claim.Why != core.Forced {
-		return fmt.Errorf("%w: this node waits for a snapshot: its own log and store do not fit together", topology.ErrUnavailable)
+	if e.resync.Load() {
+		return core.ErrResync
 	}
 	ask, cancel := context.WithTimeout(ctx, e.o.CallTimeout)
 	next, err := c.next(ask, claim, d)

@@ -146,7 +146,8 @@ func TestALeaderThatWasReplacedShowsWhatItHolds(t *testing.T) {
 	c.startAll()
 	c.leads("a")
 	s := newTold(c)
-	s.put("a", "k", "first")
+	first := s.put("a", "k", "first")
+	c.applied(record.LSN(first.Place.LSN), "a")
 	for _, n := range []topology.NodeID{"b", "c"} { // their streams end, and are not let in again
 		c.nodes[n].stop()
 	}

@@ -9,8 +9,9 @@
 // a warm-up. An error of a write ends the run: a figure with errors in it is
 // none.
 //
-// Assumptions. Writers are closed loops: each sends its next write when the
-// last is answered. Counters of the system (CPU of other processes, cache
+// Assumptions. Writers are closed loops, each of which sends its next write when
+// the last is answered, or share an open one with a rate, in which a time counts
+// from when a write was due. Counters of the system (CPU of other processes, cache
 // flushes of the disk, bytes written to it) are Linux's; elsewhere they are 0
 // and print as a dash.
 //

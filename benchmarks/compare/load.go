@@ -1,17 +1,19 @@
 package compare
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"runtime/pprof"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	source "github.com/triad-kv/triad/internal/sim/load"
 )
 
 // Cell is one measurement: a subject, so many writers, one stretch of time.
@@ -44,6 +46,7 @@ const (
 type order struct {
 	Op                          string // OpPut if empty
 	Round, Writers, Keys, Value int
+	Rate                        float64 // operations that are due a second, of all writers; 0: each asks again once it was answered
 	Warm, Time                  time.Duration
 	Quiet                       float64
 	Seed                        uint64
@@ -131,17 +134,20 @@ func measure(o order, clients []Client, with instruments) (Cell, error) {
 	return best, nil
 }
 
-// measureOnce runs one closed loop a writer, warms up and measures.
+// measureOnce runs the loop of writers, warms up and measures.
 func measureOnce(o order, clients []Client, with instruments) (Cell, error) {
 	var phase atomic.Int32
 	var wg sync.WaitGroup
-	samples := make([][]uint32, len(clients))
-	errs := make([]error, len(clients))
+	drivers := make([]*driver, len(clients))
 	keys := newKeyspace(o.Keys)
 	first := make(chan struct{}, 1)
 	for i, c := range clients {
-		wg.Go(func() { samples[i], errs[i] = drive(o, uint64(i), keys, c, &phase, first) })
+		drivers[i] = newDriver(o, uint64(i), keys, c, &phase, first)
 	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	loop := source.Loop{Workers: len(clients), Rate: o.Rate}
+	wg.Go(func() { loop.Run(ctx, func(i int) source.Step { return drivers[i].step }) })
 	time.Sleep(o.Warm)
 	profiled, profileErr := with.profiles(o.Profile)
 	before, started := with.meter(), time.Now()
@@ -153,12 +159,19 @@ func measureOnce(o order, clients []Client, with instruments) (Cell, error) {
 	}
 	phase.Store(over)
 	took, after := time.Since(started), with.meter()
+	stop()
 	wg.Wait()
-	if err := errors.Join(append(errs, profileErr, profiled())...); err != nil {
+	errs := []error{profileErr, profiled()}
+	var samples source.Latencies
+	for _, d := range drivers {
+		errs = append(errs, d.err)
+		samples.Merge(&d.samples)
+	}
+	if err := errors.Join(errs...); err != nil {
 		return Cell{}, err
 	}
 	c := Cell{Round: o.Round, Writers: o.Writers, Value: o.Value, Seconds: took.Seconds()}
-	c.latencies(slices.Concat(samples...))
+	c.latencies(&samples)
 	c.costs(after.minus(before))
 	return c, nil
 }
@@ -209,52 +222,60 @@ func newValue(o order, client uint64) []byte {
 // then.
 const emptyMax = 30 * time.Second
 
-// drive is one client's loop. It returns the time of each operation that began
-// and ended while it was measured, in nanoseconds, and tells of its first or its
+// driver is one client. It keeps how long each operation took that began and ended
+// while it was measured, from when it was due, and tells of the first or of its
 // failure.
-func drive(o order, client uint64, keys keyspace, c Client, phase *atomic.Int32, first chan<- struct{}) ([]uint32, error) {
-	tell := func() {
-		select {
-		case first <- struct{}{}:
-		default:
-		}
-	}
-	draw := rand.New(rand.NewPCG(o.Seed+uint64(o.Round), client))
+type driver struct {
+	do      func(key []byte) error
+	keys    keyspace
+	draw    *rand.Rand
+	phase   *atomic.Int32
+	first   chan<- struct{}
+	samples source.Latencies
+	err     error
+}
+
+func newDriver(o order, client uint64, keys keyspace, c Client, phase *atomic.Int32, first chan<- struct{}) *driver {
 	value := newValue(o, client)
-	do := func(key []byte) error { return c.Put(key, value) }
+	d := &driver{keys: keys, draw: rand.New(rand.NewPCG(o.Seed+uint64(o.Round), client)), phase: phase, first: first}
+	d.do = func(key []byte) error { return c.Put(key, value) }
 	if o.Op == OpGet {
-		do = c.Get
+		d.do = c.Get
 	}
-	samples := make([]uint32, 0, 1<<14)
-	for {
-		p := phase.Load()
-		if p == over {
-			return samples, nil
+	return d
+}
+
+// step is [source.Step].
+func (d *driver) step(due time.Time) (rest time.Duration, more bool) {
+	p := d.phase.Load()
+	if p == over {
+		return 0, false
+	}
+	if d.err = d.do(d.keys.draw(d.draw)); d.err != nil {
+		d.phase.Store(over)
+		d.tell()
+		return 0, false
+	}
+	if p == measuring && d.phase.Load() == measuring {
+		if d.samples.Add(time.Since(due)); d.samples.Len() == 1 {
+			d.tell()
 		}
-		began := time.Now()
-		if err := do(keys.draw(draw)); err != nil {
-			phase.Store(over)
-			tell()
-			return nil, err
-		}
-		if p == measuring && phase.Load() == measuring {
-			samples = append(samples, uint32(min(time.Since(began), time.Duration(1<<32-1))))
-			if len(samples) == 1 {
-				tell()
-			}
-		}
+	}
+	return 0, true
+}
+
+func (d *driver) tell() {
+	select {
+	case d.first <- struct{}{}:
+	default:
 	}
 }
 
-// latencies fills in what the samples, in nanoseconds, say.
-func (c *Cell) latencies(ns []uint32) {
-	c.Writes = len(ns)
-	c.PerSecond = float64(len(ns)) / c.Seconds
-	if len(ns) == 0 {
-		return
-	}
-	slices.Sort(ns)
-	at := func(q float64) float64 { return float64(ns[int(q*float64(len(ns)-1))]) / 1e3 }
+// latencies fills in what the samples say.
+func (c *Cell) latencies(all *source.Latencies) {
+	c.Writes = all.Len()
+	c.PerSecond = float64(c.Writes) / c.Seconds
+	at := func(q float64) float64 { return float64(all.At(q)) / 1e3 }
 	c.P50, c.P99, c.Max = at(0.50), at(0.99), at(1)
 }
 

@@ -133,7 +133,7 @@ func turns(ctx context.Context, o Options, hosts []*host, progress io.Writer) ([
 				h := hosts[(i+round)%len(hosts)]
 				c, err := h.measure(order{
 					Op: o.Op, Round: round + 1, Writers: writers, Keys: o.KeyCount, Value: o.Value,
-					Warm: o.Warm, Time: o.Time, Quiet: o.Quiet, Seed: o.Seed, Profile: o.profileOf(h.name, writers, round+1),
+					Rate: o.Rate, Warm: o.Warm, Time: o.Time, Quiet: o.Quiet, Seed: o.Seed, Profile: o.profileOf(h.name, writers, round+1),
 				})
 				if err != nil {
 					return nil, err

@@ -30,6 +30,7 @@ type Options struct {
 	Warm     time.Duration // before each cell
 	Time     time.Duration // of each cell
 	Rounds   int
+	Rate     float64 // operations that are due a second, of all writers together; 0: each asks again once it was answered
 	Dir      string  // for all files; a folder of the system's for temporary ones if empty
 	JSON     string  // a file for all figures, if any
 	Profile  string  // a folder for CPU profiles of every cell's processes, if any
@@ -50,6 +51,7 @@ func parse(args []string, known []string, out io.Writer) (Options, error) {
 	fs.IntVar(&o.Value, "value", 128, "bytes of a value")
 	fs.DurationVar(&o.Warm, "warm", 500*time.Millisecond, "warm-up of a cell")
 	fs.DurationVar(&o.Time, "time", 2500*time.Millisecond, "measured time of a cell")
+	fs.Float64Var(&o.Rate, "rate", 0, "operations that are due a second in an open loop, times counting from when one was due (0: every writer asks again once it was answered)")
 	fs.IntVar(&o.Rounds, "rounds", 3, "rounds")
 	fs.StringVar(&o.Dir, "dir", "", "where files go; emptied subfolders are made in it (default: a temporary folder)")
 	fs.StringVar(&o.JSON, "json", "", "write every figure to this file")
@@ -94,6 +96,7 @@ func (o Options) check(known []string) error {
 	require(o.KeyCount > 0, "-keys %d: want one at least", o.KeyCount)
 	require(o.Value >= 0 && o.Value <= valueMax, "-value %d: want 0 to %d", o.Value, valueMax)
 	require(o.Warm >= 0 && o.Time > 0, "-warm and -time: want a time")
+	require(o.Rate >= 0, "-rate %v: want no less than 0", o.Rate)
 	require(o.Rounds > 0, "-rounds %d: want one at least", o.Rounds)
 	require(o.Quiet >= 0, "-quiet %v: want no less than 0", o.Quiet)
 	return errors.Join(errs...)

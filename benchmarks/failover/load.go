@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/triad-kv/triad/internal/server/resp"
+	"github.com/triad-kv/triad/internal/sim/history"
+	source "github.com/triad-kv/triad/internal/sim/load"
 )
 
 const (
@@ -64,85 +67,116 @@ func (c *conn) ask(commands string, n int) (string, error) {
 
 // load is clients that write one key after the other, each of its own.
 type load struct {
-	c       *cluster
-	avoid   atomic.Int32 // node that nobody asks; -1: none
-	lead    atomic.Int32 // node that acknowledged last
-	clients []*client
-	wait    sync.WaitGroup
+	c      *cluster
+	runner source.Runner
+	began  time.Time    // the history's times count from here
+	avoid  atomic.Int32 // node that nobody asks; -1: none
+	lead   atomic.Int32 // node that acknowledged last
+	wait   sync.WaitGroup
 
-	mu    sync.Mutex // guards what follows; a leaf
-	last  time.Time  // acknowledgement
-	pause time.Duration
-	since time.Time     // the fault
-	first time.Duration // from then to the first write acknowledged that was begun after it; 0: none yet
-	came  chan struct{} // closed at that
+	mu      sync.Mutex // guards what follows; a leaf
+	clients []*client
+	last    time.Duration // acknowledgement
+	pause   time.Duration
+	since   time.Duration // the fault
+	first   time.Duration // from then to the first write acknowledged that was begun after it; 0: none yet
+	came    chan struct{} // closed at that
 }
 
-// client writes one at a time; acked are the numbers of its acknowledged writes.
+// client is one connection, to one node at a time.
 type client struct {
-	load  *load
-	name  string
-	acked []int
-	mu    sync.Mutex // guards conn; a leaf
-	conn  *conn
-	at    int
-	lead  int // where it last looked because others were answered there
+	load *load
+	mu   sync.Mutex // guards conn; a leaf
+	conn *conn
+	at   int
+	lead int // where it last looked because others were answered there
 }
 
 func newLoad(c *cluster, n int) *load {
-	l := &load{c: c}
+	l := &load{c: c, began: time.Now()}
 	l.avoid.Store(-1)
-	for i := range n {
-		l.clients = append(l.clients, &client{load: l, name: strconv.Itoa(i)})
+	l.runner = source.Runner{
+		Options: source.Options{Mix: source.Mix{Once: 1}}, Sessions: n, Timeout: askWait, Retreat: againWait,
+		Recorder: history.NewRecorder(l.now), Dial: l.dial, Told: l.note,
 	}
 	return l
 }
 
+func (l *load) now() time.Duration { return time.Since(l.began) }
+
 func (l *load) run(ctx context.Context) {
-	for _, c := range l.clients {
-		l.wait.Go(func() { c.run(ctx) })
-	}
+	l.wait.Go(func() {
+		l.runner.Run(ctx)
+		for _, c := range l.clients {
+			c.leave()
+		}
+	})
 }
 
-func (c *client) run(ctx context.Context) {
-	value := strings.Repeat("v", 128)
-	defer c.leave()
-	for n := 0; ctx.Err() == nil; n++ {
-		began := time.Now()
-		a, err := c.try(command("SET", c.name+"."+strconv.Itoa(n), value))
-		if err == nil && strings.HasPrefix(a, "+OK") {
-			c.acked = append(c.acked, n)
-			c.load.note(began, c.at)
-			continue
-		}
-		if to := int(c.load.lead.Load()); to != c.lead { // somebody has found another one
-			c.at, c.lead = to, to
-		} else {
-			c.at = (c.at + 1) % len(ids)
-		}
-		c.leave()
-		time.Sleep(againWait)
-	}
+func (l *load) dial(uint64) source.Client {
+	c := &client{load: l}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.clients = append(l.clients, c)
+	return c
 }
 
-func (c *client) try(command string) (string, error) {
+// padding makes values as long as those that are usual.
+var padding = strings.Repeat("v", 128)
+
+// Do writes once, at the node where a write was acknowledged last, or the next one.
+func (c *client) Do(_ context.Context, op history.Op) history.Op {
+	if to := int(c.load.lead.Load()); to != c.lead { // somebody has found another one
+		c.move(to)
+		c.lead = to
+	}
 	if int(c.load.avoid.Load()) == c.at {
-		c.at = (c.at + 1) % len(ids)
-		c.leave()
+		c.move((c.at + 1) % len(ids))
 	}
+	op.Node = ids[c.at]
+	k, err := c.reach()
+	if err != nil {
+		op.Outcome, op.Error = history.NotApplied, err.Error()
+		c.move((c.at + 1) % len(ids))
+		return op
+	}
+	a, err := k.ask(command("SET", op.Key, op.Value+padding), 1)
+	switch {
+	case err != nil:
+		op.Outcome, op.Error = history.Unknown, err.Error()
+	case strings.HasPrefix(a, "+OK"):
+		op.Outcome = history.Applied
+		return op
+	case strings.HasPrefix(a, "-UNKNOWN"):
+		op.Outcome, op.Error = history.Unknown, a
+	default:
+		op.Outcome, op.Error = history.NotApplied, a
+	}
+	c.move((c.at + 1) % len(ids))
+	return op
+}
+
+func (c *client) move(to int) {
+	c.leave()
+	c.at = to
+}
+
+// reach returns the connection to the node at which the client is.
+func (c *client) reach() (*conn, error) {
 	c.mu.Lock()
 	k := c.conn
 	c.mu.Unlock()
-	if k == nil {
-		var err error
-		if k, err = dial(c.load.c.resp[c.at]); err != nil {
-			return "", err
-		}
-		c.mu.Lock()
-		c.conn = k
-		c.mu.Unlock()
+	if k != nil {
+		return k, nil
 	}
-	return k.ask(command, 1)
+	k, err := dial(c.load.c.resp[c.at])
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conn = k
+	return k, nil
 }
 
 // leave ends the connection, and with it a wait for an answer.
@@ -155,17 +189,20 @@ func (c *client) leave() {
 	}
 }
 
-// note takes an acknowledgement of a write begun at a time.
-func (l *load) note(began time.Time, at int) {
+// note is told of every answer.
+func (l *load) note(op history.Op) {
+	if op.Outcome != history.Applied {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := time.Now()
-	if int(l.avoid.Load()) != at {
-		l.lead.Store(int32(at))
+	at := int32(slices.Index(ids, op.Node))
+	if l.avoid.Load() != at {
+		l.lead.Store(at)
 	}
-	l.pause, l.last = max(l.pause, now.Sub(l.last)), now
-	if l.came != nil && l.first == 0 && began.After(l.since) && int(l.avoid.Load()) != at {
-		l.first = now.Sub(l.since)
+	l.pause, l.last = max(l.pause, op.Return-l.last), op.Return
+	if l.came != nil && l.first == 0 && op.Invoke > l.since && l.avoid.Load() != at {
+		l.first = op.Return - l.since
 		close(l.came)
 	}
 }
@@ -174,12 +211,13 @@ func (l *load) note(began time.Time, at int) {
 func (l *load) begin(avoid int) (came <-chan struct{}) {
 	l.mu.Lock()
 	l.avoid.Store(int32(avoid))
-	l.since, l.first, l.came = time.Now(), 0, make(chan struct{})
+	l.since, l.first, l.came = l.now(), 0, make(chan struct{})
 	l.last, l.pause = l.since, 0
 	came = l.came
+	clients := slices.Clone(l.clients)
 	l.mu.Unlock()
 	if avoid >= 0 {
-		for _, c := range l.clients {
+		for _, c := range clients {
 			c.leave()
 		}
 	}
@@ -193,23 +231,22 @@ func (l *load) lost(addr string) (acked, lost int, err error) {
 		return 0, 0, err
 	}
 	defer k.Close()
-	for _, c := range l.clients {
-		for some := c.acked; len(some) > 0; {
-			n := min(len(some), readBatch)
-			words := []string{"EXISTS"}
-			for _, i := range some[:n] {
-				words = append(words, c.name+"."+strconv.Itoa(i))
-			}
-			a, err := k.ask(command(words...), 1)
-			if err != nil {
-				return acked, lost, err
-			}
-			there, err := strconv.Atoi(strings.Trim(a, ":\r\n"))
-			if err != nil {
-				return acked, lost, errors.New(a)
-			}
-			acked, lost, some = acked+n, lost+n-there, some[n:]
+	var keys []string
+	for _, op := range l.runner.Recorder.Ops() {
+		if op.Outcome == history.Applied {
+			keys = append(keys, op.Key)
 		}
+	}
+	for some := range slices.Chunk(keys, readBatch) {
+		a, err := k.ask(command(append([]string{"EXISTS"}, some...)...), 1)
+		if err != nil {
+			return acked, lost, err
+		}
+		there, err := strconv.Atoi(strings.Trim(a, ":\r\n"))
+		if err != nil {
+			return acked, lost, errors.New(a)
+		}
+		acked, lost = acked+len(some), lost+len(some)-there
 	}
 	return acked, lost, nil
 }

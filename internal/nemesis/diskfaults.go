@@ -107,9 +107,9 @@ func fsyncError(ctx context.Context, r *run, s strike) error {
 // needs a new file for that.
 const biteWait = 10 * time.Second
 
-// fullDisk takes the space of a node's disk away and gives it back. A node whose
-// log alone has no room goes on by itself then; one whose store has none ends,
-// says why, and can be started again.
+// fullDisk takes the space of a node's disk away and gives it back. Log and store
+// wait, and the node goes on by itself then; one that had to keep a promise in a
+// document and could not ends, says why, and can be started again.
 func fullDisk(ctx context.Context, r *run, s strike) error {
 	n, err := r.hit(ctx, s)
 	if err != nil {
@@ -135,7 +135,7 @@ func fullDisk(ctx context.Context, r *run, s strike) error {
 	if err := n.process().wait(failWait); err != nil {
 		return fmt.Errorf("%w: node %s has failed by a full disk: %w", errBroken, n.id, err)
 	}
-	if !strings.Contains(n.lastWords(), "no space left on device") {
+	if words := n.lastWords(); !strings.Contains(words, "no space left on device") || strings.Contains(words, "store failed") {
 		return fmt.Errorf("%w: a full disk ended node %s, which does not say so: %s", errBroken, n.id, n.lastWords())
 	}
 	r.report.struck("full-disk, and the node ended")

@@ -23,14 +23,12 @@ const (
 	clientsMax   = 64  // that have asked and were not answered
 	accounts     = 4
 	accountFunds = 1_000_000 // of each account in the beginning; no run can spend it
-	oncePrefix   = "w/"      // keys that are written once
-	onceShare    = 20        // of a hundred operations
 	everyNode    = 5         // how many reads there are to one that goes to a node that need not lead
 )
 
 // drawn is what the clients ask for, of keys of one era.
 var drawn = source.Options{
-	Mix:       source.Mix{Put: 20, Get: 25, Delete: 2, CompareAndSet: 8, Increment: 10, Count: 5, Transfer: 14, Scan: 6},
+	Mix:       source.Mix{Put: 20, Get: 25, Delete: 2, CompareAndSet: 8, Increment: 10, Count: 5, Transfer: 14, Scan: 6, Once: 23},
 	Registers: 6, Counters: 3, Accounts: accounts, AmountMax: 20,
 }
 
@@ -50,9 +48,7 @@ type load struct {
 	lead    atomic.Int32  // place of who is believed to lead
 	acked   atomic.Int64  // when the last write was acknowledged, in ns since 1970
 	shed    atomic.Int64  // operations whose time came while clientsMax were waiting
-	idle    chan *client
-	live    int // clients that were made
-	wait    sync.WaitGroup
+	all     []*client     // that were made, by the loop
 
 	mu      sync.Mutex // guards what follows; a leaf
 	strange map[string]int
@@ -62,7 +58,7 @@ type load struct {
 func newLoad(nodes []*node, rate int, seed uint64) *load {
 	return &load{
 		nodes: nodes, record: history.NewRecorder(nil), rate: rate, seed: seed,
-		idle: make(chan *client, clientsMax), strange: map[string]int{}, answers: map[string]int{},
+		strange: map[string]int{}, answers: map[string]int{},
 	}
 }
 
@@ -85,46 +81,22 @@ func (l *load) fund(ctx context.Context) error {
 
 // run asks until ctx ends, and waits for the answers that are due.
 func (l *load) run(ctx context.Context) {
-	defer l.wait.Wait()
-	t := time.NewTicker(time.Second / time.Duration(l.rate))
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
+	loop := source.Loop{Workers: clientsMax, Rate: float64(l.rate), Shed: func() { l.shed.Add(1) }}
+	loop.Run(ctx, func(i int) source.Step {
+		c := &client{load: l, id: l.clients.Add(1), draw: rand.New(rand.NewPCG(l.seed, uint64(i+1)))}
+		l.all = append(l.all, c)
+		return func(due time.Time) (time.Duration, bool) {
+			c.next(time.Since(due))
+			return 0, true
 		}
-		c := l.free()
-		if c == nil {
-			l.shed.Add(1)
-			continue
-		}
-		l.wait.Go(func() {
-			c.next()
-			l.idle <- c // there is room for all that are live
-		})
-	}
+	})
 }
 
 // close ends the clients' connections. run must have returned.
 func (l *load) close() {
-	for range l.live {
-		(<-l.idle).leave()
+	for _, c := range l.all {
+		c.leave()
 	}
-}
-
-// free is a client that waits for nothing, nil if there is none.
-func (l *load) free() *client {
-	select {
-	case c := <-l.idle:
-		return c
-	default:
-	}
-	if l.live == clientsMax {
-		return nil
-	}
-	l.live++
-	return &client{load: l, id: l.clients.Add(1), draw: rand.New(rand.NewPCG(l.seed, uint64(l.live)))}
 }
 
 // heard counts answers by their first word, to show what the faults were good for.
@@ -166,7 +138,6 @@ type client struct {
 	source  *source.Source
 	era     uint64 // of the source
 	session uint64
-	once    int // keys written once, in the session
 }
 
 func (c *client) leave() {
@@ -177,21 +148,14 @@ func (c *client) leave() {
 }
 
 // next draws an operation, asks for it once, and records it.
-func (c *client) next() {
+func (c *client) next(late time.Duration) {
 	if era := c.load.era.Load(); c.source == nil || era != c.era {
-		c.era, c.session, c.once = era, c.load.session.Add(1), 0
+		c.era, c.session = era, c.load.session.Add(1)
 		c.source = source.NewSource(drawn, c.session, c.id)
 	}
-	var op history.Op
-	if c.draw.IntN(100) < onceShare {
-		c.once++
-		value := fmt.Sprintf("%d.once.%d", c.session, c.once)
-		op = history.Op{Client: c.id, Session: c.session, Kind: history.Put, Key: oncePrefix + value, Value: value}
-		c.do(op)
-		return
-	}
 	c.source.Retire(c.id) // if it is another one now
-	op = c.source.Next(c.draw)
+	op := c.source.Next(c.draw)
+	op.Late = max(late, 0)
 	if op.Kind == history.Get && c.draw.IntN(everyNode) == 0 {
 		op.Node = ids[c.draw.IntN(len(ids))]
 	}

@@ -181,3 +181,33 @@ func swap(t *testing.T, fs vfs.FS, a, b string) {
 	writeFile(t, fs, a, string(y))
 	writeFile(t, fs, b, string(x))
 }
+
+// Whoever reads why a node does not start has to learn that its disk is to blame, and
+// what to do.
+func TestAStoreThatIsRefusedForItsDamageSaysWhatToDo(t *testing.T) {
+	fs, _ := told(t)
+	refused := map[string]int{}
+	for _, name := range list(t, fs, first) {
+		kind := kindOf(name)
+		if kind != "sst" && kind != "MANIFEST" {
+			continue
+		}
+		original := slurp(t, fs, first+"/"+name)
+		for _, at := range places(len(original)) {
+			image := fs.PowerCut()
+			b := bytes.Clone(original)
+			b[at] ^= 1 << (at % 8)
+			writeFile(t, image, first+"/"+name, string(b))
+			p, err := Open(small(Options{FS: image}))
+			if err == nil {
+				require.NoError(t, p.Close())
+				continue
+			}
+			refused[kind]++
+			require.ErrorIs(t, err, topology.ErrQuarantined, "%s, offset %d", name, at)
+			require.ErrorContains(t, err, "start with an empty one")
+		}
+	}
+	require.Positive(t, refused["sst"], refused)
+	require.Positive(t, refused["MANIFEST"], refused)
+}

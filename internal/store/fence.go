@@ -42,13 +42,15 @@ import (
 // flush looks at the fence before believing in it, and to the next Open it is as
 // if the machine had stopped at the error.
 //
+// Where only space lacks, the fence of the store's contents does not fail: see space.
+//
 // What is left for Fatalf are broken invariants. It fails the fence and returns,
 // as it may be called on the goroutine of any caller.
 type fence struct {
 	vfs.FS
+	patience
 	failure atomic.Pointer[error]
 	failed  chan struct{} // closed once there is a failure
-	closing chan struct{} // closed when nobody needs to be slowed down any more
 	running atomic.Bool   // Open has returned
 	onFail  func(error)   // called once, if running
 }
@@ -57,7 +59,7 @@ type fence struct {
 const retryPause = 100 * time.Millisecond
 
 func newFence(fs vfs.FS, onFail func(error)) *fence {
-	return &fence{FS: fs, failed: make(chan struct{}), closing: make(chan struct{}), onFail: onFail}
+	return &fence{FS: fs, patience: patience{closing: make(chan struct{})}, failed: make(chan struct{}), onFail: onFail}
 }
 
 // err is why the fence has failed, nil if it has not.
@@ -84,22 +86,27 @@ func (f *fence) refusal() error {
 	if err == nil || !f.running.Load() {
 		return err
 	}
-	t := time.NewTimer(retryPause)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-f.closing:
-	}
+	f.slow(retryPause)
 	return err
 }
 
+// background is told of an error by Pebble, which begins again.
+func (f *fence) background(err error) {
+	if !isFull(err) || f.spare() == nil {
+		f.fail(err)
+	}
+}
+
 // change runs one operation that changes the disk.
-func (f *fence) change(op func() error) error {
+func (f *fence) change(op func() error) error { return f.attempt(false, op) }
+
+// attempt is change, of a table or of something else.
+func (f *fence) attempt(table bool, op func() error) error {
 	if err := f.refusal(); err != nil {
 		return err
 	}
 	err := op()
-	if err != nil {
+	if err != nil && !(table && f.noSpace(err)) {
 		f.fail(err)
 	}
 	return err
@@ -120,8 +127,21 @@ func (f *fence) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	if isDecisive(f.FS.PathBase(name)) {
 		return f.createDecisive(name, c), nil
 	}
-	return f.changeFile(func() (vfs.File, error) { return f.FS.Create(name, c) })
+	table := strings.HasSuffix(name, tableExt)
+	if table {
+		if err := f.begin(); err != nil {
+			return nil, err
+		}
+	}
+	var file vfs.File
+	err := f.attempt(table, func() (err error) { file, err = f.FS.Create(name, c); return err })
+	if err != nil {
+		return nil, err
+	}
+	return &fencedFile{File: file, fence: f, table: table}, nil
 }
+
+const tableExt = ".sst"
 
 // isDecisive reports whether a file is one of those that Pebble must be able to write.
 func isDecisive(name string) bool {
@@ -130,7 +150,8 @@ func isDecisive(name string) bool {
 
 func (f *fence) createDecisive(name string, c vfs.DiskWriteCategory) vfs.File {
 	if f.err() == nil {
-		file, err := f.FS.Create(name, c)
+		var file vfs.File
+		err := f.spare().with(func() (err error) { file, err = f.FS.Create(name, c); return err })
 		if err == nil {
 			return &decisiveFile{File: file, fence: f}
 		}
@@ -210,10 +231,13 @@ func (f *fence) Unwrap() vfs.FS { return f.FS }
 type fencedFile struct {
 	vfs.File
 	fence *fence
+	table bool // it is being made; nothing rests on it yet
 }
 
+func (f *fencedFile) change(op func() error) error { return f.fence.attempt(f.table, op) }
+
 func (f *fencedFile) Write(p []byte) (n int, err error) {
-	err = f.fence.change(func() error {
+	err = f.change(func() error {
 		n, err = f.File.Write(p)
 		return err
 	})
@@ -221,18 +245,18 @@ func (f *fencedFile) Write(p []byte) (n int, err error) {
 }
 
 func (f *fencedFile) WriteAt(p []byte, at int64) (n int, err error) {
-	err = f.fence.change(func() error {
+	err = f.change(func() error {
 		n, err = f.File.WriteAt(p, at)
 		return err
 	})
 	return n, err
 }
 
-func (f *fencedFile) Sync() error     { return f.fence.change(f.File.Sync) }
-func (f *fencedFile) SyncData() error { return f.fence.change(f.File.SyncData) }
+func (f *fencedFile) Sync() error     { return f.change(f.File.Sync) }
+func (f *fencedFile) SyncData() error { return f.change(f.File.SyncData) }
 
 func (f *fencedFile) SyncTo(n int64) (full bool, err error) {
-	err = f.fence.change(func() error {
+	err = f.change(func() error {
 		full, err = f.File.SyncTo(n)
 		return err
 	})
@@ -287,9 +311,13 @@ func (f *decisiveFile) change(op func() error) error {
 }
 
 func (f *decisiveFile) Write(p []byte) (int, error) {
+	done := 0 // what is in the file already is not written twice
 	return len(p), f.change(func() error {
-		_, err := f.File.Write(p)
-		return err
+		return f.fence.spare().with(func() error {
+			n, err := f.File.Write(p[done:])
+			done += n
+			return err
+		})
 	})
 }
 

@@ -35,10 +35,11 @@ type generation struct {
 	writer writer // of the one goroutine that writes: a stage's, or who holds the pen
 	refs   atomic.Int64
 
-	bufferBytes int64        // of one write buffer
-	unmeasured  atomic.Int64 // bytes written since room was last measured
-	progress    signal       // a flush or a compaction has ended
-	obsolete    bool         // its directory goes with it; set before the owner lets go
+	bufferBytes int64           // of one write buffer
+	unmeasured  atomic.Int64    // bytes written since room was last measured
+	progress    signal          // a flush or a compaction has ended
+	flushing    <-chan struct{} // a flush that found no space, and is tried on; who flushes has a turn
+	obsolete    bool            // its directory goes with it; set before the owner lets go
 	done        chan struct{}
 }
 
@@ -72,6 +73,7 @@ func openGeneration(o Options, cache *pebble.Cache, number uint64, create bool, 
 		return nil, err
 	}
 	g.fence = newFence(o.FS, func(err error) { onFail(g, err) })
+	g.fence.space = o.space
 	po := o.pebble(g.fence, cache, g.progress.fire)
 	po.ErrorIfNotExists = !create
 	db, err := pebble.Open(g.dir, po)
@@ -112,6 +114,10 @@ func checkPebbleFormat(o Options, dir string) error {
 // close releases a generation to which nobody holds a reference any more.
 func (g *generation) close() (err error) {
 	close(g.fence.closing)
+	if err := g.fence.lacking(); err != nil { // Pebble would try on for ever, and Close wait for it
+		g.fence.running.Store(false)
+		g.fence.fail(err)
+	}
 	err = g.writer.close()
 	if g.fence.err() != nil {
 		// What Pebble does after a failure it reported as fatal is not
@@ -139,18 +145,32 @@ func (g *generation) retain() bool {
 }
 
 // flush returns once everything written before the call is durable. If ctx
-// ends first, it goes on behind the caller's back.
+// ends first, it goes on behind the caller's back, as it does where it finds no space.
 func (g *generation) flush(ctx context.Context) error {
-	done, err := g.db.AsyncFlush()
-	if err != nil {
-		g.fence.fail(err)
-		return err
-	}
-	select {
-	case <-done:
-	case <-g.fence.failed:
-	case <-ctx.Done():
-		return ctx.Err()
+	for first := true; first; {
+		lacks := g.fence.lacks()
+		if first = g.flushing != nil; !first { // one that found no space goes on, and covers less
+			done, err := g.db.AsyncFlush()
+			if err != nil {
+				g.fence.fail(err)
+				return err
+			}
+			g.flushing = done
+		}
+		select {
+		case <-g.flushing:
+		case <-g.fence.failed:
+		case <-lacks:
+			if err := g.fence.lacking(); err != nil {
+				return err
+			}
+			first = true // it was somebody else's, and is over
+			continue
+		case <-ctx.Done():
+			g.flushing = nil
+			return ctx.Err()
+		}
+		g.flushing = nil
 	}
 	// Pebble may believe that it is done where the fence knows better.
 	return g.fence.err()
@@ -164,19 +184,29 @@ func (g *generation) room(stop <-chan struct{}) error {
 		return nil
 	}
 	for {
-		again := g.progress.next()
-		if m := g.db.Metrics(); m.MemTable.Size < uint64(writeBuffersMax*g.bufferBytes) && m.Levels[0].Sublevels < sublevelsMax {
+		again, lacks := g.progress.next(), g.fence.lacks()
+		if g.roomy() {
 			g.unmeasured.Store(0)
 			return nil
 		}
+		if err := g.fence.lacking(); err != nil {
+			return err
+		}
 		select {
 		case <-again:
+		case <-lacks:
 		case <-g.fence.failed:
 			return g.fence.err()
 		case <-stop:
 			return topology.ErrClosed
 		}
 	}
+}
+
+// roomy reports whether there is room for another batch now.
+func (g *generation) roomy() bool {
+	m := g.db.Metrics()
+	return m.MemTable.Size < uint64(writeBuffersMax*g.bufferBytes) && m.Levels[0].Sublevels < sublevelsMax
 }
 
 // get reads a physical key from r, nil if it is not there; the caller owns the result.

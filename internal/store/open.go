@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	iofs "io/fs"
+	"log/slog"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -15,9 +16,10 @@ import (
 
 // Open opens the store in o.Dir, or makes it there. It fails, and changes
 // nothing that counts, where the directory cannot be written, is in use, was
-// written by a newer version (ErrUnsupported), or is damaged: a pointer that
-// cannot be read (ErrMalformed), or whose generation is missing, is for a
-// person to look at and never a reason to begin anew (bad input 62, 63).
+// written by a newer version (ErrUnsupported), or is damaged: tables that do not
+// hold what was written ([*DamageError]), a pointer that cannot be read
+// (ErrMalformed), or whose generation is missing, are for a person to look at and
+// never a reason to begin anew (bad input 62, 63).
 //
 // What is left of unfinished installs is removed, except a stage that may
 // still be resumed.
@@ -36,6 +38,7 @@ func Open(o Options) (*Pebble, error) {
 	case err != nil:
 		return nil, fmt.Errorf("store: %s is in use: %w", o.Dir, err)
 	}
+	o.space = newSpace(o)
 	p := &Pebble{
 		o:      o,
 		turn:   make(chan struct{}, 1),
@@ -43,6 +46,9 @@ func Open(o Options) (*Pebble, error) {
 	}
 	p.all = &generations{o: o, cache: o.newCache(), lock: lock, closed: p.closed, failed: p.Failed}
 	if err := p.load(); err != nil {
+		if (pebble.IsCorruptionError(err) || isNotExist(err)) && !errors.Is(err, topology.ErrQuarantined) {
+			err = &DamageError{File: o.Dir, Err: err}
+		}
 		return nil, errors.Join(fmt.Errorf("store: %w", err), p.all.abandon())
 	}
 	return p, nil
@@ -116,7 +122,8 @@ func (p *Pebble) beginWith(g *generation) error {
 		return err
 	}
 	p.pointer = pointer{generation: 1}
-	return writePointer(p.o.FS, p.o.Dir, p.pointer)
+	_, err = writePointer(p.o, p.pointer)
+	return err
 }
 
 // mark writes a fresh generation's format and further meta values, durably.
@@ -131,7 +138,7 @@ func (g *generation) mark(meta ...metaValue) error {
 func (p *Pebble) adopt(g *generation) error {
 	fresh, err := g.checkFormat()
 	if err == nil && fresh {
-		err = fmt.Errorf("%s has no format: %w", g.dir, topology.ErrMalformed)
+		err = &DamageError{File: g.dir, Err: fmt.Errorf("it has no format: %w", topology.ErrMalformed)}
 	}
 	lsn, err2 := g.applied(g.db)
 	p.applied.Store(uint64(lsn))
@@ -140,6 +147,8 @@ func (p *Pebble) adopt(g *generation) error {
 	if err := cmp.Or(err, err2, g.fence.err()); err != nil {
 		return errors.Join(err, p.all.end(g))
 	}
+	p.o.space.adopt()
+	g.fence.patient.Store(true)
 	return nil
 }
 
@@ -153,8 +162,13 @@ func (p *Pebble) Close() error {
 		defer p.giveTurn()
 		if p.Failed() == nil {
 			_, err := p.flush(context.Background())
+			if err != nil && errors.Is(err, topology.ErrDiskFull) && p.Failed() == nil {
+				p.o.Logger.Warn("closed on a full disk: what was applied last is not in the store's files", slog.Any("error", err))
+				err = nil
+			}
 			errs = append(errs, err)
 		}
+		p.o.space.close()
 		close(p.closed)
 		if p.stage != nil {
 			errs = append(errs, p.stage.Close())

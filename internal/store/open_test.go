@@ -265,7 +265,7 @@ func TestOpenSweepsUpButKeepsWhatCanBeResumed(t *testing.T) {
 	}
 	writeFile(t, fs, dir+"/current.tmp", "x")
 	p = open(t, Options{FS: fs})
-	require.Equal(t, []string{"LOCK", "PLACE", "current", "store-000001", "store-000002", "store-1"}, list(t, fs, dir))
+	require.Equal(t, []string{"LOCK", "PLACE", "current", "reserve", "store-000001", "store-000002", "store-1"}, list(t, fs, dir))
 	st, err = p.Stage("s")
 	require.NoError(t, err)
 	require.Equal(t, "m", string(st.Resume()))

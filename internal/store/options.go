@@ -34,6 +34,8 @@ type Options struct {
 	// storage engine's own included: it must return at once and not call the
 	// store, except for Failed.
 	OnFailure func(error)
+
+	space *space // of the store that is open with these
 }
 
 const (
@@ -109,10 +111,10 @@ func (o Options) pebble(f *fence, cache *pebble.Cache, progressed func()) *pebbl
 		L0StopWritesThreshold:       unreachable,
 		Logger:                      quiet{logger: o.Logger, fence: f},
 		EventListener: &pebble.EventListener{
-			BackgroundError: f.fail,
+			BackgroundError: f.background,
 			DataCorruption:  func(i pebble.DataCorruptionInfo) { f.fail(fmt.Errorf("%s: %w", i.Path, i.Details)) },
-			FlushEnd:        func(pebble.FlushInfo) { progressed() },
-			CompactionEnd:   func(pebble.CompactionInfo) { progressed() },
+			FlushEnd:        func(i pebble.FlushInfo) { f.wrote(i.Err); progressed() },
+			CompactionEnd:   func(i pebble.CompactionInfo) { f.wrote(i.Err); progressed() },
 		},
 	}
 	// The one that Pebble makes by itself wakes up ten times a second, and is

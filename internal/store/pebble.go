@@ -49,7 +49,9 @@ var _ topology.Store = (*Pebble)(nil)
 
 // Apply is [topology.Store.Apply]. It writes nothing to the disk, but waits for
 // it while a front is full behind another, and so while writeBuffersMax buffers
-// are or reads have become too deep. More than 256 MiB at once is ErrTooLarge.
+// are or reads have become too deep. Where it would wait for space, it is
+// topology.ErrDiskFull, and nothing was taken: it may be called again. More than
+// 256 MiB at once is ErrTooLarge.
 func (p *Pebble) Apply(lsn record.LSN, edits []topology.Edit) error {
 	if err := checkSize(edits); err != nil {
 		return err
@@ -77,7 +79,7 @@ func (p *Pebble) Apply(lsn record.LSN, edits []topology.Edit) error {
 
 // room waits until the current generation takes another batch.
 func (p *Pebble) room() error {
-	if !p.current.Load().layers.full() {
+	if g := p.current.Load(); !g.layers.full() && g.fence.lacking() == nil {
 		return nil
 	}
 	g, err := p.acquire()
@@ -85,8 +87,11 @@ func (p *Pebble) room() error {
 		return err
 	}
 	defer p.all.release(g)
+	if lack := g.fence.lacking(); lack != nil && !g.roomy() {
+		return lack
+	}
 	err = g.layers.room(p.closed, g.fence)
-	if err != nil && !errors.Is(err, topology.ErrClosed) {
+	if err != nil && !errors.Is(err, topology.ErrClosed) && g.fence.err() != nil {
 		return p.generationFailed(g, err)
 	}
 	return err
@@ -123,7 +128,8 @@ func (p *Pebble) stored(g *generation, r pebble.Reader, key []byte) ([]byte, err
 }
 
 // Flush is [topology.Store.Flush]. Besides the cells it makes durable how far
-// it has come, so that Open can tell a store that has gone backwards.
+// it has come, so that Open can tell a store that has gone backwards. While space
+// lacks it is topology.ErrDiskFull; what it was to flush is, once there is some.
 func (p *Pebble) Flush(ctx context.Context) (record.LSN, error) {
 	if err := p.takeTurn(ctx); err != nil {
 		return 0, err
@@ -170,7 +176,10 @@ func (p *Pebble) flush(ctx context.Context) (record.LSN, error) {
 
 // point replaces the pointer; the turn is held.
 func (p *Pebble) point(to pointer) error {
-	if err := writePointer(p.o.FS, p.o.Dir, to); err != nil {
+	if decided, err := writePointer(p.o, to); err != nil {
+		if !decided && isFull(err) {
+			return p.o.space.lacks(err)
+		}
 		return p.fail(err)
 	}
 	p.write.Lock()
@@ -210,6 +219,16 @@ func (p *Pebble) Snapshot() (topology.Snapshot, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// Full is why a store can not bring to disk what is applied, nil if it can, and for one
+// in memory: a topology.ErrDiskFull that says where space lacks, and how much. The store
+// goes on by itself once there is some.
+func Full(s topology.Store) error {
+	if p, ok := s.(*Pebble); ok {
+		return p.o.space.lacking()
+	}
+	return nil
 }
 
 // Failed is why the store takes no more writes, nil as long as it does.

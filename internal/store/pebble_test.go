@@ -84,7 +84,7 @@ func TestAReplacedGenerationGoesWithItsLastSnapshot(t *testing.T) {
 		require.Equal(t, "1", string(b))
 		require.NoError(t, snap.Close())
 	}
-	require.Equal(t, []string{"LOCK", "current", "store-000002"}, list(t, fs, dir))
+	require.Equal(t, []string{"LOCK", "current", "reserve", "store-000002"}, list(t, fs, dir))
 }
 
 func TestASnapshotOutlivesTheStoreAndKeepsTheDirectory(t *testing.T) {
@@ -174,7 +174,7 @@ func TestAllMayBeDoneAtOnce(t *testing.T) {
 	require.EqualValues(t, installs*201, p.Applied())
 	_, err := p.Flush(t.Context()) // closes what a Get was the last to hold
 	require.NoError(t, err)
-	require.Equal(t, []string{"LOCK", "current", fmt.Sprintf("store-%06d", installs+1)}, list(t, p.o.FS, dir))
+	require.Equal(t, []string{"LOCK", "current", "reserve", fmt.Sprintf("store-%06d", installs+1)}, list(t, p.o.FS, dir))
 }
 
 func TestMoreThanFitsInMemoryIsReadBackFromDisk(t *testing.T) {

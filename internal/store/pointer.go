@@ -83,25 +83,28 @@ func readPointer(fs vfs.FS, dir string) (pointer, bool, error) {
 	return p, err == nil, err
 }
 
-// writePointer replaces the pointer in dir, durably on return. After an error
-// nobody knows which of the two a crash would bring back.
-func writePointer(fs vfs.FS, dir string, p pointer) error {
-	temp := fs.PathJoin(dir, pointerTempName)
-	f, err := fs.Create(temp, vfs.WriteCategoryUnspecified)
+// writePointer replaces the pointer of a store, durably on return. After an error
+// nobody knows which of the two a crash would bring back, unless it was not decided:
+// then it is the old one.
+func writePointer(o Options, p pointer) (decided bool, err error) {
+	fs, temp := o.FS, o.FS.PathJoin(o.Dir, pointerTempName)
+	err = o.space.with(func() error {
+		f, err := fs.Create(temp, vfs.WriteCategoryUnspecified)
+		if err != nil {
+			return err
+		}
+		if _, err = f.Write(p.encode()); err == nil {
+			err = f.Sync()
+		}
+		return errors.Join(err, f.Close())
+	})
 	if err != nil {
-		return err
+		return false, err
 	}
-	_, err = f.Write(p.encode())
-	if err == nil {
-		err = f.Sync()
+	if err := fs.Rename(temp, fs.PathJoin(o.Dir, pointerName)); err != nil {
+		return true, err
 	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := fs.Rename(temp, fs.PathJoin(dir, pointerName)); err != nil {
-		return err
-	}
-	return syncDir(fs, dir)
+	return true, syncDir(fs, o.Dir)
 }
 
 func syncDir(fs vfs.FS, dir string) error {

@@ -159,7 +159,10 @@ func (s *stage) install(lsn record.LSN) error {
 		return s.failed(err)
 	}
 	to := pointer{generation: s.g.number, flushed: lsn}
-	if err := writePointer(p.o.FS, p.o.Dir, to); err != nil {
+	if decided, err := writePointer(p.o, to); err != nil {
+		if !decided && isFull(err) {
+			return s.failed(err)
+		}
 		return p.fail(err)
 	}
 	s.over, p.stage = topology.ErrClosed, nil
@@ -177,6 +180,7 @@ func (p *Pebble) replace(g *generation, to pointer) error {
 	p.pointer = to
 	p.applied.Store(uint64(to.flushed))
 	p.current.Store(g)
+	g.fence.patient.Store(true)
 	p.write.Unlock()
 	if err != nil {
 		return p.fail(err)

@@ -116,6 +116,7 @@ const (
 	EvRead                             // the answer to DoRead, with its LSN, or to DoFill, with LSN 0: Items
 	EvTick                             // time passes: beats, gaps, what is parked
 	EvIncarnate                        // this site writes as Origin from now on (C1)
+	EvCut                              // Cut is what this site has for good
 	EvThaw                             // a person lets the link to Peer go on
 )
 
@@ -129,8 +130,9 @@ type Event struct {
 	LSN, To record.LSN
 	Origin  version.Origin
 	Writes  []record.Batch // without conditions, and checked against their limits
-	Message *Message       // owned by the core from then on
-	Items   []Item         // likewise
+	Cut     *Cut
+	Message *Message // owned by the core from then on
+	Items   []Item   // likewise
 }
 
 // EffectKind says what is to be done.
@@ -195,6 +197,8 @@ func (c *Core) Step(ev Event) []Effect {
 		c.tick()
 	case EvIncarnate:
 		c.incarnate(ev.Origin)
+	case EvCut:
+		cut(c, ev.Cut)
 	default:
 		if l := c.link(ev.Peer); l != nil {
 			l.step(c, &ev)

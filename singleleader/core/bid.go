@@ -115,12 +115,16 @@ type Bid struct {
 	first  bool    // no term was ever accepted: there is nothing to lose
 }
 
+// ErrResync refuses to make a node leader, by force too: it would give places out
+// again that its store holds already, or end where it misses what its log has dropped.
+var ErrResync = fmt.Errorf("%w: this node waits for a snapshot: its own log and store do not fit together, and no force mends that", topology.ErrUnavailable)
+
 // Propose returns the document of the term that may be started by what was
 // polled, or why there is none.
 func (b *Bid) Propose(polled []Report) (Group, error) {
 	force := b.Why == Forced
-	if b.Resync && !force {
-		return Group{}, fmt.Errorf("%w: this node waits for a snapshot: its own log and store do not fit together", topology.ErrUnavailable)
+	if b.Resync {
+		return Group{}, ErrResync
 	}
 	if b.For != "" && find(polled, b.For) == nil {
 		return Group{}, fmt.Errorf("%w: %s asked for a newer term, and does not answer", topology.ErrUnavailable, b.For)

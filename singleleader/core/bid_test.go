@@ -44,3 +44,21 @@ func TestTheFirstTermIsStartedByWhoCanNotHaveForgottenIt(t *testing.T) {
 		require.ErrorContains(t, err, c.refuse, c.name)
 	}
 }
+
+// A node whose log begins behind what its store lacks can apply nothing, and one
+// whose store has more than its log would give the same places out again: no term of
+// theirs is begun, whatever is given up.
+func TestANodeWhoseLogAndStoreDoNotFitIsNotMadeLeaderByForce(t *testing.T) {
+	voting := Voting{Sync: quorum.Async(), Members: []topology.NodeID{"a", "b", "c"}}
+	own, err := voting.First("a")
+	require.NoError(t, err)
+	reports := []Report{{Node: "a", Life: 9, Group: own}}
+	for _, why := range []Why{Forced, Chosen, Restart} {
+		bid := Bid{Voting: voting, Self: "a", Life: 9, Why: why, Own: own, Resync: true}
+		_, err := bid.Propose(reports)
+		require.ErrorIs(t, err, ErrResync, why)
+	}
+	bid := Bid{Voting: voting, Self: "a", Life: 9, Why: Forced, Own: own}
+	_, err = bid.Propose(reports)
+	require.NoError(t, err)
+}

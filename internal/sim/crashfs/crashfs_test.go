@@ -207,3 +207,21 @@ func TestTheSameSeedGivesTheSameDisk(t *testing.T) {
 	require.Equal(t, "0", calls[2].Name())
 	require.Empty(t, fs.Calls())
 }
+
+// A bit that flips is seen by who has the file open, and stays flipped whatever is
+// written behind it, synced or lost.
+func TestABitThatFlipsStaysFlipped(t *testing.T) {
+	fs := dir(t)
+	f := create(t, fs, "d/a", []byte("abcd"))
+	_, err := f.WriteAt([]byte("ef"), 4)
+	require.NoError(t, err)
+	require.True(t, fs.Flip("d/a", 1, 0))
+	require.True(t, fs.Flip("d/a", 4, 1))
+	require.False(t, fs.Flip("d/a", 6, 0), "there is no such byte")
+	require.False(t, fs.Flip("d/b", 0, 0), "there is no such file")
+	require.Equal(t, "accdgf", read(t, fs, "d/a"))
+	require.Equal(t, "accd", read(t, fs.PowerCut(), "d/a"))
+	require.Equal(t, "accdgf", read(t, fs.Crash(crashfs.Killed, nil, crashfs.Call{}), "d/a"))
+	require.NoError(t, f.Sync())
+	require.Equal(t, "accdgf", read(t, fs.PowerCut(), "d/a"))
+}

@@ -16,6 +16,8 @@
 //	D4  A process that dies, where the machine lives, loses nothing but its files'
 //	    being open: what can be read can be read, durable or not.
 //
+// Beyond that a disk may rot: [FS.Flip] changes a bit that was durable.
+//
 // SyncTo promises nothing, and so does nothing here. Choices are drawn from the
 // caller's source in the order of the names, so that the same calls and the same
 // seed give the same disk.

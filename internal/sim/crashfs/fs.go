@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -106,6 +107,49 @@ func (f *FS) After(hook func(Call)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.after = hook
+}
+
+// Flip changes one bit of a file past everybody who has it open, durable or not:
+// the disk has changed, and nobody has written. It is false where the file has no
+// such byte.
+func (f *FS) Flip(path string, at int64, bit uint8) bool {
+	f.still.Lock()
+	defer f.still.Unlock()
+	f.mu.Lock()
+	i := f.names[clean(path)].i
+	f.mu.Unlock()
+	if i == nil || i.dir {
+		return false
+	}
+	file, err := f.mem.OpenReadWrite(path, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return false
+	}
+	defer func() { must(file.Close()) }()
+	var b [1]byte
+	if n, _ := file.ReadAt(b[:], at); n == 0 {
+		return false
+	}
+	b[0] ^= 1 << bit
+	must2(file.WriteAt(b[:], at))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i.synced = flipped(i.synced, at, bit)
+	for k, w := range i.dirty {
+		i.dirty[k].b = flipped(w.b, at-w.off, bit)
+	}
+	return true
+}
+
+// flipped returns b with one bit changed, if b has it; b itself, which a file
+// system from before a crash may share, stays as it is.
+func flipped(b []byte, at int64, bit uint8) []byte {
+	if at < 0 || at >= int64(len(b)) {
+		return b
+	}
+	b = slices.Clone(b)
+	b[at] ^= 1 << bit
+	return b
 }
 
 // Calls returns the changes that were attempted since the last call of it.

@@ -80,6 +80,7 @@ type Op struct {
 	Amount  int64         `json:"amount,omitzero"`  // Increment, Transfer
 	Want    Request       `json:"want,omitzero"`    // Get, Scan
 	Invoke  time.Duration `json:"invoke"`           // since the history began
+	Late    time.Duration `json:"late,omitzero"`    // by which it was asked after it was due, in an open loop
 	Return  time.Duration `json:"return"`           // when the client had its answer, or gave up
 	Outcome Outcome       `json:"outcome"`          //
 	Refused bool          `json:"refused,omitzero"` // with NotApplied: the condition was judged, and does not hold
@@ -117,6 +118,15 @@ func (o Op) End() time.Duration {
 		return Forever
 	}
 	return o.Return
+}
+
+// Took is how long its client waited for the answer, from when it was due; 0 if there
+// was none.
+func (o Op) Took() time.Duration {
+	if o.Return == 0 {
+		return 0
+	}
+	return o.Return - o.Invoke + o.Late
 }
 
 // Only returns the one value that a read got; false for none, or for siblings.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,7 +22,9 @@ type Client interface {
 type Runner struct {
 	Options
 	Seed     uint64        // of what is asked; when it is asked the scheduler decides
-	Sessions int           // each is a goroutine; default 8
+	Sessions int           // each asks one thing at a time; default 8
+	Rate     float64       // operations that are due a second, as in [Loop]; 0: each asks again once it was answered
+	Shed     func()        // as in [Loop]
 	OpsMax   int           // of a session; 0: until the context ends
 	Timeout  time.Duration // of one operation; default 1 s
 	Pause    time.Duration // of a session between two operations
@@ -32,6 +33,9 @@ type Runner struct {
 	Recorder *history.Recorder
 	// Dial returns the client of a session, from 1.
 	Dial func(session uint64) Client
+	// Told is called with every operation once it is recorded, by who asked it; nil
+	// for nobody.
+	Told func(op history.Op)
 
 	clients atomic.Uint64
 }
@@ -71,33 +75,32 @@ func (r *Runner) Open(ctx context.Context) error {
 // under way then is waited for.
 func (r *Runner) Run(ctx context.Context) {
 	r.defaults()
-	var wg sync.WaitGroup
-	for i := range r.Sessions {
-		wg.Go(func() { r.session(ctx, uint64(i+1)) })
-	}
-	wg.Wait()
+	ends := context.WithoutCancel(ctx)
+	Loop{Workers: r.Sessions, Rate: r.Rate, Shed: r.Shed}.Run(ctx, func(i int) Step { return r.session(ends, uint64(i+1)) })
 }
 
-func (r *Runner) session(ctx context.Context, id uint64) {
+// session is what one session asks, step by step.
+func (r *Runner) session(ctx context.Context, id uint64) Step {
 	rng := rand.New(rand.NewPCG(r.Seed, id))
 	source := NewSource(r.Options, id, r.clients.Add(1))
 	client := r.Dial(id)
-	for n := 0; ctx.Err() == nil && (r.OpsMax == 0 || n < r.OpsMax); n++ {
-		op := r.ask(context.WithoutCancel(ctx), client, source.Next(rng))
+	n := 0
+	return func(due time.Time) (time.Duration, bool) {
+		op := source.Next(rng)
+		if r.Rate > 0 {
+			op.Late = max(time.Since(due), 0)
+		}
+		op = r.ask(ctx, client, op)
 		source.Observe(op)
-		pause := r.Pause
+		rest := r.Pause
 		switch op.Outcome {
 		case history.Unknown:
 			source.Retire(r.clients.Add(1))
 		case history.NotApplied:
-			pause = max(pause, r.Retreat)
+			rest = max(rest, r.Retreat)
 		}
-		if pause > 0 {
-			select {
-			case <-time.After(pause):
-			case <-ctx.Done():
-			}
-		}
+		n++
+		return rest, r.OpsMax == 0 || n < r.OpsMax
 	}
 }
 
@@ -110,5 +113,9 @@ func (r *Runner) ask(ctx context.Context, c Client, op history.Op) history.Op {
 	if told.Outcome == "" {
 		told.Outcome = history.Unknown
 	}
-	return r.Recorder.End(told)
+	told = r.Recorder.End(told)
+	if r.Told != nil {
+		r.Told(told)
+	}
+	return told
 }

@@ -6,15 +6,18 @@ import (
 	"math/rand/v2"
 	"sort"
 	"strconv"
+	"strings"
 
 	"github.com/triad-kv/triad/internal/sim/history"
 )
 
-// Prefixes of the keys that are drawn: registers, counters, accounts.
+// Prefixes of the keys that are drawn: registers, counters, accounts, and keys that
+// are written once, so that each acknowledged write can be looked for.
 const (
 	Registers = "r/"
 	Counters  = "n/"
 	Accounts  = "acc/"
+	Onces     = "w/"
 )
 
 // Mix says how often each kind is drawn, in parts of their sum.
@@ -22,6 +25,7 @@ type Mix struct {
 	Put, Get, Delete, CompareAndSet int // of registers
 	Increment, Count                int // of counters: Count reads one
 	Transfer, Scan                  int // of accounts; without any, Scan is of the registers
+	Once                            int // puts of keys that nobody writes again
 }
 
 // Options say what is drawn. The zero value is a bit of everything.
@@ -64,6 +68,7 @@ type Source struct {
 	session uint64
 	client  uint64
 	values  uint64            // written by this session so far
+	onces   uint64            // those among keys that are written once
 	known   map[string]string // what a register held when this session last heard; "" is nothing
 }
 
@@ -95,6 +100,7 @@ func (s *Source) Next(rng *rand.Rand) history.Op {
 	}{
 		{history.Put, m.Put, false}, {history.Get, m.Get, false}, {history.Delete, m.Delete, false}, {history.CompareAndSet, m.CompareAndSet, false},
 		{history.Increment, m.Increment, true}, {history.Get, m.Count, true}, {history.Transfer, m.Transfer, true}, {history.Scan, m.Scan, m.Transfer > 0},
+		{history.Put, m.Once, true}, // of none of the registers
 	}
 	sum := 0
 	for _, k := range kinds {
@@ -115,6 +121,11 @@ func (s *Source) Next(rng *rand.Rand) history.Op {
 // fill draws what an operation is about.
 func (s *Source) fill(rng *rand.Rand, op *history.Op, counts bool) {
 	switch {
+	case op.Kind == history.Put && counts:
+		s.onces++
+		op.Value = fmt.Sprintf("%d.once.%d", s.session, s.onces)
+		op.Key = Onces + op.Value
+		return
 	case op.Kind == history.Transfer:
 		from := rng.IntN(s.o.Accounts)
 		to := (from + 1 + rng.IntN(s.o.Accounts-1)) % s.o.Accounts
@@ -160,6 +171,9 @@ func (s *Source) Observe(op history.Op) {
 	}
 	switch op.Kind {
 	case history.Put, history.CompareAndSet, history.Delete:
+		if strings.HasPrefix(op.Key, Onces) {
+			return
+		}
 		s.known[op.Key] = op.Value
 	case history.Get:
 		if v, one := op.Only(); one {

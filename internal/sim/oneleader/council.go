@@ -218,8 +218,8 @@ func (c *council) claim(claim *core.Claim, version uint64, body []byte, done fun
 			next, err = claim.Succeed(g)
 		}
 	}
-	if err == nil && p.resync && claim.Why != core.Forced {
-		err = topology.ErrUnavailable
+	if err == nil && p.resync {
+		err = core.ErrResync
 	}
 	if err != nil {
 		c.busy = false

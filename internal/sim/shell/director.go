@@ -14,7 +14,7 @@ func (w *world) direct(ctx context.Context) {
 	begun := time.Now()
 	for _, f := range w.plan.Faults {
 		time.Sleep(time.Until(begun.Add(f.At)))
-		if f.Leader {
+		if f.Leader || f.Kind == Force {
 			f.Node = w.operator.leader()
 			if f.Other == f.Node {
 				f.Other = w.plan.Nodes[(slices.Index(w.plan.Nodes, f.Node)+1)%len(w.plan.Nodes)]
@@ -73,7 +73,18 @@ func (w *world) apply(ctx context.Context, f Fault) {
 			w.links.others(m.ip, func(a, b string) { w.links.Pave(a, b, w.plan.Road); w.links.Pave(b, a, w.plan.Road) })
 		})
 	case Promotion:
-		w.wait.Go(func() { w.operator.promote(ctx, f.Node) })
+		w.wait.Go(func() { w.operator.promote(ctx, f.Node, false) })
+	case Force:
+		w.wait.Go(func() { w.operator.force(ctx, f) })
+	case Wipe, RotRest:
+		if w.losses.begin(m.id) {
+			crash.loses = f.Kind
+			m.orders <- crash
+		}
+	case RotLive:
+		if w.losses.begin(m.id) {
+			m.rot(w.losses.rng, true)
+		}
 	default:
 		w.ail(m, f)
 	}

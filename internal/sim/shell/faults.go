@@ -3,10 +3,10 @@ package shell
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/triad-kv/triad/internal/sim/crashfs"
+	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -31,6 +31,11 @@ const (
 	BadWrite  Kind = "bad write" // one write fails
 	Skew      Kind = "skew"      // its wall clock jumps
 	Promotion Kind = "promotion" // an operator makes it leader, without need
+
+	Wipe    Kind = "wipe"     // it crashes, and comes back with an empty directory
+	RotRest Kind = "rot"      // a bit on its disk flips while it is down
+	RotLive Kind = "live rot" // a bit on its disk flips while it runs
+	Force   Kind = "force"    // the leader is cut off, and an operator makes another one by force
 )
 
 // weights say how often a kind is drawn.
@@ -40,6 +45,14 @@ var weights = []struct {
 }{
 	{Crash, 6}, {PowerCut, 3}, {Blackout, 1}, {Restart, 3}, {Isolate, 5}, {OneWay, 3}, {Split, 2}, {Flap, 2}, {Reset, 2}, {Slow, 3},
 	{SlowDisk, 2}, {FullDisk, 2}, {BadSync, 2}, {BadWrite, 1}, {Skew, 2}, {Promotion, 2},
+}
+
+// lossKinds are those that take what was durable, and how often each is drawn:
+// of disks where the policy keeps what it acknowledges through the loss of one, by
+// force where it does not promise that.
+var lossKinds = map[bool][]Kind{
+	true:  {Wipe, Wipe, RotRest, RotRest, RotLive, RotLive, RotLive},
+	false: {Force},
 }
 
 // Fault is one thing that goes wrong.
@@ -75,15 +88,7 @@ func drawFaults(rng *rand.Rand, p *Plan) []Fault {
 	}
 	var out []Fault
 	for range FaultsMin + rng.IntN(8) {
-		f := Fault{
-			Kind: kinds[rng.IntN(len(kinds))], Node: p.Nodes[rng.IntN(len(p.Nodes))], Leader: rng.IntN(2) == 0,
-			At:     time.Duration(rng.Int64N(int64(p.Length))),
-			For:    time.Duration(rng.Int64N(int64(8*time.Second))) + 10*time.Millisecond,
-			Leaves: crashfs.Survivals[rng.IntN(len(crashfs.Survivals))],
-		}
-		for f.Other = f.Node; f.Other == f.Node; {
-			f.Other = p.Nodes[rng.IntN(len(p.Nodes))]
-		}
+		f := drawFault(rng, p, kinds)
 		switch f.Kind {
 		case Skew:
 			f.By = time.Duration(rng.Int64N(int64(2*time.Hour))) - time.Hour
@@ -92,6 +97,29 @@ func drawFaults(rng *rand.Rand, p *Plan) []Fault {
 		}
 		out = append(out, f)
 	}
-	slices.SortStableFunc(out, func(a, b Fault) int { return int(a.At - b.At) })
 	return out
+}
+
+// drawLosses draws what two plans of three have beside their faults.
+func drawLosses(rng *rand.Rand, p *Plan) (out []Fault) {
+	if rng.IntN(3) == 0 {
+		return nil
+	}
+	for range 1 + rng.IntN(4) {
+		out = append(out, drawFault(rng, p, lossKinds[p.Policy.Kind != quorum.KindAsync]))
+	}
+	return out
+}
+
+func drawFault(rng *rand.Rand, p *Plan, kinds []Kind) Fault {
+	f := Fault{
+		Kind: kinds[rng.IntN(len(kinds))], Node: p.Nodes[rng.IntN(len(p.Nodes))], Leader: rng.IntN(2) == 0,
+		At:     time.Duration(rng.Int64N(int64(p.Length))),
+		For:    time.Duration(rng.Int64N(int64(8*time.Second))) + 10*time.Millisecond,
+		Leaves: crashfs.Survivals[rng.IntN(len(crashfs.Survivals))],
+	}
+	for f.Other = f.Node; f.Other == f.Node; {
+		f.Other = p.Nodes[rng.IntN(len(p.Nodes))]
+	}
+	return f
 }

@@ -23,7 +23,13 @@ func (r *Result) Judge() error {
 	if n := len(r.Ops); n < OpsMin {
 		errs = append(errs, fmt.Errorf("only %d operations were asked for, not %d", n, OpsMin))
 	}
-	c, err := check.New(check.Rules{Counting: []string{load.Accounts}}, r.Ops, r.Finals...)
+	rules := check.Rules{Counting: []string{load.Accounts}}
+	whole, finals := r.Ops, r.Finals
+	if r.Forced > 0 {
+		errs = append(errs, r.judgeForced(rules))
+		whole, finals = until(r.Ops, r.Forced), nil // what is left of it may be lost, and nothing of it is read twice
+	}
+	c, err := check.New(rules, whole, finals...)
 	if err != nil {
 		return errors.Join(append(errs, err)...)
 	}

@@ -61,7 +61,7 @@ func (l *links) clients() []string {
 // note remembers that the network holds things back during f, and a while after it.
 func (l *links) note(f Fault) {
 	switch f.Kind {
-	case PowerCut, Isolate, OneWay, Split, Flap, Slow:
+	case PowerCut, Isolate, OneWay, Split, Flap, Slow, Force:
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if until := time.Now().Add(f.For + slowTail); until.After(l.slowed) {

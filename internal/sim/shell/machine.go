@@ -38,6 +38,7 @@ type order struct {
 	crash  bool // else: stop in order
 	silent bool // others hear of a crash by silence alone, until it is started again
 	leaves crashfs.Survival
+	loses  Kind // Wipe or RotRest: what becomes of the disk while it is down
 	down   time.Duration
 }
 
@@ -46,8 +47,9 @@ type process struct {
 	*triad.Node
 	m    *machine
 	host *transport.Host
-	done chan struct{} // closed when Run has returned
-	err  error         // of Run; set before done is closed
+	env  atomic.Pointer[topology.Env] // what the node lends its engine
+	done chan struct{}                // closed when Run has returned
+	err  error                        // of Run; set before done is closed
 
 	dead  atomic.Bool // it crashed: what it still says nobody hears
 	mu    sync.Mutex  // a leaf
@@ -82,18 +84,20 @@ func (m *machine) keep(ctx context.Context, rng *rand.Rand) {
 				again.Reset(restartAfter)
 			}
 		case o := <-m.orders:
-			if p == nil {
-				continue // it is down already, and comes up when it was to
-			}
-			if o.crash {
+			switch {
+			case p == nil: // it is down already, and comes up when it was to
+			case o.crash:
 				m.crash(p, o, rng)
-			} else {
+				again.Reset(o.down)
+			default:
 				m.stop(p)
+				again.Reset(o.down)
 			}
-			again.Reset(o.down)
+			m.lose(o.loses, rng)
 		case <-ended:
-			m.ended(p.err)
+			lost := m.ended(p.err)
 			m.crash(p, order{leaves: crashfs.Survivals[rng.IntN(len(crashfs.Survivals))]}, rng)
+			m.lose(lost, rng)
 			again.Reset(restartAfter)
 		case <-ctx.Done():
 			if p != nil {
@@ -125,11 +129,11 @@ func (m *machine) start() bool {
 	p := &process{m: m, host: host, done: make(chan struct{}), calls: map[*call]struct{}{}}
 	l, err := host.Listen(m.addr())
 	if err == nil {
-		p.Node, err = triad.Open(m.config(host, l))
+		p.Node, err = triad.Open(m.config(p, l))
 	}
 	if err != nil {
 		host.Crash()
-		m.unopened(err)
+		m.lose(m.unopened(err), nil)
 		return false
 	}
 	m.w.wait.Go(func() {
@@ -145,7 +149,7 @@ func (m *machine) now() time.Time { return time.Now().Add(time.Duration(m.skew.L
 
 // stop ends the node in order.
 func (m *machine) stop(p *process) {
-	if err := p.Close(); err != nil && !m.ills.met.Load() {
+	if err := p.Close(); err != nil && !m.ills.met.Load() && !m.w.losses.explain(m.id, err) {
 		m.w.fault("%s could not be closed: %v", m.id, err)
 	}
 	<-p.done
@@ -174,22 +178,33 @@ func (m *machine) crash(p *process, o order, rng *rand.Rand) {
 	})
 }
 
-// ended is told of a node that ended by itself, which only a disk may make it.
-func (m *machine) ended(err error) {
-	if !m.ills.met.Load() {
+// ended is told of a node that ended by itself, which only a disk may make it. It
+// returns what is to become of the disk.
+func (m *machine) ended(err error) Kind {
+	switch {
+	case m.w.losses.explain(m.id, err):
+		m.w.reach(reachedRotEnd)
+		return Wipe
+	case m.ills.met.Load():
+		m.w.reach(reachedDiskEnd)
+	default:
 		m.w.fault("%s ended without a fault of its disk: %v", m.id, err)
-		return
 	}
-	m.w.reach(reachedDiskEnd)
+	return ""
 }
 
 // unopened is told of a node that could not be opened.
-func (m *machine) unopened(err error) {
-	if !m.ills.met.Load() {
+func (m *machine) unopened(err error) Kind {
+	switch {
+	case m.w.losses.explain(m.id, err):
+		m.w.reach(reachedRotShut)
+		return Wipe
+	case m.ills.met.Load():
+		m.w.reach(reachedDiskShut)
+	default:
 		m.w.fault("%s could not be opened, without a fault of its disk: %v", m.id, err)
-		return
 	}
-	m.w.reach(reachedDiskShut)
+	return ""
 }
 
 // die cuts the process off from everybody who could hear it.

@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -19,16 +21,20 @@ const (
 	probeTimeout = time.Second
 	probesMissed = 4
 	promoteWait  = 5 * time.Second
+
+	probesGivenUp = 16 // until he forces one
 )
 
 // operator is a person who watches the cluster, and knows who leads by what nodes
 // say.
 type operator struct {
-	w *world
+	w    *world
+	turn chan struct{} // held by who makes a leader
 
-	mu    sync.Mutex // a leaf
-	leads topology.NodeID
-	term  uint64
+	mu     sync.Mutex // a leaf
+	leads  topology.NodeID
+	term   uint64
+	forced time.Duration // when force was first used, since the world began; 0 if it was not
 }
 
 // leader is who leads as far as the operator knows.
@@ -44,6 +50,7 @@ func (o *operator) operate(ctx context.Context) {
 	missed, rng := 0, rand.New(rand.NewPCG(o.w.plan.Seed, 2))
 	for ctx.Err() == nil {
 		time.Sleep(probeEvery)
+		o.w.losses.look(ctx)
 		if o.write(ctx, probeKey) {
 			missed = 0
 			continue
@@ -55,15 +62,32 @@ func (o *operator) operate(ctx context.Context) {
 		if missed++; missed < probesMissed {
 			continue
 		}
-		candidates := o.best()
+		candidates, taken := o.best(), false
 		if o.w.plan.Hasty {
 			rng.Shuffle(len(candidates), func(i, j int) { candidates[i], candidates[j] = candidates[j], candidates[i] })
 		}
 		for _, id := range candidates {
-			if o.promote(ctx, id) {
+			if taken = o.promote(ctx, id, false); taken {
 				missed = 0
 				break
 			}
+		}
+		if !taken && o.w.plan.Policy.Kind == quorum.KindAsync {
+			o.giveUp(ctx, missed)
+		}
+	}
+}
+
+// giveUp forces the best of an asynchronous group in which nobody may lead without,
+// once that has lasted: what others have beyond it is lost.
+func (o *operator) giveUp(ctx context.Context, missed int) {
+	if missed < probesGivenUp || !o.mayForce() {
+		return
+	}
+	for _, id := range o.best() {
+		if o.promote(ctx, id, true) {
+			o.w.reach(reachedForced)
+			return
 		}
 	}
 }
@@ -113,17 +137,57 @@ func (o *operator) best() []topology.NodeID {
 	})
 }
 
-// promote makes a node leader, if that is safe.
-func (o *operator) promote(ctx context.Context, id topology.NodeID) bool {
+// force cuts the leader off, and makes another node leader whatever is lost with it.
+func (o *operator) force(ctx context.Context, f Fault) {
+	m := o.w.machines[f.Node]
+	o.w.links.part(m.ip)
+	time.Sleep(f.For / 2)
+	if o.mayForce() && o.promote(ctx, f.Other, true) {
+		o.w.reach(reachedForced)
+	}
+	time.Sleep(f.For / 2)
+	o.w.links.join(m.ip)
+}
+
+// mayForce reports whether a leader may be forced: two at once, or one beside nodes
+// that have not heard of the last, could be two leaders of one term, as operators
+// are told.
+func (o *operator) mayForce() bool {
+	o.mu.Lock()
+	forced := o.forced
+	o.mu.Unlock()
+	if forced == 0 {
+		return true
+	}
+	terms := map[uint64]bool{}
+	for _, m := range o.w.machines {
+		p := m.process()
+		if p == nil || p.Engine() == nil {
+			return false
+		}
+		terms[p.Status().Term] = true
+	}
+	return len(terms) == 1 || o.w.healed.Load() // then everybody is heard of
+}
+
+// promote makes a node leader, if that is safe, or by force. One is made at a time.
+func (o *operator) promote(ctx context.Context, id topology.NodeID, force bool) bool {
+	o.turn <- struct{}{}
+	defer func() { <-o.turn }()
 	p := o.w.machines[id].process()
 	if p == nil {
 		return false
+	}
+	if force {
+		o.mu.Lock()
+		o.forced = cmp.Or(o.forced, time.Since(o.w.began))
+		o.mu.Unlock()
 	}
 	ctx, cancel := context.WithTimeout(ctx, promoteWait)
 	defer cancel()
 	var done topology.Promotion
 	err := p.do(ctx, func(ctx context.Context) (err error) {
-		done, err = p.Promote(ctx, false)
+		done, err = p.Promote(ctx, force)
 		return err
 	})
 	if err != nil {

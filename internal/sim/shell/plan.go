@@ -3,6 +3,7 @@ package shell
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,6 +73,9 @@ func NewPlan(seed uint64) Plan {
 	p.Remote = rng.IntN(p.Clients/2 + 1)
 	p.Hasty = rng.IntN(2) == 0
 	p.Elects = p.Policy.Kind != quorum.KindAsync && rng.IntN(2) == 0
+	rng = rand.New(rand.NewPCG(seed, 0x1055)) // of its own: what was drawn above stays what it was
+	p.Faults = append(p.Faults, drawLosses(rng, &p)...)
+	slices.SortStableFunc(p.Faults, func(a, b Fault) int { return int(a.At - b.At) })
 	return p
 }
 
@@ -91,14 +95,17 @@ func drawPolicy(rng *rand.Rand, nodes []topology.NodeID) quorum.Policy {
 	}
 }
 
+// scrub is the time between scrubs.
+func (p Plan) scrub() time.Duration { return time.Duration(2+p.Seed%8) * time.Second }
+
 func (p Plan) String() string {
 	var b strings.Builder
 	store := "memory"
 	if p.Pebble {
 		store = "pebble"
 	}
-	fmt.Fprintf(&b, "seed %d: %d nodes, %v, elect %v, gossip %v, store %s, segments %d, tail %d, retain %d, retry %v, beat %v, road %v±%v, %d clients (%d far), %d keys, %v, a hasty operator %v, %d faults",
-		p.Seed, len(p.Nodes), p.Policy, p.Elects, p.Gossip, store, p.Segment, p.Tail, p.Retain, p.Retry, p.Beat, p.Road.Delay, p.Road.Jitter, p.Clients, p.Remote, p.Keys, p.Length, p.Hasty, len(p.Faults))
+	fmt.Fprintf(&b, "seed %d: %d nodes, %v, elect %v, gossip %v, store %s, segments %d, tail %d, retain %d, retry %v, beat %v, scrub %v, road %v±%v, %d clients (%d far), %d keys, %v, a hasty operator %v, %d faults",
+		p.Seed, len(p.Nodes), p.Policy, p.Elects, p.Gossip, store, p.Segment, p.Tail, p.Retain, p.Retry, p.Beat, p.scrub(), p.Road.Delay, p.Road.Jitter, p.Clients, p.Remote, p.Keys, p.Length, p.Hasty, len(p.Faults))
 	for _, f := range p.Faults {
 		fmt.Fprintf(&b, "\n  %v", f)
 	}

@@ -33,7 +33,7 @@ func Run(p Plan, logger *slog.Logger) *Result {
 	w.wait.Wait()
 	w.readLogs(r)
 	time.Sleep(lastTimers)
-	r.Ops, r.Faults, r.Reached, r.Took = w.told.Ops(), w.faults, w.reached, time.Since(w.began)
+	r.Ops, r.Faults, r.Reached, r.Took, r.Forced = w.told.Ops(), w.faults, w.reached, time.Since(w.began), w.operator.forced
 	return r
 }
 
@@ -60,6 +60,7 @@ func (w *world) work(ctx context.Context) {
 	w.within(time.Now(), "enough was asked", func() bool { return w.told.Len() >= OpsMin })
 	enough()
 	clients.Wait()
+	w.within(time.Now(), "damage is found, and every directory counted", func() bool { return w.losses.look(ctx) || w.losses.waits() })
 	w.within(time.Now(), "the leader takes a write", func() bool { return w.operator.write(ctx, endKey) })
 	cancel()
 	watching.Wait()

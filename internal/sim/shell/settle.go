@@ -22,14 +22,17 @@ type Result struct {
 	Ops     []history.Op
 	Finals  []check.Final
 	Logs    map[topology.NodeID]Log
-	Faults  []string       // what was found wrong while it ran
-	Reached map[string]int // how often states were met that a test is there for
-	Took    time.Duration  // virtual
+	Faults  []string             // what was found wrong while it ran
+	Reached map[string]int       // how often states were met that a test is there for
+	Took    time.Duration        // virtual
+	Forced  time.Duration        // from when on a forced leader may have lost something; 0 if none was
+	Aside   map[check.Write]bool // what nodes have kept of the tails that were cut from their logs
 }
 
 // Log is what a machine holds of the log.
 type Log struct {
 	First   record.LSN // what is before it was trimmed, or came as a snapshot
+	Terms   topology.History
 	Entries []Entry
 }
 
@@ -46,6 +49,13 @@ const (
 	reachedDiskShut = "a node could not be opened for its disk"
 	reachedRewound  = "a tail was rewound" // since the node was last started
 	reachedTrimmed  = "a log was trimmed"  // with Pebble
+
+	reachedCounted = "a lost directory was replaced, and is counted"
+	reachedRotShut = "a node was refused for the damage in its directory"
+	reachedRotEnd  = "a node ended by the damage in its directory"
+	reachedMended  = "damage was repaired where it stood, or hit nothing"
+	reachedForced  = "a node was made leader by force"
+	reachedLost    = "acknowledged writes were lost by force, and kept aside"
 )
 
 const (
@@ -136,9 +146,9 @@ func (w *world) final(ctx context.Context, id topology.NodeID) (check.Final, err
 
 // readLogs reads the logs of all machines, of which none runs any more.
 func (w *world) readLogs(r *Result) {
-	r.Logs = map[topology.NodeID]Log{}
+	r.Logs, r.Aside = map[topology.NodeID]Log{}, map[check.Write]bool{}
 	for _, id := range w.plan.Nodes {
-		log, err := w.machines[id].readLog()
+		log, err := w.machines[id].readLog(r.Aside)
 		if err != nil {
 			w.fault("the log of %s can not be read after the run: %v", id, err)
 		}
@@ -158,12 +168,16 @@ func (w *world) readLogs(r *Result) {
 	}
 }
 
-func (m *machine) readLog() (log Log, err error) {
+// readLog reads the log of a machine, and adds to aside what was cut from it.
+func (m *machine) readLog(aside map[check.Write]bool) (log Log, err error) {
 	h, err := home.Open(home.Options{FS: m.disk, Dir: "data", Cluster: "triad", Node: m.id})
 	if err != nil {
 		return log, err
 	}
 	defer h.Close()
+	if err := readAside(h.Sidelog(), aside); err != nil {
+		return log, err
+	}
 	dir, err := h.Place("log")
 	if err != nil {
 		return log, err
@@ -174,7 +188,7 @@ func (m *machine) readLog() (log Log, err error) {
 		return log, err
 	}
 	defer l.Close()
-	log.First = l.Bounds().First
+	log.First, log.Terms = l.Bounds().First, l.History()
 	for e, err := range l.Read(context.Background(), log.First) {
 		if err != nil {
 			return log, err
@@ -187,4 +201,24 @@ func (m *machine) readLog() (log Log, err error) {
 		log.Entries = append(log.Entries, Entry{e, r})
 	}
 	return log, nil
+}
+
+func readAside(side *home.Sidelog, aside map[check.Write]bool) error {
+	all, err := side.List()
+	if err != nil {
+		return err
+	}
+	for _, k := range all {
+		for e, err := range side.Entries(k.Name) {
+			if err != nil {
+				return err
+			}
+			r, err := e.Record()
+			if err != nil {
+				return err
+			}
+			aside[check.Write{Dot: r.Dot, Time: r.Time}] = true
+		}
+	}
+	return nil
 }

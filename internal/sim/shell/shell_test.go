@@ -56,12 +56,12 @@ func TestSeeds(t *testing.T) {
 	for s := *seed; s < *seed+uint64(*seeds); s++ {
 		r := run(t, NewPlan(s))
 		ops += len(r.Ops)
-		for what, n := range r.Reached {
-			reached[what] += n
-		}
 		if err := r.Judge(); err != nil {
 			keep(t, r)
 			t.Errorf("%v\n%v\nreplay with: %s", r, err, replay(s, "memory"))
+		}
+		for what, n := range r.Reached {
+			reached[what] += n
 		}
 	}
 	t.Logf("%d seeds, %d operations, %.1f seeds a second", *seeds, ops, float64(*seeds)/time.Since(began).Seconds())
@@ -79,9 +79,17 @@ func TestSeeds(t *testing.T) {
 const seedsForAll = 100
 
 func sometimes() []string {
-	states := []string{reachedFailover, reachedDiskEnd, reachedDiskShut, reachedRewound}
+	states := []string{
+		reachedFailover, reachedDiskEnd, reachedDiskShut, reachedRewound,
+		reachedCounted, reachedRotShut, reachedRotEnd, reachedMended, reachedForced, reachedLost,
+	}
 	for _, w := range weights {
 		states = append(states, "fault: "+string(w.Kind))
+	}
+	for _, kinds := range lossKinds {
+		for _, k := range kinds {
+			states = append(states, "fault: "+string(k))
+		}
 	}
 	return states
 }

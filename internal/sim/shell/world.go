@@ -3,6 +3,7 @@ package shell
 import (
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,7 @@ type world struct {
 	told     *history.Recorder
 	members  []triad.Member
 	machines map[topology.NodeID]*machine
+	losses   *losses
 	wait     sync.WaitGroup // everything that runs
 	healed   atomic.Bool
 
@@ -47,7 +49,8 @@ func newWorld(p Plan, logger *slog.Logger) *world {
 	}
 	w.links = &links{Network: transport.NewNetwork(), w: w}
 	w.links.Seed(p.Seed)
-	w.operator = &operator{w: w, leads: p.Nodes[0]}
+	w.operator = &operator{w: w, leads: p.Nodes[0], turn: make(chan struct{}, 1)}
+	w.losses = &losses{w: w, rng: rand.New(rand.NewPCG(p.Seed, 3))}
 	for i, id := range p.Nodes {
 		m := &machine{
 			w: w, id: id, ip: fmt.Sprintf("127.0.0.%d", i+1), logger: logger.With("node", id),
@@ -62,23 +65,24 @@ func newWorld(p Plan, logger *slog.Logger) *world {
 }
 
 // config is that of the node of a machine.
-func (m *machine) config(host *transport.Host, l net.Listener) triad.Config {
-	p := &m.w.plan
+func (m *machine) config(p *process, l net.Listener) triad.Config {
+	plan := &m.w.plan
 	c := triad.Config{
-		ID: m.id, Dir: "data", FS: m.disk, Members: m.w.members, Leader: p.Nodes[0], Listener: l, Dial: host.Dial,
-		Memory: !p.Pebble, WallClock: m.now, Logger: m.logger,
-		Topology: singleleader.New(singleleader.Options{
-			Sync: p.Policy, RetryEvery: p.Retry, RetainBytesMax: p.Retain, Stream: stream.Limits{HeartbeatEvery: p.Beat},
-		}),
+		ID: m.id, Dir: "data", FS: m.disk, Members: m.w.members, Leader: plan.Nodes[0], Listener: l, Dial: p.host.Dial,
+		Memory: !plan.Pebble, WallClock: m.now, Logger: m.logger,
+		Topology: p.lending(singleleader.New(singleleader.Options{
+			Sync: plan.Policy, RetryEvery: plan.Retry, RetainBytesMax: plan.Retain, Stream: stream.Limits{HeartbeatEvery: plan.Beat},
+		})),
 		Limits: triad.Limits{
-			LogSegmentBytes: p.Segment, LogFirstSegmentBytes: p.Segment, LogTailBytes: p.Tail, LogRetainBytes: p.Retain, RetainEvery: time.Second,
+			LogSegmentBytes: plan.Segment, LogFirstSegmentBytes: plan.Segment, LogTailBytes: plan.Tail, LogRetainBytes: plan.Retain, RetainEvery: time.Second,
+			ScrubEvery: plan.scrub(),
 		},
 	}
-	if p.Elects {
-		c.Leader, c.Control = "", raft.New(raft.Options{Voters: p.Nodes[:3]})
+	if plan.Elects {
+		c.Leader, c.Control = "", raft.New(raft.Options{Voters: plan.Nodes[:3]})
 	}
-	if p.Gossip {
-		c.Gossip = triad.Gossip{Listen: m.ip + ":" + gossipPort, Net: host}
+	if plan.Gossip {
+		c.Gossip = triad.Gossip{Listen: m.ip + ":" + gossipPort, Net: p.host}
 		for _, other := range m.w.machines {
 			c.Gossip.Join = append(c.Gossip.Join, other.ip+":"+gossipPort)
 		}
