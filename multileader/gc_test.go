@@ -46,6 +46,8 @@ func TestDeletesGoOnceEverySiteHasThem(t *testing.T) {
 		_, err := c.nodes["us1"].put(fmt.Sprint("k", i), "v")
 		require.NoError(t, err)
 	}
+	us := c.nodes["us1"]
+	eventually(t, "us knows what all have", func() bool { return len(us.machine.cuts.shown.Load().by) == 3 })
 	c.apart("us", "ap", true)
 	c.apart("eu", "ap", true)
 	var last topology.Receipt
@@ -55,7 +57,6 @@ func TestDeletesGoOnceEverySiteHasThem(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.NoError(t, c.nodes["us1"].Wait(t.Context(), last.Token))
-	us := c.nodes["us1"]
 	for i := range 2 { // us says twice that it has the deletes
 		w, err := us.put(fmt.Sprint("more", i), "v")
 		require.NoError(t, err)
