@@ -75,7 +75,7 @@ func TestDefaultsAreThoseThatTheOptionsDocument(t *testing.T) {
 	} {
 		ours := defaults(tc.under)
 		for field, says := range documented(t, tc.file, tc.name, tc.pattern) {
-			want := strings.NewReplacer(" ", "", "µ", "u", "min", "m").Replace(says)
+			want := strings.NewReplacer("7 days", "168h", " ", "", "µ", "u", "min", "m").Replace(says)
 			require.Equal(t, want, ours[field], "%s.%s", tc.under, field)
 		}
 	}

@@ -19,6 +19,8 @@ type Topology struct {
 	Links            Links        `yaml:"links" default:"mesh"`
 	MaxSkew          Duration     `yaml:"max_skew" default:"500ms"`
 	TickEvery        Duration     `yaml:"tick_every" default:"50ms"`
+	CutEvery         Duration     `yaml:"cut_every" default:"10s"`
+	ConflictsKept    Duration     `yaml:"conflicts_kept" default:"168h"`
 	Sync             Sync         `yaml:"sync" default:"async"`
 	Durability       Durability   `yaml:"durability" default:"flushed"`
 	PendingBytesMax  Size         `yaml:"pending_bytes_max" default:"32MiB"`

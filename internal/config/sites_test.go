@@ -87,6 +87,8 @@ topology:
   sync: first 1 (us1, us2)
   max_skew: 1s
   tick_every: 10ms
+  cut_every: 1s
+  conflicts_kept: 24h
   retain_bytes_max: 1MiB
 `
 
