@@ -93,7 +93,7 @@ func (t *named) tryLook(ctx context.Context, key string, opts []Option, op func(
 	defer n.gate.leave()
 	for {
 		at := n.catalogue.now()
-		d, err := n.catalogue.lookup(ctx, t.name, w.Has(call.WishAny))
+		d, err := n.tableToRead(ctx, t.name, &w)
 		if err != nil {
 			return notApplied(err)
 		}

@@ -3,6 +3,7 @@ package triad
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -46,7 +47,7 @@ func (n inner) get(ctx context.Context, table string, key []byte, opts []Option)
 	defer n.gate.leave()
 	for {
 		at := n.catalogue.now()
-		d, err := n.catalogue.lookup(ctx, table, w.Has(call.WishAny))
+		d, err := n.tableToRead(ctx, table, &w)
 		if err != nil {
 			return Reading{}, notApplied(err)
 		}
@@ -55,6 +56,23 @@ func (n inner) get(ctx context.Context, table string, key []byte, opts []Option)
 			return r, err
 		}
 	}
+}
+
+// tableToRead returns the definition of a table that is to be read. Where several sites
+// write, one that is not known here may be among what the read's token has seen, which
+// is then waited for first.
+func (n inner) tableToRead(ctx context.Context, name string, w *call.Wishes) (definition, error) {
+	d, err := n.catalogue.lookup(ctx, name, w.Has(call.WishAny))
+	token := w.Read().After
+	if _, scattered := n.engine.(Scattered); !scattered || !errors.Is(err, topology.ErrNoTable) || token.IsZero() {
+		return d, err
+	}
+	if waiter, ok := n.engine.(topology.Waiter); ok {
+		if err := waiter.Wait(ctx, token); err != nil {
+			return definition{}, err
+		}
+	}
+	return n.catalogue.lookup(ctx, name, w.Has(call.WishAny))
 }
 
 func (n inner) getFrom(ctx context.Context, d definition, key []byte, w *call.Wishes) (Reading, error) {
@@ -148,7 +166,7 @@ func (n inner) scan(ctx context.Context, table string, from, to []byte, opts []O
 	}
 	for {
 		at := n.catalogue.now()
-		d, err := n.catalogue.lookup(ctx, table, w.Has(call.WishAny))
+		d, err := n.tableToRead(ctx, table, &w)
 		if err != nil {
 			return notApplied(err)
 		}

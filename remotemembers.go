@@ -14,7 +14,7 @@ func (n remote) members(_ context.Context, req []byte) ([]byte, error) {
 		return nil, n.malformed("members", err)
 	}
 	s := n.Status()
-	m := call.Members{Self: s.Node, Leader: s.Leader, Term: s.Term}
+	m := call.Members{Self: s.Node, Leader: s.Leader, Term: s.Term, Apart: len(s.Sites) > 0}
 	peers := make(map[topology.NodeID]*topology.PeerStatus, len(s.Peers))
 	for i := range s.Peers {
 		peers[s.Peers[i].Node] = &s.Peers[i]

@@ -3,6 +3,7 @@ package triad_test
 import (
 	"context"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -81,7 +82,60 @@ func TestSitesShareTheirTables(t *testing.T) {
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, topology.NodeID("us1"), refused.Leader)
 	require.NoError(t, nodes["us1"].CreateTable(ctx, triad.Table{Name: "more"}))
+	r := put("us1", "more", "k", "v")
+	got, err := nodes["eu2"].Get(ctx, "more", []byte("k"), triad.After(r.Token))
+	require.NoError(t, err, "the token has seen the table, too")
+	require.Equal(t, "v", string(got.Value))
 	require.ErrorIs(t, nodes["us1"].DropTable(ctx, "more"), topology.ErrUnsupported)
+}
+
+func TestWhatConcurrentWritesCostIsListed(t *testing.T) {
+	nodes := openSites(t, []triad.Table{{Name: "users"}}, "us", "eu")
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var lists [2][]triad.Conflict
+	for round := 0; len(lists[0]) == 0; round++ {
+		require.NoError(t, ctx.Err(), "no two writes met")
+		var met [2]triad.Receipt
+		var wait sync.WaitGroup
+		for i, id := range []string{"us1", "eu1"} {
+			wait.Go(func() {
+				r, err := nodes[id].Put(ctx, "users", []byte("1001"), []byte(id))
+				if err == nil {
+					met[i] = r
+				}
+			})
+		}
+		wait.Wait()
+		for i, id := range []string{"us2", "eu2"} {
+			require.NoError(t, nodes[id].Wait(ctx, met[0].Token.Join(met[1].Token)))
+			lists[i] = conflictsOf(t, nodes[id], triad.ConflictPlace{})
+		}
+	}
+	last := func(i int) triad.Conflict { return lists[i][len(lists[i])-1] }
+	for i := range lists {
+		c := last(i)
+		require.Equal(t, "users", c.Table)
+		require.Equal(t, "1001", string(c.Key))
+		require.Equal(t, topology.UpdateUpdate, c.Type)
+		require.Len(t, c.Winner, 1)
+		require.Len(t, c.Losers, 1)
+		require.NotEqual(t, c.Winner[0].Site, c.Losers[0].Site)
+		require.Equal(t, c.Winner[0].Site+"1", string(c.Winner[0].Value))
+		require.Equal(t, last(0).Winner, c.Winner, "both settle it alike")
+	}
+	require.Empty(t, conflictsOf(t, nodes["us2"], last(0).ConflictPlace), "behind the last")
+	before := last(0).ConflictPlace
+	before.LSN--
+	require.Equal(t, []triad.Conflict{last(0)}, conflictsOf(t, nodes["us2"], before))
+}
+
+func conflictsOf(t *testing.T, n *triad.Node, after triad.ConflictPlace) (all []triad.Conflict) {
+	for c, err := range n.Operator().Conflicts(t.Context(), after) {
+		require.NoError(t, err)
+		all = append(all, c)
+	}
+	return all
 }
 
 // untilApplied calls f until it returns no error that says that nothing was applied.

@@ -37,6 +37,7 @@ type cluster struct {
 	all     []Member   // by node
 	leader  topology.NodeID
 	term    uint64 // of what leader is known from
+	home    string // where every site has a leader: the site whose leader is ours
 	asked   time.Time
 	survey  chan struct{} // closed when the survey under way has ended; nil if none is
 	fault   error         // why the last survey heard nobody
@@ -178,9 +179,15 @@ func (k *cluster) ping(addr string) error {
 	return nil
 }
 
-// everywhere returns those given and those of the members, no more than membersMax.
+// everywhere returns those given and those of the members, no more than membersMax:
+// where sites have leaders of their own, those of the client's site first.
 func (k *cluster) everywhere() []string {
-	all, _ := k.view()
+	k.mu.Lock()
+	all, home := slices.Clone(k.all), k.home
+	k.mu.Unlock()
+	if home != "" {
+		slices.SortStableFunc(all, func(a, b Member) int { return away(&a, home) - away(&b, home) })
+	}
 	out := slices.Clone(k.addrs.given)
 	for i := range all {
 		if a := all[i].Addr; a != "" && !slices.Contains(out, a) && len(out) < membersMax {
@@ -188,6 +195,14 @@ func (k *cluster) everywhere() []string {
 		}
 	}
 	return out
+}
+
+// away is 1 for a node of another site.
+func away(m *Member, home string) int {
+	if m.Site == home {
+		return 0
+	}
+	return 1
 }
 
 // take puts what one node said, within took, into the view.
@@ -224,9 +239,30 @@ func (k *cluster) take(addr string, m *call.Members, took time.Duration) {
 			known.State, known.Liveness = said.State, said.Liveness
 		}
 	}
+	if m.Apart && !k.ours(m.Self) {
+		return
+	}
 	if m.Leader != "" && m.Term >= k.term {
 		k.leader, k.term = m.Leader, m.Term
 	}
+}
+
+// ours reports whether a node, of a cluster each site of which has a leader, is of the
+// site whose leader this client's writes go to: that of the first address it was given
+// at which somebody has answered.
+func (k *cluster) ours(id topology.NodeID) bool {
+	for _, addr := range k.addrs.given {
+		i := slices.IndexFunc(k.all, func(m Member) bool { return m.Addr == addr && !m.Heard.IsZero() })
+		if i < 0 {
+			continue
+		}
+		if site := k.all[i].Site; site != k.home {
+			k.home, k.leader, k.term = site, "", 0
+		}
+		break
+	}
+	self := k.find(id)
+	return self != nil && self.Site == k.home
 }
 
 func (k *cluster) find(id topology.NodeID) *Member {

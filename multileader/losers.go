@@ -76,86 +76,45 @@ func getVersions(r *pack.Reader) (vs []record.Version) {
 	return vs
 }
 
-// Conflict is one meeting of writes that did not know of one another.
-type Conflict struct {
-	LSN    record.LSN // of the record that met the others, in the log of the site asked
-	Cell   record.Cell
-	Type   ConflictType
-	Winner []record.Version // what the cell held afterwards
-	Losers []record.Version // what it held no more, or never; somebody was told that each was written
-}
-
-// ConflictType says what met.
-type ConflictType string
-
-// The types of conflicts.
-const (
-	UpdateUpdate ConflictType = "update/update"
-	UpdateDelete ConflictType = "update/delete" // an update won
-	DeleteUpdate ConflictType = "delete/update" // a delete won
-	DeleteDelete ConflictType = "delete/delete"
-)
-
-func typeOf(winner, losers []record.Version) ConflictType {
-	gone := func(vs []record.Version) bool {
-		for i := range vs {
-			if !vs[i].Absent {
-				return false
-			}
-		}
-		return true
-	}
-	switch w, l := gone(winner), gone(losers); {
-	case w && l:
-		return DeleteDelete
-	case w:
-		return DeleteUpdate
-	case l:
-		return UpdateDelete
-	}
-	return UpdateUpdate
-}
-
-func decodeLoss(key, value []byte) (Conflict, error) {
+func decodeLoss(key, value []byte) (topology.Conflict, error) {
 	if len(key) != lossBytes {
-		return Conflict{}, fmt.Errorf("%w: a conflict's key of %d bytes", topology.ErrMalformed, len(key))
+		return topology.Conflict{}, fmt.Errorf("%w: a conflict's key of %d bytes", topology.ErrMalformed, len(key))
 	}
 	r := pack.NewReader(value)
 	r.ArrayOf(lossFields)
 	if f := r.Uint(); r.Err() == nil && f != lossFormat {
-		return Conflict{}, fmt.Errorf("a conflict has format %d, this version knows %d: %w", f, lossFormat, topology.ErrUnsupported)
+		return topology.Conflict{}, fmt.Errorf("a conflict has format %d, this version knows %d: %w", f, lossFormat, topology.ErrUnsupported)
 	}
-	c := Conflict{LSN: record.LSN(binary.BigEndian.Uint64(key))}
+	c := topology.Conflict{LSN: record.LSN(binary.BigEndian.Uint64(key)), Change: binary.BigEndian.Uint16(key[8:])}
 	c.Cell.Table = record.TableID(r.UintMax(math.MaxUint32))
 	c.Cell.Key, c.Cell.Field = r.BinMax(record.KeyBytesMax), r.BinMax(record.FieldBytesMax)
 	c.Winner, c.Losers = getVersions(&r), getVersions(&r)
 	if err := r.Done(); err != nil {
-		return Conflict{}, fmt.Errorf("a conflict: %w: %w", topology.ErrMalformed, err)
+		return topology.Conflict{}, fmt.Errorf("a conflict: %w: %w", topology.ErrMalformed, err)
 	}
-	c.Type = typeOf(c.Winner, c.Losers)
+	c.Type = topology.ConflictTypeOf(c.Winner, c.Losers)
 	return c, nil
 }
 
-// Conflicts yields the conflicts that this node has applied, behind an LSN of its
-// site's log, oldest first. They are in no order that another site would see.
-func (e *engine) Conflicts(ctx context.Context, after record.LSN) iter.Seq2[Conflict, error] {
-	return func(yield func(Conflict, error) bool) {
+// Conflicts implements topology.ConflictLister.
+func (e *engine) Conflicts(ctx context.Context, after record.LSN) iter.Seq2[topology.Conflict, error] {
+	return func(yield func(topology.Conflict, error) bool) {
 		view, err := e.env.Store.Snapshot()
 		if err != nil {
-			yield(Conflict{}, err)
+			yield(topology.Conflict{}, err)
 			return
 		}
-		err = eachLoss(view, after, func(c Conflict) bool { return ctx.Err() == nil && yield(c, nil) })
+		err = eachLoss(view, after, func(c topology.Conflict) bool { return ctx.Err() == nil && yield(c, nil) })
 		if err = errors.Join(err, view.Close()); err == nil {
 			err = ctx.Err()
 		}
 		if err != nil {
-			yield(Conflict{}, err)
+			yield(topology.Conflict{}, err)
 		}
 	}
 }
 
-func eachLoss(view topology.Snapshot, after record.LSN, f func(Conflict) bool) error {
+func eachLoss(view topology.Snapshot, after record.LSN, f func(topology.Conflict) bool) error {
 	for ed, err := range view.Scan(loserCell(after+1, 0), record.Cell{Table: record.TableLosers + 1}) {
 		if err != nil {
 			return err
@@ -176,3 +135,5 @@ func eachLoss(view topology.Snapshot, after record.LSN, f func(Conflict) bool) e
 	}
 	return nil
 }
+
+var _ topology.ConflictLister = (*engine)(nil)

@@ -2,6 +2,7 @@ package multileader
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/triad-kv/triad/multileader/core"
@@ -59,7 +60,7 @@ func (e *engine) publish() {
 // needs returns the first entry that some peer may lack, as far as is known.
 func (s *stats) needs(e *engine) (record.LSN, bool) {
 	s.mu.Lock()
-	leads, peers := s.leads, s.peers
+	leads, peers := s.leads, slices.Clone(s.peers) // the loop writes into s.peers
 	s.mu.Unlock()
 	if !leads {
 		return 0, false

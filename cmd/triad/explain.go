@@ -23,6 +23,7 @@ func newExplain() *cobra.Command {
 behind, a read replica, without an answer, paused. Where people name the leader (control
 static), who may be named without --force. Records put aside are durable at the leader
 alone and not committed; records lost are committed, and the winner does not have them.
+Where every site has a leader, it is that of the first of --endpoints that answers.
 Nothing is changed. Exit code 3 if no node answered.`,
 		Args: exactly(),
 	}
@@ -35,6 +36,7 @@ Nothing is changed. Exit code 3 if no node answered.`,
 			if err != nil {
 				return err
 			}
+			all = ofOneSite(all)
 			slices.SortStableFunc(all, func(a, b admin.Answer) int { return -leadsFirst(a) + leadsFirst(b) })
 			for _, a := range all { // the leader's word first, and anybody's else
 				if a.Err != nil {

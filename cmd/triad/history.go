@@ -30,7 +30,8 @@ func newHistory() *cobra.Command {
 		Long: `List the terms: who led, since when and why, the last thousand. Records rewound
 were written by a leader before, and cut from the logs of nodes as the term had others
 in their place; those of nodes that do not answer, or lost their directories, are not
-counted.`,
+counted. Where every site has a leader, the terms are those of the site of the first of
+--endpoints that answers.`,
 		Args: exactly(),
 	}
 	r := remoteFlags(c)
@@ -66,6 +67,7 @@ func remember(ctx context.Context, c *client.Client, endpoints []string) ([]reig
 	if err != nil {
 		return nil, err
 	}
+	nodes = ofOneSite(nodes)
 	reigns := []reign{}
 	pasts := map[topology.NodeID]client.Past{}
 	var last error

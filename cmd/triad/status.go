@@ -13,7 +13,6 @@ import (
 	"github.com/triad-kv/triad/client"
 	"github.com/triad-kv/triad/internal/admin"
 	"github.com/triad-kv/triad/internal/demo/grid"
-	"github.com/triad-kv/triad/topology"
 )
 
 func newStatus() *cobra.Command {
@@ -22,7 +21,10 @@ func newStatus() *cobra.Command {
 		Short: "Show who leads, and who has what",
 		Long: `Show who leads, and who has what: every node that one of --endpoints is, or that
 its leader knows. LSNs are places in the log: sent, what the leader has sent to a node; write, what
-that has received; flush, what it has durable; replay, what it shows. A read replica is counted by no commit and made leader by nobody. Exit code 3 if no node answered, or none of them leads.`,
+that has received; flush, what it has durable; replay, what it shows. A read replica is counted by no commit and made leader by nobody.
+Where every site has a leader, all sites are shown, each with its own, and how their links are: behind, what the other
+site is known to have and this one has not; ahead, what this one has and the other is not known to have.
+Exit code 3 if no node answered, or none of them leads; or, of several sites, one has no leader.`,
 		Args: exactly(),
 	}
 	r := remoteFlags(c)
@@ -39,10 +41,7 @@ that has received; flush, what it has durable; replay, what it shows. A read rep
 		if err := r.show(cmd, o.result()); err != nil {
 			return err
 		}
-		if o.Leader == "" {
-			return advise(fmt.Errorf("no node that answers leads: %w", topology.ErrUnavailable))
-		}
-		return nil
+		return o.unled()
 	}
 	return c
 }
@@ -72,7 +71,8 @@ func askAll(ctx context.Context, c *client.Client, addrs []string) ([]admin.Answ
 // askTimeout bounds the question to one node.
 const askTimeout = 3 * time.Second
 
-// survey asks the endpoints, and the members that their leader names besides.
+// survey asks the endpoints, and the members that their leader names besides; where
+// every site has a leader, those of all sites.
 func survey(ctx context.Context, c *client.Client, endpoints []string) ([]admin.Answer, error) {
 	all, err := askAll(ctx, c, endpoints)
 	if err != nil {
@@ -87,12 +87,33 @@ func survey(ctx context.Context, c *client.Client, endpoints []string) ([]admin.
 			}
 		}
 	}
+	if slices.ContainsFunc(all, func(a admin.Answer) bool { return len(a.Status.Sites) > 0 }) {
+		members, err := c.Members(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range members {
+			if m.Addr != "" && !slices.Contains(endpoints, m.Addr) && !slices.Contains(more, m.Addr) && !admin.Answers(all, m.ID) {
+				more = append(more, m.Addr)
+			}
+		}
+	}
 	if len(more) > 0 {
 		if others, err := askAll(ctx, c, more); err == nil {
 			all = append(all, others...)
 		}
 	}
 	return all, nil
+}
+
+// ofOneSite returns the answers of the nodes that follow one leader: those of the site
+// of the first that has answered, where every site has a leader.
+func ofOneSite(all []admin.Answer) []admin.Answer {
+	i := slices.IndexFunc(all, func(a admin.Answer) bool { return a.Err == nil })
+	if i < 0 {
+		return all
+	}
+	return sameSite(all, all[i].Status.Node)
 }
 
 // look makes the overview.
@@ -109,12 +130,13 @@ type overview admin.Overview
 
 func (o overview) result() result {
 	r := result{value: o, table: grid.Table{Header: []string{"node", "role", "state", "commit", "term", "sent lsn", "write lsn", "flush lsn", "replay lsn", "lag", "in bytes", "in time", "apply delay", "address"}}}
-	leader := "nobody leads"
-	if o.Leader != "" {
-		leader = fmt.Sprintf("%s leads term %d", o.Leader, o.Term)
-	}
-	r.above = grid.Plain(fmt.Sprintf("cluster %s: %s, %s, commits wait for %s", o.Cluster, o.Topology, leader, o.Policy))
 	var below []string
+	if len(o.Sites) > 0 {
+		r.above, below = o.sites()
+		r.table.Header = slices.Insert(r.table.Header, 0, "site")
+	} else {
+		r.above = grid.Plain(fmt.Sprintf("cluster %s: %s, %s, commits wait for %s", o.Cluster, o.Topology, leads(o.Leader, o.Term), o.Policy))
+	}
 	if o.Paused {
 		below = append(below, "automatic failover is paused")
 	}
@@ -123,10 +145,14 @@ func (o overview) result() result {
 	}
 	for _, m := range o.Members {
 		lag := time.Duration(m.LagSeconds * float64(time.Second)).Round(time.Millisecond)
-		r.table.Rows = append(r.table.Rows, []string{
+		cells := []string{
 			string(m.Node), string(m.Role), m.State, m.Commit, termText(m.Term), fmt.Sprint(m.SentLSN), fmt.Sprint(m.WriteLSN), fmt.Sprint(m.FlushLSN), fmt.Sprint(m.ReplayLSN),
 			fmt.Sprint(m.LagRecords), grid.Bytes(m.LagBytes), lag.String(), delayText(m.DelaySecs), m.Address,
-		})
+		}
+		if len(o.Sites) > 0 {
+			cells = slices.Insert(cells, 0, m.Site)
+		}
+		r.table.Rows = append(r.table.Rows, cells)
 		if m.Problem != "" {
 			below = append(below, grid.Plain(fmt.Sprintf("%s: %s", m.Node, m.Problem)))
 		}

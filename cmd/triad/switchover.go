@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/triad-kv/triad/client"
+	"github.com/triad-kv/triad/internal/admin"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -34,7 +38,7 @@ use failover.`,
 			if err != nil {
 				return err
 			}
-			for _, a := range all {
+			for _, a := range sameSite(all, id) {
 				if a.Err == nil && a.Status.Role == topology.RoleLeader {
 					p, err = c.Operator().Switchover(ctx, a.Addr, id)
 					return err
@@ -70,16 +74,26 @@ func pauses(use, short string, paused bool, long string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = fmt.Errorf("%w: no node was reached", topology.ErrUnavailable)
+			said := map[string]error{} // by site, where every site has a leader
 			for _, a := range all {
-				if a.Err == nil {
-					if err = c.Operator().Pause(ctx, a.Addr, paused); err == nil {
-						return nil
-					}
+				if err, asked := said[a.Status.Site]; a.Err == nil && (!asked || err != nil) {
+					said[a.Status.Site] = c.Operator().Pause(ctx, a.Addr, paused)
 				}
 			}
-			return err
+			if len(said) == 0 {
+				return fmt.Errorf("%w: no node was reached", topology.ErrUnavailable)
+			}
+			return errors.Join(slices.Collect(maps.Values(said))...)
 		})
 	}
 	return c
+}
+
+// sameSite returns the answers of the nodes that follow the same leader as one of them.
+func sameSite(all []admin.Answer, id topology.NodeID) []admin.Answer {
+	i := slices.IndexFunc(all, func(a admin.Answer) bool { return a.Err == nil && a.Status.Node == id })
+	if i < 0 {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(a admin.Answer) bool { return a.Err == nil && a.Status.Site != all[i].Status.Site })
 }

@@ -19,6 +19,18 @@ type Overview struct {
 	Change   *Change         `json:"change,omitempty"` // of the members, that is under way
 	Members  []Member        `json:"members"`
 	Silent   []Silent        `json:"silent,omitempty"` // addresses that did not answer, and that no leader knows
+	Sites    []Group         `json:"sites,omitempty"`  // where each has a leader; then Leader and Term are there, and Members are of all
+}
+
+// Group is a site of an overview where every site has a leader.
+type Group struct {
+	Site   string          `json:"site"`
+	Number uint32          `json:"number"`
+	Policy string          `json:"policy"`
+	Term   uint64          `json:"term"`
+	Leader topology.NodeID `json:"leader"` // empty if nobody who answers leads it
+	Paused bool            `json:"paused,omitempty"`
+	Links  []Site          `json:"links,omitempty"` // to the other sites, as its leader knows them
 }
 
 // Member is one node of an overview. Its LSNs are places in the log: sent by the
@@ -26,6 +38,7 @@ type Overview struct {
 type Member struct {
 	Node       topology.NodeID `json:"node"`
 	Address    string          `json:"address,omitempty"`
+	Site       string          `json:"site,omitempty"` // where every site has a leader
 	Role       topology.Role   `json:"role"`
 	State      string          `json:"state"` // of the stream to it: probe, snapshot, replicate, down, refused
 	Commit     string          `json:"commit,omitempty"`
@@ -75,6 +88,41 @@ func Answers(all []Answer, id topology.NodeID) bool {
 
 // OverviewOf puts the answers of nodes together.
 func OverviewOf(all []Answer) Overview {
+	if i := slices.IndexFunc(all, func(a Answer) bool { return a.Err == nil && len(a.Status.Sites) > 0 }); i >= 0 {
+		return overviewOfSites(all, all[i].Status)
+	}
+	return overviewOfGroup(all)
+}
+
+// overviewOfSites puts together the answers of nodes each site of which has a leader:
+// one of them has told which sites there are.
+func overviewOfSites(all []Answer, one topology.Status) Overview {
+	o := Overview{Cluster: one.Cluster, Topology: one.Kind, Members: []Member{}}
+	for _, s := range one.Sites {
+		var own []Answer
+		for _, a := range all {
+			if a.Err == nil && a.Status.Site == s.Site {
+				own = append(own, a)
+			}
+		}
+		g := Group{Site: s.Site, Number: s.Number}
+		of := overviewOfGroup(own)
+		g.Policy, g.Term, g.Leader, g.Paused = of.Policy, of.Term, of.Leader, of.Paused
+		if leader, led := LeaderOf(own); led {
+			g.Links = slices.DeleteFunc(StatusOf(leader.Status).Sites, func(x Site) bool { return x.Own })
+		}
+		for _, m := range of.Members {
+			m.Site = s.Site
+			o.Members = append(o.Members, m)
+		}
+		o.Sites = append(o.Sites, g)
+	}
+	o.Silent = silent(all, o.Members)
+	return o
+}
+
+// overviewOfGroup puts together the answers of nodes that follow one leader.
+func overviewOfGroup(all []Answer) Overview {
 	leader, led := LeaderOf(all)
 	var o Overview
 	if led {
@@ -95,11 +143,7 @@ func OverviewOf(all []Answer) Overview {
 			o.Members = append(o.Members, absent(p))
 		}
 	}
-	for _, a := range all {
-		if a.Err != nil && !slices.ContainsFunc(o.Members, func(m Member) bool { return m.Address == a.Addr }) {
-			o.Silent = append(o.Silent, Silent{Address: a.Addr, Problem: a.Err.Error()})
-		}
-	}
+	o.Silent = silent(all, o.Members)
 	slices.SortFunc(o.Members, func(a, b Member) int {
 		if first := cmp.Compare(rank(a.Role), rank(b.Role)); first != 0 {
 			return first
@@ -107,6 +151,16 @@ func OverviewOf(all []Answer) Overview {
 		return cmp.Compare(a.Node, b.Node)
 	})
 	return o
+}
+
+// silent are the addresses without an answer that no member is known by.
+func silent(all []Answer, members []Member) (out []Silent) {
+	for _, a := range all {
+		if a.Err != nil && !slices.ContainsFunc(members, func(m Member) bool { return m.Address == a.Addr }) {
+			out = append(out, Silent{Address: a.Addr, Problem: a.Err.Error()})
+		}
+	}
+	return out
 }
 
 func rank(r topology.Role) int {

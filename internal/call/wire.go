@@ -97,7 +97,7 @@ func (m *Write) Check() error {
 // beyond the fields it knows: an option it would not honour is not one it may skip.
 const (
 	format     = 1
-	formatMore = 2 // of tables that have a TTL, of pages with keys that have parts
+	formatMore = 2 // of tables that have a TTL, of pages with keys that have parts, of members whose sites have leaders of their own
 )
 
 func begin(fields int) *pack.Writer { return beginAs(format, fields) }

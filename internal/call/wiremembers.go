@@ -21,6 +21,7 @@ type Members struct {
 	Leader topology.NodeID // empty if not known
 	Term   uint64
 	All    []Member // self included
+	Apart  bool     // every site has a leader of its own: Leader is that of self's site
 }
 
 // Member is one node of a cluster.
@@ -37,9 +38,12 @@ type Member struct {
 	Delay    time.Duration // by which it applies late, on purpose
 }
 
-// Encode returns the answer's bytes.
+// Encode returns the answer's bytes: of format 2 where every site has a leader.
 func (m *Members) Encode() []byte {
 	w := begin(4)
+	if m.Apart {
+		w = beginAs(formatMore, 4)
+	}
 	w.Str(string(m.Self))
 	w.Str(string(m.Leader))
 	w.Uint(m.Term)
@@ -63,12 +67,13 @@ func (m *Members) Encode() []byte {
 
 // DecodeMembers reads an answer.
 func DecodeMembers(b []byte) (Members, error) {
-	r, err := open(b, 4)
+	r, f, err := openTo(formatMore, b, 4)
 	if err != nil {
 		return Members{}, err
 	}
 	m := Members{
-		Self: topology.NodeID(r.StrMax(nameBytesMax)), Leader: topology.NodeID(r.StrMax(nameBytesMax)), Term: r.Uint(),
+		Apart: f == formatMore,
+		Self:  topology.NodeID(r.StrMax(nameBytesMax)), Leader: topology.NodeID(r.StrMax(nameBytesMax)), Term: r.Uint(),
 	}
 	n := r.ArrayMax(memberFields * nodesMax)
 	if n%memberFields != 0 {

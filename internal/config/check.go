@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"net"
 	"path/filepath"
 	"slices"
@@ -19,7 +18,11 @@ import (
 
 // checker holds the rules that both kinds of file have. What it finds goes to
 // the values.
-type checker struct{ *strict.Values }
+type checker struct {
+	*strict.Values
+	here string            // the site, where sites count apart
+	far  map[string]string // then the sites of the members of others
+}
 
 // name wants a name of a node, a site or a cluster.
 func (c checker) name(path, what, name string) bool {
@@ -89,10 +92,13 @@ func (l Listen) addresses(under string) (paths, addrs []string) {
 // kind checks which topology and which control are wanted. It reports false if
 // nothing else of the topology means anything.
 func (c checker) kind(t Topology, k Control) bool {
-	if !c.Faulty("topology.kind") && t.Kind != kindSingleLeader {
+	if !c.Faulty("topology.kind") && t.Kind != kindSingleLeader && !t.several() {
 		c.Dismiss("topology") // its keys are those of another kind
-		c.word("topology.kind", t.Kind, "topology", []string{kindSingleLeader}, "multi-leader", "leaderless")
+		c.word("topology.kind", t.Kind, "topology", []string{kindSingleLeader, kindMultiLeader}, "leaderless")
 		return false
+	}
+	if !t.several() {
+		c.oneSite(t)
 	}
 	if !c.word("control.kind", k.Kind, "control", []string{controlStatic, controlRaft}, "etcd") {
 		return true
@@ -135,7 +141,7 @@ func (c checker) raftVoters(k *Control, ms []Member) {
 	}
 	for _, v := range k.Voters {
 		if !slices.Contains(ids, v) {
-			c.Fault(path, "%.70q is no member; members are %s", v, strings.Join(ids, ", "))
+			c.Fault(path, "%.70q %s", v, c.stranger(v, ids))
 			return
 		}
 	}
@@ -151,7 +157,7 @@ func (c checker) raftVoters(k *Control, ms []Member) {
 		c.Fault("control.heartbeat", "%v is not within %v and %v", k.Heartbeat, heartbeatMin, heartbeatMax)
 	}
 	if n := len(k.Voters); n != 1 && n != 3 && n != 5 {
-		c.Fault(path, "%d voters keep the documents that say who leads: name 1, 3 or 5 members, as in control: {kind: raft, voters: [%s]}", n, strings.Join(ids[:min(len(ids), 3)], ", "))
+		c.Fault(path, "%d voters%s keep the documents that say who leads: name 1, 3 or 5 members, as in control: {kind: raft, voters: [%s]}", n, c.ofSite(), strings.Join(ids[:min(len(ids), 3)], ", "))
 	}
 }
 
@@ -172,6 +178,7 @@ func first(ms []Member) (id string) {
 
 const (
 	kindSingleLeader = "single-leader"
+	kindMultiLeader  = "multi-leader"
 	controlStatic    = "static"
 	controlRaft      = "raft"
 )
@@ -210,11 +217,7 @@ func (c checker) policy(p quorum.Policy, leader string, ms []Member) {
 		role, there := byID[id]
 		switch {
 		case !there:
-			why := fmt.Sprintf("%v names %s, which is no member; members are %s", p, id, strings.Join(all, ", "))
-			if near := strict.Nearest(id, all); near != "" {
-				why += "; did you mean " + near + "?"
-			}
-			c.Fault(path, "%s", why)
+			c.Fault(path, "%v names %s, which %s", p, id, c.stranger(id, all))
 			return
 		case !role.votes():
 			c.Fault(path, "%v names %s, whose role is %s: no commit waits for it; give it the role of a voter or name another", p, id, role)
@@ -263,16 +266,18 @@ func (c checker) leader(k Control, ms []Member) string {
 	switch {
 	case k.Leader == "" && len(ms) == 1:
 		return ids[0]
+	case k.Leader == "" && c.far != nil:
+		return first(ms) // the same on all nodes of the site
 	case k.Leader == "":
 		c.Fault(path, "there are %d members: name the one that leads the first term, as in control: {leader: %s}", len(ms), ids[0])
 	case !slices.Contains(ids, k.Leader):
-		c.Fault(path, "%.70q is no member; members are %s", k.Leader, strings.Join(ids, ", "))
+		c.Fault(path, "%.70q %s", k.Leader, c.stranger(k.Leader, ids))
 	}
 	return k.Leader
 }
 
 // tables checks the tables, and the prefixes that lead to them.
-func (c checker) tables(ts []Table, r RESP) {
+func (c checker) tables(ts []Table, r RESP, t Topology) {
 	if len(ts) > tablesMax {
 		c.Fault("tables", "%d are more than %d", len(ts), tablesMax)
 		return
@@ -281,7 +286,7 @@ func (c checker) tables(ts []Table, r RESP) {
 		c.Fault("resp.prefixes", "%d are more than %d", len(r.Prefixes), tablesMax)
 		return
 	}
-	names := []string{triad.DefaultTable}
+	names, several := []string{triad.DefaultTable}, t.several()
 	for _, t := range ts {
 		path := strict.Join("tables", t.Name)
 		names = append(names, t.Name)
@@ -294,8 +299,11 @@ func (c checker) tables(ts []Table, r RESP) {
 		case ttl > 0 && t.Name == triad.DefaultTable:
 			c.Fault(path+".ttl", "table %s always exists, and has no TTL; name another table", t.Name)
 		}
-		if t.Resolver != "" {
-			c.Fault(path+".resolver", "one leader orders all writes, so there is nothing to resolve; drop it (resolvers come with multi-leader)")
+		switch {
+		case several:
+			c.severalTable(path, t)
+		case t.Resolver != "":
+			c.Fault(path+".resolver", "one leader orders all writes, so there is nothing to resolve; drop it (resolvers are of %s)", kindMultiLeader)
 		}
 		if !triad.ValidTable(t.Name) {
 			c.Fault(path, "%.70q is not the name of a table: small letters, digits, _ . and -, a letter first, 64 at most", t.Name)

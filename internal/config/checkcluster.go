@@ -12,7 +12,7 @@ import (
 // check finds what is wrong with a cluster, and completes what follows from the
 // rest: who is where, and who leads.
 func (c *Cluster) check() {
-	k := checker{c.values}
+	k := checker{Values: c.values}
 	k.name("cluster", "cluster", c.Cluster)
 	if len(c.Sites) > sitesMax {
 		k.Fault("sites", "%d are more than %d", len(c.Sites), sitesMax)
@@ -35,15 +35,13 @@ func (c *Cluster) check() {
 		c.checkRoles(k)
 	}
 	k.hooks(c.Topology.Hooks)
-	if k.kind(c.Topology, c.Control) && !k.Faulty("nodes") && !k.Faulty("sites") && !k.Faulty("control") {
-		if c.Control.Kind == controlRaft {
-			k.raftVoters(&c.Control, c.members())
-		}
-		k.policy(c.Topology.Sync.Policy, c.Leader(), c.members())
-		k.minimum(c.Topology, c.Control)
-		k.lending(c.Topology, c.Control)
+	if c.Topology.several() {
+		c.sitesOfCluster(k)
 	}
-	k.tables(c.Tables, c.RESP)
+	if k.kind(c.Topology, c.Control) && !k.Faulty("nodes") && !k.Faulty("sites") && !k.Faulty("control") && !k.Faulty("topology.kind") {
+		c.checkGroups(k)
+	}
+	k.tables(c.Tables, c.RESP, c.Topology)
 	k.limits(c.Limits, c.Topology)
 	k.zeros(*c)
 	c.warn()
@@ -71,6 +69,9 @@ func (c *Cluster) checkSites(k checker) {
 	var placed []Replica
 	for _, s := range c.Sites {
 		path := strict.Join("sites", s.Name)
+		if k.Given(path+".number") && !c.Topology.several() {
+			k.Fault(path+".number", "it belongs to %s, where several sites write; drop it", kindMultiLeader)
+		}
 		if len(s.Nodes) == 0 && !k.Faulty(path) {
 			k.Fault(path, "it has no nodes; name them, as in nodes: [%s1, %[1]s2]", s.Name)
 		}
@@ -131,7 +132,7 @@ func (c *Cluster) replica(id, site string) Replica {
 
 // checkRoles settles who leads and what the others are for.
 func (c *Cluster) checkRoles(k checker) {
-	leader := ""
+	leaders := map[string]string{} // by what they lead
 	var paths, addrs []string
 	for i := range c.Replicas {
 		r := &c.Replicas[i]
@@ -139,10 +140,10 @@ func (c *Cluster) checkRoles(k checker) {
 		switch {
 		case r.Role == RoleWitness:
 			k.Fault(path+".role", "a cluster of the demo shows what its nodes hold, and a witness holds nothing: give it another role; in the files of single nodes there are witnesses")
-		case r.Role == RoleLeader && leader != "":
-			k.Fault(path+".role", "%s leads already: one node does", leader)
+		case r.Role == RoleLeader && leaders[c.leads(r)] != "":
+			k.Fault(path+".role", "%s leads already: one node does%s", leaders[c.leads(r)], c.ofSite(r))
 		case r.Role == RoleLeader:
-			leader = r.ID
+			leaders[c.leads(r)] = r.ID
 		case r.Role == RoleDelayed && r.ApplyDelay == 0:
 			k.Fault(path+".role", "by how much %s is delayed is missing; write %[1]s: {role: delayed, apply_delay: 5m}", r.ID)
 		case r.Role == "" && r.ApplyDelay > 0:
@@ -160,19 +161,42 @@ func (c *Cluster) checkRoles(k checker) {
 		}
 	}
 	k.addresses(paths, addrs)
-	c.settleLeader(k, leader)
+	if !c.Topology.several() {
+		c.settleLeader(k, "", leaders[""], c.Control.Leader)
+		return
+	}
+	for _, s := range c.Sites {
+		c.settleLeader(k, s.Name, leaders[s.Name], "")
+	}
+}
+
+// leads is what a node would lead: its site where several write, else the cluster.
+func (c *Cluster) leads(r *Replica) string {
+	if c.Topology.several() {
+		return r.Site
+	}
+	return ""
+}
+
+func (c *Cluster) ofSite(r *Replica) string {
+	if site := c.leads(r); site != "" {
+		return " in site " + site
+	}
+	return ""
 }
 
 // settleLeader makes the control's leader, or else the first node that may lead, the leader where
-// no role says who it is.
-func (c *Cluster) settleLeader(k checker, leader string) {
-	want := c.Control.Leader
+// no role says who it is: of the nodes of a site, or of all.
+func (c *Cluster) settleLeader(k checker, site, leader, want string) {
 	if want != "" && leader != "" && want != leader {
 		k.Fault("control.leader", "%.70s, and the role of %s is leader", want, leader)
 		return
 	}
 	for i := range c.Replicas {
 		r := &c.Replicas[i]
+		if c.leads(r) != site {
+			continue
+		}
 		if r.Role == "" || r.Role == RoleVoter {
 			r.Role = RoleStandby
 		}
@@ -183,6 +207,8 @@ func (c *Cluster) settleLeader(k checker, leader string) {
 	switch {
 	case leader == "" && want != "":
 		k.Fault("control.leader", "%.70s is no node that may lead", want)
+	case leader == "" && site != "":
+		k.Fault(strict.Join("sites", site), "none of its nodes may lead; give one the role leader")
 	case leader == "":
 		k.Fault("nodes", "none of the nodes may lead; give one the role leader")
 	}

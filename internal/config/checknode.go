@@ -5,7 +5,7 @@ import "github.com/triad-kv/triad/internal/config/strict"
 // check finds what is wrong with a node, and completes what follows from the
 // rest.
 func (n *Node) check() {
-	c := checker{n.values}
+	c := checker{Values: n.values}
 	c.name("cluster", "cluster", n.Cluster)
 	c.name("node.id", "node", n.Self.ID)
 	if n.Self.Site != "" {
@@ -24,22 +24,46 @@ func (n *Node) check() {
 	}
 	c.hooks(n.Topology.Hooks)
 	if c.kind(n.Topology, n.Control) && !c.Faulty("members") {
-		ms := n.everybody()
-		leader := first(ms)
-		if n.Control.Kind == controlRaft {
-			c.raftVoters(&n.Control, ms)
-		} else {
-			leader = c.leader(n.Control, ms)
-		}
-		c.policy(n.Topology.Sync.Policy, leader, ms)
-		c.minimum(n.Topology, n.Control)
-		c.lending(n.Topology, n.Control)
+		n.checkGroup(c)
 	}
-	c.tables(n.Tables, n.RESP)
+	c.tables(n.Tables, n.RESP, n.Topology)
 	c.limits(n.Limits, n.Topology)
 	c.zeros(*n)
 	n.checkDoors(c)
 	n.warn()
+}
+
+// checkGroup checks who leads and whom commits wait for.
+func (n *Node) checkGroup(c checker) {
+	ms := n.everybody()
+	if n.Topology.several() {
+		if !n.sitesOfNode(c) {
+			return
+		}
+		ms, c.far = within(ms, n.Self.Site)
+		c.here = n.Self.Site
+	}
+	leader := first(ms)
+	if n.Control.Kind == controlRaft {
+		c.raftVoters(&n.Control, ms)
+	} else {
+		leader = c.leader(n.Control, ms)
+	}
+	if n.Topology.several() && n.Control.Kind == controlStatic {
+		n.Control.Leader = leader
+	}
+	c.policy(n.Topology.Sync.Policy, leader, ms)
+	c.minimum(n.Topology, n.Control)
+	c.lending(n.Topology, n.Control)
+}
+
+// group are the members that replicate one log with this node.
+func (n *Node) group() []Member {
+	if !n.Topology.several() {
+		return n.everybody()
+	}
+	own, _ := within(n.everybody(), n.Self.Site)
+	return own
 }
 
 // everybody is all members, this node alone if none are named.

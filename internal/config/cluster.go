@@ -24,10 +24,23 @@ type Cluster struct {
 
 // Site is a data centre, and how far it is from others.
 type Site struct {
-	Name  string   `yaml:",key"`
-	Nodes []string `yaml:"nodes"`
-	Delay []Delay  `yaml:"delay"`
+	Name   string   `yaml:",key"`
+	Nodes  []string `yaml:"nodes"`
+	Delay  []Delay  `yaml:"delay"`
+	Number int      `yaml:"number" default:"0"` // where several write; 0 is its place in the file
 }
+
+// LeaderOf is the node of a site that leads its first term, where several sites write.
+func (c *Cluster) LeaderOf(site string) string {
+	i := slices.IndexFunc(c.Replicas, func(r Replica) bool { return r.Role == RoleLeader && r.Site == site })
+	return c.Replicas[i].ID // check has seen to it
+}
+
+// SeveralLead reports whether every site has a leader, and all of them take writes.
+func (c *Cluster) SeveralLead() bool { return c.Topology.several() }
+
+// Linked reports whether two sites, all of which take writes, exchange with one another.
+func (c *Cluster) Linked(a, b string) bool { return c.Topology.siteOptions().Linked(a, b) }
 
 // Delay is how long a message takes from one site to another. Where the other
 // says none of its own, it holds for the way back too.
@@ -82,7 +95,8 @@ func (c *Cluster) Warnings() []strict.Finding { return c.values.Warnings() }
 // Values is every value and where it comes from.
 func (c *Cluster) Values() []strict.Value { return c.values.All(*c) }
 
-// Leader is the node that leads the first term.
+// Leader is the node that leads the first term; where several do, that of the first
+// site.
 func (c *Cluster) Leader() string {
 	i := slices.IndexFunc(c.Replicas, func(r Replica) bool { return r.Role == RoleLeader })
 	return c.Replicas[i].ID // check has seen to it
@@ -129,7 +143,10 @@ func (c *Cluster) Nodes() []Node {
 		n.Cluster, n.Topology, n.Tables, n.Limits, n.RESP = c.Cluster, c.Topology, c.Tables, c.Limits, c.RESP
 		n.Self.ID, n.Self.Site, n.Self.Role, n.Self.ApplyDelay, n.Self.Memory = r.ID, r.Site, ms[i].Role, r.ApplyDelay, r.Memory
 		n.Listen, n.Members, n.Control = r.Listen, slices.Clone(ms), c.Control
-		if c.Control.Kind == controlStatic {
+		switch {
+		case c.Topology.several():
+			n.Control = c.controlOf(r.Site)
+		case c.Control.Kind == controlStatic:
 			n.Control.Leader = c.Leader()
 		}
 		ns = append(ns, n)

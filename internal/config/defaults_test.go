@@ -15,6 +15,7 @@ import (
 	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/internal/config/strict"
 	"github.com/triad-kv/triad/internal/stream"
+	"github.com/triad-kv/triad/multileader"
 	"github.com/triad-kv/triad/singleleader"
 )
 
@@ -70,11 +71,12 @@ func TestDefaultsAreThoseThatTheOptionsDocument(t *testing.T) {
 		{"../../config.go", "Limits", `: ([0-9]+ ?[A-Za-zµ]+)`, "limits"},
 		{"../../singleleader/options.go", "Options", `Default ([0-9]+ ?[A-Za-zµ]+)`, "topology"},
 		{"../../singleleader/options.go", "Leases", `Default ([0-9]+ ?[A-Za-zµ]+)`, "topology"},
+		{"../../multileader/options.go", "Options", `Default ([0-9]+ ?[A-Za-zµ]+)`, "topology"},
 		{"../stream/sender.go", "Limits", `default ([0-9]+ ?[A-Za-zµ]+)`, "topology.stream"},
 	} {
 		ours := defaults(tc.under)
 		for field, says := range documented(t, tc.file, tc.name, tc.pattern) {
-			want := strings.NewReplacer(" ", "", "µ", "u", "min", "m").Replace(says)
+			want := strings.NewReplacer("7 days", "168h", " ", "", "µ", "u", "min", "m").Replace(says)
 			require.Equal(t, want, ours[field], "%s.%s", tc.under, field)
 		}
 	}
@@ -82,15 +84,24 @@ func TestDefaultsAreThoseThatTheOptionsDocument(t *testing.T) {
 
 func TestEveryFieldOfTheOptionsHasAKey(t *testing.T) {
 	elsewhere := map[string]string{"sync": "topology.sync", "apply_delay": "node.apply_delay", "value_bytes_max": "limits.value_bytes_max", "stream": "topology.stream", "read_replicas": "members.<name>.role", "witnesses": "members.<name>.role", "on_role": "topology.hooks.promoted", "fence": "topology.hooks.fence"}
-	for under, of := range map[string]any{"limits": triad.Limits{}, "topology": singleleader.Options{}, "topology.stream": stream.Limits{}} {
-		keys := defaults(under)
-		for _, field := range reflect.VisibleFields(reflect.TypeOf(of)) {
+	ofSites := map[string]string{"sites": "topology.sites.<name>", "group": "topology", "limits": "no file says it"}
+	for typ, at := range map[reflect.Type]struct {
+		under     string
+		elsewhere map[string]string
+	}{
+		reflect.TypeFor[triad.Limits]():         {"limits", elsewhere},
+		reflect.TypeFor[singleleader.Options](): {"topology", elsewhere},
+		reflect.TypeFor[multileader.Options]():  {"topology", ofSites},
+		reflect.TypeFor[stream.Limits]():        {"topology.stream", elsewhere},
+	} {
+		keys := defaults(at.under)
+		for _, field := range reflect.VisibleFields(typ) {
 			name := key(field.Name)
 			if field.Anonymous || name == "lease_reads" {
 				continue // its fields are visible too; topology.reads
 			}
 			if _, ok := keys[name]; !ok {
-				require.Contains(t, elsewhere, name, "%T.%s has no key under %s", of, name, under)
+				require.Contains(t, at.elsewhere, name, "%v.%s has no key under %s", typ, name, at.under)
 			}
 		}
 	}

@@ -18,7 +18,19 @@ type Line struct {
 // Describe says what the node would be, for people.
 func (n *Node) Describe() []Line {
 	ls := []Line{{"node", fmt.Sprintf("%s of cluster %s, %s", n.Self.ID, n.Cluster, roleSays(n.Self.Role, n.Self.Site, n.Self.ApplyDelay))}}
-	ls = append(ls, topologySays(n.Topology, n.leading(), n.everybody())...)
+	if n.Topology.several() {
+		ls = append(ls, severalSay(n.Topology)...)
+		for _, s := range n.Topology.Sites {
+			own, _ := within(n.everybody(), s.Name)
+			leader := "" // who leads another site first is said there
+			if s.Name == n.Self.Site {
+				leader = n.leading()
+			}
+			ls = append(ls, siteSays(n.Topology, s, leader, own)...)
+		}
+	} else {
+		ls = append(ls, topologySays(n.Topology, n.leading(), n.everybody())...)
+	}
 	var ms []string
 	for _, m := range n.Members {
 		ms = append(ms, strings.TrimSpace(m.ID+" "+m.Addr))
@@ -35,7 +47,7 @@ func (n *Node) Describe() []Line {
 func (n *Node) leading() string {
 	switch {
 	case n.Control.Kind == controlRaft:
-		return first(n.everybody())
+		return first(n.group())
 	case n.Control.Leader == "":
 		return n.Self.ID
 	}
@@ -45,7 +57,15 @@ func (n *Node) leading() string {
 // Describe says what the cluster would be, for people.
 func (c *Cluster) Describe() []Line {
 	ls := []Line{{"cluster", fmt.Sprintf("%s, %d nodes on this machine", c.Cluster, len(c.Replicas))}}
-	ls = append(ls, topologySays(c.Topology, c.Leader(), c.members())...)
+	if c.Topology.several() {
+		ls = append(ls, severalSay(c.Topology)...)
+		for _, s := range c.Topology.Sites {
+			own, _ := within(c.members(), s.Name)
+			ls = append(ls, siteSays(c.Topology, s, c.LeaderOf(s.Name), own)...)
+		}
+	} else {
+		ls = append(ls, topologySays(c.Topology, c.Leader(), c.members())...)
+	}
 	for _, r := range c.Replicas {
 		ls = append(ls, Line{"node " + r.ID, roleSays(r.Role, r.Site, r.ApplyDelay)})
 	}
@@ -55,6 +75,9 @@ func (c *Cluster) Describe() []Line {
 			says := there.String() + " each way"
 			if there != back {
 				says = fmt.Sprintf("%v, %v back", there, back)
+			}
+			if c.Topology.several() && !c.Linked(from.Name, to.Name) {
+				says += ", not linked: by way of other sites"
 			}
 			ls = append(ls, Line{from.Name + " to " + to.Name, says})
 		}
@@ -82,6 +105,39 @@ func topologySays(t Topology, leader string, ms []Member) []Line {
 	}
 	if stops != "" {
 		ls = append(ls, Line{"writes stop", stops})
+	}
+	return ls
+}
+
+// severalSay says how sites that all write stand to one another.
+func severalSay(t Topology) []Line {
+	d, _ := t.Durability.MarshalText() // it never fails
+	return []Line{{"topology", fmt.Sprintf("%s, %d sites linked as %v, each with sync %v within, answered once %s there", t.Kind, len(t.Sites), t.Links, t.Sync, d)}}
+}
+
+// siteSays says what one of them is. A leader that is not known is left out.
+func siteSays(t Topology, s SiteNumber, leader string, ms []Member) []Line {
+	var ids, linked []string
+	for _, m := range ms {
+		ids = append(ids, m.ID)
+	}
+	for _, other := range t.Sites {
+		if t.siteOptions().Linked(s.Name, other.Name) {
+			linked = append(linked, other.Name)
+		}
+	}
+	says := fmt.Sprintf("number %d for good, %s", s.Number, strings.Join(ids, ", "))
+	if leader != "" {
+		says += fmt.Sprintf(", led by %s first", leader)
+	}
+	ls := []Line{{"site " + s.Name, says + ", linked with " + orNone(linked, "nobody")}}
+	if leader == "" {
+		return ls
+	}
+	survives, stops := survival(t.Sync.Policy, leader, ms)
+	ls = append(ls, Line{"a write in " + s.Name + " survives", survives})
+	if stops != "" {
+		ls = append(ls, Line{"writes in " + s.Name + " stop", stops})
 	}
 	return ls
 }
@@ -135,6 +191,12 @@ func tablesSay(ts []Table) string {
 	}
 	for _, t := range ts {
 		s := t.Name + " (" + t.Kind
+		switch t.Resolver {
+		case resolverLWW:
+			s += ", the last writer wins"
+		case resolverFields:
+			s += ", the last writer of each column wins"
+		}
 		if t.TTL > 0 {
 			s += fmt.Sprintf(", kept %v", t.TTL)
 		}

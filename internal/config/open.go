@@ -7,6 +7,7 @@ import (
 	"github.com/triad-kv/triad/control/raft"
 	"github.com/triad-kv/triad/internal/hooks"
 	"github.com/triad-kv/triad/internal/stream"
+	"github.com/triad-kv/triad/multileader"
 	"github.com/triad-kv/triad/singleleader"
 	"github.com/triad-kv/triad/topology"
 )
@@ -43,7 +44,12 @@ func (n *Node) engine() topology.Builder {
 		if len(h.Fence) > 0 {
 			o.Fence = c.FenceOld
 		}
-		return singleleader.New(o)(env)
+		if !n.Topology.several() {
+			return singleleader.New(o)(env)
+		}
+		s := n.Topology.siteOptions()
+		s.Group = o
+		return multileader.New(s)(env)
 	}
 }
 
@@ -62,11 +68,12 @@ func (k Control) builder() topology.ControlBuilder {
 	return raft.New(o)
 }
 
-// Options are those of the single-leader engine.
+// Options are those of the single-leader engine, which every site has for itself.
 func (n *Node) Options() singleleader.Options {
 	t := n.Topology
 	var replicas, witnesses []topology.NodeID
-	for _, m := range n.everybody() {
+	ms := n.group()
+	for _, m := range ms {
 		switch id := topology.NodeID(m.ID); {
 		case m.Role == RoleWitness:
 			witnesses = append(witnesses, id)
@@ -75,7 +82,7 @@ func (n *Node) Options() singleleader.Options {
 		}
 	}
 	return singleleader.Options{
-		Sync: counted(t.Sync.Policy, n.Members), ReadReplicas: replicas, Witnesses: witnesses, Durability: topology.Durability(t.Durability),
+		Sync: counted(t.Sync.Policy, ms), ReadReplicas: replicas, Witnesses: witnesses, Durability: topology.Durability(t.Durability),
 		ApplyDelay: time.Duration(n.Self.ApplyDelay), ValueBytesMax: int(n.Limits.ValueBytesMax),
 		PendingBytesMax: int64(t.PendingBytesMax), RetainBytesMax: uint64(t.RetainBytesMax), Stream: t.Stream.options(),
 		CallTimeout: time.Duration(t.CallTimeout), RetryEvery: time.Duration(t.RetryEvery),

@@ -14,7 +14,8 @@ type Control struct {
 
 // Topology says how the log is replicated. It is the same on every node.
 type Topology struct {
-	Kind             string     `yaml:"kind" default:"single-leader"`
+	Kind string `yaml:"kind" default:"single-leader"`
+	Across
 	Sync             Sync       `yaml:"sync" default:"async"`
 	Durability       Durability `yaml:"durability" default:"flushed"`
 	PendingBytesMax  Size       `yaml:"pending_bytes_max" default:"32MiB"`
@@ -28,12 +29,27 @@ type Topology struct {
 	HangAfter        Duration   `yaml:"hang_after" default:"0"`  // 0 is four times fail_after
 	MinInSync        int        `yaml:"min_in_sync" default:"0"` // 0 is as many as the policy names and the leader
 	FailFast         bool       `yaml:"fail_fast" default:"false"`
-	Reads            Reads      `yaml:"reads" default:"round"`
-	Lease            Duration   `yaml:"lease" default:"0"` // 0 is none, but half of fail_after where reads go by it
-	ClockDrift       Duration   `yaml:"clock_drift" default:"10ms"`
-	MaxLagOnFailover int        `yaml:"max_lag_on_failover" default:"0"` // records; 0 is that nobody is elected
-	Hooks            Hooks      `yaml:"hooks"`
-	Stream           Stream     `yaml:"stream"`
+	Lent
+	Hooks  Hooks  `yaml:"hooks"`
+	Stream Stream `yaml:"stream"`
+}
+
+// Across says how sites exchange, where several write.
+type Across struct {
+	Sites         []SiteNumber `yaml:"sites"`
+	Links         Links        `yaml:"links" default:"mesh"`
+	MaxSkew       Duration     `yaml:"max_skew" default:"500ms"`
+	TickEvery     Duration     `yaml:"tick_every" default:"50ms"`
+	CutEvery      Duration     `yaml:"cut_every" default:"10s"`
+	ConflictsKept Duration     `yaml:"conflicts_kept" default:"168h"`
+}
+
+// Lent is what a leader may do by itself for a while, and what an election may cost.
+type Lent struct {
+	Reads            Reads    `yaml:"reads" default:"round"`
+	Lease            Duration `yaml:"lease" default:"0"` // 0 is none, but half of fail_after where reads go by it
+	ClockDrift       Duration `yaml:"clock_drift" default:"10ms"`
+	MaxLagOnFailover int      `yaml:"max_lag_on_failover" default:"0"` // records; 0 is that nobody is elected
 }
 
 // Hooks are commands that a node runs, each a program and its arguments.

@@ -24,8 +24,8 @@ func (c checker) unsafe(t Topology, members int) {
 
 // warn notes what is unsafe in a node.
 func (n *Node) warn() {
-	c := checker{n.values}
-	c.unsafe(n.Topology, max(len(n.Members), 1))
+	c := checker{Values: n.values}
+	c.unsafe(n.Topology, len(n.group()))
 	if n.TLS.Insecure {
 		c.Warn("tls.insecure", "whoever reaches the ports reads and writes everything, and what passes is not encrypted")
 	}
@@ -67,10 +67,22 @@ func (n *Node) warnRouting(c checker) {
 	}
 }
 
+// largest is how many nodes the largest group has that has a log of its own.
+func (c *Cluster) largest() int {
+	if !c.Topology.several() {
+		return len(c.Replicas)
+	}
+	most := 0
+	for _, s := range c.Sites {
+		most = max(most, len(s.Nodes))
+	}
+	return most
+}
+
 // warn notes what is unsafe in a cluster, or probably forgotten.
 func (c *Cluster) warn() {
-	k := checker{c.values}
-	k.unsafe(c.Topology, len(c.Replicas))
+	k := checker{Values: c.values}
+	k.unsafe(c.Topology, c.largest())
 	for i, from := range c.Sites {
 		for _, to := range c.Sites[i+1:] {
 			_, there := c.delay(from.Name, to.Name)

@@ -100,8 +100,9 @@ type group struct {
 	c      *cluster
 	all    *client.Client // of every node
 	at     map[topology.NodeID]*client.Client
-	leader *node          // as far as the demo knows
-	latest client.Receipt // of the newest write
+	leader *node            // as far as the demo knows
+	leads  map[string]*node // likewise, by site, where every site has one
+	latest client.Receipt   // of the newest write
 }
 
 // Run plays a demo. Its error is ErrInput if nothing was begun, ErrCheck if a

@@ -171,6 +171,8 @@ func TestOptionsThatMeanNothingAreRefused(t *testing.T) {
 		"demo_test.go is not a folder": {Load: "demo_test.go"},
 		"not a directory":              {Dir: "demo_test.go"},
 		"scenario semi-sync can not be played on single-leader: it needs one synchronous replica": {Scenario: ScenarioSemiSync},
+		"scenario conflict can not be played on single-leader: one node of it leads":              {Scenario: ScenarioConflict},
+		"scenario tour can not be played on multi-leader: it is of one leader":                    {Layout: found(t, "multi-leader"), Scenario: ScenarioTour},
 		"it needs a read replica in a site that has a delay":                                      {Scenario: ScenarioReaders},
 		"it needs a ": {Scenario: ScenarioPayments},
 	} {

@@ -45,7 +45,7 @@ func (d *demo) invite() {
 // roleOf is what a node is for, as far as the demo knows.
 func (g *group) roleOf(n *node) topology.Role {
 	switch {
-	case n == g.leader:
+	case n == g.leader, n == g.leads[n.site]:
 		return topology.RoleLeader
 	case n.readsOnly():
 		return topology.RoleReadReplica
@@ -61,13 +61,15 @@ func (d *demo) examples() []string {
 		all = append(all, "scan files --keys --limit 10")
 	case d.o.Scenario == ScenarioTour:
 		all = append(all, "get users 1001", `put users 2001 '{"name":"Eve"}'`, "scan orders --limit 5")
+	case d.o.Scenario == ScenarioConflict:
+		all = append(all, "put "+t+" 2001 Eve", "get "+t+" 2001", "conflicts list")
 	case kind == record.KindRow:
 		all = append(all, "put "+t+` 2001 '{"name":"Eve"}'`, "get "+t+" 2001", "scan "+t+" --limit 5")
 	default:
 		all = append(all, "put "+t+" greeting hello", "get "+t+" greeting", "scan "+t+" --keys --limit 5")
 	}
 	for _, n := range d.c.living() {
-		if n != d.leader && !n.readsOnly() {
+		if d.roleOf(n) == topology.RoleFollower {
 			return append(all, "failover --to "+string(n.ID))
 		}
 	}

@@ -24,6 +24,7 @@ const (
 	ScenarioSemiSync = "semi-sync" // a cut off synchronous replica
 	ScenarioPayments = "payments"  // what a standby, a read replica and a delayed one are for
 	ScenarioReaders  = "readers"   // reads in a site far from the leader
+	ScenarioConflict = "conflict"  // sites that all write: edits that meet, a site cut off, a leader killed
 	ScenarioWrites   = "writes"    // any cluster: writes, lag, the same bytes everywhere
 )
 
@@ -47,6 +48,7 @@ func scenarios() []scenario {
 		{name: ScenarioSemiSync, of: "semi-sync-trio", fits: fitsSemiSync, cuts: true, play: playSemiSync},
 		{name: ScenarioPayments, of: "payments", fits: fitsPayments, delay: paymentsDelay, play: playPayments},
 		{name: ScenarioReaders, of: "geo-readers", fits: fitsReaders, play: playReaders},
+		{name: ScenarioConflict, of: "multi-leader", fits: fitsConflict, cuts: true, play: playConflict},
 		{name: ScenarioWrites, play: playWrites},
 	}
 }
@@ -67,6 +69,9 @@ func (l *Layout) scenario() string {
 			return s.name
 		}
 	}
+	if l.cluster.SeveralLead() {
+		return ScenarioConflict
+	}
 	return ScenarioWrites
 }
 
@@ -83,6 +88,9 @@ func findScenario(o Options) (scenario, error) {
 		return scenario{}, fmt.Errorf("%w: scenario %.64q: one of %s%s", ErrInput, o.Scenario, strings.Join(ScenarioNames(), ", "), hint)
 	}
 	s := all[i]
+	if o.Layout.cluster.SeveralLead() && s.name != ScenarioConflict {
+		return s, fmt.Errorf("%w: scenario %s can not be played on %s: it is of one leader; %s is played where every site has one", ErrInput, s.name, o.Layout.Name, ScenarioConflict)
+	}
 	if s.fits != nil {
 		if err := s.fits(o.Layout.cluster); err != nil {
 			return s, fmt.Errorf("%w: scenario %s can not be played on %s: %w", ErrInput, s.name, o.Layout.Name, err)
@@ -138,10 +146,11 @@ func holds(c *config.Cluster, name, kind string) bool {
 }
 
 // writable is a table that a demo can write to: the first of rows or bytes, else
-// the one that is always there.
+// the one that is always there. Where several sites write it is none of rows: their
+// columns are settled one by one.
 func (g *group) writable() (name string, kind record.Kind) {
 	for _, t := range g.c.of.Tables {
-		if k, err := triad.ParseKind(t.Kind); err == nil && (k == record.KindRow || k == record.KindBytes) {
+		if k, err := triad.ParseKind(t.Kind); err == nil && (k == record.KindRow && !g.c.of.SeveralLead() || k == record.KindBytes) {
 			return t.Name, k
 		}
 	}

@@ -65,6 +65,13 @@ func TestEveryReadyClusterHoldsWhatItShows(t *testing.T) {
 			`failover --to delayed\n.*delayed is a read replica, which is not made leader`,
 			`4 nodes have applied all \d+ records and hold the same bytes`,
 		},
+		"multi-leader": {
+			`(?m)^  us +1 +us1 +us2 +80ms to eu, 110ms to ap$`, `(?m)^  eu +a read +after the token +Alice +\d`,
+			`(?m)^ +\d+ +users/1002 +update/update +(eu|us) [0-9:.]+: Bob of (eu|us) +(eu|us) [0-9:.]+: Bob of (eu|us)$`,
+			`us1 was killed\n.*failover --to us2 --force\n.*not reached: us1\n`, `us1 is back, and follows us2`,
+			`(?m)^ +\d+ +users/1003 +update/update +ap `, `(?m)^ +\d+ +users/1004 +update/delete +ap .*: removed$`,
+			`6 nodes in 3 sites hold the same bytes`,
+		},
 		"geo-readers": {
 			`(?m)^  us1 +read-replica +us +async +40ms`, `(?m)^  ap1 +read-replica +ap +async +90ms`,
 			`(?m)^  us +bounded, 5s +us1 +Alice `, `(?m)^  us +after its token +us1 +Alice 2 `,
@@ -78,7 +85,7 @@ func TestEveryReadyClusterHoldsWhatItShows(t *testing.T) {
 			d, out := playing(t, Options{Layout: found(t, name)})
 			require.NoError(t, d.run(t.Context()), "%s", out)
 			require.NotContains(t, out.String(), "FAILED")
-			require.Regexp(t, regexp.MustCompile(`ok: [45] checks held, every node ended in order`), out.String())
+			require.Regexp(t, regexp.MustCompile(`ok: [458] checks held, every node ended in order`), out.String())
 			for _, s := range said {
 				require.Regexp(t, regexp.MustCompile(s), out.String())
 			}
@@ -98,6 +105,21 @@ func TestAFileIsPlayedWithTheScenarioOfAnyCluster(t *testing.T) {
 	} {
 		require.Regexp(t, regexp.MustCompile(said), out.String())
 	}
+}
+
+func TestASiteElectsItsNextLeaderWhileAnotherIsCutOff(t *testing.T) {
+	t.Parallel()
+	d, out := playing(t, Options{Layout: found(t, fileOf(t, `
+cluster: shop
+topology: {kind: multi-leader, sync: first 1}
+control: {kind: raft}
+sites:
+  us: {nodes: [us1, us2, us3]}
+  eu: {nodes: [eu1, eu2, eu3], delay: {us: 20ms}}
+`))})
+	require.NoError(t, d.run(t.Context()), "%s", out)
+	require.Regexp(t, `us1 was killed\n  us[23] leads us now; no operator was asked\n`, out.String())
+	require.Contains(t, out.String(), "6 nodes in 2 sites hold the same bytes")
 }
 
 func TestALeaderThatIsLostIsReplacedAndComesBack(t *testing.T) {
@@ -175,6 +197,11 @@ func TestAScenarioFailsWhereItsClaimDoesNotHold(t *testing.T) {
 				n.life = numb{n.life}
 			}
 		}, `FAILED: LSN \d+ was acknowledged at primary, replica-1 while replica-1 was cut off`},
+		"a site that should be cut off is not": {"multi-leader", "phase 4", func(d *demo) {
+			for _, n := range d.c.nodes {
+				n.life = numb{n.life}
+			}
+		}, `FAILED: (us|ap)1 shows "Charlie of (us|ap)", which (us|ap) wrote while it was cut off`},
 		"a failover that should be refused is not": {"semi-sync-trio", "phase 4", forced, `FAILED: a failover to replica-2, a standby, succeeded`},
 		"a read replica can be made leader":        {"payments", "phase 3", forced, `FAILED: a failover to reports, a read-replica, succeeded`},
 		"the delayed replica is not late": {"payments", "triad demo", func(d *demo) {
@@ -215,9 +242,9 @@ func forced(d *demo) {
 
 func TestAClusterIsFoundByNameOrFile(t *testing.T) {
 	require.Equal(t, NameDefault, found(t, "").Name)
-	require.Equal(t, []string{"geo-readers", "payments", "semi-sync-trio", "single-leader"}, Names())
+	require.Equal(t, []string{"geo-readers", "multi-leader", "payments", "semi-sync-trio", "single-leader"}, Names())
 	for name, want := range map[string]string{
-		"semi-sync-tiro": `there is no demo "semi-sync-tiro"; did you mean semi-sync-trio? (there are: geo-readers, payments, semi-sync-trio, single-leader; or name a file, as in ./cluster.yaml)`,
+		"semi-sync-tiro": `there is no demo "semi-sync-tiro"; did you mean semi-sync-trio? (there are: geo-readers, multi-leader, payments, semi-sync-trio, single-leader; or name a file, as in ./cluster.yaml)`,
 		"x":              `there is no demo "x" (there are: geo-readers,`,
 		"./none.yaml":    "no such file or directory",
 		"none.yml":       "no such file or directory",

@@ -60,7 +60,7 @@ func (b *binder) fault(line, column int, path, format string, args ...any) {
 // is a fault of the program.
 func (b *binder) defaults(v reflect.Value) {
 	for i, tag := range fieldsOf(v.Type()) {
-		f := v.Field(i)
+		f := v.FieldByIndex(i)
 		switch {
 		case !isLeaf(f.Type()) && f.Kind() == reflect.Struct:
 			b.defaults(f)
@@ -97,19 +97,19 @@ func (b *binder) mapping(n *node, v reflect.Value, path string) {
 	first := map[string]int{}
 	for _, f := range n.fields {
 		at := b.key(f, first, path)
-		index := -1
+		known := false
 		for j, tag := range fieldsOf(v.Type()) {
 			switch {
 			case tag.name != f.key || tag.name == "":
 			case tag.isSecret:
 				b.fault(f.line, f.column, at, "a secret does not stand in a file that is shown and copied; %s", secretHint(at))
-				index = j
+				known = true
 			default:
-				index = j
-				b.value(f.value, v.Field(j), at)
+				known = true
+				b.value(f.value, v.FieldByIndex(j), at)
 			}
 		}
-		if index < 0 {
+		if !known {
 			b.unknown(f, v.Type(), path)
 		}
 	}
@@ -189,10 +189,10 @@ func (b *binder) entries(n *node, v reflect.Value, path string) {
 		entry := reflect.New(t).Elem()
 		b.defaults(entry)
 		entry.Field(keyField(t)).SetString(f.key)
-		if short, name := shortField(t); f.value.form == scalar && short >= 0 {
-			b.value(f.value, entry.Field(short), Join(at, name))
+		if short, name := shortField(t); f.value.form == scalar && short != nil {
+			b.value(f.value, entry.FieldByIndex(short), Join(at, name))
 		} else if _, only := shortOnly(t); only {
-			b.value(f.value, entry.Field(short), at)
+			b.value(f.value, entry.FieldByIndex(short), at)
 		} else {
 			b.value(f.value, entry, at)
 		}
@@ -200,15 +200,15 @@ func (b *binder) entries(n *node, v reflect.Value, path string) {
 	}
 }
 
-// shortField returns the field that an entry can be given by alone, −1 if there
+// shortField returns the field that an entry can be given by alone, nil if there
 // is none, and its key.
-func shortField(t reflect.Type) (int, string) {
+func shortField(t reflect.Type) ([]int, string) {
 	for i, tag := range fieldsOf(t) {
 		if tag.short {
 			return i, tag.name
 		}
 	}
-	return -1, ""
+	return nil, ""
 }
 
 func (b *binder) list(n *node, v reflect.Value, path string) {
@@ -256,7 +256,7 @@ func (b *binder) override(v reflect.Value, o Override) {
 		for name := range strings.SplitSeq(o.Path, ".") {
 			for j, tag := range fieldsOf(f.Type()) {
 				if tag.name == name {
-					f = f.Field(j)
+					f = f.FieldByIndex(j)
 					break
 				}
 			}

@@ -26,11 +26,12 @@ func tagOf(f reflect.StructField) (tag, bool) {
 	return t, true
 }
 
-// fieldsOf yields the fields of a struct that a file may hold, each with its tag.
-func fieldsOf(t reflect.Type) iter.Seq2[int, tag] {
-	return func(yield func(int, tag) bool) {
-		for i := range t.NumField() {
-			if tag, ok := tagOf(t.Field(i)); ok && !tag.key && !yield(i, tag) {
+// fieldsOf yields the fields of a struct that a file may hold, by where they stand and
+// each with its tag. Those of an embedded struct are the struct's own.
+func fieldsOf(t reflect.Type) iter.Seq2[[]int, tag] {
+	return func(yield func([]int, tag) bool) {
+		for _, f := range reflect.VisibleFields(t) {
+			if tag, ok := tagOf(f); ok && !tag.key && !yield(f.Index, tag) {
 				return
 			}
 		}
@@ -77,7 +78,7 @@ func Keys(of any) []Key { return keysOf(reflect.TypeOf(of), "", true, nil) }
 
 func keysOf(t reflect.Type, under string, single bool, keys []Key) []Key {
 	for i, tag := range fieldsOf(t) {
-		f, path := t.Field(i).Type, Join(under, tag.name)
+		f, path := t.FieldByIndex(i).Type, Join(under, tag.name)
 		switch {
 		case isLeaf(f):
 			keys = append(keys, Key{Path: path, Type: typeName(f), Default: tag.value, Secret: tag.isSecret, Single: single})
@@ -103,7 +104,7 @@ func shortOnly(t reflect.Type) (reflect.Type, bool) {
 		if !tag.short || tag.name != "" {
 			return nil, false
 		}
-		only = t.Field(i).Type
+		only = t.FieldByIndex(i).Type
 	}
 	return only, only != nil
 }

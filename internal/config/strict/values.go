@@ -119,7 +119,7 @@ func (v *Values) Raw(of any) []Value { return v.gather(reflect.ValueOf(of), "", 
 
 func (v *Values) gather(of reflect.Value, under string, all []Value) []Value {
 	for i, tag := range fieldsOf(of.Type()) {
-		f, path := of.Field(i), Join(under, tag.name)
+		f, path := of.FieldByIndex(i), Join(under, tag.name)
 		switch {
 		case tag.isSecret && f.IsZero():
 		case isLeaf(f.Type()):
