@@ -77,10 +77,10 @@ func (c *chaos) others(site string) (ns []*node) {
 	return ns
 }
 
-// replace makes another node lead a site: of those that are up, one that has
-// everything that was committed says that it may.
-func (c *chaos) replace(site string) {
-	for _, n := range c.others(site) {
+// replace makes another node lead a site, or the same one anew: of those that are up,
+// one that has everything that was committed says that it may.
+func (c *chaos) replace(site string, of ...*node) {
+	for _, n := range of {
 		ctx, cancel := context.WithTimeout(c.t.Context(), time.Second)
 		_, err := n.Promote(ctx, false)
 		cancel()
@@ -88,7 +88,6 @@ func (c *chaos) replace(site string) {
 			c.leads[site] = string(n.id)
 			return
 		}
-		c.t.Log(site, n.id, err)
 	}
 }
 
@@ -113,7 +112,7 @@ func (c *chaos) step() {
 	default:
 		n := c.leader(site)
 		n.stop()
-		c.replace(site)
+		c.replace(site, c.others(site)...)
 		n.start()
 	}
 }
@@ -157,7 +156,8 @@ func (c *chaos) heal() {
 				}
 				time.Sleep(time.Millisecond)
 			}
-			c.replace(s.Name) // what was begun and came to nothing is an operator's to end
+			// What was begun and came to nothing is an operator's to end.
+			c.replace(s.Name, append(c.others(s.Name), c.leader(s.Name))...)
 			return false
 		})
 	}
