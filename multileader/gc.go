@@ -55,8 +55,8 @@ func decodeCell(b []byte) (record.Cell, error) {
 
 // cuts is what the machine knows of every site's last cut, and what it lets go by it.
 type cuts struct {
-	by        map[version.Origin]*core.Cut
-	substance uint64 // records taken that were no cuts
+	by        map[version.Origin]*core.Cut // replaced, never changed: others hold it
+	substance uint64                       // records taken that were no cuts
 	shown     atomic.Pointer[cutView]
 }
 
@@ -68,7 +68,7 @@ type cutView struct {
 }
 
 func (m *machine) showCuts() {
-	m.cuts.shown.Store(&cutView{by: maps.Clone(m.cuts.by), applied: m.vector, substance: m.cuts.substance})
+	m.cuts.shown.Store(&cutView{by: m.cuts.by, applied: m.vector, substance: m.cuts.substance})
 }
 
 const keyCut = "c"
@@ -114,6 +114,7 @@ func (m *machine) cut(r *record.Record, c *core.Cut) error {
 			m.put(cutCell(r.Origin), r, slices.Clone(x.Value))
 		}
 	}
+	m.cuts.by = maps.Clone(m.cuts.by)
 	m.cuts.by[r.Origin] = c
 	if !own {
 		return nil
@@ -155,7 +156,7 @@ func (m *machine) prune(e topology.Edit, stable version.Vector) error {
 	if err := record.DecodeState(e.State, &s); err != nil {
 		return fmt.Errorf("%w: %w", topology.ErrMalformed, err)
 	}
-	m.edits = append(m.edits, topology.Edit{Cell: copyCell(e.Cell)})
+	m.edits = append(m.edits, topology.Edit{Cell: e.Cell.Clone()})
 	for i := range s.Siblings {
 		c, err := decodeCell(slices.Clone(s.Siblings[i].Value))
 		if err != nil {
@@ -194,7 +195,7 @@ func (m *machine) forget(view topology.Snapshot, c *core.Cut) error {
 			if n++; n > leavingsMax {
 				return nil
 			}
-			m.edits = append(m.edits, topology.Edit{Cell: copyCell(e.Cell)})
+			m.edits = append(m.edits, topology.Edit{Cell: e.Cell.Clone()})
 		}
 	}
 	return nil

@@ -31,7 +31,7 @@ type link struct {
 	e    *engine
 	peer core.Site
 	news chan struct{} // term has changed
-	todo reads
+	todo *reads
 
 	mu      sync.Mutex // guards what follows; a leaf
 	term    uint64     // that this node leads; 0: it does not

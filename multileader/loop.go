@@ -273,7 +273,7 @@ func (e *engine) perform(effects []core.Effect, writes []*write) {
 			}
 		case core.DoRead, core.DoFill:
 			if l := e.link(x.Peer); l != nil {
-				l.read(*x)
+				l.todo.add(*x)
 			}
 		case core.DoFreeze:
 			e.link(x.Peer).froze(x.Err)

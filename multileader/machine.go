@@ -132,7 +132,7 @@ func (m *machine) merge(e record.Entry, r *record.Record) error {
 	}
 	for i := range changes {
 		c := &changes[i]
-		ed := topology.Edit{Cell: copyCell(c.Cell)}
+		ed := topology.Edit{Cell: c.Cell.Clone()}
 		if len(c.State.Siblings) > 0 {
 			ed.State = m.enc.AppendState(nil, &c.State)
 		}

@@ -73,7 +73,7 @@ func (o *overlay) Fields(table record.TableID, key []byte) (fields [][]byte, err
 	if err != nil {
 		return nil, err
 	}
-	for e, serr := range view.Scan(record.Cell{Table: table, Key: key}, afterKey(table, key)) {
+	for e, serr := range view.Scan(record.Cell{Table: table, Key: key}, record.AfterKey(table, key)) {
 		if serr != nil {
 			err = serr
 			break

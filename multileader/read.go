@@ -127,10 +127,10 @@ func (rd *reader) wholeKey(k record.Kind, table record.TableID, key []byte) (cel
 	if err != nil {
 		return nil, err
 	}
-	for ed, serr := range s.Scan(record.Cell{Table: table, Key: key}, afterKey(table, key)) {
+	for ed, serr := range s.Scan(record.Cell{Table: table, Key: key}, record.AfterKey(table, key)) {
 		var more []topology.CellReading
 		if serr == nil {
-			more, serr = rd.shown(k, copyCell(ed.Cell), append([]byte(nil), ed.State...))
+			more, serr = rd.shown(k, ed.Cell.Clone(), append([]byte(nil), ed.State...))
 		}
 		if serr != nil {
 			err = serr
@@ -139,15 +139,6 @@ func (rd *reader) wholeKey(k record.Kind, table record.TableID, key []byte) (cel
 		cells = append(cells, more...)
 	}
 	return headed(k, key, cells), errors.Join(err, s.Close())
-}
-
-// afterKey is the least cell behind all cells of a key.
-func afterKey(table record.TableID, key []byte) record.Cell {
-	return record.Cell{Table: table, Key: append(append([]byte(nil), key...), 0)}
-}
-
-func copyCell(c record.Cell) record.Cell {
-	return record.Cell{Table: c.Table, Key: append([]byte(nil), c.Key...), Field: append([]byte(nil), c.Field...)}
 }
 
 // shown decodes a state, which the answer then aliases, and returns what it shows.
@@ -186,7 +177,7 @@ func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byt
 	if len(to) == 0 {
 		end = record.Cell{Table: table + 1}
 		if table == math.MaxUint32 {
-			end = afterKey(table, make([]byte, record.KeyBytesMax))
+			end = record.AfterKey(table, make([]byte, record.KeyBytesMax))
 		}
 	}
 	k := rd.e.machine.tables.kind(table)
@@ -214,7 +205,7 @@ func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byt
 			}
 			key = bytes.Clone(ed.Key)
 		}
-		more, err := rd.shown(k, copyCell(ed.Cell), append([]byte(nil), ed.State...))
+		more, err := rd.shown(k, ed.Cell.Clone(), append([]byte(nil), ed.State...))
 		if err != nil {
 			return err
 		}

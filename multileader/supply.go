@@ -16,28 +16,36 @@ import (
 // reads is what a peer waits for from the site's log, in order.
 type reads struct {
 	wake chan struct{}
-	mu   *sync.Mutex // a leaf
-	todo *[]core.Effect
+
+	mu   sync.Mutex // a leaf
+	todo []core.Effect
 }
 
-func newReads() reads {
-	return reads{wake: make(chan struct{}, 1), mu: new(sync.Mutex), todo: new([]core.Effect)}
-}
+func newReads() *reads { return &reads{wake: make(chan struct{}, 1)} }
 
-// read has the log read off the loop. A peer asks for a gap again if it has to, so of
-// many asks the oldest go.
-func (l *link) read(x core.Effect) {
-	l.todo.mu.Lock()
-	if *l.todo.todo = append(*l.todo.todo, x); len(*l.todo.todo) > readsMax {
-		if i := slices.IndexFunc(*l.todo.todo, func(x core.Effect) bool { return x.Kind == core.DoFill }); i >= 0 {
-			*l.todo.todo = slices.Delete(*l.todo.todo, i, i+1)
+// add queues one. A peer asks for a gap again if it has to, so of many asks the oldest
+// go.
+func (q *reads) add(x core.Effect) {
+	q.mu.Lock()
+	if q.todo = append(q.todo, x); len(q.todo) > readsMax {
+		if i := slices.IndexFunc(q.todo, func(x core.Effect) bool { return x.Kind == core.DoFill }); i >= 0 {
+			q.todo = slices.Delete(q.todo, i, i+1)
 		}
 	}
-	l.todo.mu.Unlock()
+	q.mu.Unlock()
 	select {
-	case l.todo.wake <- struct{}{}:
+	case q.wake <- struct{}{}:
 	default:
 	}
+}
+
+// take returns what is queued, and forgets it.
+func (q *reads) take() []core.Effect {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	todo := q.todo
+	q.todo = nil
+	return todo
 }
 
 const readsMax = 256
@@ -51,10 +59,7 @@ func (l *link) readAll(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		l.todo.mu.Lock()
-		todo := *l.todo.todo
-		*l.todo.todo = nil
-		l.todo.mu.Unlock()
+		todo := l.todo.take()
 		for i := range todo {
 			x := &todo[i]
 			ev := core.Event{Kind: core.EvRead, Peer: x.Peer, Session: x.Session, LSN: x.LSN}

@@ -68,7 +68,7 @@ func (wr *writer) Write(ctx context.Context, b record.Batch, o topology.WriteOpt
 	if err := e.group.Starting(ctx); err != nil {
 		return topology.Receipt{}, e.keyed(&b, e.errorOf("write", topology.NotApplied, err))
 	}
-	w := &write{batch: b, bytes: batchBytes(&b)}
+	w := &write{batch: b, bytes: b.Footprint()}
 	if err := wr.post(ctx, o, w); err != nil {
 		return topology.Receipt{}, e.keyed(&b, err)
 	}
@@ -156,16 +156,6 @@ func (wr *writer) check(b *record.Batch) error {
 		return fmt.Errorf("%w: %w", topology.ErrMalformed, err)
 	}
 	return nil
-}
-
-// batchBytes estimates what a batch holds in memory and in the log.
-func batchBytes(b *record.Batch) int64 {
-	n := 128
-	for i := range b.Mutations {
-		m := &b.Mutations[i]
-		n += 32 + len(m.Key) + len(m.Field) + len(m.Value)
-	}
-	return int64(n)
 }
 
 // accept takes writes as one group, on the loop.

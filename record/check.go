@@ -51,6 +51,16 @@ func checkCell(key, field, value []byte, valueBytesMax int) error {
 	return nil
 }
 
+// Footprint estimates the bytes that a batch holds in memory and in the log.
+func (b *Batch) Footprint() int64 {
+	n := 128
+	for i := range b.Mutations {
+		m := &b.Mutations[i]
+		n += 32 + len(m.Key) + len(m.Field) + len(m.Value)
+	}
+	return int64(n)
+}
+
 // Check checks a batch as [Mutation.Check] checks each of its mutations, and
 // that it holds at least one and at most [MutationsMax], of at most
 // [BatchBytesMax] together, and at most [ConditionsMax] conditions, each of

@@ -165,6 +165,16 @@ type Cell struct {
 	Field []byte
 }
 
+// Clone returns a copy that shares nothing with c.
+func (c Cell) Clone() Cell {
+	return Cell{Table: c.Table, Key: append([]byte(nil), c.Key...), Field: append([]byte(nil), c.Field...)}
+}
+
+// AfterKey is the least cell behind all cells of a key.
+func AfterKey(table TableID, key []byte) Cell {
+	return Cell{Table: table, Key: append(append([]byte(nil), key...), 0)}
+}
+
 // Version is one write's value in a cell. A delete is a version that says absent.
 type Version struct {
 	version.Dot

@@ -143,7 +143,7 @@ func (x *expiries) look() (due []record.Cell, err error) {
 			x.note(at)
 			break
 		}
-		due = append(due, copyCell(ed.Cell))
+		due = append(due, ed.Cell.Clone())
 	}
 	return due, nil
 }

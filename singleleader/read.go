@@ -257,9 +257,9 @@ func (rd *reader) wholeKey(table record.TableID, key []byte, r *topology.Reading
 	if err != nil {
 		return err
 	}
-	for ed, serr := range s.Scan(record.Cell{Table: table, Key: key}, afterKey(table, key)) {
+	for ed, serr := range s.Scan(record.Cell{Table: table, Key: key}, record.AfterKey(table, key)) {
 		if serr == nil {
-			serr = appendCell(r, copyCell(ed.Cell), append([]byte(nil), ed.State...))
+			serr = appendCell(r, ed.Cell.Clone(), append([]byte(nil), ed.State...))
 		}
 		if serr != nil {
 			err = serr
@@ -267,15 +267,6 @@ func (rd *reader) wholeKey(table record.TableID, key []byte, r *topology.Reading
 		}
 	}
 	return errors.Join(err, s.Close())
-}
-
-// afterKey is the least cell behind all cells of a key.
-func afterKey(table record.TableID, key []byte) record.Cell {
-	return record.Cell{Table: table, Key: append(append([]byte(nil), key...), 0)}
-}
-
-func copyCell(c record.Cell) record.Cell {
-	return record.Cell{Table: c.Table, Key: append([]byte(nil), c.Key...), Field: append([]byte(nil), c.Field...)}
 }
 
 // appendCell decodes a state, which r then aliases. In a group a cell holds one
@@ -338,7 +329,7 @@ func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byt
 	if len(to) == 0 {
 		end = record.Cell{Table: table + 1}
 		if table == math.MaxUint32 {
-			end = afterKey(table, make([]byte, record.KeyBytesMax))
+			end = record.AfterKey(table, make([]byte, record.KeyBytesMax))
 		}
 	}
 	for ed, err := range s.Scan(record.Cell{Table: table, Key: from}, end) {
@@ -349,7 +340,7 @@ func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byt
 			return err
 		}
 		var r topology.Reading
-		if err := appendCell(&r, copyCell(ed.Cell), append([]byte(nil), ed.State...)); err != nil {
+		if err := appendCell(&r, ed.Cell.Clone(), append([]byte(nil), ed.State...)); err != nil {
 			return err
 		}
 		for _, c := range r.Cells {

@@ -196,7 +196,7 @@ func (wr *writer) decide(w *write) error {
 	}
 	w.batch = record.Batch{Mutations: ms, Request: w.update.Request}
 	err = wr.check(&w.batch)
-	if n := batchBytes(&w.batch); err == nil {
+	if n := w.batch.Footprint(); err == nil {
 		if w.call.bytes+n > updatesBytesMax {
 			err = fmt.Errorf("%w: the updates of one call write more than %d bytes", topology.ErrOverloaded, updatesBytesMax)
 		} else {

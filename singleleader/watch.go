@@ -136,7 +136,7 @@ func (w *watch) cell(ed topology.Edit) error {
 	if err := record.DecodeState(slices.Clone(ed.State), &st); err != nil {
 		return fmt.Errorf("%w: %w", topology.ErrMalformed, err)
 	}
-	c := copyCell(ed.Cell)
+	c := ed.Cell.Clone()
 	for i := range st.Siblings {
 		v := &st.Siblings[i]
 		if v.Absent {
@@ -162,7 +162,7 @@ func bounds(r topology.PrefixRange) (from, to record.Cell) {
 		}
 	}
 	if r.Table == math.MaxUint32 {
-		return from, afterKey(r.Table, bytes.Repeat([]byte{math.MaxUint8}, record.KeyBytesMax))
+		return from, record.AfterKey(r.Table, bytes.Repeat([]byte{math.MaxUint8}, record.KeyBytesMax))
 	}
 	return from, record.Cell{Table: r.Table + 1}
 }

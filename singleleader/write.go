@@ -75,7 +75,7 @@ func (wr *writer) Write(ctx context.Context, b record.Batch, o topology.WriteOpt
 // post gives a batch to a turn and waits for its fate.
 func (wr *writer) post(ctx context.Context, b record.Batch, o topology.WriteOptions) (topology.Receipt, error) {
 	w := wr.free.Get().(*write)
-	w.batch, w.durability, w.bytes = b, o.Durability, batchBytes(&b)
+	w.batch, w.durability, w.bytes = b, o.Durability, b.Footprint()
 	if w.durability == topology.DurabilityDefault {
 		w.durability = wr.e.o.Durability
 	}
@@ -185,16 +185,6 @@ func (wr *writer) check(b *record.Batch) error {
 		}
 	}
 	return wr.e.broken()
-}
-
-// batchBytes estimates what a batch holds in memory and in the log.
-func batchBytes(b *record.Batch) int64 {
-	n := 128
-	for i := range b.Mutations {
-		m := &b.Mutations[i]
-		n += 32 + len(m.Key) + len(m.Field) + len(m.Value)
-	}
-	return int64(n)
 }
 
 // accept appends writes as one group, within a turn. Writes that come while the

@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/record/pack"
 	"github.com/triad-kv/triad/topology"
 )
@@ -270,14 +269,10 @@ func (m Mark) Over(c *Chunk) (Mark, error) {
 		m = m.With(e)
 	}
 	if n := len(c.Edits); n > 0 {
-		m.Last = copyCell(c.Edits[n-1].Cell)
+		m.Last = c.Edits[n-1].Cell.Clone()
 	}
 	if m.Count != c.Mark.Count || m.Sum != c.Mark.Sum {
 		return m, fmt.Errorf("%w: %d cells with sum %08x, sent %d with %08x", errSnapshot, m.Count, m.Sum, c.Mark.Count, c.Mark.Sum)
 	}
 	return m, nil
-}
-
-func copyCell(c record.Cell) record.Cell {
-	return record.Cell{Table: c.Table, Key: append([]byte(nil), c.Key...), Field: append([]byte(nil), c.Field...)}
 }
