@@ -97,6 +97,7 @@ var rooms = []room{
 	{at: "internal/demo/...", own: []string{"*"}, third: anything},
 	{at: "internal/nemesis/...", own: []string{"*"}, third: system(testify)},
 	{at: "internal/arch"},
+	{at: "internal/cli", own: []string{"*"}, third: anything},
 	{at: "cmd/...", own: []string{"*"}, third: anything},
 	{at: "benchmarks/...", own: []string{"*"}, third: anything},
 	{at: "examples/...", own: []string{"*"}, third: anything},
@@ -108,8 +109,8 @@ var ends = []string{"cmd/...", "benchmarks/...", "examples/...", "internal/nemes
 // fronts are rooms that only products import, though "*" would open them to
 // the simulator too.
 var (
-	fronts   = []string{"internal/server/...", "internal/demo/..."}
-	products = []string{"cmd/...", "benchmarks/...", "examples/...", "internal/nemesis/..."}
+	fronts   = []string{"internal/server/...", "internal/demo/...", "internal/cli"}
+	products = []string{"cmd/...", "internal/cli", "benchmarks/...", "examples/...", "internal/nemesis/..."}
 )
 
 // texts are folders of examples that are no program but files compiled in: who may

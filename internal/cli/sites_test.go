@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/internal/admin"
+	"github.com/triad-kv/triad/internal/config"
+)
+
+const siteNode = `
+cluster: triad
+node: {id: %s, site: %s, dir: %s}
+listen: {peers: %s}
+members:
+  us1: {addr: %s, site: us}
+  us2: {addr: %s, site: us}
+  eu1: {addr: %s, site: eu}
+topology:
+  kind: multi-leader
+  sites: {us: 1, eu: 2}
+tables: {users: {kind: bytes, resolver: lww}}
+`
+
+// serveSites runs three nodes in two sites as their files say, and has commands find
+// those of us.
+func serveSites(t *testing.T) (addrs map[string]string) {
+	t.Helper()
+	ids, dir := []string{"us1", "us2", "eu1"}, t.TempDir()
+	listeners := map[string]net.Listener{}
+	addrs = map[string]string{}
+	for _, id := range ids {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		listeners[id], addrs[id] = l, l.Addr().String()
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, len(ids))
+	t.Cleanup(func() {
+		cancel()
+		for range ids {
+			require.NoError(t, <-ended)
+		}
+	})
+	for _, id := range ids {
+		text := fmt.Sprintf(siteNode, id, id[:2], filepath.Join(dir, id), addrs[id], addrs["us1"], addrs["us2"], addrs["eu1"])
+		f, err := config.ReadNode(id+".yaml", []byte(text))
+		require.NoError(t, err)
+		c, err := f.Open()
+		require.NoError(t, err)
+		c.Listener = listeners[id]
+		n, err := triad.Open(c)
+		require.NoError(t, err)
+		go func() { ended <- errors.Join(n.Run(ctx), n.Close()) }()
+	}
+	t.Setenv("TRIAD_ENDPOINTS", addrs["us1"]+","+addrs["us2"])
+	require.Eventually(t, func() bool {
+		for _, id := range ids {
+			if command(t, "scan", "users", "--any", "-e", addrs[id]).code != exitDone {
+				return false
+			}
+		}
+		return command(t, "status").code == exitDone
+	}, 20*time.Second, 10*time.Millisecond)
+	return addrs
+}
+
+func TestSitesAreShownAndWhatTheirWritesCost(t *testing.T) {
+	addrs := serveSites(t)
+	require.Contains(t, succeed(t, "conflicts", "list"), "us1 has met no conflict")
+	text := succeed(t, "status")
+	for _, want := range []string{
+		`^cluster triad: multi-leader, 2 sites\nsite us: us1 leads term 1, commits wait for async\nsite eu: eu1 leads term 1, `,
+		`(?m)^us +us1 +leader +leads +`, `(?m)^us +us2 +follower +replicate +async +`, `(?m)^eu +eu1 +leader +leads +`,
+		`(?m)^us +eu +up +eu1 +\d+ +\d+$`, `(?m)^eu +us +up +us1 +\d+ +\d+$`,
+	} {
+		require.Regexp(t, want, text)
+	}
+	var met []meeting
+	require.Eventually(t, func() bool { // until two writes did not know of one another
+		var wait sync.WaitGroup
+		for _, id := range []string{"us1", "eu1"} {
+			wait.Go(func() { command(t, "put", "users", "1001", "of "+id, "-e", addrs[id]) })
+		}
+		wait.Wait()
+		require.NoError(t, json.Unmarshal([]byte(succeed(t, "conflicts", "list", "-o", "json")), &met))
+		return len(met) > 0
+	}, 20*time.Second, time.Millisecond)
+	require.Regexp(t, `(?m)^ *\d+ +users/1001 +update/update +(us|eu) [0-9:.]+: of (us|eu)1 +(us|eu) [0-9:.]+: of (us|eu)1$`, succeed(t, "conflicts", "list"))
+	lsn := fmt.Sprint(met[0].LSN)
+	shown := succeed(t, "conflicts", "show", lsn)
+	require.Contains(t, shown, "LSN "+lsn+", as us1 has met it")
+	require.Regexp(t, `(?m)^users/1001 +won +(us|eu) .* 6 +of (us|eu)1$`, shown)
+	require.Regexp(t, `(?m)^users/1001 +lost +(us|eu) .* 6 +of (us|eu)1$`, shown)
+	require.Contains(t, succeed(t, "conflicts", "show", lsn, "-o", "yaml"), "type: update/update")
+	require.Contains(t, failing(t, exitFailed, "conflicts", "show", "1"), "us1 has met no conflict at LSN 1; `triad conflicts list`")
+	require.Regexp(t, `(?m)^ *1 +us1 +first start`, succeed(t, "history"))
+}
+
+func TestASiteWithoutALeaderIsSaid(t *testing.T) {
+	o := overview{Cluster: "shop", Topology: "multi-leader"}
+	require.Error(t, o.unled())
+	o.Sites = append(o.Sites, admin.Group{Site: "us", Leader: "us1"})
+	require.NoError(t, o.unled())
+	o.Sites = append(o.Sites, admin.Group{Site: "eu"})
+	require.ErrorContains(t, o.unled(), "no node that answers leads site eu")
+}
+
+func TestConflictsAreOfSitesThatAllWrite(t *testing.T) {
+	serve(t)
+	require.Contains(t, failing(t, exitFailed, "conflicts", "list"), "one leader orders all writes of this topology")
+	require.Contains(t, failing(t, exitUsage, "conflicts", "list", "--limit", "0"), "--limit: 0 is no number of conflicts")
+	require.Contains(t, failing(t, exitUsage, "conflicts", "show", "x"), `"x" is no LSN`)
+}
