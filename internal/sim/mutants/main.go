@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -20,19 +21,18 @@ import (
 
 // options are the flags.
 type options struct {
-	run, third string
-	deep       bool
-	verbose    bool
-	table      bool
-	jobs       int
-	limit      time.Duration
-	doc        string
+	run     string
+	deep    bool
+	verbose bool
+	table   bool
+	jobs    int
+	limit   time.Duration
+	doc     string
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.run, "run", "", "only mutants whose name or rule matches this pattern")
-	flag.StringVar(&o.third, "third", "", "only the third that this commit's `hash` chooses")
 	flag.BoolVar(&o.deep, "deep", false, "what is named as deep must find them too")
 	flag.BoolVar(&o.verbose, "v", false, "print what the tests said")
 	flag.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "how many at once")
@@ -62,7 +62,7 @@ func mutate(ctx context.Context, o options, out io.Writer) error {
 	if o.table {
 		return write(filepath.Join(root, "docs", "testing.md"), all)
 	}
-	ms, err := pick(all, o.run, o.third)
+	ms, err := pick(all, o.run)
 	if err != nil {
 		return err
 	}
@@ -92,6 +92,21 @@ func mutate(ctx context.Context, o options, out io.Writer) error {
 		return write(o.doc, all)
 	}
 	return nil
+}
+
+// pick returns the mutants whose name or rule matches.
+func pick(all []mutant, run string) ([]mutant, error) {
+	re, err := regexp.Compile(run)
+	if err != nil {
+		return nil, fmt.Errorf("-run: %w", err)
+	}
+	var picked []mutant
+	for _, m := range all {
+		if re.MatchString(m.name) || re.MatchString(m.rule) {
+			picked = append(picked, m)
+		}
+	}
+	return picked, nil
 }
 
 // all tries ms, some at once, and prints each as it ends, and the score. Those
