@@ -58,6 +58,8 @@ type node struct {
 	store  topology.Store
 	cancel context.CancelFunc
 	done   chan error
+
+	spoiled []topology.Edit // what its store is made to hold before it starts
 }
 
 // newCluster makes sites of so many nodes each: us1, us2, eu1 and so on; the first of
@@ -166,6 +168,10 @@ func (n *node) tryStart() (err error) {
 	}
 	opened = append(opened, p)
 	n.store = p
+	if len(n.spoiled) > 0 {
+		require.NoError(n.c.t, p.Apply(p.Applied(), n.spoiled))
+		n.spoiled = nil
+	}
 	list, err := members.New(n.id, n.c.list)
 	require.NoError(n.c.t, err)
 	return n.run(p, list, logger)

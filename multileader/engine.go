@@ -84,11 +84,13 @@ type engine struct {
 	reign   reign // owned by the loop
 	links   []*link
 	stats   stats
+
+	verifies chan struct{} // a place for each question that is being answered
 }
 
 func open(env topology.Env, all topology.Membership, o Options, site string) (*engine, error) {
 	e := &engine{env: env, all: all, o: o, site: site, log: env.Logger.With("engine", "multi-leader", "site", site)}
-	e.loop = newLoop(e)
+	e.loop, e.verifies = newLoop(e), make(chan struct{}, verifiesMax)
 	e.machine = newMachine(env.Store)
 	e.reader, e.writer = &reader{e: e}, newWriter(e)
 	for _, l := range o.config(site).Links {
@@ -103,6 +105,7 @@ func open(env topology.Env, all topology.Membership, o Options, site string) (*e
 	}
 	e.Orders = e.group.Orders()
 	env.Transport.HandleStream(protocolSite, e.serve)
+	env.Transport.HandleCall(methodVerify, topology.PeerNode, e.answerVerify)
 	return e, nil
 }
 
@@ -130,7 +133,8 @@ func (e *engine) link(peer core.Site) *link {
 }
 
 var (
-	_ topology.Engine  = (*engine)(nil)
-	_ topology.Scanner = (*engine)(nil)
-	_ topology.Waiter  = (*engine)(nil)
+	_ topology.Engine   = (*engine)(nil)
+	_ topology.Scanner  = (*engine)(nil)
+	_ topology.Waiter   = (*engine)(nil)
+	_ topology.Verifier = (*engine)(nil)
 )
