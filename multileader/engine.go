@@ -71,6 +71,7 @@ type engine struct {
 	singleleader.Orders
 	*reader
 	*writer
+	*comparer
 
 	env   topology.Env
 	all   topology.Membership // of all sites
@@ -84,15 +85,14 @@ type engine struct {
 	reign   reign // owned by the loop
 	links   []*link
 	stats   stats
-
-	verifies chan struct{} // a place for each question that is being answered
 }
 
 func open(env topology.Env, all topology.Membership, o Options, site string) (*engine, error) {
 	e := &engine{env: env, all: all, o: o, site: site, log: env.Logger.With("engine", "multi-leader", "site", site)}
-	e.loop, e.verifies = newLoop(e), make(chan struct{}, verifiesMax)
+	e.loop = newLoop(e)
 	e.machine = newMachine(env.Store)
 	e.reader, e.writer = &reader{e: e}, newWriter(e)
+	e.comparer = &comparer{e: e, places: make(chan struct{}, verifiesMax)}
 	for _, l := range o.config(site).Links {
 		e.links = append(e.links, newLink(e, l.Peer))
 	}
@@ -114,6 +114,7 @@ func (e *engine) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return e.group.Run(ctx) })
 	g.Go(func() error { return e.loop.run(ctx) })
+	g.Go(func() error { return e.verifyAll(ctx) })
 	for _, l := range e.links {
 		g.Go(func() error { return l.run(ctx) })
 	}

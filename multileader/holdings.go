@@ -38,7 +38,8 @@ type viewer struct {
 
 // look returns a view of this node's store once that shows the writes of after. The
 // caller closes it.
-func (e *engine) look(ctx context.Context, after version.Vector) (*viewer, error) {
+func (cp *comparer) look(ctx context.Context, after version.Vector) (*viewer, error) {
+	e := cp.e
 	if err := e.reader.Wait(ctx, topology.TokenOf(after)); err != nil {
 		return nil, err
 	}
@@ -149,7 +150,8 @@ func (v *viewer) list(spans []span, most int, states bool) (hs []holding, more b
 }
 
 // answerVerify answers what this node holds.
-func (e *engine) answerVerify(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) {
+func (cp *comparer) answerVerify(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) {
+	e := cp.e
 	fail := func(err error) error { return e.errorOf("compare", topology.NotApplied, err) }
 	q, err := decodeQuestion(req)
 	if err != nil {
@@ -161,12 +163,12 @@ func (e *engine) answerVerify(ctx context.Context, _ topology.Peer, req []byte) 
 		}
 	}
 	select {
-	case e.verifies <- struct{}{}:
-		defer func() { <-e.verifies }()
+	case cp.places <- struct{}{}:
+		defer func() { <-cp.places }()
 	default:
 		return nil, fail(fmt.Errorf("%w: this node compares with %d others already", topology.ErrOverloaded, verifiesMax))
 	}
-	v, err := e.look(ctx, q.after)
+	v, err := cp.look(ctx, q.after)
 	if err != nil {
 		return nil, fail(err)
 	}

@@ -13,7 +13,8 @@ import (
 
 // repair has this site go on with what another holds, where the two were found to
 // differ.
-func (e *engine) repair(ctx context.Context, v *topology.Verification, from string) error {
+func (cp *comparer) repair(ctx context.Context, v *topology.Verification, from string) error {
+	e := cp.e
 	site, _ := e.o.site(from)
 	for i := range v.Differences {
 		d := &v.Differences[i]
@@ -28,7 +29,7 @@ func (e *engine) repair(ctx context.Context, v *topology.Verification, from stri
 		if len(theirs.Siblings) > 0 {
 			p.State = record.NewEncoder().AppendState(nil, &theirs)
 		}
-		if err := e.note(ctx, p); err != nil {
+		if err := cp.note(ctx, p); err != nil {
 			return err
 		}
 		var held record.State
@@ -45,7 +46,8 @@ func (e *engine) repair(ctx context.Context, v *topology.Verification, from stri
 }
 
 // note has a repair written, and waits until this node has applied it.
-func (e *engine) note(ctx context.Context, p *core.Repair) error {
+func (cp *comparer) note(ctx context.Context, p *core.Repair) error {
+	e := cp.e
 	var end record.LSN
 	var took bool
 	running := e.loop.call(func() {

@@ -22,9 +22,15 @@ const roundsMax = 8
 // lookTimeout is how long a look waits for the writes that it needs, and for its answer.
 const lookTimeout = 15 * time.Second
 
+// comparer is the part of an engine that holds what it has against others.
+type comparer struct {
+	e      *engine
+	places chan struct{} // one for each question that is being answered
+}
+
 // exam is one comparison with one node.
 type exam struct {
-	e    *engine
+	*comparer
 	o    topology.VerifyOptions
 	peer topology.VerifiedPeer
 	pace time.Time // when the next part may be read
@@ -32,7 +38,8 @@ type exam struct {
 }
 
 // Verify implements topology.Verifier.
-func (e *engine) Verify(ctx context.Context, o topology.VerifyOptions) (out topology.Verification, err error) {
+func (cp *comparer) Verify(ctx context.Context, o topology.VerifyOptions) (out topology.Verification, err error) {
+	e := cp.e
 	fail := func(err error) error { return e.errorOf("verify", topology.NotApplied, err) }
 	if o.From != "" {
 		if _, ok := e.o.site(o.From); !ok || o.From == e.site {
@@ -47,10 +54,20 @@ func (e *engine) Verify(ctx context.Context, o topology.VerifyOptions) (out topo
 			return out, fail(fmt.Errorf("%w: table %d is not one that sites have in common", topology.ErrMalformed, t))
 		}
 	}
-	for _, nodes := range e.others() {
+	out = cp.compare(ctx, o, cp.others(0))
+	if o.From == "" {
+		return out, nil
+	}
+	return out, cp.repair(ctx, &out, o.From)
+}
+
+// compare compares with some nodes, of each choice of them with one that answers.
+func (cp *comparer) compare(ctx context.Context, o topology.VerifyOptions, with [][]topology.Member) (out topology.Verification) {
+	for _, nodes := range with {
 		var x *exam
+		var err error
 		for _, m := range nodes {
-			x = &exam{e: e, o: o, peer: topology.VerifiedPeer{Node: m.ID, Site: m.Site}, out: &out}
+			x = &exam{comparer: cp, o: o, peer: topology.VerifiedPeer{Node: m.ID, Site: m.Site}, out: &out}
 			if err = x.run(ctx); err == nil || ctx.Err() != nil || x.peer.Cells > 0 {
 				break
 			}
@@ -63,17 +80,57 @@ func (e *engine) Verify(ctx context.Context, o topology.VerifyOptions) (out topo
 			break
 		}
 	}
-	if o.From == "" {
-		return out, nil
-	}
-	return out, e.repair(ctx, &out, o.From)
+	return out
 }
 
-// others are the nodes to compare with: of each other site one that answers, in the
-// order in which they are asked, and every other one of this site.
-func (e *engine) others() (out [][]topology.Member) {
+const (
+	verifyFirst       = 10 * time.Minute // after the start, or VerifyEvery if that is less
+	verifyBytesPerSec = 8 << 20
+)
+
+// verifyAll compares again and again, while this node leads its site. Of two sites the
+// one with the smaller number does it.
+func (cp *comparer) verifyAll(ctx context.Context) error {
+	e := cp.e
+	if e.o.VerifyEvery < 0 {
+		return nil
+	}
+	self, _ := e.o.site(e.site)
+	t := time.NewTimer(min(verifyFirst, e.o.VerifyEvery))
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return nil
+		}
+		var apart []string
+		if e.group.Status().Role == topology.RoleLeader {
+			for _, p := range cp.compare(ctx, topology.VerifyOptions{BytesPerSec: verifyBytesPerSec}, cp.others(self.Number)).Peers {
+				switch {
+				case p.Differ > 0:
+					apart = append(apart, fmt.Sprintf("%d cells differ from what %s of site %s holds: `triad verify` names them", p.Differ, p.Node, p.Site))
+				case p.Problem != "" && ctx.Err() == nil:
+					e.log.Warn("a comparison did not come to its end", "peer", p.Node, "site", p.Site, "err", p.Problem)
+				}
+			}
+		}
+		e.stats.mu.Lock()
+		e.stats.apart = apart
+		e.stats.mu.Unlock()
+		t.Reset(e.o.VerifyEvery)
+	}
+}
+
+// others are the nodes to compare with: of each other site with a number above one that
+// answers, in the order in which they are asked, and every other one of this site.
+func (cp *comparer) others(above uint32) (out [][]topology.Member) {
+	e := cp.e
 	view, _ := e.all.View()
 	for _, s := range e.o.Sites {
+		if s.Number <= above && s.Name != e.site {
+			continue
+		}
 		var nodes []topology.Member
 		for _, m := range view.Members {
 			if m.Site != s.Name || m.ID == e.env.Self || slices.Contains(e.o.Group.Witnesses, m.ID) {
@@ -119,7 +176,7 @@ func (x *exam) ask(ctx context.Context, q question) (answer, error) {
 func (x *exam) look(ctx context.Context, after version.Vector) (*viewer, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	return x.e.look(ctx, after)
+	return x.comparer.look(ctx, after)
 }
 
 // run compares all there is, part by part.

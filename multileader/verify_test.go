@@ -2,6 +2,7 @@ package multileader
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -54,6 +55,7 @@ func TestSitesThatHoldTheSameVerify(t *testing.T) {
 			}
 		}
 	}
+	c.converged()
 	var ended atomic.Bool
 	done := make(chan struct{})
 	go func() {
@@ -166,4 +168,22 @@ func TestWhoCanNotBeComparedWithIsNamed(t *testing.T) {
 	require.ErrorIs(t, err, topology.ErrMalformed, "that is of one site")
 	_, err = c.nodes["us1"].Verify(t.Context(), topology.VerifyOptions{From: "mars"})
 	require.ErrorIs(t, err, topology.ErrMalformed)
+}
+
+// The leader of the site with the smaller number compares by itself, and its status says
+// what differs, until it does not.
+func TestWhatDiffersIsInTheStatus(t *testing.T) {
+	c := newCluster(t, Options{VerifyEvery: 5 * time.Millisecond}, 1, "us", "eu")
+	c.startAll()
+	_, err := c.nodes["us1"].put("k", "v")
+	require.NoError(t, err)
+	c.converged()
+	c.nodes["eu1"].spoil(t, "k")
+	c.leads("eu1")
+	warned := func() bool {
+		return slices.Contains(c.nodes["us1"].Status().Warnings, "1 cells differ from what eu1 of site eu holds: `triad verify` names them")
+	}
+	eventually(t, "it is said", warned)
+	verified(t, c.nodes["eu1"], topology.VerifyOptions{From: "us"})
+	eventually(t, "it is said no more", func() bool { return !warned() })
 }
