@@ -95,9 +95,7 @@ func (m *machine) repaired(e record.Entry, r *record.Record, p *core.Repair) err
 			return fmt.Errorf("%w: %w", topology.ErrMalformed, err)
 		}
 	}
-	for _, v := range held.Siblings {
-		c.Lost = append(c.Lost, v)
-	}
+	c.Lost = append(c.Lost, held.Siblings...)
 	if len(c.Lost) > 0 {
 		m.lose(e, r, 0, &c)
 	}
