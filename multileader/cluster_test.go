@@ -313,6 +313,13 @@ func (n *node) get(key string, o topology.ReadOptions) (string, error) {
 	return string(r.Cells[0].Value), nil
 }
 
+// wait waits until the node has applied what token covers.
+func (n *node) wait(token topology.Token) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	return n.Wait(ctx, token)
+}
+
 func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	for end := time.Now().Add(30 * time.Second); !f(); time.Sleep(time.Millisecond) {
