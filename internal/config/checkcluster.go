@@ -11,8 +11,8 @@ import (
 
 // check finds what is wrong with a cluster, and completes what follows from the
 // rest: who is where, and who leads.
-func (c *Cluster) check() {
-	k := checker{Values: c.values}
+func (c *Cluster) check(controls []string) {
+	k := checker{Values: c.values, controls: controls}
 	k.name("cluster", "cluster", c.Cluster)
 	if len(c.Sites) > sitesMax {
 		k.Fault("sites", "%d are more than %d", len(c.Sites), sitesMax)

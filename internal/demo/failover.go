@@ -32,7 +32,7 @@ func fitsElection(c *config.Cluster) error {
 
 // fitsFailover wants a group that can lose its leader.
 func fitsFailover(c *config.Cluster) error {
-	if len(c.Control.Voters) < 3 || len(c.Replicas) < 3 {
+	if votes := len(c.Control.Voters); votes < 3 && c.Control.Options == nil || len(c.Replicas) < 3 {
 		return errors.New("it needs three nodes that vote on who leads")
 	}
 	return fitsElection(c)
