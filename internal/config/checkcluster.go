@@ -138,8 +138,8 @@ func (c *Cluster) checkRoles(k checker) {
 		r := &c.Replicas[i]
 		path := strict.Join("nodes", r.ID)
 		switch {
-		case r.Role == RoleWitness:
-			k.Fault(path+".role", "a cluster of the demo shows what its nodes hold, and a witness holds nothing: give it another role; in the files of single nodes there are witnesses")
+		case r.Role == RoleWitness && c.Control.Kind == controlStatic:
+			k.Fault(path+".role", "a witness votes where members elect who leads: write control: {kind: raft}, or give it another role")
 		case r.Role == RoleLeader && leaders[c.leads(r)] != "":
 			k.Fault(path+".role", "%s leads already: one node does%s", leaders[c.leads(r)], c.ofSite(r))
 		case r.Role == RoleLeader:

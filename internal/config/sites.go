@@ -277,7 +277,7 @@ func (c *Cluster) controlOf(site string) Control {
 	}
 	if len(k.Voters) == 0 {
 		for _, m := range own {
-			if m.Role.votes() {
+			if m.Role.votes() || m.Role == RoleWitness {
 				k.Voters = append(k.Voters, m.ID)
 			}
 		}

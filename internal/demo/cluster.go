@@ -307,6 +307,13 @@ func (c *cluster) living() []*node {
 	return ns
 }
 
+// keepers are those of them that keep data.
+func (c *cluster) keepers() []*node { return keepers(c.living()) }
+
+func keepers(ns []*node) []*node {
+	return slices.DeleteFunc(ns, func(n *node) bool { return n.role == config.RoleWitness })
+}
+
 // node returns the node of that name.
 func (c *cluster) node(id topology.NodeID) *node {
 	if i := slices.IndexFunc(c.nodes, func(n *node) bool { return n.ID == id }); i >= 0 {
