@@ -88,8 +88,9 @@ var rooms = []room{
 
 	// The front door and the remote client. The root names no engine.
 	{at: "internal/call", own: []string{"version", "record", "topology"}},
-	{at: ".", own: append([]string{"topology", "internal/call", "internal/kind", "internal/wal", "internal/store", "internal/transport", "internal/secure", "internal/home", "internal/members", "internal/gossip", "control/static"}, vocabulary...), third: []home{msgpack, errgroup}},
-	{at: "client", own: append([]string{"topology", "internal/call", "internal/transport", "internal/secure"}, vocabulary...), third: []home{msgpack, errgroup}},
+	{at: "internal/typed", own: []string{"record", "topology", "internal/kind"}, third: []home{msgpack}},
+	{at: ".", own: append([]string{"topology", "internal/call", "internal/kind", "internal/typed", "internal/wal", "internal/store", "internal/transport", "internal/secure", "internal/home", "internal/members", "internal/gossip", "control/static"}, vocabulary...), third: []home{msgpack, errgroup}},
+	{at: "client", own: append([]string{"topology", "internal/call", "internal/typed", "internal/transport", "internal/secure"}, vocabulary...), third: []home{msgpack, errgroup}},
 
 	// What stands around the house.
 	{at: "internal/admin", own: []string{"record", "topology"}, third: system(home{path: "github.com/prometheus/client_golang/prometheus"})},
