@@ -31,6 +31,9 @@ func (n *Node) Describe() []Line {
 	} else {
 		ls = append(ls, topologySays(n.Topology, n.leading(), n.everybody())...)
 	}
+	if n.Control.Options != nil {
+		ls = append(ls, Line{"control", n.Control.Kind + ", " + n.Control.Options.Describe(n.controlPlace())})
+	}
 	var ms []string
 	for _, m := range n.Members {
 		ms = append(ms, strings.TrimSpace(m.ID+" "+m.Addr))
@@ -46,7 +49,7 @@ func (n *Node) Describe() []Line {
 // leading is who leads first.
 func (n *Node) leading() string {
 	switch {
-	case n.Control.Kind == controlRaft:
+	case n.Control.Elects():
 		return first(n.group())
 	case n.Control.Leader == "":
 		return n.Self.ID
@@ -65,6 +68,9 @@ func (c *Cluster) Describe() []Line {
 		}
 	} else {
 		ls = append(ls, topologySays(c.Topology, c.Leader(), c.members())...)
+	}
+	if c.Control.Options != nil {
+		ls = append(ls, Line{"control", c.Control.Kind + ", " + c.Control.Options.Describe(&ControlPlace{Cluster: c.Cluster, values: c.values})})
 	}
 	for _, r := range c.Replicas {
 		ls = append(ls, Line{"node " + r.ID, roleSays(r.Role, r.Site, r.ApplyDelay)})
