@@ -36,7 +36,7 @@ ready to answer, 4 a check did not hold.`,
 	root.AddCommand(
 		newDemo(), newStatus(), newTable(), newGet(), newPut(), newDel(), newScan(), newWatch(), newSlot(), newFailover(),
 		newSwitchover(), newMember(), newPause(), newResume(), newResolve(), newHistory(), newConflicts(), newWAL(), newRewound(), newVersion(), newNode(),
-		newConfig(), newServer(), newCert(),
+		newConfig(), newServer(), newCert(), newQuorum(),
 	)
 	return root
 }
