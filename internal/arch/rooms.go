@@ -51,6 +51,7 @@ var rooms = []room{
 	// The vocabulary: the standard library and vocabulary, no I/O.
 	{at: "version", never: outside},
 	{at: "quorum", never: outside},
+	{at: "quorum/pbs", own: []string{"quorum"}, never: outside},
 	{at: "record", own: []string{"version"}, third: []home{msgpack}, never: outside},
 	{at: "record/pack", third: []home{msgpack}, never: outside},
 	{at: "crdt/crdttest", own: []string{"version", "crdt"}, third: []home{testify, rapid}},

@@ -62,6 +62,7 @@ ready to answer, 4 a check did not hold.`,
 		newConfig(files),
 		newServer(files),
 		newCert(),
+		newQuorum(),
 	)
 	return root
 }
