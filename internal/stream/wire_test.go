@@ -30,6 +30,7 @@ func TestMessagesReadBackAsTheyWereWritten(t *testing.T) {
 		in, out message
 	}{
 		{kindBegin, &Begin{Group: "main", Term: 3, Body: []byte{1, 2}}, &Begin{}},
+		{kindBegin, &Begin{Group: "main", Term: 3, Body: []byte{1, 2}, Path: []topology.NodeID{"a", "b"}, Last: Place{2, 9}}, &Begin{}},
 		{kindTail, &Tail{Term: 3, Last: Place{2, 9}, Snapshot: true}, &Tail{}},
 		{kindCut, &Cut{Term: 3, Asked: Place{2, 9}, To: Place{1, 4}}, &Cut{}},
 		{kindAck, &Ack{Term: 3, Written: 9, Flushed: 8, Applied: 7, Round: 6}, &Ack{}},
