@@ -2,6 +2,7 @@ package stream
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -81,6 +82,13 @@ func TestAnAppendIsTakenOnlyIfItsEntriesAreWholeAndInOrder(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, a.Entries, 2)
 	require.Equal(t, testEntry(6, 3, 20), a.Entries[1])
+
+	passed := head()
+	passed.Age = 5 * time.Millisecond
+	a, err = decodeAppend(encodeAppend(passed, testEntry(5, 2, 10)))
+	require.NoError(t, err)
+	require.Equal(t, passed.Age, a.Age)
+	require.Len(t, a.Entries, 1)
 
 	for name, b := range map[string][]byte{
 		"a gap":               encodeAppend(head(), testEntry(6, 3, 1)),
