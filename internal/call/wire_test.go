@@ -115,6 +115,7 @@ var messages = map[string]struct {
 	"status changing": form(changing(), EncodeStatus, DecodeStatus),
 	"seat":            form(topology.Seat{Member: topology.Member{ID: "d", Addr: "h:1", Site: "eu"}, Role: topology.MemberVoter, Votes: true}, EncodeSeat, DecodeSeat),
 	"status leased":   form(leased(), EncodeStatus, DecodeStatus),
+	"status fed":      form(fed(), EncodeStatus, DecodeStatus),
 	"status of sites": form(sited(), EncodeStatus, DecodeStatus),
 }
 
@@ -144,6 +145,12 @@ func changing() topology.Status {
 func leased() topology.Status {
 	s := changing()
 	s.Lease = time.Second
+	return s
+}
+
+func fed() topology.Status {
+	s := leased()
+	s.Upstream, s.Peers[0].Upstream = "c", "d"
 	return s
 }
 
@@ -185,7 +192,7 @@ func TestEveryMessageComesBackAsItWasSent(t *testing.T) {
 
 // A field that Status gets must travel: this fails until it does.
 func TestEveryFieldOfAStatusTravels(t *testing.T) {
-	full := messages["status leased"].want.(topology.Status)
+	full := messages["status fed"].want.(topology.Status)
 	for _, v := range []reflect.Value{reflect.ValueOf(full), reflect.ValueOf(full.Sites[0]), reflect.ValueOf(full.Peers[0]), reflect.ValueOf(full.Scrub), reflect.ValueOf(full.Standing)} {
 		for i := range v.NumField() {
 			require.False(t, v.Field(i).IsZero(), "set %s in the test", v.Type().Field(i).Name)
@@ -219,7 +226,7 @@ func TestAMessageOfAnotherFormatOrWithMoreFieldsIsRefused(t *testing.T) {
 				at = 3
 			}
 			b := append([]byte(nil), m.bytes...)
-			b[at] = formatLeased + 1
+			b[at] = formatFed + 1
 			_, err := m.decode(b)
 			require.ErrorIs(t, err, topology.ErrUnsupported)
 			b = append([]byte(nil), m.bytes...)
