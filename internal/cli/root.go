@@ -34,7 +34,7 @@ ready to answer, 4 a check did not hold.`,
 		return usagef("%w; see `%s --help`", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		newDemo(), newStatus(), newTable(), newGet(), newPut(), newDel(), newScan(), newWatch(), newSlot(), newFailover(),
+		newDemo(), newBench(), newStatus(), newTable(), newGet(), newPut(), newDel(), newScan(), newWatch(), newSlot(), newFailover(),
 		newSwitchover(), newMember(), newPause(), newResume(), newResolve(), newHistory(), newConflicts(), newWAL(), newRewound(), newVersion(), newNode(),
 		newConfig(), newServer(), newCert(),
 	)
