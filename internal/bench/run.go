@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -36,6 +37,7 @@ type run struct {
 	probes *probe.Probes
 	out    result.Run
 	found  []result.Anomaly
+	hit    sync.Map // by a fault's name: to which nodes it was done
 }
 
 // refusedRest is how long a client rests after it was refused, so that it does not ask a
@@ -74,8 +76,8 @@ func one(ctx context.Context, s *scenario.Scenario, v scenario.Variant, wl scena
 func (r *run) measure(ctx context.Context, wl scenario.Workload) error {
 	began := time.Now().Add(time.Duration(r.s.Warm))
 	r.gauge.Begin(began)
-	loop := load.Loop{Workers: wl.Clients, Rate: float64(wl.Rate)}
-	steps := make([]load.Step, wl.Clients)
+	loop := load.Loop{Workers: workers(r.s, wl), Rate: float64(wl.Rate)}
+	steps := make([]load.Step, loop.Workers)
 	for i := range steps {
 		steps[i] = r.step(i)
 	}
@@ -98,12 +100,44 @@ func (r *run) measure(ctx context.Context, wl scenario.Workload) error {
 	r.out.Seconds, r.out.Ops, r.out.Failed, r.out.Unknown = r.s.Length().Seconds(), c.Answered, c.Failed, c.Unknown
 	r.out.Latency, r.out.Series = r.gauge.Latency(), r.gauge.Series()
 	r.out.Cost = after.cost(before, c.Answered)
+	for _, x := range r.w.Reigns() {
+		r.out.Leaders = append(r.out.Leaders, result.Leader{At: x.At.Sub(began).Seconds(), Node: x.Leader, Term: x.Term})
+	}
 	for _, f := range r.s.Faults {
-		x := r.gauge.Suffered(time.Duration(f.At), time.Duration(f.At)+time.Duration(f.For)+recoverWithin)
-		x.Name = f.Name
-		r.out.Faults = append(r.out.Faults, x)
+		r.out.Faults = append(r.out.Faults, r.suffered(f))
 	}
 	return err
+}
+
+// suffered is what a fault cost, until some time after it was mended or until the next
+// one began.
+func (r *run) suffered(f scenario.Fault) result.Suffered {
+	to := time.Duration(f.At) + time.Duration(f.For) + recoverWithin
+	for _, other := range r.s.Faults {
+		if other.At > f.At {
+			to = min(to, time.Duration(other.At))
+		}
+	}
+	x := r.gauge.Suffered(time.Duration(f.At), to)
+	x.Name = f.Name
+	if hit, some := r.hit.Load(f.Name); some {
+		x.Hit = hit.([]string)
+	}
+	return x
+}
+
+// workersMax bounds how many clients an open loop makes.
+const workersMax = 4096
+
+// workers are how many clients ask at once. In an open loop those of the scenario are not
+// a bound: there are as many as come while nobody is answered, so that who waits keeps
+// nobody else from asking.
+func workers(s *scenario.Scenario, wl scenario.Workload) int {
+	if wl.Rate == 0 {
+		return wl.Clients
+	}
+	during := 2 * time.Duration(s.Timeout).Seconds() * float64(wl.Rate)
+	return min(max(wl.Clients, int(during)), max(workersMax, wl.Clients))
 }
 
 // until returns once it is at, and reports whether ctx goes on.
@@ -154,7 +188,13 @@ func (r *run) fault(ctx, asked context.Context, began time.Time, f scenario.Faul
 	if !until(asked, at) {
 		return nil
 	}
-	mend, err := r.w.Break(ctx, f)
+	nodes := r.w.Who(f.Who)
+	var hit []string
+	for _, n := range nodes {
+		hit = append(hit, n.ID)
+	}
+	r.hit.Store(f.Name, hit)
+	mend, err := r.w.Break(ctx, f, nodes)
 	if err != nil {
 		return fmt.Errorf("fault %s: %w", f.Name, err)
 	}

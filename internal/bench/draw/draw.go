@@ -73,6 +73,9 @@ type Scrambled struct{ zipf *Zipf }
 // NewScrambled returns one for n keys at first.
 func NewScrambled(n uint64) *Scrambled { return &Scrambled{NewZipf(n, Theta)} }
 
+// Clone returns one that draws alike, for another goroutine.
+func (s *Scrambled) Clone() *Scrambled { z := *s.zipf; return &Scrambled{&z} }
+
 // Next implements Keys.
 func (s *Scrambled) Next(rng *rand.Rand, n uint64) uint64 {
 	s.zipf.Grow(n)
@@ -94,6 +97,9 @@ type Latest struct{ zipf *Zipf }
 
 // NewLatest returns one for n keys at first.
 func NewLatest(n uint64) *Latest { return &Latest{NewZipf(n, Theta)} }
+
+// Clone returns one that draws alike, for another goroutine.
+func (l *Latest) Clone() *Latest { z := *l.zipf; return &Latest{&z} }
 
 // Next implements Keys.
 func (l *Latest) Next(rng *rand.Rand, n uint64) uint64 {

@@ -1,10 +1,11 @@
 // Package gauge measures what a load is answered: how long things took, and when they
-// were answered. Who writes into it is one goroutine for each [Hand]; it is read once all
-// of them have ended.
+// were answered. Each client notes by a [Hand] of its own; a gauge is read once all of
+// them have ended.
 package gauge
 
 import (
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,9 +30,10 @@ const Tick = 10 * time.Millisecond
 // Gauge is of one run.
 type Gauge struct {
 	began  time.Time
+	made   int // hands
 	length time.Duration
 	sites  []string
-	hands  []*Hand
+	shards []*shard
 	writes [][]atomic.Uint32 // by site and tick: answered as asked
 	reads  [][]atomic.Uint32
 }
@@ -49,12 +51,22 @@ func New(sites []string, length time.Duration) *Gauge {
 // Begin is when measuring begins, which is to be called before any hand notes anything.
 func (g *Gauge) Begin(at time.Time) { g.began = at }
 
-// Hand is what one client notes. It is used by one goroutine at a time.
+// shardsMax is how many histograms of a class there are at most: clients share them, as
+// each takes some hundred KiB.
+const shardsMax = 32
+
+// shard is what some clients have noted.
+type shard struct {
+	mu    sync.Mutex // guards what follows; a leaf
+	took  map[work.Class]*hdrhistogram.Histogram
+	count Counts
+}
+
+// Hand is what one client notes.
 type Hand struct {
 	g     *Gauge
 	site  int
-	took  map[work.Class]*hdrhistogram.Histogram
-	count Counts
+	shard *shard
 }
 
 // Counts are how things ended.
@@ -62,9 +74,11 @@ type Counts struct{ Answered, Failed, Unknown int }
 
 // Hand makes the next client's. It must not be called once others note.
 func (g *Gauge) Hand(site int) *Hand {
-	h := &Hand{g: g, site: site, took: map[work.Class]*hdrhistogram.Histogram{}}
-	g.hands = append(g.hands, h)
-	return h
+	if len(g.shards) < shardsMax {
+		g.shards = append(g.shards, &shard{took: map[work.Class]*hdrhistogram.Histogram{}})
+	}
+	g.made++
+	return &Hand{g: g, site: site, shard: g.shards[g.made%len(g.shards)]}
 }
 
 // Ending is how one thing ended.
@@ -83,21 +97,9 @@ func (h *Hand) Note(class work.Class, due, now time.Time, e Ending) {
 	if due.Before(h.g.began) || due.Sub(h.g.began) >= h.g.length {
 		return
 	}
-	switch e {
-	case Failed:
-		h.count.Failed++
-		return
-	case Unknown:
-		h.count.Unknown++
+	if h.shard.note(class, now.Sub(due), e); e != Answered {
 		return
 	}
-	h.count.Answered++
-	took := h.took[class]
-	if took == nil {
-		took = newHistogram()
-		h.took[class] = took
-	}
-	_ = took.RecordValue(int64(min(max(now.Sub(due), unit), longest) / unit)) // it is within its limits
 	ticks := h.g.reads[h.site]
 	if class == work.Write {
 		ticks = h.g.writes[h.site]
@@ -107,13 +109,33 @@ func (h *Hand) Note(class work.Class, due, now time.Time, e Ending) {
 	}
 }
 
+func (s *shard) note(class work.Class, took time.Duration, e Ending) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch e {
+	case Failed:
+		s.count.Failed++
+		return
+	case Unknown:
+		s.count.Unknown++
+		return
+	}
+	s.count.Answered++
+	h := s.took[class]
+	if h == nil {
+		h = newHistogram()
+		s.took[class] = h
+	}
+	_ = h.RecordValue(int64(min(max(took, unit), longest) / unit)) // it is within its limits
+}
+
 func newHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(1, int64(longest/unit), digits)
 }
 
 // Counts are how everything ended.
 func (g *Gauge) Counts() (c Counts) {
-	for _, h := range g.hands {
+	for _, h := range g.shards {
 		c.Answered, c.Failed, c.Unknown = c.Answered+h.count.Answered, c.Failed+h.count.Failed, c.Unknown+h.count.Unknown
 	}
 	return c
@@ -124,7 +146,7 @@ func (g *Gauge) Latency() map[string]result.Latency {
 	all := map[string]result.Latency{}
 	for _, class := range work.Classes {
 		sum := newHistogram()
-		for _, h := range g.hands {
+		for _, h := range g.shards {
 			if took := h.took[class]; took != nil {
 				sum.Merge(took)
 			}

@@ -73,8 +73,9 @@ type Run struct {
 	Sums      *Sums              `json:"sums,omitempty"`
 	Conflicts map[string]int     `json:"conflicts,omitempty"` // by type
 	Faults    []Suffered         `json:"faults,omitempty"`
-	Acked     int                `json:"acked"` // writes of the probes, acknowledged
-	Lost      int                `json:"lost"`  // of those, not there in the end: the RPO, in writes
+	Leaders   []Leader           `json:"leaders,omitempty"` // who was seen to lead, where one does
+	Acked     int                `json:"acked"`             // writes of the probes, acknowledged
+	Lost      int                `json:"lost"`              // of those, not there in the end: the RPO, in writes
 	Converged float64            `json:"converged_ms"`
 	Cost      Cost               `json:"cost"`
 }
@@ -136,9 +137,17 @@ type Sums struct {
 	What    string `json:"what"`
 }
 
+// Leader is that somebody was first seen to lead.
+type Leader struct {
+	At   float64 `json:"t"` // seconds since measuring began; negative: before
+	Node string  `json:"node"`
+	Term uint64  `json:"term"`
+}
+
 // Suffered is what a fault cost.
 type Suffered struct {
-	Name string `json:"name"`
+	Name string   `json:"name"`
+	Hit  []string `json:"hit,omitempty"` // the nodes that it was done to
 	// NoWrite and NoRead are the longest times, in seconds, from when the fault began
 	// until some seconds after it was mended, in which clients of a site had no write, no
 	// read acknowledged, by the site that fared worst. Anywhere is that of all sites

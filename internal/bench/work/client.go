@@ -36,7 +36,7 @@ type Client struct {
 // Client makes the next client. It must not be called once clients work.
 func (l *Load) Client(ways Ways) *Client {
 	c := &Client{
-		l: l, ways: ways, number: uint32(len(l.clients)), keys: l.distribution(),
+		l: l, ways: ways, number: uint32(len(l.clients)), keys: l.chooses(),
 		rng: rand.New(rand.NewPCG(l.seed, 1<<32+uint64(len(l.clients)))), carts: map[item]state{},
 	}
 	c.value = l.value(c.rng)

@@ -44,6 +44,7 @@ type Load struct {
 	clients []*Client
 	tally   tally
 	mix     mix
+	chooses func() draw.Keys // for the next client
 }
 
 // mix is how often what is done, in parts of a hundred; the rest is updates.
@@ -61,6 +62,7 @@ func New(w scenario.Workload, v scenario.Variant, seed uint64) *Load {
 		scenario.YCSBE: {scans: 95, inserts: 5}, scenario.YCSBF: {reads: 50, modifies: 50},
 		scenario.Counter: {reads: 20}, scenario.Cart: {reads: 20}, scenario.Bank: {reads: 20}, scenario.Append: {reads: 20},
 	}[w.Kind]
+	l.chooses = l.distribution()
 	if w.Reads.Given {
 		l.mix.reads = min(w.Reads.Of, 100-l.mix.scans)
 		l.mix.inserts = min(l.mix.inserts, 100-l.mix.scans-l.mix.reads)
@@ -69,8 +71,9 @@ func New(w scenario.Workload, v scenario.Variant, seed uint64) *Load {
 	return l
 }
 
-// distribution is how the keys of the work are chosen.
-func (l *Load) distribution() draw.Keys {
+// distribution is how the keys of the work are chosen. Making one takes time in proportion
+// to the keys, copying it none.
+func (l *Load) distribution() func() draw.Keys {
 	d := l.w.Distribution
 	if d == "" {
 		switch {
@@ -84,11 +87,13 @@ func (l *Load) distribution() draw.Keys {
 	}
 	switch d {
 	case scenario.Latest:
-		return draw.NewLatest(uint64(l.w.Keys))
+		of := draw.NewLatest(uint64(l.w.Keys))
+		return func() draw.Keys { return of.Clone() }
 	case scenario.Zipfian:
-		return draw.NewScrambled(uint64(l.w.Keys))
+		of := draw.NewScrambled(uint64(l.w.Keys))
+		return func() draw.Keys { return of.Clone() }
 	}
-	return draw.Uniform{}
+	return func() draw.Keys { return draw.Uniform{} }
 }
 
 // kind is what the tables of the work hold.

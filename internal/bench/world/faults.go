@@ -25,9 +25,8 @@ func (w *World) Who(names []string) (ns []*Node) {
 	return ns
 }
 
-// Break does a fault, and returns what mends it.
-func (w *World) Break(ctx context.Context, f scenario.Fault) (mend func(context.Context) error, err error) {
-	ns := w.Who(f.Who)
+// Break does a fault to some nodes, and returns what mends it.
+func (w *World) Break(ctx context.Context, f scenario.Fault, ns []*Node) (mend func(context.Context) error, err error) {
 	each := func(do func(n *Node)) {
 		for _, n := range ns {
 			do(n)

@@ -54,6 +54,7 @@ type World struct {
 	members []triad.Member
 	clients map[way]*link.Link
 	leader  atomic.Pointer[Node] // where one leads: who was last known to
+	reigns  reigns
 
 	watch sync.WaitGroup
 	end   context.CancelFunc
@@ -175,9 +176,34 @@ func (w *World) look() {
 			leads, term = n, s.Term
 		}
 	}
-	if leads != nil {
-		w.leader.Store(leads)
+	if leads != nil && w.leader.Swap(leads) != leads {
+		w.reigns.add(Reign{At: time.Now(), Leader: leads.ID, Term: term})
 	}
+}
+
+// Reign is that somebody was first seen to lead.
+type Reign struct {
+	At     time.Time
+	Leader string
+	Term   uint64
+}
+
+type reigns struct {
+	mu  sync.Mutex // a leaf
+	all []Reign
+}
+
+func (r *reigns) add(x Reign) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, x)
+}
+
+// Reigns are who was seen to lead, in order; none where several do.
+func (w *World) Reigns() []Reign {
+	w.reigns.mu.Lock()
+	defer w.reigns.mu.Unlock()
+	return slices.Clone(w.reigns.all)
 }
 
 // Nodes are all nodes.
