@@ -28,6 +28,7 @@ import (
 	"github.com/triad-kv/triad/internal/bench/result"
 	"github.com/triad-kv/triad/internal/bench/scenario"
 	"github.com/triad-kv/triad/internal/bench/world"
+	"github.com/triad-kv/triad/internal/demo"
 	"github.com/triad-kv/triad/internal/progress"
 )
 
@@ -43,12 +44,9 @@ type Options struct {
 	Terminal bool // Err is one
 }
 
-// ErrCheck is within the error of a run that found what a promise forbids, or did not
-// find what it was to find.
-var ErrCheck = errors.New("a check did not hold")
-
 // Run runs a scenario. It always returns a report: one that is partial if ctx ended or
-// something failed, with what had been measured by then.
+// something failed, with what had been measured by then. [demo.ErrCheck] is within the
+// error of a run that found what a promise forbids, or did not find what it was to find.
 func Run(ctx context.Context, o Options) (*result.Report, error) {
 	b := &bench{o: o, report: result.Report{
 		Format: result.Format, Scenario: o.Name, About: o.Scenario.About, Text: string(o.Text), Command: o.Command, Commit: o.Commit,
@@ -64,7 +62,7 @@ func Run(ctx context.Context, o Options) (*result.Report, error) {
 	b.report.Took = time.Since(began).Seconds()
 	b.check()
 	if err == nil && len(b.report.Checks) > 0 {
-		err = fmt.Errorf("%w: %s", ErrCheck, strings.Join(b.report.Checks, "; "))
+		err = fmt.Errorf("%w: %s", demo.ErrCheck, strings.Join(b.report.Checks, "; "))
 	}
 	return &b.report, err
 }
@@ -80,7 +78,9 @@ func (b *bench) all(ctx context.Context) (err error) {
 	var subjects []scenario.Variant
 	for _, v := range s.Variants() {
 		if err := world.Available(v); err != nil {
-			b.report.LeftOut = append(b.report.LeftOut, err.Error())
+			if !slices.Contains(b.report.LeftOut, err.Error()) {
+				b.report.LeftOut = append(b.report.LeftOut, err.Error())
+			}
 			continue
 		}
 		subjects = append(subjects, v)

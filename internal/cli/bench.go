@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/triad-kv/triad/benchmarks/scenarios"
 	"github.com/triad-kv/triad/internal/bench"
 	"github.com/triad-kv/triad/internal/bench/scenario"
 	"github.com/triad-kv/triad/internal/config/strict"
@@ -28,7 +27,7 @@ takes. The report goes to a directory: JSON, and one page of HTML that needs no
 network. An interrupted run keeps what it has measured. Exit code 4 if a promise was
 broken.
 
-Ready scenarios: ` + strings.Join(scenarios.Names(), ", ") + `.
+Ready scenarios: ` + strings.Join(scenario.Names(), ", ") + `.
 A FILE describes one of your own; benchmarks/scenarios holds those of the ready ones.`,
 		Example: "  triad bench\n  triad bench wan-partition\n  triad bench -c ./scenario.yaml --repeats 5\n  triad bench compare before/report.json after/report.json",
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -37,7 +36,7 @@ A FILE describes one of your own; benchmarks/scenarios holds those of the ready 
 			}
 			return nil
 		},
-		ValidArgs: scenarios.Names(),
+		ValidArgs: scenario.Names(),
 	}
 	var o bench.Options
 	var file, out string
@@ -85,8 +84,7 @@ func findScenario(o *bench.Options, name, file string, overrides []strict.Overri
 	}
 	if file == "" {
 		o.Name = name
-		if o.Text, file, err = scenarios.Read(name); err == nil {
-			o.Scenario, err = scenario.Read(file, o.Text, overrides...)
+		if o.Scenario, o.Text, err = scenario.Ready(name, overrides...); !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		file = name
@@ -96,10 +94,10 @@ func findScenario(o *bench.Options, name, file string, overrides []strict.Overri
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && file == name:
 		why := fmt.Sprintf("there is no scenario %q, nor such a file", name)
-		if near := strict.Nearest(name, scenarios.Names()); near != "" {
+		if near := strict.Nearest(name, scenario.Names()); near != "" {
 			return usagef("%s; did you mean %s?", why, near)
 		}
-		return usagef("%s; ready ones are %s", why, strings.Join(scenarios.Names(), ", "))
+		return usagef("%s; ready ones are %s", why, strings.Join(scenario.Names(), ", "))
 	case err != nil:
 		return usagef("%w", err)
 	}

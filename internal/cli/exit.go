@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/triad-kv/triad/internal/bench"
 	"github.com/triad-kv/triad/internal/config/strict"
 	"github.com/triad-kv/triad/internal/demo"
 	"github.com/triad-kv/triad/internal/demo/grid"
@@ -58,7 +57,7 @@ func codeOf(err error) int {
 		return exitDone
 	case errors.As(err, &usage), errors.As(err, &refused), errors.Is(err, demo.ErrInput):
 		return exitUsage
-	case errors.Is(err, demo.ErrCheck), errors.Is(err, bench.ErrCheck), errors.Is(err, errDamaged):
+	case errors.Is(err, demo.ErrCheck), errors.Is(err, errDamaged):
 		return exitCheck
 	}
 	for _, passing := range []error{

@@ -7,19 +7,17 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/triad-kv/triad/benchmarks/scenarios"
 	"github.com/triad-kv/triad/internal/config/strict"
 )
 
 func TestReadyScenariosAreRead(t *testing.T) {
-	require.Contains(t, scenarios.Names(), "quick")
-	require.Contains(t, scenarios.Names(), "wan-partition")
-	for _, name := range scenarios.Names() {
+	require.Contains(t, Names(), "quick")
+	require.Contains(t, Names(), "wan-partition")
+	for _, name := range Names() {
 		t.Run(name, func(t *testing.T) {
-			text, file, err := scenarios.Read(name)
+			s, text, err := Ready(name)
 			require.NoError(t, err)
-			s, err := Read(file, text)
-			require.NoError(t, err)
+			require.NotEmpty(t, text)
 			require.NotEmpty(t, s.About)
 			names := map[string]bool{}
 			for _, v := range s.Variants() {
@@ -29,7 +27,7 @@ func TestReadyScenariosAreRead(t *testing.T) {
 			}
 		})
 	}
-	_, _, err := scenarios.Read("nonesuch")
+	_, _, err := Ready("nonesuch")
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 

@@ -145,13 +145,13 @@ func (d *Deed) UnmarshalText(b []byte) error {
 	return word(d, string(b), Kill, Pause, Partition, SlowDisk, SlowNode, Clock)
 }
 
-// UnmarshalText reads an anomaly, with dashes between its words.
+// UnmarshalText reads an anomaly, with dashes between its words or as a report has it.
 func (a *Anomaly) UnmarshalText(b []byte) error {
 	var names []Anomaly
 	for _, x := range Anomalies {
 		names = append(names, Anomaly(strings.ReplaceAll(string(x), " ", "-")))
 	}
-	if err := word(a, string(b), names...); err != nil {
+	if err := word(a, strings.ReplaceAll(string(b), " ", "-"), names...); err != nil {
 		return err
 	}
 	*a = Anomalies[slices.Index(names, *a)]

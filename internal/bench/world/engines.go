@@ -28,7 +28,7 @@ var engines = map[scenario.Topology]engine{
 // Available returns why a subject can not be run, nil if it can.
 func Available(v scenario.Variant) error {
 	if engines[v.Topology] == nil {
-		return fmt.Errorf("%s: the topology %s is not built yet", v.Name, v.Topology)
+		return fmt.Errorf("%s: the topology %s is not built yet", v.Of, v.Topology)
 	}
 	return nil
 }
