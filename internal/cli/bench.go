@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -105,12 +107,29 @@ func findScenario(o *bench.Options, name, file string, overrides []strict.Overri
 	return err
 }
 
-func runBench(cmd *cobra.Command, o bench.Options, out string) error {
+// commit is what the binary was built from; where the tool chain has not noted it, as in
+// a `go run`, that of the module in the working directory. Empty if neither is known.
+func commit(ctx context.Context) string {
 	b := built()
-	o.Commit = b.Commit
-	if b.Modified {
-		o.Commit += " and changes"
+	if b.Commit == "" {
+		if _, err := os.Stat(filepath.Join("cmd", "triad", "main.go")); err != nil {
+			return ""
+		}
+		head, err := exec.CommandContext(ctx, "git", "rev-parse", "HEAD").Output()
+		if err != nil {
+			return "" // no git, or no repository
+		}
+		changed, err := exec.CommandContext(ctx, "git", "status", "--porcelain", "--untracked-files=no").Output()
+		b.Commit, b.Modified = strings.TrimSpace(string(head)), err != nil || len(changed) > 0
 	}
+	if b.Modified {
+		return b.Commit + " and changes"
+	}
+	return b.Commit
+}
+
+func runBench(cmd *cobra.Command, o bench.Options, out string) error {
+	o.Commit = commit(cmd.Context())
 	o.Command = strings.Join(append([]string{"triad"}, os.Args[1:]...), " ")
 	o.Err = cmd.ErrOrStderr()
 	o.Terminal = isTerminal(o.Err)

@@ -21,7 +21,8 @@ func Name() string {
 	if err != nil {
 		return model
 	}
-	return model + ", Linux " + strings.TrimSpace(string(release))
+	version := strings.SplitN(strings.TrimSpace(string(release)), ".", 3) // what follows is the builder's business
+	return model + ", Linux " + strings.Join(version[:min(2, len(version))], ".")
 }
 
 // CPU is the seconds of CPU that this process has used, to the microsecond.

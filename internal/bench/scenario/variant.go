@@ -90,7 +90,7 @@ func (v Variant) Promise() string {
 	if v.Sync.Kind == quorum.KindAsync {
 		return d + " on the leader; an election may lose the newest"
 	}
-	return fmt.Sprintf("%s on the leader and %v; no election loses it", d, v.Sync)
+	return fmt.Sprintf("%s on the leader and on %v of the others; no election loses it", d, v.Sync)
 }
 
 // Forbids reports whether the promise forbids an anomaly to reads of a level; a
