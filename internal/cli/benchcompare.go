@@ -33,14 +33,14 @@ difference; the others show ~. Each report needs four runs of a kind or more for
 		if len(changes) == 0 {
 			return usagef("%s and %s have no subject and workload in common", args[0], args[1])
 		}
-		r := compared(changes)
+		r := benchCompared(changes)
 		return r.write(cmd.OutOrStdout(), form.value)
 	}
 	return c
 }
 
-// compared shows changes as a table.
-func compared(changes []measured.Change) result {
+// benchCompared shows changes as a table.
+func benchCompared(changes []measured.Change) result {
 	t := grid.Table{Header: []string{"work", "subject", "figure", "old", "±", "new", "±", "ratio", "p", "runs"}}
 	for _, c := range changes {
 		ratio := "~"
