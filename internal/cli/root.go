@@ -63,6 +63,7 @@ ready to answer, 4 a check did not hold.`,
 		newServer(files),
 		newCert(),
 		newQuorum(),
+		newBench(),
 	)
 	return root
 }
