@@ -67,8 +67,8 @@ type Home struct {
 
 	// turn holds one token. Who has it may write to the directory; the others
 	// queue for it, and nobody who answers a request is among them.
-	turn     chan struct{}
-	reserved bool // the reserve is there; owned by who has the turn
+	turn  chan struct{}
+	spare *reserve
 
 	mu       sync.Mutex // guards what follows; never held over I/O
 	identity identity
@@ -83,7 +83,7 @@ func Open(o Options) (*Home, error) {
 		return nil, err
 	}
 	h := &Home{disk: o.FS, dir: o.Dir, logger: o.Logger, ill: o.OnFailure, turn: make(chan struct{}, 1)}
-	h.side = newSidelog(h)
+	h.side, h.spare = newSidelog(h), &reserve{home: h}
 	steps := opening{h}
 	if err := steps.prepare(); err != nil {
 		return nil, err
@@ -204,7 +204,7 @@ func (h opening) enterAs(o *Options) error {
 		if err := replace(h.disk, h.dir, identityName, seal(magicIdentity, h.identity.encode())); err != nil {
 			return h.refuseWrite(err)
 		}
-		h.adoptReserve()
+		h.spare.adopt()
 		return nil
 	}
 	found, err := h.readIdentity()
@@ -218,7 +218,7 @@ func (h opening) enterAs(o *Options) error {
 	if err := h.probe(); err != nil {
 		return err
 	}
-	h.adoptReserve()
+	h.spare.adopt()
 	return nil
 }
 

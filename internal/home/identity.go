@@ -213,7 +213,7 @@ func (h *Home) changeEntered(f func(*identity) (bool, error)) error {
 		return err
 	}
 	b := seal(magicIdentity, next.encode())
-	if err := h.withRoom(func() error { return replace(h.disk, h.dir, identityName, b) }); err != nil {
+	if err := h.spare.with(func() error { return replace(h.disk, h.dir, identityName, b) }); err != nil {
 		return h.fail("identity", err)
 	}
 	h.mu.Lock()

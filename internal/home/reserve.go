@@ -6,11 +6,16 @@ import (
 	"syscall"
 )
 
-// A reserve is a file of zeros that is removed where a document, or the identity,
+// A reserve is a file of zeros in a home that is removed where a document, or the identity,
 // finds no room: a vote, a promise or a new voter must not wait for whoever fills
 // the disk. It is made again by the next of them for which there is room, so that
 // most disks that are full find it there. What is larger, or comes while the reserve
 // is gone, is refused with topology.ErrDiskFull, and whoever asked asks again.
+type reserve struct {
+	home  *Home
+	there bool // owned by who has the turn
+}
+
 const (
 	reserveName  = "reserve"
 	reserveBytes = 256 << 10
@@ -23,12 +28,12 @@ func isFull(err error) bool {
 	return (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) && !errors.As(err, &unsynced)
 }
 
-// withRoom runs a step that may be run again, with the room of the reserve if
+// with runs a step that may be run again, with the room of the reserve if
 // there is none else. Whoever calls it has the turn.
-func (h *Home) withRoom(step func() error) error {
-	err := step()
-	if isFull(err) && h.reserved {
-		h.reserved = false
+func (r *reserve) with(step func() error) error {
+	h, err := r.home, step()
+	if isFull(err) && r.there {
+		r.there = false
 		if gone := h.disk.Remove(h.path(reserveName)); gone != nil {
 			return errors.Join(err, gone)
 		}
@@ -40,25 +45,27 @@ func (h *Home) withRoom(step func() error) error {
 
 // restock makes the reserve again, if it is not there and there is room. Whoever
 // calls it has the turn.
-func (h *Home) restock() {
-	if !h.reserved {
-		h.reserved = h.reserve() == nil
+func (r *reserve) restock() {
+	if !r.there {
+		r.there = r.make() == nil
 	}
 }
 
-// adoptReserve looks for the reserve of an earlier start, and makes one. A home
+// adopt looks for the reserve of an earlier start, and makes one. A home
 // works without, only not through a full disk.
-func (h opening) adoptReserve() {
+func (r *reserve) adopt() {
+	h := r.home
 	_, err := h.disk.Stat(h.path(reserveName))
 	if errors.Is(err, fs.ErrNotExist) {
-		err = h.reserve()
+		err = r.make()
 	}
-	if h.reserved = err == nil; err != nil {
+	if r.there = err == nil; err != nil {
 		h.logger.Warn("no reserve for a full disk", "dir", h.dir, "err", err)
 	}
 }
 
-func (h *Home) reserve() error {
+func (r *reserve) make() error {
+	h := r.home
 	temporary := h.path(reserveName + temporarySuffix)
 	f, err := h.disk.Create(temporary, writeCategory)
 	if err == nil {

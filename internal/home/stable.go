@@ -109,7 +109,7 @@ func (h *Home) Save(name string, value []byte) error {
 		})
 	}
 	if err == nil {
-		h.restock()
+		h.spare.restock()
 	}
 	return err
 }
@@ -214,12 +214,12 @@ func (h documents) missing(name string, damage [len(copies)]error) error {
 // write writes copies of d, each durable before the next is begun.
 func (h documents) write(name string, d document, which ...int) error {
 	dir := h.path(stableName)
-	if err := h.withRoom(func() error { return makeDir(h.disk, dir) }); err != nil {
+	if err := h.spare.with(func() error { return makeDir(h.disk, dir) }); err != nil {
 		return h.fail("document "+name, err)
 	}
 	b := seal(magicDocument, encodeDocument(name, d))
 	for _, w := range which {
-		if err := h.withRoom(func() error { return h.writeCopy(dir, h.fileOf(name, w), b) }); err != nil {
+		if err := h.spare.with(func() error { return h.writeCopy(dir, h.fileOf(name, w), b) }); err != nil {
 			return h.fail("document "+name, err)
 		}
 	}
