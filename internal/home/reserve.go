@@ -18,7 +18,7 @@ type reserve struct {
 
 const (
 	reserveName  = "reserve"
-	reserveBytes = 256 << 10
+	reserveBytes = 64 << 10
 )
 
 // isFull reports whether err says that there was no room, and nothing was lost by
