@@ -67,7 +67,7 @@ var rooms = []room{
 	{at: "internal/stream", own: []string{"version", "record", "topology"}, third: []home{errgroup}},
 	{at: "singleleader/...", own: []string{"version", "record", "quorum", "topology", "internal/stream"}, third: system(wire)},
 	{at: "multileader/...", own: []string{"internal/kind", "version", "record", "quorum", "topology", "internal/stream", "conflict/...", "crdt/...", "singleleader/..."}, third: system(wire)},
-	{at: "leaderless/...", own: []string{"version", "record", "quorum", "topology", "internal/stream", "conflict/...", "crdt/..."}, third: system(wire)},
+	{at: "leaderless/...", own: []string{"internal/kind", "version", "record", "quorum", "topology", "internal/stream", "conflict/...", "crdt/..."}, third: system(wire)},
 
 	// The adapters: none imports another.
 	{at: "internal/wal", own: []string{"version", "record", "topology"}, third: system(home{path: vfs})},

@@ -57,7 +57,7 @@ func (g *get) give(c *Core, n topology.NodeID) {
 		c.send(n, Message{Kind: MsgState, Op: op, Table: g.table, Key: g.key, State: g.value})
 		return
 	}
-	s := c.share(c.cfg.Map.Partition(g.key))
+	s := c.share(c.cfg.Map.Of(g.table, g.key))
 	if err := s.note(c, g.table, g.key, &g.value, waiting{node: c.Self, op: op}); err != nil {
 		g.holders = append(g.holders, answered{n, err})
 	}

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
 )
@@ -31,6 +32,7 @@ type Map struct {
 	first    uint32
 	nodes    []topology.NodeID
 	replicas [][]topology.NodeID // by partition, in order of preference
+	keyed    int                 // how many of them hold keys by their hash; behind them may be that of Triad's own table
 }
 
 // New returns the map of an epoch: partitions of n copies each over nodes, in
@@ -52,11 +54,19 @@ func New(epoch uint64, nodes []topology.NodeID, partitions, n int, first uint32)
 	case first == 0:
 		return nil, fmt.Errorf("placement: %w: the numbers of origins begin at 1", topology.ErrMalformed)
 	}
-	m := &Map{epoch: epoch, first: first, nodes: nodes, replicas: make([][]topology.NodeID, partitions)}
+	m := &Map{epoch: epoch, first: first, nodes: nodes, replicas: make([][]topology.NodeID, partitions), keyed: partitions}
 	for p := range m.replicas {
 		m.replicas[p] = choose(nodes, p, n)
 	}
 	return m, nil
+}
+
+// Shared returns a map like m with one partition more, which every node holds: that
+// of Triad's own table. What a table is has to be known wherever it is written to.
+func (m *Map) Shared() *Map {
+	c := *m
+	c.replicas = append(slices.Clone(m.replicas[:m.keyed]), choose(m.nodes, m.keyed, len(m.nodes)))
+	return &c
 }
 
 // choose returns the n nodes that score highest for a partition, highest first.
@@ -88,15 +98,34 @@ func (m *Map) Epoch() uint64 { return m.epoch }
 // Nodes returns all nodes in ascending order; read only.
 func (m *Map) Nodes() []topology.NodeID { return m.nodes }
 
-// Partitions returns how many partitions there are: Q.
+// Partitions returns how many partitions there are: Q, and one more if m is shared.
 func (m *Map) Partitions() int { return len(m.replicas) }
 
-// N returns how many copies there are of each.
+// N returns how many copies there are of each key.
 func (m *Map) N() int { return len(m.replicas[0]) }
 
 // Partition returns the partition of a key. Tables share partitions, so that keys
 // of two tables that are equal are held by the same nodes.
-func (m *Map) Partition(key []byte) int { return int(mix(sum(key)) % uint64(len(m.replicas))) }
+func (m *Map) Partition(key []byte) int { return int(mix(sum(key)) % uint64(m.keyed)) }
+
+// Of returns the partition of a key of a table. It differs from Partition for
+// Triad's own table in a map that is shared.
+func (m *Map) Of(table record.TableID, key []byte) int {
+	if table == record.TableSystem && m.keyed < len(m.replicas) {
+		return m.keyed
+	}
+	return m.Partition(key)
+}
+
+// Fingerprint returns a number that two maps of one content share: nodes that talk
+// to each other must have the same.
+func (m *Map) Fingerprint() uint64 {
+	h := mix(uint64(m.keyed)) ^ mix(uint64(m.N())+1<<32) ^ mix(uint64(m.first)+1<<40)
+	for _, n := range m.nodes {
+		h = mix(h ^ sum([]byte(n)))
+	}
+	return h
+}
 
 // Replicas returns who holds a partition, in order of preference; read only.
 func (m *Map) Replicas(partition int) []topology.NodeID { return m.replicas[partition] }
@@ -111,6 +140,16 @@ func (m *Map) Holds(node topology.NodeID, partition int) bool {
 func (m *Map) Origin(node topology.NodeID, partition int, incarnation uint32) version.Origin {
 	i, _ := slices.BinarySearch(m.nodes, node)
 	return version.Origin{ID: m.first + uint32(partition*len(m.nodes)+i), Incarnation: incarnation}
+}
+
+// PartitionOf returns the partition that an origin's writes belong to; false if it is
+// none of this map's.
+func (m *Map) PartitionOf(o version.Origin) (partition int, ok bool) {
+	if o.ID < m.first {
+		return 0, false
+	}
+	partition = int(o.ID-m.first) / len(m.nodes)
+	return partition, partition < len(m.replicas)
 }
 
 // sum is FNV-1a, 64 bits.
