@@ -123,7 +123,7 @@ func (n inner) lookAt(ctx context.Context, d definition, key string, w *call.Wis
 			return err
 		}
 		seen[i] = r.Cells
-		if err == nil && r.Served == n.config.ID {
+		if err == nil && r.Served == n.config.ID && r.Replicas == 0 { // without a leader what it shows is not all there is
 			o = topology.ReadOptions{Guarantee: topology.ReadAny} // this node does not show less than it just did
 		}
 	}

@@ -19,6 +19,7 @@ type loop struct {
 	calls []func()
 	ended error // why nothing is taken any more
 	wake  chan struct{}
+	begun chan struct{} // closed once there is a core
 
 	// What follows belongs to the loop's goroutine.
 	core     *core.Core
@@ -37,7 +38,7 @@ type durable struct {
 }
 
 func newLoop(e *engine) *loop {
-	return &loop{e: e, wake: make(chan struct{}, 1), requests: map[uint64]*request{}, alarms: map[string]bool{}}
+	return &loop{e: e, wake: make(chan struct{}, 1), begun: make(chan struct{}), requests: map[uint64]*request{}, alarms: map[string]bool{}}
 }
 
 // begin makes the core of what the machine has recovered.
@@ -57,6 +58,17 @@ func (l *loop) begin() {
 		l.post(func() { l.step(core.Event{Kind: core.EvFlushed, LSN: b.Flushed}) })
 	})
 	l.publish()
+	close(l.begun)
+}
+
+// started returns once there is a core.
+func (l *loop) started(ctx context.Context) error {
+	select {
+	case <-l.begun:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: this node has not started yet: %w", topology.ErrUnavailable, ctx.Err())
+	}
 }
 
 // post has f run. It never blocks; once the loop has ended it returns why.

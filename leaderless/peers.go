@@ -241,6 +241,9 @@ func (e *engine) serve(ctx context.Context, st topology.Stream) error {
 	if err := e.life.meet(id, st.Peer().Life); err != nil {
 		return err
 	}
+	if err := e.loop.started(ctx); err != nil {
+		return nil //nolint:nilerr // it ends
+	}
 	room := make(chan struct{}, incomingMax)
 	for {
 		b, err := st.Recv()

@@ -27,7 +27,12 @@ func (rd *reader) Read(ctx context.Context, table record.TableID, key []byte, o 
 	if err != nil {
 		return topology.Reading{}, keyed(key, rd.e.errorOf("get", topology.NotApplied, err))
 	}
-	r, err := rd.read(ctx, table, key, a)
+	var r topology.Reading
+	if e := rd.e; o.Guarantee == topology.ReadAny && o.Consistency == topology.ConsistencyDefault && e.place.Holds(e.env.Self, e.place.Of(table, key)) {
+		r, err = rd.own(table, key)
+	} else {
+		r, err = rd.read(ctx, table, key, a)
+	}
 	if err == nil && len(o.Field) > 0 {
 		r.Cells, err = nil, topology.ErrNotFound
 	}
@@ -70,10 +75,23 @@ func (rd *reader) read(ctx context.Context, table record.TableID, key []byte, a 
 	if err != nil {
 		return topology.Reading{}, err
 	}
-	r := topology.Reading{Served: by, Stale: -1, Guarantee: e.meets(table, key, &a), Replicas: got.Stands}
-	r.Token = a.token
+	r := topology.Reading{Served: by, Stale: -1, Guarantee: e.meets(table, key, &a), Replicas: got.Stands, Token: a.token}
+	return e.shown(r, key, &got.State)
+}
+
+// own reads what this node holds of a key, also before it runs.
+func (rd *reader) own(table record.TableID, key []byte) (topology.Reading, error) {
+	s, err := rd.e.machine.look(record.Cell{Table: table, Key: key})
+	if err != nil {
+		return topology.Reading{}, err
+	}
+	return rd.e.shown(topology.Reading{Served: rd.e.env.Self, Stale: -1, Guarantee: topology.ReadAny, Replicas: 1}, append([]byte(nil), key...), &s)
+}
+
+// shown puts into a reading what a state shows.
+func (e *engine) shown(r topology.Reading, key []byte, s *record.State) (topology.Reading, error) {
 	var seen version.Vector
-	for _, v := range got.State.Siblings {
+	for _, v := range s.Siblings {
 		seen = seen.With(v.Origin, max(seen.Get(v.Origin), v.Seq))
 		if v.Absent || e.due(v.Expires) {
 			continue
@@ -156,6 +174,9 @@ func (e *engine) awaitToken(ctx context.Context, t topology.Token, partition int
 
 // await returns once this node shows the writes of a vector that are to keys it holds.
 func (e *engine) await(ctx context.Context, want version.Vector) error {
+	if err := e.loop.started(ctx); err != nil {
+		return err
+	}
 	for {
 		news := e.machine.changed()
 		var lacks version.Origin

@@ -72,6 +72,9 @@ func (e *engine) coordinate(ctx context.Context, a *asked) (core.Answer, error) 
 	if err := e.awaitToken(ctx, a.token, e.place.Of(a.Table, a.Key)); err != nil {
 		return core.Answer{}, e.errorOf("get", topology.NotApplied, err)
 	}
+	if err := e.loop.started(ctx); err != nil {
+		return core.Answer{}, e.errorOf("request", topology.NotApplied, err)
+	}
 	r := newRequest(a.Event)
 	if err := e.loop.post(func() { e.loop.request(r) }); err != nil {
 		return core.Answer{}, e.errorOf(r.op(), topology.NotApplied, err)

@@ -36,6 +36,11 @@ func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byt
 	if err := rd.Wait(ctx, a.token); err != nil {
 		return err
 	}
+	if o.Guarantee != topology.ReadAny {
+		if err := e.loop.started(ctx); err != nil {
+			return err
+		}
+	}
 	sources, err := e.sources(table, &a)
 	if err != nil {
 		return err

@@ -126,6 +126,9 @@ const (
 	RoleFailed      Role = "failed"  // refuses to go on; Status.Failure says why
 )
 
+// Writes reports whether a node with this role takes writes.
+func (r Role) Writes() bool { return r == RoleLeader || r == RoleReplica }
+
 // Status is what a node knows of itself and, where it leads, of its followers.
 type Status struct {
 	Node    NodeID
