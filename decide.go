@@ -41,6 +41,9 @@ func (t *named) tryDecide(ctx context.Context, key string, opts []Option, op fun
 			return Receipt{}, notApplied(fmt.Errorf("%w: Request: this topology does not know a retry", topology.ErrUnsupported))
 		}
 	}
+	if err := levelled(n.Node, &w); err != nil {
+		return Receipt{}, notApplied(err)
+	}
 	u, ok := n.engine.(topology.Updater)
 	if !ok {
 		return Receipt{}, notApplied(fmt.Errorf("this topology decides no write from what it finds: %w", topology.ErrUnsupported))

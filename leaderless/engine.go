@@ -111,6 +111,9 @@ func (e *engine) Run(ctx context.Context) error {
 // Scattered says that others write, too, and that nobody orders what they do.
 func (e *engine) Scattered() {}
 
+// Levelled says that requests may name a level.
+func (e *engine) Levelled() {}
+
 // failure is why an engine can not go on.
 type failure struct {
 	once sync.Once

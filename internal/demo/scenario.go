@@ -25,6 +25,7 @@ const (
 	ScenarioPayments = "payments"  // what a standby, a read replica and a delayed one are for
 	ScenarioReaders  = "readers"   // reads in a site far from the leader
 	ScenarioConflict = "conflict"  // sites that all write: edits that meet, a site cut off, a leader killed
+	ScenarioQuorum   = "quorum"    // nobody leads: fresh and stale reads, a node away, a disk lost
 	ScenarioWrites   = "writes"    // any cluster: writes, lag, the same bytes everywhere
 )
 
@@ -49,6 +50,7 @@ func scenarios() []scenario {
 		{name: ScenarioPayments, of: "payments", fits: fitsPayments, delay: paymentsDelay, play: playPayments},
 		{name: ScenarioReaders, of: "geo-readers", fits: fitsReaders, play: playReaders},
 		{name: ScenarioConflict, of: "multi-leader", fits: fitsConflict, cuts: true, play: playConflict},
+		{name: ScenarioQuorum, of: "leaderless", fits: fitsQuorum, play: playQuorum},
 		{name: ScenarioWrites, play: playWrites},
 	}
 }
@@ -72,6 +74,9 @@ func (l *Layout) scenario() string {
 	if l.cluster.SeveralLead() {
 		return ScenarioConflict
 	}
+	if l.cluster.NobodyLeads() {
+		return ScenarioQuorum
+	}
 	return ScenarioWrites
 }
 
@@ -90,6 +95,9 @@ func findScenario(o Options) (scenario, error) {
 	s := all[i]
 	if o.Layout.cluster.SeveralLead() && s.name != ScenarioConflict {
 		return s, fmt.Errorf("%w: scenario %s can not be played on %s: it is of one leader; %s is played where every site has one", ErrInput, s.name, o.Layout.Name, ScenarioConflict)
+	}
+	if o.Layout.cluster.NobodyLeads() && s.name != ScenarioQuorum {
+		return s, fmt.Errorf("%w: scenario %s can not be played on %s: nobody leads it; %s is played there", ErrInput, s.name, o.Layout.Name, ScenarioQuorum)
 	}
 	if s.fits != nil {
 		if err := s.fits(o.Layout.cluster); err != nil {
