@@ -75,10 +75,10 @@ func open(env topology.Env, o Options, place *placement.Map) (*engine, error) {
 			e.peers = append(e.peers, newPeer(e, id))
 		}
 	}
-	env.Transport.HandleStream(protocolPeer, e.serve)
+	env.Transport.HandleStream(protocolPeer, greeter{e}.serve)
 	env.Transport.HandleCall(methodRequest, topology.PeerNode, e.serveRequest)
 	env.Transport.HandleCall(methodMet, topology.PeerNode, e.life.serveMet)
-	env.Transport.HandleCall(methodCells, topology.PeerNode, e.serveCells)
+	env.Transport.HandleCall(methodCells, topology.PeerNode, pages{e}.serve)
 	return e, nil
 }
 

@@ -138,22 +138,26 @@ func local(t record.TableID) bool {
 	return t != record.TableSystem && t != record.TableDefault && t < record.TableFirst
 }
 
-// serveCells answers another node.
-func (e *engine) serveCells(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) {
+// pages are what a node gives of its store.
+type pages struct{ e *engine }
+
+// serve answers another node.
+func (g pages) serve(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) {
 	a, err := decodePageAsked(req)
 	var p page
 	if err == nil {
-		p, err = e.page(ctx, &a)
+		p, err = g.page(ctx, &a)
 	}
 	if err != nil {
-		return nil, e.errorOf("cells", topology.NotApplied, err)
+		return nil, g.e.errorOf("cells", topology.NotApplied, err)
 	}
 	return p.encode(record.NewEncoder()), nil
 }
 
 // page reads one page of this node's store. The sets are those of before the cells were
 // read, so that the cells come to them, and to more.
-func (e *engine) page(ctx context.Context, a *pageAsked) (p page, err error) {
+func (g pages) page(ctx context.Context, a *pageAsked) (p page, err error) {
+	e := g.e
 	p.votes, _ = e.life.voting()
 	view, err := e.env.Store.Snapshot()
 	if err != nil {
@@ -301,7 +305,7 @@ func (f *filling) from(ctx context.Context, id topology.NodeID) error {
 		e.life.say("it takes over what others hold: %d cells so far", f.cells)
 	}
 	for i := range sets {
-		if err := f.place(ctx, core.Event{Kind: core.EvInstall, Node: id, Partition: sets[i].Partition, Applied: &sets[i].Set}); err != nil {
+		if err := f.place(ctx, core.Event{Kind: core.EvInstall, Node: id, Part: core.Part{Partition: sets[i].Partition, Applied: &sets[i].Set}}); err != nil {
 			return err
 		}
 	}
@@ -328,7 +332,7 @@ func (f *filling) install(ctx context.Context, id topology.NodeID, cells []topol
 		byPartition[p] = append(byPartition[p], h)
 	}
 	for _, p := range order {
-		if err := f.place(ctx, core.Event{Kind: core.EvInstall, Node: id, Partition: p, Cells: byPartition[p]}); err != nil {
+		if err := f.place(ctx, core.Event{Kind: core.EvInstall, Node: id, Part: core.Part{Partition: p, Cells: byPartition[p]}}); err != nil {
 			return err
 		}
 	}

@@ -116,12 +116,12 @@ func (p *peer) talk(ctx context.Context) error {
 		return err
 	}
 	defer st.Close()
-	if err := st.Send(p.e.hello()); err != nil {
+	if err := st.Send(greeter{p.e}.hello()); err != nil {
 		return err
 	}
 	b, err := st.Recv()
 	if err == nil {
-		err = p.e.greeted(b)
+		err = greeter{p.e}.greeted(b)
 	}
 	if err != nil {
 		return err
@@ -193,7 +193,11 @@ func (e *engine) alive() (ids []topology.NodeID) {
 // A greeting is an array of two: format, 1, and the map's fingerprint.
 const helloFormat = 1
 
-func (e *engine) hello() []byte {
+// greeter opens and takes streams.
+type greeter struct{ e *engine }
+
+func (g greeter) hello() []byte {
+	e := g.e
 	w := pack.NewWriter(nil)
 	w.Array(2)
 	w.Uint(helloFormat)
@@ -202,7 +206,8 @@ func (e *engine) hello() []byte {
 }
 
 // greeted says why nothing may be exchanged with who sent this greeting.
-func (e *engine) greeted(b []byte) error {
+func (g greeter) greeted(b []byte) error {
+	e := g.e
 	r := pack.NewReader(b)
 	r.ArrayOf(2)
 	format, print := r.Uint(), r.Uint()
@@ -218,7 +223,8 @@ func (e *engine) greeted(b []byte) error {
 }
 
 // serve takes the stream of another node.
-func (e *engine) serve(ctx context.Context, st topology.Stream) error {
+func (g greeter) serve(ctx context.Context, st topology.Stream) error {
+	e := g.e
 	id := st.Peer().ID
 	p := e.peer(id)
 	if p == nil {
@@ -228,14 +234,14 @@ func (e *engine) serve(ctx context.Context, st topology.Stream) error {
 	if err != nil {
 		return err
 	}
-	err = e.greeted(b)
+	err = g.greeted(b)
 	p.mu.Lock()
 	p.refused = ""
 	if err != nil {
 		p.refused = err.Error()
 	}
 	p.mu.Unlock()
-	if serr := st.Send(e.hello()); err != nil || serr != nil {
+	if serr := st.Send(g.hello()); err != nil || serr != nil {
 		return errors.Join(err, serr)
 	}
 	if err := e.life.meet(id, st.Peer().Life); err != nil {

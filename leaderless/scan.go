@@ -136,7 +136,7 @@ func (s *source) head(ctx context.Context) (*topology.Edit, error) {
 
 func (s *source) next(ctx context.Context) (page, error) {
 	if s.id == s.e.env.Self {
-		return s.e.page(ctx, &s.asked)
+		return pages{s.e}.page(ctx, &s.asked)
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.e.o.CallTimeout)
 	defer cancel()

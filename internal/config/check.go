@@ -101,7 +101,7 @@ func (c checker) kind(t Topology, k Control) bool {
 		c.oneSite(t)
 	}
 	if !t.leaderless() {
-		c.notQuorums()
+		council{c}.notQuorums()
 	}
 	if !c.word("control.kind", k.Kind, "control", []string{controlStatic, controlRaft}, "etcd") {
 		return true

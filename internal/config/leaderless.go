@@ -74,8 +74,14 @@ var (
 	}
 )
 
+// council is a checker of topologies in which nobody leads.
+type council struct{ checker }
+
 // quorums checks a topology in which nobody leads, against who there is.
-func (c checker) quorums(t Topology, k Control, ms []Member) {
+func (c council) quorums(t *Topology, k Control, ms []Member) {
+	if !c.Given("topology.replicas") {
+		t.Replicas = min(t.Replicas, len(ms)) // as many as there are
+	}
 	for _, key := range keysOfLeaders {
 		if path := "topology." + key; c.Given(path) && !c.Faulty(path) {
 			c.Fault(path, "nobody leads in a topology of kind %s; drop it", kindLeaderless)
@@ -111,7 +117,7 @@ func (c checker) quorums(t Topology, k Control, ms []Member) {
 }
 
 // notQuorums refuses what means something only where nobody leads.
-func (c checker) notQuorums() {
+func (c council) notQuorums() {
 	for _, key := range keysOfQuorums {
 		if path := "topology." + key; c.Given(path) && !c.Faulty(path) {
 			c.Fault(path, "it belongs to %s, where nobody leads; drop it", kindLeaderless)
@@ -135,7 +141,7 @@ func quorumsSay(t Topology, nodes int) []Line {
 }
 
 // warnQuorums warns of what loses or hides acknowledged writes.
-func (c checker) warnQuorums(t Topology) {
+func (c council) warnQuorums(t Topology) {
 	w, r, n := t.Needs()
 	if w == 1 && n > 1 {
 		c.Warn("topology.write", "no other node has a write when it is acknowledged: what had not reached another is lost with that node's disk; quorum waits for more than half")
@@ -149,6 +155,6 @@ func (c checker) warnQuorums(t Topology) {
 // the cluster.
 func (n *Node) quorumsOfNode(c checker) {
 	ms := n.everybody()
-	c.quorums(n.Topology, n.Control, ms)
+	council{c}.quorums(&n.Topology, n.Control, ms)
 	n.Control.Leader = first(ms)
 }

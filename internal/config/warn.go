@@ -13,7 +13,7 @@ func index(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]
 // unsafe warns of what loses acknowledged writes.
 func (c checker) unsafe(t Topology, members int) {
 	if t.leaderless() {
-		c.warnQuorums(t)
+		council{c}.warnQuorums(t)
 		return
 	}
 	if members > 1 && t.Sync.Kind == quorum.KindAsync && t.MaxLagOnFailover > 0 {

@@ -113,7 +113,7 @@ const (
 	EvAlive                            // who can be reached, this node included: Nodes; never who counts
 	EvTick                             // time passes: exchange applied sets
 	EvLost                             // Node can not be reached: nothing that it was sent need be answered
-	EvInstall                          // a part of what another replica holds: Cells of Partition, and at last what that comes to, Applied
+	EvInstall                          // a part of what another replica holds: Part
 	EvIncarnate                        // this node writes as Incarnation from now on (C1)
 	EvCaughtUp                         // this node holds what N−W+1 others held (L6a)
 )
@@ -137,11 +137,16 @@ type Event struct {
 	Nodes       []topology.NodeID
 	Incarnation uint32
 	Full        bool
-	Partition   int
-	Cells       []Held
-	Applied     *version.Set
+	Part        Part
 	Err         error
 	Message     *Message // owned by the core from then on
+}
+
+// Part is some of what another replica holds of a partition.
+type Part struct {
+	Partition int
+	Cells     []Held
+	Applied   *version.Set // what all parts come to; nil but for the last
 }
 
 // Held is one cell that another replica holds.
@@ -238,7 +243,7 @@ func (c *Core) Step(ev Event) []Effect {
 	case EvLost:
 		c.lose(c, ev.Node, ev.Err)
 	case EvInstall:
-		c.install(&ev)
+		install(c, &ev)
 	case EvIncarnate:
 		c.incarnate(ev.Incarnation)
 	case EvCaughtUp:
@@ -282,8 +287,9 @@ func (c *Core) Applied(partition int) *version.Set {
 // votes reports whether this node may write, acknowledge and answer.
 func (c *Core) votes() bool { return !c.forgot && !c.CatchingUp }
 
-func (c *Core) knows(t record.TableID) bool {
-	return t == record.TableSystem || t == record.TableDefault || c.cfg.Known == nil || c.cfg.Known(t)
+// knows reports whether a table is defined here.
+func (cfg *Config) knows(t record.TableID) bool {
+	return t == record.TableSystem || t == record.TableDefault || cfg.Known == nil || cfg.Known(t)
 }
 
 func (c *Core) isAlive(n topology.NodeID) bool { return slices.Contains(c.alive, n) }

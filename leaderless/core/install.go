@@ -20,42 +20,42 @@ const MarkLearnt = "learnt"
 // install takes a part of what another replica holds of a partition: first its keys,
 // at last the set of writes that they come to, which that replica told before the first
 // of them (L6a). The answer says whether it was placed in the log.
-func (c *Core) install(ev *Event) {
-	if err := c.place(ev); err != nil {
+func install(c *Core, ev *Event) {
+	if err := place(c, ev.Node, &ev.Part); err != nil {
 		c.do(Effect{Kind: DoAnswer, Op: ev.Op, Answer: Answer{Err: &topology.Error{Op: "install", Node: c.Self, Outcome: topology.NotApplied, Err: err}}})
 		return
 	}
 	c.do(Effect{Kind: DoAnswer, Op: ev.Op})
 }
 
-func (c *Core) place(ev *Event) error {
-	s := c.share(ev.Partition)
+func place(c *Core, from topology.NodeID, p *Part) error {
+	s := c.share(p.Partition)
 	switch {
 	case s == nil:
-		return fmt.Errorf("%w: %s holds no copy of partition %d", topology.ErrStale, c.Self, ev.Partition)
-	case len(c.tail)+len(ev.Cells)+1 > c.cfg.Limits.Unflushed:
+		return fmt.Errorf("%w: %s holds no copy of partition %d", topology.ErrStale, c.Self, p.Partition)
+	case len(c.tail)+len(p.Cells)+1 > c.cfg.Limits.Unflushed:
 		return fmt.Errorf("%w: %d records wait for the disk of %s", topology.ErrOverloaded, len(c.tail), c.Self)
 	}
-	for i := range ev.Cells {
-		h := &ev.Cells[i]
-		if !c.knows(h.Table) {
+	for i := range p.Cells {
+		h := &p.Cells[i]
+		if !c.cfg.knows(h.Table) {
 			return fmt.Errorf("%w: %s does not know table %d yet", topology.ErrNoTable, c.Self, h.Table)
 		}
-		if err := s.note(c, h.Table, h.Key, &h.State, waiting{node: ev.Node}); err != nil {
+		if err := s.note(c, h.Table, h.Key, &h.State, waiting{node: from}); err != nil {
 			return err
 		}
 	}
-	if ev.Applied == nil {
+	if p.Applied == nil {
 		return nil
 	}
 	w := pack.NewWriter(nil)
 	w.Array(2)
-	w.Uint(uint64(ev.Partition))
-	w.Bin(c.enc.AppendState(nil, &record.State{Context: ev.Applied}))
+	w.Uint(uint64(p.Partition))
+	w.Bin(c.enc.AppendState(nil, &record.State{Context: p.Applied}))
 	r := record.Record{Time: c.clock.Last(), Mutations: []record.Mutation{{Table: record.TableSystem, Key: []byte(MarkLearnt), Op: record.OpMark, Value: w.Bytes()}}}
 	b := c.enc.Append(nil, &r)
 	c.append(s, version.Dot{}, record.Entry{Sum: record.Sum(b), Bytes: b}, waiting{})
-	c.tail[len(c.tail)-1].set = ev.Applied
+	c.tail[len(c.tail)-1].set = p.Applied
 	return nil
 }
 

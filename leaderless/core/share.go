@@ -160,7 +160,7 @@ func (c *Core) admissible(e *record.Entry) (r record.Record, s *share, err error
 	if err = conflict.CheckLWW(&r.Mutations[0]); err != nil {
 		return r, nil, fmt.Errorf("%w: record %v: %w", topology.ErrMalformed, r.Dot, err)
 	}
-	if !c.knows(r.Mutations[0].Table) {
+	if !c.cfg.knows(r.Mutations[0].Table) {
 		return r, nil, fmt.Errorf("%w: %s does not know table %d yet", topology.ErrNoTable, c.Self, r.Mutations[0].Table)
 	}
 	if s = c.share(c.cfg.Map.Of(r.Mutations[0].Table, r.Mutations[0].Key)); s == nil {
