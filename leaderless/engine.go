@@ -94,6 +94,7 @@ func (e *engine) Run(ctx context.Context) error {
 	e.loop.begin()
 	g.Go(func() error { return e.loop.run(ctx) })
 	g.Go(func() error { return e.life.run(ctx) })
+	g.Go(func() error { return e.loop.keeper.run(ctx) })
 	for _, p := range e.peers {
 		g.Go(func() error { return p.run(ctx) })
 	}
@@ -145,7 +146,7 @@ type stats struct {
 	shown   atomic.Pointer[shown]
 	reads   atomic.Uint64 // that this node has coordinated
 	hedges  atomic.Uint64
-	behind  atomic.Uint64 // reads whose coordinator was behind another replica
+	mends   atomic.Uint64 // partitions taken over cell by cell
 	started time.Time
 }
 

@@ -226,6 +226,7 @@ func after(c record.Cell) record.Cell {
 // filling is one attempt to take over what N−W+1 others hold (L6a).
 type filling struct {
 	e     *engine
+	only  []int       // partitions; nil: all that this node holds
 	taken map[int]int // by partition: how many others it was taken from
 	cells int
 }
@@ -273,7 +274,8 @@ func (f *filling) from(ctx context.Context, id topology.NodeID) error {
 	e := f.e
 	asked := pageAsked{sets: true}
 	for p := range e.place.Partitions() {
-		if e.place.Holds(e.env.Self, p) && e.place.Holds(id, p) && f.taken[p] < f.needed(p) {
+		wanted := f.taken[p] < f.needed(p) && (f.only == nil || slices.Contains(f.only, p))
+		if wanted && e.place.Holds(e.env.Self, p) && e.place.Holds(id, p) {
 			asked.partitions = append(asked.partitions, p)
 		}
 	}

@@ -29,6 +29,7 @@ type loop struct {
 	next     []core.Event
 	alarms   map[string]bool
 	durable  []durable
+	keeper   *keeper // of the log
 }
 
 // durable is who waits for the log to be so up to an LSN.
@@ -38,7 +39,7 @@ type durable struct {
 }
 
 func newLoop(e *engine) *loop {
-	return &loop{e: e, wake: make(chan struct{}, 1), begun: make(chan struct{}), requests: map[uint64]*request{}, alarms: map[string]bool{}}
+	return &loop{e: e, keeper: newKeeper(e), wake: make(chan struct{}, 1), begun: make(chan struct{}), requests: map[uint64]*request{}, alarms: map[string]bool{}}
 }
 
 // begin makes the core of what the machine has recovered.
@@ -110,6 +111,7 @@ func (l *loop) run(ctx context.Context) error {
 		case <-t.C:
 			l.step(core.Event{Kind: core.EvTick})
 			l.flush()
+			l.keeper.tick()
 			l.publish()
 		case <-ctx.Done():
 			return nil
@@ -179,9 +181,10 @@ func (l *loop) perform(x *core.Effect) {
 	case core.DoAppend:
 		l.append = append(l.append, x.Entry)
 	case core.DoApply:
-		if err := e.machine.apply(x.LSN); err != nil {
+		if err := e.machine.apply(x.LSN, l.keeper.gone...); err != nil {
 			e.fail(err)
 		}
+		l.keeper.gone = l.keeper.gone[:0]
 	case core.DoSend:
 		if p := e.peer(x.Node); p != nil {
 			p.send(&x.Message)

@@ -154,8 +154,8 @@ func (m *machine) position() core.Position {
 func (m *machine) placed(es []record.Entry) { m.tail = append(m.tail, es...) }
 
 // apply makes visible what the log has up to lsn, with what it comes to, in one step
-// (C6).
-func (m *machine) apply(lsn record.LSN) error {
+// (C6). It forgets where gone stand.
+func (m *machine) apply(lsn record.LSN, gone ...version.Dot) error {
 	a := application{machine: m, over: map[string]record.State{}, touched: map[int]bool{}}
 	n := 0
 	for n < len(m.tail) && m.tail[n].LSN <= lsn {
@@ -168,6 +168,9 @@ func (m *machine) apply(lsn record.LSN) error {
 		return nil
 	}
 	m.tail = append(m.tail[:0], m.tail[n:]...)
+	for _, d := range gone {
+		a.edits = append(a.edits, topology.Edit{Cell: dotCell(d)})
+	}
 	if err := m.store.Apply(m.at.LSN, a.finish()); err != nil {
 		return err
 	}

@@ -31,8 +31,9 @@ type Options struct {
 	// HedgeAfter is how long a read waits before the replicas that were not asked are
 	// asked, too. Default 50 ms; negative: never.
 	HedgeAfter      time.Duration
-	ValueBytesMax   int   // default record.ValueBytesMax
-	PendingBytesMax int64 // of writes that are not answered yet; more wait. Default 32 MiB
+	ValueBytesMax   int    // default record.ValueBytesMax
+	PendingBytesMax int64  // of writes that are not answered yet; more wait. Default 32 MiB
+	RetainBytesMax  uint64 // of the log kept for replicas that are away. Default 1 GiB
 	Limits          core.Limits
 }
 
@@ -44,6 +45,7 @@ const (
 	callTimeoutDefault = 3 * time.Second
 	hedgeDefault       = 50 * time.Millisecond
 	pendingDefault     = 32 << 20
+	retainDefault      = 1 << 30
 )
 
 // withDefaults returns o as it is meant where so many members are.
@@ -90,6 +92,9 @@ func (o Options) withDefaults(members int) (Options, error) {
 	}
 	if o.PendingBytesMax <= 0 {
 		o.PendingBytesMax = pendingDefault
+	}
+	if o.RetainBytesMax == 0 {
+		o.RetainBytesMax = retainDefault
 	}
 	return o, errors.Join(errs...)
 }

@@ -273,6 +273,7 @@ func (g greeter) serve(ctx context.Context, st topology.Stream) error {
 		p.mu.Unlock()
 		err = e.loop.post(func() {
 			<-room
+			e.loop.keeper.heard(id, m)
 			e.loop.step(core.Event{Kind: core.EvMessage, Node: id, Message: m})
 		})
 		if err != nil {

@@ -61,7 +61,7 @@ func (n *Node) quorumOptions() leaderless.Options {
 	return leaderless.Options{
 		Replicas: t.Replicas, Partitions: t.Partitions, Write: levels[t.Write], Read: levels[t.Read], Repair: repairs[t.Repair],
 		MaxSkew: time.Duration(t.MaxSkew), TickEvery: time.Duration(t.TickEvery), CallTimeout: time.Duration(t.CallTimeout),
-		HedgeAfter: time.Duration(t.HedgeAfter), ValueBytesMax: int(n.Limits.ValueBytesMax), PendingBytesMax: int64(t.PendingBytesMax),
+		HedgeAfter: time.Duration(t.HedgeAfter), ValueBytesMax: int(n.Limits.ValueBytesMax), PendingBytesMax: int64(t.PendingBytesMax), RetainBytesMax: uint64(t.RetainBytesMax),
 	}
 }
 
@@ -69,7 +69,7 @@ func (n *Node) quorumOptions() leaderless.Options {
 var (
 	keysOfQuorums = []string{"replicas", "partitions", "write", "read", "repair", "hedge_after"}
 	keysOfLeaders = []string{
-		"sync", "durability", "retain_bytes_max", "rewind_records_max", "rewind_bytes_max", "retry_every", "fail_after", "drop_after", "hang_after",
+		"sync", "durability", "rewind_records_max", "rewind_bytes_max", "retry_every", "fail_after", "drop_after", "hang_after",
 		"min_in_sync", "fail_fast", "reads", "lease", "clock_drift", "max_lag_on_failover", "hooks", "stream",
 	}
 )
