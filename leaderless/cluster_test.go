@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/triad-kv/triad/leaderless/placement"
 	"io"
 	"log/slog"
 	"maps"
@@ -374,7 +375,7 @@ func (n *node) cells(partition int) map[string]string {
 	all := map[string]string{}
 	for e, err := range s.Scan(record.Cell{}, record.Cell{Table: math.MaxUint32}) {
 		require.NoError(n.c.t, err)
-		if local(e.Table) || n.place.Of(e.Table, e.Key) != partition {
+		if local(e.Table) || placement.Of(n.place, e.Table, e.Key) != partition {
 			continue
 		}
 		var st record.State

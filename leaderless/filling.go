@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/triad-kv/triad/leaderless/placement"
 	"math"
 	"slices"
 
@@ -187,7 +188,7 @@ func (g pages) page(ctx context.Context, a *pageAsked) (p page, err error) {
 		if local(ed.Table) {
 			continue
 		}
-		if _, ok := slices.BinarySearch(a.partitions, e.place.Of(ed.Table, ed.Key)); !ok {
+		if _, ok := slices.BinarySearch(a.partitions, placement.Of(e.place, ed.Table, ed.Key)); !ok {
 			continue
 		}
 		if len(p.cells) == pageCellsMax || bytes >= pageBytesMax {
@@ -327,7 +328,7 @@ func (f *filling) install(ctx context.Context, id topology.NodeID, cells []topol
 		if err := record.DecodeState(c.State, &h.State); err != nil {
 			return fmt.Errorf("%w: key %q: %w", topology.ErrMalformed, c.Key, err)
 		}
-		p := f.e.place.Of(c.Table, c.Key)
+		p := placement.Of(f.e.place, c.Table, c.Key)
 		if byPartition[p] == nil {
 			order = append(order, p)
 		}

@@ -2,6 +2,7 @@ package leaderless
 
 import (
 	"context"
+	"github.com/triad-kv/triad/leaderless/placement"
 	"sort"
 	"sync/atomic"
 
@@ -135,7 +136,7 @@ func (k *keeper) everywhere(e *record.Entry) bool {
 	if r.IsNote() {
 		return true
 	}
-	p := k.e.place.Of(r.Mutations[0].Table, r.Mutations[0].Key)
+	p := placement.Of(k.e.place, r.Mutations[0].Table, r.Mutations[0].Key)
 	for _, id := range k.e.place.Replicas(p) {
 		if id == k.e.env.Self {
 			continue

@@ -3,6 +3,7 @@ package leaderless
 import (
 	"context"
 	"fmt"
+	"github.com/triad-kv/triad/leaderless/placement"
 	"math"
 	"slices"
 	"sync"
@@ -84,7 +85,7 @@ func openLife(e *engine) (*life, error) {
 	if err := r.Done(); err != nil {
 		return nil, fmt.Errorf("the document %s: %w: %w", lifeDocument, topology.ErrMalformed, err)
 	}
-	if print != e.place.Fingerprint() {
+	if print != placement.Fingerprint(e.place) {
 		return nil, fmt.Errorf("%w: this directory belongs to a cluster of other members, or with other numbers of replicas or partitions; in this version they stay as they were at the first start", topology.ErrConflict)
 	}
 	return l, nil
@@ -95,7 +96,7 @@ func (l *life) save() error {
 	w := pack.NewWriter(nil)
 	w.Array(lifeFields)
 	w.Uint(lifeFormat)
-	w.Uint(l.e.place.Fingerprint())
+	w.Uint(placement.Fingerprint(l.e.place))
 	w.Uint(uint64(l.incarnation))
 	w.Bool(l.votes)
 	w.Bool(l.unborn)

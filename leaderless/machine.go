@@ -224,7 +224,7 @@ func (a *application) entry(e *record.Entry) error {
 		return err
 	}
 	if learnt == nil {
-		partition = a.place.Of(r.Mutations[0].Table, r.Mutations[0].Key)
+		partition = placement.Of(a.place, r.Mutations[0].Table, r.Mutations[0].Key)
 		c, err := core.Apply(&r, a.at.At(partition), a.held)
 		if err != nil {
 			return err

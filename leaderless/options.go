@@ -1,6 +1,7 @@
 package leaderless
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -107,17 +108,23 @@ const originFirst = 1
 
 // place makes the map of a list of members.
 func (o *Options) place(v topology.View) (*placement.Map, error) {
-	ids := make([]topology.NodeID, 0, len(v.Members))
-	for _, m := range v.Members {
-		ids = append(ids, m.ID)
+	ms := slices.Clone(v.Members)
+	slices.SortFunc(ms, func(a, b topology.Member) int { return cmp.Compare(a.ID, b.ID) })
+	if len(ms) > quorum.MembersMax {
+		return nil, fmt.Errorf("%d members are more than %d", len(ms), quorum.MembersMax)
 	}
-	slices.Sort(ids)
-	if len(ids) > quorum.MembersMax {
-		return nil, fmt.Errorf("%d members are more than %d", len(ids), quorum.MembersMax)
+	sited := !slices.ContainsFunc(ms, func(m topology.Member) bool { return m.Site == "" })
+	l := placement.Layout{Copies: o.Replicas}
+	for i, m := range ms {
+		n := placement.Node{ID: m.ID, Weight: 1, Numbers: originFirst + uint32(i*(o.Partitions+1))} //nolint:gosec // both are small
+		if sited {
+			n.Site = m.Site // copies are spread over sites
+		}
+		l.Nodes = append(l.Nodes, n)
 	}
-	m, err := placement.New(1, ids, o.Partitions, o.Replicas, originFirst)
+	m, err := placement.Found(1, l, o.Partitions)
 	if err != nil {
 		return nil, err
 	}
-	return m.Shared(), nil
+	return placement.Share(m), nil
 }

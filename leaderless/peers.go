@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/triad-kv/triad/leaderless/placement"
 	"io"
 	"sync"
 	"time"
@@ -201,7 +202,7 @@ func (g greeter) hello() []byte {
 	w := pack.NewWriter(nil)
 	w.Array(2)
 	w.Uint(helloFormat)
-	w.Uint(e.place.Fingerprint())
+	w.Uint(placement.Fingerprint(e.place))
 	return w.Bytes()
 }
 
@@ -216,7 +217,7 @@ func (g greeter) greeted(b []byte) error {
 		return fmt.Errorf("%w greeting: %w", topology.ErrMalformed, err)
 	case format != helloFormat:
 		return fmt.Errorf("%w: the other side greets in format %d, this version knows %d", topology.ErrUnsupported, format, helloFormat)
-	case print != e.place.Fingerprint():
+	case print != placement.Fingerprint(e.place):
 		return fmt.Errorf("%w: the other side has another list of members, or other numbers of replicas or partitions; they must be the same on all nodes", topology.ErrStale)
 	}
 	return nil

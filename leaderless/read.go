@@ -3,6 +3,7 @@ package leaderless
 import (
 	"context"
 	"fmt"
+	"github.com/triad-kv/triad/leaderless/placement"
 
 	"github.com/triad-kv/triad/leaderless/core"
 	"github.com/triad-kv/triad/quorum"
@@ -28,7 +29,7 @@ func (rd *reader) Read(ctx context.Context, table record.TableID, key []byte, o 
 		return topology.Reading{}, keyed(key, rd.e.errorOf("get", topology.NotApplied, err))
 	}
 	var r topology.Reading
-	if e := rd.e; o.Guarantee == topology.ReadAny && o.Consistency == topology.ConsistencyDefault && e.place.Holds(e.env.Self, e.place.Of(table, key)) {
+	if e := rd.e; o.Guarantee == topology.ReadAny && o.Consistency == topology.ConsistencyDefault && e.place.Holds(e.env.Self, placement.Of(e.place, table, key)) {
 		r, err = rd.own(table, key)
 	} else {
 		r, err = rd.read(ctx, table, key, a)
@@ -55,7 +56,7 @@ func (rd *reader) how(o *topology.ReadOptions) (a readAsked, err error) {
 		a = readAsked{level: e.levelOf(o.Consistency, quorum.AtOne)}
 	case topology.ReadSession:
 		a = readAsked{level: e.levelOf(o.Consistency, quorum.AtOne), token: o.After}
-		if _, err := e.marks(o.After); err != nil {
+		if _, err := (sessions{e}).marks(o.After); err != nil {
 			return a, err
 		}
 	case topology.ReadBounded:
@@ -110,7 +111,7 @@ func (e *engine) shown(r topology.Reading, key []byte, s *record.State) (topolog
 // meets says what a read guarantees by the level it was done at, where writes are done
 // at the level of the options.
 func (e *engine) meets(table record.TableID, key []byte, a *readAsked) topology.Guarantee {
-	n := len(e.place.Replicas(e.place.Of(table, key)))
+	n := len(e.place.Replicas(placement.Of(e.place, table, key)))
 	switch {
 	case !a.token.IsZero():
 		return topology.ReadSession
@@ -125,14 +126,17 @@ func (e *engine) meets(table record.TableID, key []byte, a *readAsked) topology.
 	return topology.ReadAny
 }
 
+// sessions are those that carry a token.
+type sessions struct{ e *engine }
+
 // marks returns what a token has seen, of the origins of this map.
-func (e *engine) marks(t topology.Token) (version.Vector, error) {
+func (s sessions) marks(t topology.Token) (version.Vector, error) {
 	v, err := t.Vector()
 	if err != nil {
 		return nil, err
 	}
 	for _, m := range v {
-		if _, ok := e.place.PartitionOf(m.Origin); !ok {
+		if _, ok := placement.PartitionOf(s.e.place, m.Origin); !ok {
 			return nil, fmt.Errorf("%w: a token that has seen writes of %v, who is nobody of this cluster", topology.ErrMalformed, m.Origin)
 		}
 	}
@@ -145,35 +149,37 @@ func (rd *reader) Wait(ctx context.Context, t topology.Token) error {
 	if t.IsZero() {
 		return nil
 	}
-	v, err := rd.e.marks(t)
+	v, err := (sessions{rd.e}).marks(t)
 	if err != nil {
 		return err
 	}
-	return rd.e.await(ctx, v)
+	return sessions{rd.e}.await(ctx, v)
 }
 
 // awaitToken returns once this node shows what a token has seen of one partition.
-func (e *engine) awaitToken(ctx context.Context, t topology.Token, partition int) error {
+func (s sessions) awaitToken(ctx context.Context, t topology.Token, partition int) error {
 	if t.IsZero() {
 		return nil
 	}
-	v, err := e.marks(t)
+	e := s.e
+	v, err := s.marks(t)
 	if err != nil {
 		return err
 	}
 	var of version.Vector
 	for _, m := range v {
-		if p, _ := e.place.PartitionOf(m.Origin); p == partition {
+		if p, _ := placement.PartitionOf(e.place, m.Origin); p == partition {
 			of = append(of, m)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.o.CallTimeout)
 	defer cancel()
-	return e.await(ctx, of)
+	return s.await(ctx, of)
 }
 
 // await returns once this node shows the writes of a vector that are to keys it holds.
-func (e *engine) await(ctx context.Context, want version.Vector) error {
+func (s sessions) await(ctx context.Context, want version.Vector) error {
+	e := s.e
 	if err := e.loop.started(ctx); err != nil {
 		return err
 	}
@@ -183,7 +189,7 @@ func (e *engine) await(ctx context.Context, want version.Vector) error {
 		var has, wants uint64
 		err := e.loop.call(func() {
 			for _, m := range want {
-				p, _ := e.place.PartitionOf(m.Origin)
+				p, _ := placement.PartitionOf(e.place, m.Origin)
 				if s := e.loop.core.Applied(p); s != nil && s.Prefix.Get(m.Origin) < m.Seq {
 					lacks, has, wants = m.Origin, s.Prefix.Get(m.Origin), m.Seq
 					return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/triad-kv/triad/leaderless/placement"
 	"math"
 	"time"
 
@@ -31,7 +32,7 @@ func (e *engine) do(ctx context.Context, a *asked) (core.Answer, topology.NodeID
 	if a.Kind == core.EvPut {
 		table, key = a.Mutation.Table, a.Mutation.Key
 	}
-	partition := e.place.Of(table, key)
+	partition := placement.Of(e.place, table, key)
 	if e.place.Holds(e.env.Self, partition) {
 		got, err := e.coordinate(ctx, a)
 		return got, e.env.Self, err
@@ -69,7 +70,7 @@ func (e *engine) reachable(of []topology.NodeID) (ids []topology.NodeID) {
 
 // coordinate has the core do a request of a key that this node holds.
 func (e *engine) coordinate(ctx context.Context, a *asked) (core.Answer, error) {
-	if err := e.awaitToken(ctx, a.token, e.place.Of(a.Table, a.Key)); err != nil {
+	if err := (sessions{e}).awaitToken(ctx, a.token, placement.Of(e.place, a.Table, a.Key)); err != nil {
 		return core.Answer{}, e.errorOf("get", topology.NotApplied, err)
 	}
 	if err := e.loop.started(ctx); err != nil {

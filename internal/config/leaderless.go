@@ -56,7 +56,7 @@ func (t Topology) Needs() (write, read, of int) {
 }
 
 // quorumOptions are those of the engine.
-func (n *Node) quorumOptions() leaderless.Options {
+func quorumOptions(n *Node) leaderless.Options {
 	t := n.Topology
 	return leaderless.Options{
 		Replicas: t.Replicas, Partitions: t.Partitions, Write: levels[t.Write], Read: levels[t.Read], Repair: repairs[t.Repair],
@@ -151,10 +151,10 @@ func (c council) warnQuorums(t Topology) {
 	}
 }
 
-// quorumsOfNode checks a node of a cluster in which nobody leads. The first by name founds
+// ofNode checks a node of a cluster in which nobody leads. The first by name founds
 // the cluster.
-func (n *Node) quorumsOfNode(c checker) {
+func (c council) ofNode(n *Node) {
 	ms := n.everybody()
-	council{c}.quorums(&n.Topology, n.Control, ms)
+	c.quorums(&n.Topology, n.Control, ms)
 	n.Control.Leader = first(ms)
 }

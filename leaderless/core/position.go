@@ -44,7 +44,7 @@ func (p *Position) Add(e record.Entry, m *placement.Map) error {
 	case learnt != nil:
 		p.At(partition).Union(learnt)
 	case !r.IsNote():
-		p.At(m.Of(r.Mutations[0].Table, r.Mutations[0].Key)).Add(r.Dot)
+		p.At(placement.Of(m, r.Mutations[0].Table, r.Mutations[0].Key)).Add(r.Dot)
 	}
 	p.LSN, p.Time = e.LSN, max(p.Time, r.Time)
 	return nil

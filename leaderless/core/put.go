@@ -3,6 +3,7 @@ package core
 import (
 	"cmp"
 	"fmt"
+	"github.com/triad-kv/triad/leaderless/placement"
 	"slices"
 
 	"github.com/triad-kv/triad/conflict"
@@ -28,7 +29,7 @@ type put struct {
 // put takes a client's write, passes it on, or refuses it before it has any
 // effect (L1, L2, C9).
 func (c *Core) put(ev *Event) {
-	replicas := c.cfg.Map.Replicas(c.cfg.Map.Of(ev.Mutation.Table, ev.Mutation.Key))
+	replicas := c.cfg.Map.Replicas(placement.Of(c.cfg.Map, ev.Mutation.Table, ev.Mutation.Key))
 	s := c.route(ev, ev.Mutation.Table, ev.Mutation.Key, replicas)
 	if s == nil {
 		return
@@ -59,7 +60,7 @@ func (c *Core) put(ev *Event) {
 // route returns this node's share of a key's partition, or passes the request
 // on, once, to a replica that is alive (L1).
 func (c *Core) route(ev *Event, table record.TableID, key []byte, replicas []topology.NodeID) *share {
-	if s := c.share(c.cfg.Map.Of(table, key)); s != nil {
+	if s := c.share(placement.Of(c.cfg.Map, table, key)); s != nil {
 		return s
 	}
 	op := "put"

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"github.com/triad-kv/triad/leaderless/placement"
 	"slices"
 
 	"github.com/triad-kv/triad/conflict"
@@ -163,7 +164,7 @@ func (c *Core) admissible(e *record.Entry) (r record.Record, s *share, err error
 	if !c.cfg.knows(r.Mutations[0].Table) {
 		return r, nil, fmt.Errorf("%w: %s does not know table %d yet", topology.ErrNoTable, c.Self, r.Mutations[0].Table)
 	}
-	if s = c.share(c.cfg.Map.Of(r.Mutations[0].Table, r.Mutations[0].Key)); s == nil {
+	if s = c.share(placement.Of(c.cfg.Map, r.Mutations[0].Table, r.Mutations[0].Key)); s == nil {
 		return r, nil, fmt.Errorf("%w: %s holds no copy of key %q under map %d", topology.ErrStale, c.Self, r.Mutations[0].Key, c.cfg.Map.Epoch())
 	}
 	return r, s, nil
