@@ -80,11 +80,11 @@
 		return [c.workload, c.subject, ...ofWrites.map(w => verdict((c.anomalies || []).filter(a => a.what === w))),
 			Object.entries(met).map(([k, n]) => n + " " + k).join(", ") || "–", num(over(c, r => r.converged_ms))];
 	}));
-	table("fault-table", ["fault", "work", "subject", "hit", "nobody wrote for s", "worst site", "it did not write for s", "nor read for s", "acknowledged and lost"], (report.faults || []).flatMap((f, i) => each(c => {
+	table("fault-table", ["fault", "work", "subject", "hit", "write p50 ms meanwhile", "p99", "nobody wrote for s", "worst site", "it did not write for s", "nor read for s", "acknowledged and lost"], (report.faults || []).flatMap((f, i) => each(c => {
 		const first = (c.runs[0].faults || [])[i];
 		if (!first) return null;
 		const of = k => num(over(c, r => r.faults && r.faults[i] && r.faults[i][k]));
-		return [`${f.name}: ${f.do} ${f.who.join(", ")}, at ${f.at} s for ${f.for} s`, c.workload, c.subject, (first.hit || []).join(", "), of("anywhere_s"), first.worst_site || "–", of("no_write_s"), of("no_read_s"), String(sum(c, r => r.lost))];
+		return [`${f.name}: ${f.do} ${f.who.join(", ")}, at ${f.at} s for ${f.for} s`, c.workload, c.subject, (first.hit || []).join(", "), of("write_p50_ms"), of("write_p99_ms"), of("anywhere_s"), first.worst_site || "–", of("no_write_s"), of("no_read_s"), String(sum(c, r => r.lost))];
 	})));
 
 	// Charts.

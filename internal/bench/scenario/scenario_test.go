@@ -100,6 +100,7 @@ func TestAPromiseForbidsWhatItSays(t *testing.T) {
 subjects:
   async: {topology: single-leader, sync: [async]}
   any: {topology: single-leader}
+  early: {topology: single-leader, durability: [received]}
   lww: {topology: multi-leader}
   crdt: {topology: multi-leader, conflicts: [crdt]}
 workloads: {w: {kind: counter}}
@@ -120,4 +121,7 @@ workloads: {w: {kind: counter}}
 	require.True(t, v["lww"].Forbids(OwnWrites, LevelSession))
 	require.False(t, v["lww"].Forbids(StaleReads, LevelLinearizable))
 	require.True(t, v["lww"].Forbids(NeverTheSame, ""))
+	require.False(t, v["early"].Forbids(StaleReads, LevelLinearizable), "acknowledged before it is committed")
+	require.False(t, v["early"].Forbids(LostWrites, ""))
+	require.True(t, v["early"].Forbids(OwnWrites, LevelSession), "a token waits")
 }

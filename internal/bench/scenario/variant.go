@@ -100,26 +100,25 @@ func (v Variant) Forbids(a Anomaly, l Level) bool {
 	case OutOfNowhere, NeverTheSame:
 		return true
 	case LostWrites:
-		return v.keeps()
+		return v.keeps() && v.commits()
 	case LostUpdates:
-		return v.keeps() && (!v.Scattered() || v.Merges())
+		return v.keeps() && v.commits() && (!v.Scattered() || v.Merges())
 	}
 	switch v.Topology {
 	case SingleLeader:
 		// What an election of an asynchronous group lost may have been seen.
-		switch {
-		case !v.keeps():
-			return false
-		case a == OwnWrites || a == BackInTime || a == TornPrefix:
-			return l != LevelAny
-		}
-		return l == LevelLinearizable
+		session := a == OwnWrites || a == BackInTime || a == TornPrefix
+		return v.keeps() && (session && l == LevelSession || l == LevelLinearizable && v.commits())
 	case MultiLeader:
 		return l == LevelSession && (a == OwnWrites || a == BackInTime || a == TornPrefix)
 	}
 	// W + R > N with a session: what was acknowledged to it is met by its reads.
 	return false
 }
+
+// commits reports whether a write is acknowledged once it is committed, and not before:
+// then whoever reads what is committed misses nothing acknowledged.
+func (v Variant) commits() bool { return v.Durability != topology.Received }
 
 // keeps reports whether no fault of this harness may lose what was acknowledged.
 func (v Variant) keeps() bool {
