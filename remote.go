@@ -21,6 +21,8 @@ func (n remote) handle() {
 		call.MethodGet:       n.get,
 		call.MethodSight:     n.sight,
 		call.MethodScan:      n.scan,
+		call.MethodChange:    n.change,
+		call.MethodLook:      n.look,
 		call.MethodWait:      n.wait,
 		call.MethodStatus:    n.status,
 		call.MethodMembers:   n.members,

@@ -9,7 +9,8 @@ type Control struct {
 	Leader    string   `yaml:"leader"` // of the first term, where nobody is elected
 	Voters    []string `yaml:"voters"`
 	Heartbeat Duration `yaml:"heartbeat" default:"300ms"`
-	Endpoints []string `yaml:"endpoints"`
+
+	Options ControlOptions `yaml:",inline"` // of a kind that this package does not know; nil for others
 }
 
 // Topology says how the log is replicated. It is the same on every node.

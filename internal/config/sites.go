@@ -224,8 +224,11 @@ func (c *Cluster) sitesOfCluster(k checker) {
 // that has a log of its own.
 func (c *Cluster) checkGroups(k checker) {
 	if !c.Topology.several() {
-		if c.Control.Kind == controlRaft {
+		switch {
+		case c.Control.Kind == controlRaft:
 			k.raftVoters(&c.Control, c.members())
+		case c.Control.Elects():
+			checkOutside(k, c.Control, c.Cluster, c.members())
 		}
 		k.policy(c.Topology.Sync.Policy, c.Leader(), c.members())
 		k.minimum(c.Topology, c.Control)
@@ -240,8 +243,11 @@ func (c *Cluster) checkGroups(k checker) {
 		ms, k.far = within(c.members(), s.Name)
 		k.here = s.Name
 		control := c.controlOf(s.Name)
-		if control.Kind == controlRaft {
+		switch {
+		case control.Kind == controlRaft:
 			k.raftVoters(&control, ms)
+		case control.Elects():
+			checkOutside(k, control, c.Cluster, ms)
 		}
 		k.policy(c.Topology.Sync.Policy, c.LeaderOf(s.Name), ms)
 		if k.Faulty("control") || k.Faulty("topology.sync") {
@@ -258,6 +264,8 @@ func (c *Cluster) controlOf(site string) Control {
 	k := c.Control
 	if k.Kind == controlStatic {
 		k.Leader = c.LeaderOf(site)
+	}
+	if k.Kind != controlRaft {
 		return k
 	}
 	k.Voters = nil
@@ -269,7 +277,7 @@ func (c *Cluster) controlOf(site string) Control {
 	}
 	if len(k.Voters) == 0 {
 		for _, m := range own {
-			if m.Role.votes() {
+			if m.Role.votes() || m.Role == RoleWitness {
 				k.Voters = append(k.Voters, m.ID)
 			}
 		}
