@@ -73,7 +73,7 @@
 	}
 	const all = cells.flatMap(c => c.anomalies || []);
 	const ofReads = [...new Set(all.filter(a => a.level).map(a => a.what))], ofWrites = [...new Set(all.filter(a => !a.level).map(a => a.what))];
-	table("anomaly-table", ["subject", "reads", ...ofReads], subjects.flatMap(s => levels.map(l => [s, l, ...ofReads.map(w => verdict(found(s, w, l)))])));
+	table("anomaly-table", ["subject", "reads", ...ofReads], subjects.flatMap(s => levels.filter(l => cells.some(c => c.subject === s && (c.anomalies || []).some(a => a.level === l))).map(l => [s, l, ...ofReads.map(w => verdict(found(s, w, l)))])));
 	table("write-table", ["work", "subject", ...ofWrites, "conflicts", "converged after ms"], each(c => {
 		const met = {};
 		for (const r of c.runs) for (const [k, n] of Object.entries(r.conflicts || {})) met[k] = (met[k] || 0) + n;
