@@ -50,6 +50,7 @@ type testNode struct {
 	fs     vfs.FS
 	dir    string
 	names  []topology.Member                         // of its configuration; nil: all of the cluster's
+	feeds  []topology.NodeID                         // its upstreams
 	wrap   func(topology.GroupLog) topology.GroupLog // nil: as it is
 	front  func(topology.Store) topology.Store       // nil: as it is
 	home   *home.Home
@@ -200,7 +201,9 @@ func (n *testNode) run(p *store.Pebble, list *members.List, logger *slog.Logger)
 	if n.wrap != nil {
 		log = n.wrap(log)
 	}
-	eng, err := New(c.opts)(topology.Env{
+	o := c.opts
+	o.Upstreams = n.feeds
+	eng, err := New(o)(topology.Env{
 		Self: n.id, Life: n.home.Life(), Log: log, Store: n.store, Stable: n.home, Sidelog: n.side,
 		Transport: tr, Membership: list, Control: ctl, Clock: version.NewClock(nil, 0), Logger: logger,
 		Founded: n.home.Fresh,

@@ -40,6 +40,7 @@ func (c *Cluster) check(controls []string) {
 	}
 	if k.kind(c.Topology, c.Control) && !k.Faulty("nodes") && !k.Faulty("sites") && !k.Faulty("control") && !k.Faulty("topology.kind") {
 		c.checkGroups(k)
+		c.checkUpstreams(k)
 	}
 	k.tables(c.Tables, c.RESP, c.Topology)
 	k.limits(c.Limits, c.Topology)

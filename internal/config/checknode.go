@@ -56,6 +56,11 @@ func (n *Node) checkGroup(c checker) {
 	if n.Topology.several() && n.Control.Kind == controlStatic {
 		n.Control.Leader = leader
 	}
+	sharers := ms
+	if len(n.Members) == 0 {
+		sharers = nil // gossip, or the group's document, knows them
+	}
+	upstreams(c, "node.upstream", n.Self.Role, n.Self.ID, n.Self.Upstream, sharers)
 	c.policy(n.Topology.Sync.Policy, leader, ms)
 	c.minimum(n.Topology, n.Control)
 	c.lending(n.Topology, n.Control)

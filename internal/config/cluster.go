@@ -55,6 +55,7 @@ type Replica struct {
 	ID         string   `yaml:",key"`
 	Role       Role     `yaml:"role,short"`
 	ApplyDelay Duration `yaml:"apply_delay" default:"0"`
+	Upstream   []string `yaml:"upstream"`
 	Memory     bool     `yaml:"memory" default:"false"`
 	Listen     Listen   `yaml:"listen"`
 
@@ -148,6 +149,7 @@ func (c *Cluster) Nodes() []Node {
 		n.values = strict.Bind(nil, &n)
 		n.Cluster, n.Topology, n.Tables, n.Limits, n.RESP = c.Cluster, c.Topology, c.Tables, c.Limits, c.RESP
 		n.Self.ID, n.Self.Site, n.Self.Role, n.Self.ApplyDelay, n.Self.Memory = r.ID, r.Site, ms[i].Role, r.ApplyDelay, r.Memory
+		n.Self.Upstream = r.Upstream
 		n.Listen, n.Members, n.Control = r.Listen, slices.Clone(ms), c.Control
 		switch {
 		case c.Topology.several():

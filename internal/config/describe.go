@@ -17,7 +17,7 @@ type Line struct {
 
 // Describe says what the node would be, for people.
 func (n *Node) Describe() []Line {
-	ls := []Line{{"node", fmt.Sprintf("%s of cluster %s, %s", n.Self.ID, n.Cluster, roleSays(n.Self.Role, n.Self.Site, n.Self.ApplyDelay))}}
+	ls := []Line{{"node", fmt.Sprintf("%s of cluster %s, %s", n.Self.ID, n.Cluster, roleSays(n.Self.Role, n.Self.Site, n.Self.ApplyDelay)+fedSays(n.Self.Upstream))}}
 	if n.Topology.several() {
 		ls = append(ls, severalSay(n.Topology)...)
 		for _, s := range n.Topology.Sites {
@@ -73,7 +73,7 @@ func (c *Cluster) Describe() []Line {
 		ls = append(ls, Line{"control", c.Control.Kind + ", " + c.Control.Options.Describe(&ControlPlace{Cluster: c.Cluster, values: c.values})})
 	}
 	for _, r := range c.Replicas {
-		ls = append(ls, Line{"node " + r.ID, roleSays(r.Role, r.Site, r.ApplyDelay)})
+		ls = append(ls, Line{"node " + r.ID, roleSays(r.Role, r.Site, r.ApplyDelay) + fedSays(r.Upstream)})
 	}
 	for i, from := range c.Sites {
 		for _, to := range c.Sites[i+1:] {
@@ -100,6 +100,14 @@ func roleSays(r Role, site string, late Duration) string {
 		says += ", in site " + site
 	}
 	return says
+}
+
+// fedSays tells who feeds a node.
+func fedSays(up []string) string {
+	if len(up) == 0 {
+		return ""
+	}
+	return ", fed by " + strings.Join(up, ", else ") + ", else by its leader"
 }
 
 func topologySays(t Topology, leader string, ms []Member) []Line {

@@ -32,6 +32,7 @@ type Self struct {
 	Dir        string   `yaml:"dir"`
 	Memory     bool     `yaml:"memory" default:"false"` // the store, not the log
 	ApplyDelay Duration `yaml:"apply_delay" default:"0"`
+	Upstream   []string `yaml:"upstream"` // of a read replica: who feeds it instead of the leader, preferred first
 }
 
 // Listen holds an address host:port a port; one that is empty is not opened.

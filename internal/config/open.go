@@ -88,7 +88,7 @@ func (n *Node) Options() singleleader.Options {
 	}
 	return singleleader.Options{
 		Sync: counted(t.Sync.Policy, ms), ReadReplicas: replicas, Witnesses: witnesses, Durability: topology.Durability(t.Durability),
-		ApplyDelay: time.Duration(n.Self.ApplyDelay), ValueBytesMax: int(n.Limits.ValueBytesMax),
+		Replica: singleleader.Replica{ApplyDelay: time.Duration(n.Self.ApplyDelay), Upstreams: nodeIDs(n.Self.Upstream)}, ValueBytesMax: int(n.Limits.ValueBytesMax),
 		PendingBytesMax: int64(t.PendingBytesMax), RetainBytesMax: uint64(t.RetainBytesMax), Stream: t.Stream.options(),
 		CallTimeout: time.Duration(t.CallTimeout), RetryEvery: time.Duration(t.RetryEvery),
 		FailAfter: time.Duration(t.FailAfter), DropAfter: time.Duration(t.DropAfter), HangAfter: time.Duration(t.HangAfter), MinInSync: t.MinInSync, FailFast: t.FailFast,

@@ -116,7 +116,7 @@ func (g *group) led(ctx context.Context) error {
 			return fmt.Errorf("%s is %s of %q in term %d, not %s of %s in term %d", n.ID, f.Role, f.Leader, f.Term, g.roleOf(n), s.Node, s.Term)
 		}
 		p := peerOf(s, n.ID)
-		if p.State != "replicate" {
+		if p.State != "replicate" && p.State != topology.StateCascade {
 			return fmt.Errorf("%s is not streamed to: it is in state %q %s", n.ID, p.State, p.Problem)
 		}
 	}
