@@ -77,6 +77,7 @@ type engine struct {
 	o     Options
 	site  string
 	log   *slog.Logger
+	cells *lens // the store, as it is read
 	group *singleleader.Group
 
 	loop    *loop
@@ -89,7 +90,9 @@ type engine struct {
 func open(env topology.Env, all topology.Membership, o Options, site string) (*engine, error) {
 	e := &engine{env: env, all: all, o: o, site: site, log: env.Logger.With("engine", "multi-leader", "site", site)}
 	e.loop = newLoop(e)
-	e.machine = newMachine(env.Store)
+	e.cells = &lens{store: env.Store}
+	e.machine = newMachine(e.cells)
+	e.machine.in.news = func() { e.loop.post(e.settle) }
 	e.reader, e.writer = &reader{e: e}, newWriter(e)
 	for _, l := range o.config(site).Links {
 		e.links = append(e.links, newLink(e, l.Peer))

@@ -33,6 +33,8 @@ type link struct {
 	news chan struct{} // term has changed
 	todo *reads
 
+	served served // to the peer
+
 	mu      sync.Mutex // guards what follows; a leaf
 	term    uint64     // that this node leads; 0: it does not
 	last    uint64     // the newest session
@@ -43,7 +45,9 @@ type link struct {
 }
 
 func newLink(e *engine, peer core.Site) *link {
-	return &link{e: e, peer: peer, news: make(chan struct{}, 1), todo: newReads()}
+	l := &link{e: e, peer: peer, news: make(chan struct{}, 1), todo: newReads()}
+	l.served.l = l
+	return l
 }
 
 // leads says which term this node leads from now on; 0 for none. Sessions of another
@@ -411,7 +415,7 @@ type hello struct {
 }
 
 const (
-	helloFormat   = 1
+	helloFormat   = 2
 	nameBytesMax  = 63
 	wordsBytesMax = 1 << 10
 )

@@ -149,12 +149,13 @@ type reign struct {
 	tail    *tail
 	cutter  *cutter
 	alarms  map[version.Origin]string
+	swept   record.LSN // up to where a snapshot was put in its place; 0: none is
 }
 
 // lead begins to lead the site, whose log is committed up to lsn and is what core is
 // made from.
 func (e *engine) lead(term uint64, lsn record.LSN, lossy bool) {
-	p, err := e.placeAt(lsn)
+	p, in, err := e.placeAt(lsn)
 	if err != nil {
 		e.group.Fail(fmt.Errorf("what the log comes to at entry %d: %w", lsn, err))
 		return
@@ -168,7 +169,7 @@ func (e *engine) lead(term uint64, lsn record.LSN, lossy bool) {
 	}
 	at := p.Position
 	at.Term = min(at.Term, term-1) // the group's own note of this term is in the log
-	e.reign = reign{term: term, core: core.New(c, at), tail: newTail(e), cutter: &cutter{e: e, last: e.env.Clock.Wall()}, alarms: map[version.Origin]string{}}
+	e.reign = reign{term: term, core: core.New(c, at, in), tail: newTail(e), cutter: &cutter{e: e, last: e.env.Clock.Wall()}, alarms: map[version.Origin]string{}}
 	e.step(core.Event{Kind: core.EvLead, Term: term})
 	for _, l := range e.links {
 		l.leads(term)
@@ -234,6 +235,7 @@ func (e *engine) tick() {
 	if e.reign.core != nil {
 		e.reign.tail.tick()
 		e.reign.cutter.cut(e.env.Clock.Wall())
+		e.settle()
 	}
 	e.publish()
 }
@@ -271,7 +273,7 @@ func (e *engine) perform(effects []core.Effect, writes []*write) {
 			if l := e.link(x.Peer); l != nil {
 				l.send(x.Session, &x.Message)
 			}
-		case core.DoRead, core.DoFill:
+		case core.DoRead, core.DoFill, core.DoServe:
 			if l := e.link(x.Peer); l != nil {
 				l.todo.add(*x)
 			}

@@ -33,6 +33,9 @@ type Options struct {
 	CutEvery time.Duration
 	// ConflictsKept is for how long what lost to a concurrent write is kept. Default 7 days.
 	ConflictsKept time.Duration
+	// SnapshotKept is for how long a snapshot is kept that a site takes of this one and
+	// does not go on with, and the log behind it. Default 5 minutes.
+	SnapshotKept time.Duration
 	// RetainBytesMax bounds the log kept for sites that are away. Default 1 GiB.
 	RetainBytesMax uint64
 	// Limits bound what a core holds and sends; a field that is zero is the default of
@@ -74,6 +77,7 @@ const (
 	tickMin          = time.Millisecond
 	resendTicks      = 100 // without progress: a stream loses nothing, so only a peer that is stuck needs it
 	gapTicks         = 20  // likewise: a gap is what a peer had no room for and has forgotten
+	fetchTicks       = 600 // a link breaks for a while, and the snapshot goes on
 	cutDefault       = 10 * time.Second
 	conflictsDefault = 7 * 24 * time.Hour
 	retainDefault    = 1 << 30
@@ -84,7 +88,7 @@ const (
 // window has to hold what passes while an acknowledgement is on its way.
 var limitsDefault = core.Limits{
 	Queue: 4096, Uncommitted: 16384, Shipment: 512, Window: 1 << 16, WindowBytes: 64 << 20,
-	ResendTicks: resendTicks, GapTicks: gapTicks,
+	ResendTicks: resendTicks, GapTicks: gapTicks, FetchTicks: fetchTicks,
 }
 
 // withDefaults returns o as it is meant, for a node of site self.
@@ -101,6 +105,9 @@ func (o Options) withDefaults(self string) (Options, error) {
 	}
 	if o.ConflictsKept <= 0 {
 		o.ConflictsKept = conflictsDefault
+	}
+	if o.SnapshotKept <= 0 {
+		o.SnapshotKept = SnapshotKeptDefault
 	}
 	if o.MaxSkew < 0 {
 		errs = append(errs, fmt.Errorf("max skew %v is negative", o.MaxSkew))

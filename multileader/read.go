@@ -107,7 +107,7 @@ func (rd *reader) cells(table record.TableID, key []byte, o *topology.ReadOption
 	switch {
 	case !o.Whole && (len(o.Field) > 0 || !kind.Parted(k)):
 		cell := record.Cell{Table: table, Key: key, Field: o.Field}
-		b, err := rd.e.env.Store.Get(cell)
+		b, err := rd.e.cells.Get(cell)
 		if err != nil || b == nil {
 			return nil, err
 		}
@@ -123,7 +123,7 @@ func (rd *reader) cells(table record.TableID, key []byte, o *topology.ReadOption
 }
 
 func (rd *reader) wholeKey(k record.Kind, table record.TableID, key []byte) (cells []topology.CellReading, err error) {
-	s, err := rd.e.env.Store.Snapshot()
+	s, err := rd.e.cells.Snapshot()
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +168,7 @@ func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byt
 	if _, err := rd.ready(ctx, o); err != nil {
 		return err
 	}
-	s, err := rd.e.env.Store.Snapshot()
+	s, err := rd.e.cells.Snapshot()
 	if err != nil {
 		return err
 	}

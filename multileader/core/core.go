@@ -35,6 +35,7 @@ type Limits struct {
 	WindowBytes int // or so many bytes of them: 32 MiB
 	GapTicks    int // ticks a gap must last before it is asked for, and before it is asked for again: 2
 	ResendTicks int // ticks without progress after which what is not acknowledged is sent again: 4
+	FetchTicks  int // ticks after which a snapshot is given up whose site is away: 64
 }
 
 // Or returns l with the fields of d where those of l are zero.
@@ -42,6 +43,7 @@ func (l Limits) Or(d Limits) Limits {
 	for _, p := range [...][2]*int{
 		{&l.Queue, &d.Queue}, {&l.Uncommitted, &d.Uncommitted}, {&l.Shipment, &d.Shipment},
 		{&l.Window, &d.Window}, {&l.WindowBytes, &d.WindowBytes}, {&l.GapTicks, &d.GapTicks}, {&l.ResendTicks, &d.ResendTicks},
+		{&l.FetchTicks, &d.FetchTicks},
 	} {
 		if *p[0] <= 0 {
 			*p[0] = *p[1]
@@ -50,7 +52,7 @@ func (l Limits) Or(d Limits) Limits {
 	return l
 }
 
-var limitsDefault = Limits{Queue: 1024, Uncommitted: 4096, Shipment: 64, Window: 512, WindowBytes: 32 << 20, GapTicks: 2, ResendTicks: 4}
+var limitsDefault = Limits{Queue: 1024, Uncommitted: 4096, Shipment: 64, Window: 512, WindowBytes: 32 << 20, GapTicks: 2, ResendTicks: 4, FetchTicks: 64}
 
 // chainsKept is how many sums of each origin's newest records are remembered,
 // so that a copy of one of them with other bytes is found at once. An older one
@@ -84,6 +86,7 @@ type Core struct {
 	refused bool    // since the last tick the log took nothing
 	forgot  bool    // a peer knows records of this origin that this site does not (C1)
 	last    uint64  // the greatest term the log was written in
+	fetch   fetching
 
 	enc *record.Encoder
 	out []Effect
@@ -99,6 +102,7 @@ type Counts struct {
 	Parked     uint64 // times an origin was parked because its clock is ahead
 	Resent     uint64 // times a peer was sent again what it did not acknowledge
 	Forks      uint64 // times a link was frozen
+	Fetched    uint64 // snapshots asked for
 }
 
 // EventKind says what happened.
@@ -118,21 +122,26 @@ const (
 	EvIncarnate                        // this site writes as Origin from now on (C1)
 	EvCut                              // Cut is what this site has for good
 	EvThaw                             // a person lets the link to Peer go on
+	EvGone                             // the log does not hold what DoRead (its LSN) or DoFill (LSN 0; Origin, First, Last) asked for
+	EvServed                           // the answer to DoServe: Message
+	EvSettle                           // more of a snapshot is to be put in its place; Over: all is
 )
 
 // Event is something that happened, and when. Which fields count is said by Kind.
 type Event struct {
-	Kind    EventKind
-	Now     time.Time // the site's wall clock; it may jump
-	Peer    Site
-	Session uint64
-	Term    uint64
-	LSN, To record.LSN
-	Origin  version.Origin
-	Writes  []record.Batch // without conditions, and checked against their limits
-	Cut     *Cut
-	Message *Message // owned by the core from then on
-	Items   []Item   // likewise
+	Kind        EventKind
+	Now         time.Time // the site's wall clock; it may jump
+	Peer        Site
+	Session     uint64
+	Term        uint64
+	LSN, To     record.LSN
+	Origin      version.Origin
+	Writes      []record.Batch // without conditions, and checked against their limits
+	Cut         *Cut
+	Message     *Message // owned by the core from then on
+	Items       []Item   // likewise
+	First, Last uint64
+	Over        bool
 }
 
 // EffectKind says what is to be done.
@@ -148,6 +157,7 @@ const (
 	DoFill                            // read the records of Origin from First to Last, at most N, and tell EvRead with LSN 0
 	DoFreeze                          // Peer is frozen because of Err: tell a person
 	DoAlarm                           // tell a person Err
+	DoServe                           // read what follows At of snapshot First of this site's store, of a new one if that is 0, and tell EvServed for Peer and Session
 	DoIncarnate                       // have a new incarnation given to this site, and tell EvIncarnate
 )
 
@@ -164,6 +174,7 @@ type Effect struct {
 	Time        version.Timestamp // DoAccept: of the record,
 	Deps        version.Vector    // and what stood before it
 	Has         version.Vector
+	At          []byte
 	Relay       bool // DoRead: what came from other sites is for Peer, too
 	Message     Message
 	Err         error
@@ -190,7 +201,11 @@ func (c *Core) Step(ev Event) []Effect {
 		}
 	case EvNotAppended:
 		c.refused = true
-		if c.log.retract(ev.LSN) {
+		note, was := c.log.retract(ev.LSN)
+		if was != nil {
+			c.fetch = fetching{Incoming: *was}
+		}
+		if note {
 			c.Term = 0
 		}
 	case EvTick:
@@ -199,6 +214,8 @@ func (c *Core) Step(ev Event) []Effect {
 		c.incarnate(ev.Origin)
 	case EvCut:
 		cut(c, ev.Cut)
+	case EvSettle:
+		c.settle(ev.Over)
 	default:
 		if l := c.link(ev.Peer); l != nil {
 			l.step(c, &ev)
@@ -206,6 +223,7 @@ func (c *Core) Step(ev Event) []Effect {
 	}
 	c.deliver()
 	fillMore(c)
+	c.fetchMore()
 	for _, l := range c.links {
 		l.pump(c)
 	}
@@ -221,6 +239,7 @@ func (c *Core) tick() {
 		o.parked = false
 	}
 	fillGaps(c)
+	c.fetchTick()
 	for _, l := range c.links {
 		l.beat(c)
 		l.resend(c)

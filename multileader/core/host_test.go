@@ -65,7 +65,7 @@ func (h *host) start() {
 		}
 		h.log[i] = again
 	}
-	h.core = core.New(h.cfg, p)
+	h.core = core.New(h.cfg, p, core.Incoming{})
 	h.asked, h.waiting = false, nil
 	h.apply(p.LSN)
 }

@@ -50,6 +50,9 @@ type tailed struct {
 	lsn record.LSN
 	Mark
 	before Mark // of its origin
+
+	jumps []jump    // of a note that raised the log over a snapshot
+	was   *Incoming // before a note that was a step of one
 }
 
 // ledger is what stands in the site's log, by origin.
@@ -82,14 +85,21 @@ func (g *ledger) place(term uint64, item Item) Item {
 }
 
 // retract forgets what is behind lsn: the log did not take it, because its disk is
-// full. Nobody has seen it. It reports whether a note was among it.
-func (g *ledger) retract(lsn record.LSN) (note bool) {
+// full. Nobody has seen it. It reports whether a note was among it, and what the log came
+// to of a snapshot before that, if that has changed.
+func (g *ledger) retract(lsn record.LSN) (note bool, was *Incoming) {
 	lsn = max(lsn, g.committed)
 	for g.end > lsn {
 		t := g.tail[len(g.tail)-1]
 		g.tail, g.end = g.tail[:len(g.tail)-1], g.end-1
 		if t.Origin.IsZero() {
 			note = true
+			if t.was != nil {
+				was = t.was
+			}
+			for _, j := range t.jumps {
+				g.back(j)
+			}
 			continue
 		}
 		o := g.origin(t.Origin)
@@ -98,7 +108,15 @@ func (g *ledger) retract(lsn record.LSN) (note bool) {
 			g.others = g.others.With(t.Origin, t.before.Seq)
 		}
 	}
-	return note
+	return note, was
+}
+
+// back takes back a jump.
+func (g *ledger) back(j jump) {
+	j.o.placed, j.o.recent = j.before, nil
+	if j.o.Origin != g.own {
+		g.others = g.others.With(j.o.Origin, j.before.Seq)
+	}
 }
 
 // commit notes that the log is committed up to lsn: what beats may show and
@@ -112,6 +130,9 @@ func (g *ledger) commit(lsn record.LSN) bool {
 	for _, t := range g.tail[:n] {
 		if !t.Origin.IsZero() {
 			g.origin(t.Origin).committed = t.Mark
+		}
+		for _, j := range t.jumps {
+			j.o.committed = j.after
 		}
 	}
 	g.tail = append(g.tail[:0], g.tail[n:]...)

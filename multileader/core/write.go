@@ -88,6 +88,9 @@ func (c *Core) append(r record.Record) Item {
 // place puts a record in the log.
 func (c *Core) place(item Item) Item {
 	item = c.log.place(c.Term, item)
+	if item.Dot.IsZero() {
+		c.noted(item.Entry)
+	}
 	c.do(Effect{Kind: DoAppend, LSN: item.Entry.LSN, Item: item})
 	return item
 }
