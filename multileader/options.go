@@ -41,6 +41,8 @@ type Options struct {
 	// Limits bound what a core holds and sends; a field that is zero is the default of
 	// sites that are far from one another.
 	Limits core.Limits
+
+	partBytes int // of a snapshot's part, in tests
 }
 
 // Site is one data centre.
@@ -105,6 +107,9 @@ func (o Options) withDefaults(self string) (Options, error) {
 	}
 	if o.ConflictsKept <= 0 {
 		o.ConflictsKept = conflictsDefault
+	}
+	if o.partBytes == 0 {
+		o.partBytes = partBytesMax
 	}
 	if o.SnapshotKept <= 0 {
 		o.SnapshotKept = SnapshotKeptDefault

@@ -160,7 +160,7 @@ func (s *served) part(ctx context.Context, from spotAt, at []byte) (*record.Reco
 			if again && from.behind {
 				continue
 			}
-			if len(cells) >= partCellsMax || size >= partBytesMax {
+			if len(cells) >= partCellsMax || size >= s.l.e.o.partBytes {
 				whole = false
 				break
 			}
