@@ -63,6 +63,14 @@ const MarkCut = "cut"
 // another (rule M6a); its value is multileader/core's. Cells come beside it, as states.
 const MarkIncoming = "incoming"
 
+// MarkRoster is the key of the mark by which a site notes which sites there are (rule
+// K5), MarkCouncil that of what it has voted about that; their values are
+// multileader/core's.
+const (
+	MarkRoster  = "roster"
+	MarkCouncil = "council"
+)
+
 // ResultBytesMax bounds the value of such a mark.
 const ResultBytesMax = 64
 

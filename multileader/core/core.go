@@ -65,8 +65,14 @@ type Config struct {
 	Origin  version.Origin // under which this site writes; its life is C1's business
 	Members []Member       // all sites, this one included
 	Links   []Link
-	MaxSkew time.Duration // 0: version.MaxSkewDefault
-	Limits  Limits
+	// Linked returns with whom this site exchanges by a roster; nil: Links, whatever it says.
+	Linked func(*Roster) []Link
+	// Roster is the first one that is known, where the log has none yet; nil: Members.
+	Roster *Roster
+	// Assembly is what the log comes to of rosters.
+	Assembly Assembly
+	MaxSkew  time.Duration // 0: version.MaxSkewDefault
+	Limits   Limits
 }
 
 // Core decides for one site. Its exported state is there to be read; nobody
@@ -87,6 +93,9 @@ type Core struct {
 	forgot  bool    // a peer knows records of this origin that this site does not (C1)
 	last    uint64  // the greatest term the log was written in
 	fetch   fetching
+	roster  *Roster
+	council Council
+	noted   bool // the roster is in the log, or needs not be
 
 	enc *record.Encoder
 	out []Effect
@@ -124,6 +133,7 @@ const (
 	EvThaw                             // a person lets the link to Peer go on
 	EvGone                             // the log does not hold what DoRead (its LSN) or DoFill (LSN 0; Origin, First, Last) asked for
 	EvServed                           // the answer to DoServe: Message
+	EvAsk                              // another site's leader, or this one, asks Ask
 	EvSettle                           // more of a snapshot is to be put in its place; Over: all is
 )
 
@@ -142,6 +152,7 @@ type Event struct {
 	Items       []Item   // likewise
 	First, Last uint64
 	Over        bool
+	Ask         *Ask
 }
 
 // EffectKind says what is to be done.
@@ -157,6 +168,8 @@ const (
 	DoFill                            // read the records of Origin from First to Last, at most N, and tell EvRead with LSN 0
 	DoFreeze                          // Peer is frozen because of Err: tell a person
 	DoAlarm                           // tell a person Err
+	DoReply                           // the answer to EvAsk is Reply, once the log is committed up to LSN
+	DoRoster                          // the roster is another one: end links with who has left, begin those with who has come
 	DoServe                           // read what follows At of snapshot First of this site's store, of a new one if that is 0, and tell EvServed for Peer and Session
 	DoIncarnate                       // have a new incarnation given to this site, and tell EvIncarnate
 )
@@ -177,6 +190,7 @@ type Effect struct {
 	At          []byte
 	Relay       bool // DoRead: what came from other sites is for Peer, too
 	Message     Message
+	Reply       *Reply
 	Err         error
 }
 
@@ -203,7 +217,8 @@ func (c *Core) Step(ev Event) []Effect {
 		c.refused = true
 		note, was := c.log.retract(ev.LSN)
 		if was != nil {
-			c.fetch = fetching{Incoming: *was}
+			c.fetch, c.roster, c.council = fetching{Incoming: was.in}, was.roster, was.council
+			c.seated()
 		}
 		if note {
 			c.Term = 0
@@ -216,6 +231,9 @@ func (c *Core) Step(ev Event) []Effect {
 		cut(c, ev.Cut)
 	case EvSettle:
 		c.settle(ev.Over)
+	case EvAsk:
+		r := c.ask(ev.Ask)
+		c.do(Effect{Kind: DoReply, LSN: c.log.end, Reply: &r})
 	default:
 		if l := c.link(ev.Peer); l != nil {
 			l.step(c, &ev)

@@ -27,6 +27,10 @@ func (l *link) arrived(c *Core, items []Item, fill bool) {
 			return
 		}
 		o := c.log.origin(q.Dot.Origin)
+		if q.Dot.Seq > o.last {
+			c.Counts.Dropped++
+			continue
+		}
 		l.has = l.has.With(o.Origin, max(l.has.Get(o.Origin), q.Dot.Seq))
 		switch {
 		case q.Dot.Seq > o.placed.Seq:

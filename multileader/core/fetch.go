@@ -28,10 +28,10 @@ func (c *Core) wantSnapshot(o *origin) {
 	if c.Term == 0 || c.forgot || c.fetch.Stage != StageNone || c.fetch.from != "" {
 		return
 	}
-	if l, upTo := holder(c.links, o, false); l != nil && upTo > o.placed.Seq {
+	if l, upTo := holder(c.links, o, false); l != nil && min(upTo, o.last) > o.placed.Seq {
 		return // it may yet be asked for
 	}
-	if l, upTo := holder(c.links, o, true); l != nil && upTo > o.placed.Seq {
+	if l, upTo := holder(c.links, o, true); l != nil && min(upTo, o.last) > o.placed.Seq {
 		c.fetch = fetching{from: l.Peer}
 		c.Counts.Fetched++
 	}
@@ -162,6 +162,9 @@ func (f *fetching) begins(c *Core, s *step) error {
 		if _, ok := c.cfg.site(m.Origin); !ok {
 			return fmt.Errorf("%w: it holds records of %v, who is no site that takes part", topology.ErrMalformed, m.Origin)
 		}
+		if c.orphaned(c.link(s.from), m) {
+			return errNotNow
+		}
 		o := c.log.origin(m.Origin)
 		if !o.agrees(m) {
 			return c.cfg.errForked(o, m.Seq)
@@ -206,21 +209,21 @@ func (c *Core) settle(over bool) {
 	}
 }
 
-// noted hears of a note that was placed: a step of a snapshot changes what the log
+// heard hears of a note that was placed: a step of a snapshot changes what the log
 // comes to, and may raise it over records that it does not hold.
-func (c *Core) noted(e record.Entry) {
+func (c *Core) heard(e record.Entry) {
 	r, err := e.Record()
 	if err != nil {
 		return
 	}
-	before := c.fetch.Incoming
-	in, ok, err := before.Add(e.LSN, &r)
+	t := &c.log.tail[len(c.log.tail)-1]
+	t.was = &notes{c.fetch.Incoming, c.roster, c.council}
+	c.convene(&r)
+	in, ok, err := c.fetch.Incoming.Add(e.LSN, &r)
 	if err != nil || !ok {
 		return
 	}
 	c.fetch.Incoming = in
-	t := &c.log.tail[len(c.log.tail)-1]
-	t.was = &before
 	if marks, _, err := installs(&r); err == nil {
 		t.jumps = c.log.raise(marks)
 	}

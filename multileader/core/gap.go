@@ -57,7 +57,7 @@ func (o *origin) room(c *Core, first uint64) uint64 {
 // lacks reports whether a peer has what is missing here of an origin, in its log or not.
 func (o *origin) lacks(c *Core) bool {
 	_, upTo := holder(c.links, o, true)
-	_, _, any := o.wanted(upTo)
+	_, _, any := o.wanted(min(upTo, o.last))
 	return any && o.Origin != c.Origin
 }
 
@@ -65,7 +65,7 @@ func (o *origin) lacks(c *Core) bool {
 // more at once than a link's window, a shipment a message.
 func (o *origin) ask(c *Core) {
 	l, upTo := holder(c.links, o, false)
-	first, last, some := o.wanted(upTo)
+	first, last, some := o.wanted(min(upTo, o.last))
 	if l == nil || !some {
 		return
 	}

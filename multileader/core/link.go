@@ -13,12 +13,13 @@ import (
 type MessageKind uint8
 
 const (
-	MsgBeat  MessageKind = iota + 1 // what the sender has committed, and from where in the receiver's log it goes on
-	MsgShip                         // records of the sender's log
-	MsgAsk                          // a gap: the receiver may hold what the sender lacks
-	MsgGone                         // its answer: the sender's log does not hold First
-	MsgFetch                        // the next step of snapshot First is wanted, of a new one if that is 0; Body says where it begins
-	MsgPart                         // the next step, as a note; without one, snapshot First is not kept any more
+	MsgBeat   MessageKind = iota + 1 // what the sender has committed, and from where in the receiver's log it goes on
+	MsgShip                          // records of the sender's log
+	MsgAsk                           // a gap: the receiver may hold what the sender lacks
+	MsgGone                          // its answer: the sender's log does not hold First
+	MsgRoster                        // Body is the newest roster that the sender knows
+	MsgFetch                         // the next step of snapshot First is wanted, of a new one if that is 0; Body says where it begins
+	MsgPart                          // the next step, as a note; without one, snapshot First is not kept any more
 )
 
 // Message is what sites tell each other over a link.
@@ -112,6 +113,7 @@ func (l *link) up() bool { return l.session != 0 && !l.frozen }
 func (l *link) begin(c *Core, session uint64) {
 	if session > l.session {
 		l.reset(session)
+		l.tell(c)
 		l.beat(c)
 	}
 }
@@ -139,6 +141,8 @@ func (l *link) message(c *Core, m *Message) {
 		l.gone = l.gone.With(m.Origin, max(l.gone.Get(m.Origin), m.First))
 		o := c.log.origin(m.Origin)
 		o.due, o.asking = 0, 0
+	case MsgRoster:
+		l.roster(c, m.Body)
 	case MsgFetch:
 		c.do(Effect{Kind: DoServe, Peer: l.Peer, Session: l.session, First: m.First, At: m.Body})
 	case MsgPart:
@@ -152,6 +156,9 @@ func (l *link) known(c *Core, marks []Mark) bool {
 	for _, m := range marks {
 		if _, ok := c.cfg.site(m.Origin); !ok {
 			c.freeze(l, m.Origin, fmt.Errorf("%w: it holds records of %v, who is no site that takes part", topology.ErrMalformed, m.Origin))
+			return false
+		}
+		if c.orphaned(l, m) {
 			return false
 		}
 		o := c.log.origin(m.Origin)

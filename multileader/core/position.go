@@ -92,8 +92,6 @@ func New(cfg Config, p Position, in Incoming) *Core {
 		}
 	}
 	c.log.origin(cfg.Origin)
-	for _, l := range cfg.Links {
-		c.links = append(c.links, &link{Link: l})
-	}
+	c.enrol(&cfg)
 	return c
 }

@@ -22,7 +22,7 @@ import (
 //	6  last   uint
 //	7  items  array of 4n: id, incarnation, seq, chain
 //
-// Of a Fetch and a Part, what follows is their body.
+// Of a Roster, a Fetch and a Part, what follows is their body.
 const (
 	wireFields   = 8
 	wireItemsMax = 1 << 16
@@ -85,7 +85,7 @@ func DecodeMessage(b []byte) (*Message, error) {
 		return nil, fmt.Errorf("message between sites: %w: %w", topology.ErrMalformed, err)
 	}
 	rest := r.Rest()
-	if m.Kind >= MsgFetch {
+	if m.Kind >= MsgRoster {
 		m.Body, rest = rest, nil
 	}
 	for _, h := range heads {

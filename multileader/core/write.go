@@ -23,6 +23,9 @@ func (c *Core) lead(term uint64) {
 	}
 	c.Term, c.last = term, term
 	noteOrigin(c)
+	if !c.noted {
+		c.noteOf(record.MarkRoster, c.roster.Encode())
+	}
 }
 
 // noteOrigin puts in the log under which origin this site writes from there on.
@@ -55,6 +58,8 @@ func refusal(c *Core, b *record.Batch) error {
 		return fmt.Errorf("%w: a peer knows writes of %v that this site does not; it waits for a new incarnation", topology.ErrUnavailable, c.Origin)
 	case c.Term == 0:
 		return topology.ErrNotLeader
+	case c.seat().Standing != Active:
+		return c.barred()
 	case len(c.log.tail) >= c.cfg.Limits.Uncommitted:
 		return fmt.Errorf("%w: %d records wait to be committed", topology.ErrOverloaded, len(c.log.tail))
 	case len(b.Conditions) > 0:
@@ -89,7 +94,7 @@ func (c *Core) append(r record.Record) Item {
 func (c *Core) place(item Item) Item {
 	item = c.log.place(c.Term, item)
 	if item.Dot.IsZero() {
-		c.noted(item.Entry)
+		c.heard(item.Entry)
 	}
 	c.do(Effect{Kind: DoAppend, LSN: item.Entry.LSN, Item: item})
 	return item
