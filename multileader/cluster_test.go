@@ -10,6 +10,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -39,6 +40,7 @@ type cluster struct {
 	list  []topology.Member
 	opts  Options
 	wal   wal.Options
+	joins []string // sites that the configuration of others does not know
 	nodes map[topology.NodeID]*node
 
 	mu  sync.Mutex
@@ -87,6 +89,8 @@ func newCluster(t testing.TB, o Options, each int, sites ...string) *cluster {
 // options are those of a site, whose policy counts its own nodes.
 func (c *cluster) options(site string) Options {
 	o := c.opts
+	o.Joins = slices.Contains(c.joins, site)
+	o.Sites = slices.DeleteFunc(slices.Clone(o.Sites), func(s Site) bool { return slices.Contains(c.joins, s.Name) })
 	if k := o.Group.Sync.Kind; k != quorum.KindAsync {
 		o.Group.Sync.Of = nil
 		for _, m := range c.list {
@@ -110,9 +114,14 @@ func freeAddrs(t testing.TB, n int) (addrs []string) {
 
 func (c *cluster) startAll() {
 	for _, m := range c.list {
-		c.nodes[m.ID].start()
+		if !slices.Contains(c.joins, m.Site) {
+			c.nodes[m.ID].start()
+		}
 	}
 	for _, s := range c.opts.Sites {
+		if slices.Contains(c.joins, s.Name) {
+			continue
+		}
 		c.leads(topology.NodeID(s.Name + "1"))
 	}
 }

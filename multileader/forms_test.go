@@ -37,7 +37,7 @@ func forms() map[string][]byte {
 	return map[string][]byte{
 		"place":   p.encode(),
 		"loss":    encodeLoss(nil, &c),
-		"hello2":  hello{site: Site{Name: "us", Number: 1}, to: "eu", term: 3}.encode(),
+		"hello":   hello{site: Site{Name: "us", Number: 1}, to: "eu", term: 3}.encode(),
 		"welcome": welcome{}.encode(),
 		"refused": welcome{refusal: "it does not lead", leader: "eu2"}.encode(),
 	}
@@ -83,7 +83,7 @@ func TestFormsAreReadBackAndNothingElseIs(t *testing.T) {
 			_, err := decodeLoss(make([]byte, lossBytes), b)
 			return err
 		},
-		"hello2": func(b []byte) error {
+		"hello": func(b []byte) error {
 			h, err := decodeHello(b)
 			if err == nil {
 				require.Equal(t, b, h.encode())

@@ -229,10 +229,7 @@ func (c *cutter) cut(now time.Time) {
 	c.last = now
 	v := e.machine.cuts.shown.Load()
 	x := &core.Cut{Has: c.durable(), Dead: c.dead()}
-	for _, s := range e.o.Sites {
-		x.Members = append(x.Members, s.Number)
-	}
-	slices.Sort(x.Members)
+	x.Members = e.reign.core.Roster().Holders(v.applied)
 	by := maps.Clone(v.by)
 	by[e.reign.core.Origin] = x
 	stable, ok, _ := core.Stable(x.Members, by, v.applied)
@@ -354,11 +351,7 @@ func (c *cutter) held(applied version.Vector) string {
 	if now.Sub(c.began) < patience*e.o.CutEvery {
 		return ""
 	}
-	var members []uint32
-	for _, s := range e.o.Sites {
-		members = append(members, s.Number)
-	}
-	_, ok, why := core.Stable(members, e.machine.cuts.shown.Load().by, applied)
+	_, ok, why := core.Stable(e.reign.core.Roster().Holders(applied), e.machine.cuts.shown.Load().by, applied)
 	if ok {
 		return ""
 	}

@@ -48,7 +48,7 @@ func (x *incomer) show() {
 
 // first reports whether what was taken is to be in the store before anything else is
 // taken, or before this step is.
-func (m *machine) first(r *record.Record) bool {
+func (*incomer) first(m *machine, r *record.Record) bool {
 	if len(m.edits) == 0 {
 		return false
 	}
@@ -56,7 +56,7 @@ func (m *machine) first(r *record.Record) bool {
 }
 
 // come takes a step of a snapshot.
-func (m *machine) come(e record.Entry, r *record.Record) error {
+func (*incomer) come(m *machine, e record.Entry, r *record.Record) error {
 	was := m.in.Stage
 	in, ok, err := m.in.Incoming.Add(e.LSN, r)
 	if err != nil || !ok {
@@ -69,19 +69,19 @@ func (m *machine) come(e record.Entry, r *record.Record) error {
 		m.in.arriving = arriving{}
 	case in.Stage == core.StageSettling && was != core.StageSettling:
 		m.in.Incoming = in
-		err = m.install(r)
+		err = m.in.install(m, r)
 	case in.Stage == core.StageSettling:
-		err = m.settle(e, r)
+		err = m.in.settle(m, e, r)
 	default:
 		m.in.Incoming = in
-		err = m.stage(r)
+		err = m.in.stage(m, r)
 	}
-	m.noteArriving(r)
+	m.in.noteArriving(m, r)
 	return err
 }
 
 // noteArriving has the store say where the snapshot is.
-func (m *machine) noteArriving(r *record.Record) {
+func (*incomer) noteArriving(m *machine, r *record.Record) {
 	if m.in.Stage == core.StageNone {
 		m.edits = append(m.edits, topology.Edit{Cell: cellArriving()})
 		return
@@ -90,7 +90,7 @@ func (m *machine) noteArriving(r *record.Record) {
 }
 
 // stage puts cells where they wait. One that comes in several parts is put together.
-func (m *machine) stage(r *record.Record) error {
+func (*incomer) stage(m *machine, r *record.Record) error {
 	var s, held record.State
 	cells := r.Mutations[1:]
 	for i := range cells {
@@ -119,11 +119,11 @@ func (m *machine) stage(r *record.Record) error {
 		m.in.cells++
 		m.edits = append(m.edits, topology.Edit{Cell: c, State: m.enc.AppendState(nil, &s)})
 	}
-	return m.sweepOld(2 * len(cells))
+	return m.in.sweepOld(m, 2*len(cells))
 }
 
 // sweepOld drops what a snapshot has left that was given up.
-func (m *machine) sweepOld(most int) error {
+func (*incomer) sweepOld(m *machine, most int) error {
 	view, err := m.over.store.Snapshot()
 	if err != nil {
 		return err
@@ -144,13 +144,13 @@ func (m *machine) sweepOld(most int) error {
 }
 
 // install makes a snapshot count: the log's vector is its own, joined with what was here.
-func (m *machine) install(r *record.Record) error {
+func (*incomer) install(m *machine, r *record.Record) error {
 	m.in.seen, m.in.cursor, m.in.alone = m.vector, record.Cell{}, true
 	view, err := m.over.raw().Snapshot()
 	if err != nil {
 		return err
 	}
-	err = m.takeCuts(view, r)
+	err = m.in.takeCuts(m, view, r)
 	if err == nil {
 		err = m.tables.load(through(view, m.in.arriving, m.tables.resolver))
 	}
@@ -160,7 +160,7 @@ func (m *machine) install(r *record.Record) error {
 
 // takeCuts takes what other sites had said that they have, of those of which the snapshot
 // has more: what they wrote until then is here now.
-func (m *machine) takeCuts(view topology.Snapshot, r *record.Record) error {
+func (*incomer) takeCuts(m *machine, view topology.Snapshot, r *record.Record) error {
 	by := maps.Clone(m.cuts.by)
 	has := vectorOf(m.in.Marks)
 	from, to := m.in.staged(record.Cell{Table: record.TableOrigins}), m.in.staged(record.Cell{Table: record.TableOrigins + 1})
@@ -189,7 +189,7 @@ func (m *machine) takeCuts(view topology.Snapshot, r *record.Record) error {
 }
 
 // settle puts the next cells in their places.
-func (m *machine) settle(e record.Entry, r *record.Record) error {
+func (*incomer) settle(m *machine, e record.Entry, r *record.Record) error {
 	m.in.alone = true
 	view, err := m.over.raw().Snapshot()
 	if err != nil {
@@ -214,7 +214,7 @@ func (m *machine) settle(e record.Entry, r *record.Record) error {
 			if compareCells(s.cell, v.in.cursor) <= 0 {
 				continue
 			}
-			if err = m.settleCell(e, r, n, &s); err != nil {
+			if err = m.in.settleCell(m, e, r, n, &s); err != nil {
 				break
 			}
 			m.in.cursor = s.cell.Clone()
@@ -231,7 +231,7 @@ func (m *machine) settle(e record.Entry, r *record.Record) error {
 }
 
 // settleCell puts one cell in its place.
-func (m *machine) settleCell(e record.Entry, r *record.Record, n int, s *spot) error {
+func (*incomer) settleCell(m *machine, e record.Entry, r *record.Record, n int, s *spot) error {
 	c := s.cell.Clone()
 	if s.came != nil {
 		m.edits = append(m.edits, topology.Edit{Cell: m.in.staged(c)})
@@ -240,7 +240,7 @@ func (m *machine) settleCell(e record.Entry, r *record.Record, n int, s *spot) e
 	if err != nil {
 		return err
 	}
-	m.account(e, r, n, &x)
+	m.in.account(m, e, r, n, &x)
 	if !changes {
 		return nil
 	}
@@ -254,7 +254,7 @@ func (m *machine) settleCell(e record.Entry, r *record.Record, n int, s *spot) e
 
 // account lists what a cell's becoming one has cost, and what can go of it once it is
 // stable.
-func (m *machine) account(e record.Entry, r *record.Record, n int, x *conflict.Change) {
+func (*incomer) account(m *machine, e record.Entry, r *record.Record, n int, x *conflict.Change) {
 	if len(x.State.Siblings) == 0 && len(x.Lost) == 0 {
 		return
 	}
@@ -283,7 +283,7 @@ func (m *machine) account(e record.Entry, r *record.Record, n int, x *conflict.C
 const leavingSum = 16
 
 // unveil makes a cell one before a record changes it, so that it is not made one again.
-func (m *machine) unveil(e record.Entry, r *record.Record, n int, c record.Cell) error {
+func (*incomer) unveil(m *machine, e record.Entry, r *record.Record, n int, c record.Cell) error {
 	if !m.in.settles() || !shared(c) || compareCells(c, m.in.cursor) <= 0 {
 		return nil
 	}
@@ -304,7 +304,7 @@ func (m *machine) unveil(e record.Entry, r *record.Record, n int, c record.Cell)
 	if err != nil {
 		return err
 	}
-	m.account(e, r, 1<<15+n, &x)
+	m.in.account(m, e, r, 1<<15+n, &x)
 	m.over.set(staged, record.State{})
 	m.edits = append(m.edits, topology.Edit{Cell: staged, State: m.enc.AppendState(nil, &record.State{})})
 	return nil
@@ -322,7 +322,7 @@ func cutIn(c record.Cell, s *record.State) (o version.Origin, cut *core.Cut) {
 }
 
 // settle has more of a snapshot put in its place, as soon as what was placed before is.
-func (e *engine) settle() {
+func settle(e *engine) {
 	c := e.reign.core
 	if c == nil || c.Incoming().Stage != core.StageSettling {
 		e.reign.swept = 0

@@ -29,6 +29,7 @@ type machine struct {
 	news   bool // of tables
 	cuts   cuts
 	in     incomer
+	seats  seats
 }
 
 var _ singleleader.Machine = (*machine)(nil)
@@ -38,6 +39,7 @@ func newMachine(l *lens) *machine {
 	m := &machine{seen: newSeen(), tables: newTables(), over: newOverlay(l), enc: record.NewEncoder()}
 	m.in.lens = l
 	m.in.show()
+	m.seats.show()
 	l.resolver = func(id record.TableID) conflict.Resolver { return resolverOf(m.tables.kind(id)) }
 	m.cuts.by = map[version.Origin]*core.Cut{}
 	m.showCuts()
@@ -58,6 +60,10 @@ func (m *machine) Reset(view topology.Snapshot) error {
 	if err := m.in.load(view); err != nil {
 		return err
 	}
+	if m.seats.assembly, err = readAssembly(view); err != nil {
+		return err
+	}
+	m.seats.show()
 	m.seen.replace(p.LSN, m.vector)
 	return errors.Join(m.tables.load(through(view, m.in.arriving, m.tables.resolver)), m.loadCuts(view))
 }
@@ -71,7 +77,7 @@ func vectorOf(marks []core.Mark) (v version.Vector) {
 
 // Take implements singleleader.Machine.
 func (m *machine) Take(e record.Entry, r *record.Record) (bytes int, err error) {
-	if m.first(r) {
+	if m.in.first(m, r) {
 		return 0, singleleader.ErrApplyFirst
 	}
 	before := len(m.edits)
@@ -118,7 +124,7 @@ func (m *machine) note(e record.Entry, r *record.Record) error {
 	marked := *r
 	marked.Dot = dotOf(e.LSN)
 	m.edits, _ = sl.AppendEdits(m.edits, arena, m.enc, &marked)
-	return m.come(e, r)
+	return errors.Join(m.seats.take(m, r), m.in.come(m, e, r))
 }
 
 // dotOf is the dot of what stands in the store of one site alone: its place in the
@@ -146,7 +152,7 @@ func (m *machine) merge(e record.Entry, r *record.Record) error {
 	}
 	for i := range changes {
 		c := &changes[i]
-		if err := m.unveil(e, r, i, c.Cell); err != nil {
+		if err := m.in.unveil(m, e, r, i, c.Cell); err != nil {
 			return err
 		}
 		ed := topology.Edit{Cell: c.Cell.Clone()}
@@ -195,6 +201,7 @@ func (m *machine) Applied() {
 	m.in.alone = false
 	m.in.lens.on(m.in.settles())
 	m.in.show()
+	m.seats.show()
 	m.seen.applies(m.place.LSN, m.vector)
 	if m.in.news != nil && m.in.settles() {
 		m.in.news()

@@ -17,6 +17,9 @@ type Options struct {
 	// Sites are all that take part, with their numbers, which are never given to
 	// another site: the dots of a site's writes begin with it.
 	Sites []Site
+	// Joins says that this node's site is to be added to sites that work: it takes the
+	// roster from them, and Sites are not looked at.
+	Joins bool
 	// Links says who exchanges with whom; the zero value is Mesh.
 	Links Links
 	// Group is how each site replicates within. What it says of members concerns the
@@ -126,6 +129,12 @@ func (o Options) withDefaults(self string) (Options, error) {
 
 // badSites says what is wrong with the sites and their links.
 func (o *Options) badSites(self string) (errs []error) {
+	if o.Joins {
+		if !topology.NodeID(self).Valid() {
+			return []error{fmt.Errorf("%q is not a site's name", self)}
+		}
+		return nil
+	}
 	if len(o.Sites) == 0 || len(o.Sites) > sitesMax {
 		return []error{fmt.Errorf("%d sites: from 1 to %d", len(o.Sites), sitesMax)}
 	}
@@ -185,26 +194,8 @@ func (o *Options) site(name string) (Site, bool) {
 	return o.Sites[i], true
 }
 
-// linked reports whether two sites exchange with one another.
-func (o *Options) linked(a, b string) bool {
-	if a == b {
-		return false
-	}
-	switch o.Links.Shape {
-	case Ring:
-		n := len(o.Sites)
-		at := func(name string) int { return slices.IndexFunc(o.Sites, func(s Site) bool { return s.Name == name }) }
-		i, j := at(a), at(b)
-		return (i+1)%n == j || (j+1)%n == i
-	case Star:
-		return a == o.Links.Hub || b == o.Links.Hub
-	case List:
-		return slices.ContainsFunc(o.Links.Pairs, func(p [2]string) bool {
-			return p == [2]string{a, b} || p == [2]string{b, a}
-		})
-	}
-	return true
-}
+// linked reports whether two sites exchange with one another, by the configuration.
+func (o *Options) linked(a, b string) bool { return o.linkedBy(o.founding(), a, b) }
 
 // unreached returns the sites that no chain of links leads to from the first.
 func (o *Options) unreached() (away []string) {
@@ -224,16 +215,4 @@ func (o *Options) unreached() (away []string) {
 		}
 	}
 	return away
-}
-
-// config is what the core of a site is told.
-func (o *Options) config(self string) core.Config {
-	c := core.Config{Self: core.Site(self), MaxSkew: o.MaxSkew, Limits: o.Limits}
-	for _, s := range o.Sites {
-		c.Members = append(c.Members, core.Member{Site: core.Site(s.Name), Number: s.Number})
-		if o.linked(self, s.Name) {
-			c.Links = append(c.Links, core.Link{Peer: core.Site(s.Name), Relay: o.Links.Shape != Mesh})
-		}
-	}
-	return c
 }

@@ -9,6 +9,7 @@ import (
 	"math"
 
 	"github.com/triad-kv/triad/internal/kind"
+	"github.com/triad-kv/triad/multileader/core"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
@@ -58,7 +59,7 @@ func (rd *reader) Wait(ctx context.Context, t topology.Token) error {
 		return err
 	}
 	for _, m := range want {
-		if _, ok := rd.e.o.numbered(m.Origin.ID); !ok {
+		if rd.e.roster().Numbered(m.Origin.ID) == nil {
 			return fmt.Errorf("%w: a token that has seen writes of %v, who is no site of this cluster", topology.ErrMalformed, m.Origin)
 		}
 	}
@@ -72,29 +73,19 @@ func (rd *reader) Wait(ctx context.Context, t topology.Token) error {
 		case <-rd.e.group.Failed():
 			return rd.e.group.Failure()
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %s: %w", topology.ErrTimeout, rd.e.o.behind(has, want), ctx.Err())
+			return fmt.Errorf("%w: %s: %w", topology.ErrTimeout, behind(rd.e.roster(), has, want), ctx.Err())
 		}
 	}
-}
-
-// numbered returns the site of a number.
-func (o *Options) numbered(id uint32) (Site, bool) {
-	for _, s := range o.Sites {
-		if s.Number == id {
-			return s, true
-		}
-	}
-	return Site{}, false
 }
 
 // behind says in words what has lacks of want.
-func (o *Options) behind(has, want version.Vector) string {
+func behind(r *core.Roster, has, want version.Vector) string {
 	words := "this node lacks writes"
 	sep := " of "
 	for _, m := range want {
 		if n := has.Get(m.Origin); n < m.Seq {
-			s, _ := o.numbered(m.Origin.ID)
-			words += fmt.Sprintf("%s%s (%v): it shows %d of the %d that the token has seen", sep, s.Name, m.Origin, n, m.Seq)
+			s := r.Numbered(m.Origin.ID)
+			words += fmt.Sprintf("%s%s (%v): it shows %d of the %d that the token has seen", sep, s.Site, m.Origin, n, m.Seq)
 			sep = ", of "
 		}
 	}

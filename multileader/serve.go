@@ -204,9 +204,9 @@ func (s *served) state(b []byte, skip int) (state []byte, versions int, all bool
 }
 
 // keeps returns the first entry of the log that some peer needs who takes a snapshot.
-func (e *engine) keeps() (record.LSN, bool) {
+func (ls *links) keeps() (record.LSN, bool) {
 	var at uint64
-	for _, l := range e.links {
+	for _, l := range ls.list() {
 		if k := l.served.keep.Load(); k != 0 && (at == 0 || k < at) {
 			at = k
 		}

@@ -126,7 +126,7 @@ func (s *supply) part(ctx context.Context, x *core.Effect) (items []core.Item, t
 
 // has reports whether the peer has everything up to a place that it would be given.
 func (s *supply) has(x *core.Effect, p *place) bool {
-	self, _ := s.e.o.site(s.e.site)
+	self := s.e.seated(s.e.site)
 	for _, m := range p.Marks {
 		if (x.Relay || m.ID == self.Number) && x.Has.Get(m.Origin) < m.Seq {
 			return false
@@ -198,45 +198,50 @@ func (s *supply) take(ctx context.Context, lsn record.LSN, pick func(it *core.It
 }
 
 // placeAt returns where the site's log stands at lsn, which is committed,
-// and what it comes to of a snapshot of another site.
-func (e *engine) placeAt(lsn record.LSN) (p place, in core.Incoming, err error) {
+// and what it comes to of a snapshot of another site and of the roster.
+func (e *engine) placeAt(lsn record.LSN) (p place, in core.Incoming, seats core.Assembly, err error) {
 	view, err := e.env.Store.Snapshot()
 	if err != nil {
-		return p, in, err
+		return p, in, seats, err
 	}
 	p, err = readPlace(view, cellAt())
 	here, aerr := readArriving(view)
 	in = here.Incoming
-	if err = errors.Join(err, aerr, view.Close()); err != nil || p.LSN >= lsn {
-		return p, in, err
+	seats, serr := readAssembly(view)
+	if err = errors.Join(err, aerr, serr, view.Close()); err != nil || p.LSN >= lsn {
+		return p, in, seats, err
 	}
 	for ent, err := range e.env.Log.Read(context.Background(), p.LSN+1) {
 		if err != nil {
-			return p, in, err
+			return p, in, seats, err
 		}
 		if ent.LSN > lsn {
 			break
 		}
 		r, err := ent.Record()
 		if err != nil {
-			return p, in, fmt.Errorf("entry %d: %w", ent.LSN, err)
+			return p, in, seats, fmt.Errorf("entry %d: %w", ent.LSN, err)
 		}
-		if in, _, err = in.Add(ent.LSN, &r); err != nil {
-			return p, in, fmt.Errorf("entry %d: %w", ent.LSN, err)
+		in, _, err = in.Add(ent.LSN, &r)
+		if err == nil {
+			seats, _, err = seats.Add(&r)
+		}
+		if err != nil {
+			return p, in, seats, fmt.Errorf("entry %d: %w", ent.LSN, err)
 		}
 		if o, ok, err := core.NotedOrigin(&r); err != nil {
-			return p, in, err
+			return p, in, seats, err
 		} else if ok {
 			p.own = o
 		}
 		if _, err := p.AddRecord(ent, &r); err != nil {
-			return p, in, err
+			return p, in, seats, err
 		}
 	}
 	if p.LSN != lsn {
-		return p, in, fmt.Errorf("%w: the log ends at %d, entry %d is committed", topology.ErrMalformed, p.LSN, lsn)
+		return p, in, seats, fmt.Errorf("%w: the log ends at %d, entry %d is committed", topology.ErrMalformed, p.LSN, lsn)
 	}
-	return p, in, nil
+	return p, in, seats, nil
 }
 
 // Retain implements the root's Retainer: what the group needs, and what peers may lack
@@ -248,7 +253,7 @@ func (e *engine) Retain(flushed record.LSN) record.LSN {
 	if n, ok := e.stats.needs(e); ok {
 		need = n
 	}
-	if k, ok := e.keeps(); ok { // who takes a snapshot goes on from there, or takes another
+	if k, ok := e.links.keeps(); ok { // who takes a snapshot goes on from there, or takes another
 		keep = min(keep, k)
 	}
 	need = max(need, e.env.Log.Bounds().First)

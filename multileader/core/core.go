@@ -207,7 +207,7 @@ func (c *Core) Step(ev Event) []Effect {
 		c.Term = 0
 	case EvWrite:
 		for i := range ev.Writes {
-			c.write(i, &ev.Writes[i])
+			write(c, i, &ev.Writes[i])
 		}
 	case EvCommitted:
 		if c.log.commit(ev.LSN) {
@@ -218,21 +218,21 @@ func (c *Core) Step(ev Event) []Effect {
 		note, was := c.log.retract(ev.LSN)
 		if was != nil {
 			c.fetch, c.roster, c.council = fetching{Incoming: was.in}, was.roster, was.council
-			c.seated()
+			seated(c)
 		}
 		if note {
 			c.Term = 0
 		}
 	case EvTick:
-		c.tick()
+		tick(c)
 	case EvIncarnate:
-		c.incarnate(ev.Origin)
+		incarnate(c, ev.Origin)
 	case EvCut:
 		cut(c, ev.Cut)
 	case EvSettle:
-		c.settle(ev.Over)
+		c.fetch.settle(c, ev.Over)
 	case EvAsk:
-		r := c.ask(ev.Ask)
+		r := answer(c, ev.Ask)
 		c.do(Effect{Kind: DoReply, LSN: c.log.end, Reply: &r})
 	default:
 		if l := c.link(ev.Peer); l != nil {
@@ -241,7 +241,7 @@ func (c *Core) Step(ev Event) []Effect {
 	}
 	c.deliver()
 	fillMore(c)
-	c.fetchMore()
+	c.fetch.more(c)
 	for _, l := range c.links {
 		l.pump(c)
 	}
@@ -251,13 +251,13 @@ func (c *Core) Step(ev Event) []Effect {
 func (c *Core) do(e Effect) { c.out = append(c.out, e) }
 
 // tick: what only time can tell.
-func (c *Core) tick() {
+func tick(c *Core) {
 	c.refused = false
 	for _, o := range c.log.origins {
 		o.parked = false
 	}
 	fillGaps(c)
-	c.fetchTick()
+	c.fetch.tick(c)
 	for _, l := range c.links {
 		l.beat(c)
 		l.resend(c)
@@ -266,7 +266,7 @@ func (c *Core) tick() {
 
 // incarnate: control gave this site a new life to write under. The old one is an
 // origin like any other from now on, and what peers know of it is taken from them.
-func (c *Core) incarnate(o version.Origin) {
+func incarnate(c *Core, o version.Origin) {
 	if o.ID != c.Origin.ID || o.Incarnation <= c.Origin.Incarnation {
 		return
 	}

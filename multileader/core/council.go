@@ -64,26 +64,26 @@ type Reply struct {
 	Marks []Mark // what its log holds
 }
 
-// ask answers one, and notes what it promises by that (rule K5).
-func (c *Core) ask(a *Ask) Reply {
+// answer answers one, and notes what it promises by that (rule K5).
+func answer(c *Core, a *Ask) Reply {
 	r := Reply{}
 	switch next := c.roster.Version + 1; {
 	case c.Term == 0:
 	case a.Kind == AskLearn:
 		v, err := DecodeRoster(a.Value)
-		r.OK = err == nil && (c.learn(v) || v.Version <= c.roster.Version)
+		r.OK = err == nil && (learn(c, v) || v.Version <= c.roster.Version)
 	case a.Kind == AskRoster:
 		r.OK = true
 	case a.Version != next:
 	default:
-		r.OK = c.vote(a)
+		r.OK = vote(c, a)
 	}
 	r.Council, r.Roster, r.Marks = c.council, c.roster.Encode(), c.log.placedMarks()
 	return r
 }
 
 // vote promises or accepts, if that is what was asked and nothing greater was promised.
-func (c *Core) vote(a *Ask) bool {
+func vote(c *Core, a *Ask) bool {
 	now := c.council
 	if now.Version != a.Version {
 		now = Council{Version: a.Version}
@@ -99,21 +99,21 @@ func (c *Core) vote(a *Ask) bool {
 	default:
 		return false
 	}
-	c.noteOf(record.MarkCouncil, now.encode())
+	noteOf(c, record.MarkCouncil, now.encode())
 	return true
 }
 
 // learn takes a roster that was agreed upon, if it is newer. It reports whether it was.
-func (c *Core) learn(r *Roster) bool {
+func learn(c *Core, r *Roster) bool {
 	if c.Term == 0 || r.Version <= c.roster.Version {
 		return false
 	}
-	c.noteOf(record.MarkRoster, r.Encode())
+	noteOf(c, record.MarkRoster, r.Encode())
 	return true
 }
 
 // noteOf puts a note of one mark in the log.
-func (c *Core) noteOf(mark string, value []byte) {
+func noteOf(c *Core, mark string, value []byte) {
 	c.append(record.Record{
 		Time: c.clock.Now(), Term: c.Term,
 		Mutations: []record.Mutation{{Table: record.TableSystem, Op: record.OpMark, Key: []byte(mark), Value: value}},

@@ -22,9 +22,9 @@ type fetching struct {
 // Incoming returns what the log comes to of a snapshot.
 func (c *Core) Incoming() Incoming { return c.fetch.Incoming }
 
-// wantSnapshot: what is missing here of an origin nobody has in his log, and a peer that
+// want: what is missing here of an origin nobody has in his log, and a peer that
 // has taken it does not.
-func (c *Core) wantSnapshot(o *origin) {
+func (f *fetching) want(c *Core, o *origin) {
 	if c.Term == 0 || c.forgot || c.fetch.Stage != StageNone || c.fetch.from != "" {
 		return
 	}
@@ -37,9 +37,8 @@ func (c *Core) wantSnapshot(o *origin) {
 	}
 }
 
-// fetchMore asks for the next step of a snapshot, while the log has room for it.
-func (c *Core) fetchMore() {
-	f := &c.fetch
+// more asks for the next step of a snapshot, while the log has room for it.
+func (f *fetching) more(c *Core) {
 	if c.Term == 0 || f.asked || c.refused || len(c.log.tail) >= c.cfg.Limits.Uncommitted {
 		return
 	}
@@ -58,10 +57,9 @@ func (c *Core) fetchMore() {
 	}
 }
 
-// fetchTick asks again for what does not come, and gives up a snapshot whose site is
+// tick asks again for what does not come, and gives up a snapshot whose site is
 // away for long: another may have one.
-func (c *Core) fetchTick() {
-	f := &c.fetch
+func (f *fetching) tick(c *Core) {
 	from := f.From
 	if f.Stage == StageNone {
 		from = f.from
@@ -72,7 +70,7 @@ func (c *Core) fetchTick() {
 	if l := c.link(from); l == nil || !l.up() {
 		f.asked = false
 		if f.away++; f.away >= c.cfg.Limits.FetchTicks {
-			c.abandon()
+			c.fetch.abandon(c)
 		}
 		return
 	}
@@ -83,18 +81,18 @@ func (c *Core) fetchTick() {
 }
 
 // abandon forgets a snapshot that does not become whole.
-func (c *Core) abandon() {
+func (f *fetching) abandon(c *Core) {
 	if c.fetch.Stage == StageBegun || c.fetch.Stage == StageComing {
 		if c.Term == 0 {
 			return
 		}
-		c.step(step{stage: StageNone, id: c.fetch.ID, from: c.fetch.From})
+		ownStep(c, step{stage: StageNone, id: c.fetch.ID, from: c.fetch.From})
 	}
 	c.fetch = fetching{}
 }
 
-// step puts a step of this site's own in the log.
-func (c *Core) step(s step) {
+// ownStep puts a step of this site's own in the log.
+func ownStep(c *Core, s step) {
 	r := s.note()
 	r.Time, r.Term = c.clock.Now(), c.Term
 	c.append(r)
@@ -108,7 +106,7 @@ func (l *link) part(c *Core, m *Message) {
 	}
 	if len(m.Body) == 0 { // it has it no more
 		if m.First == f.ID && f.Stage != StageNone {
-			c.abandon()
+			c.fetch.abandon(c)
 		}
 		return
 	}
@@ -162,7 +160,7 @@ func (f *fetching) begins(c *Core, s *step) error {
 		if _, ok := c.cfg.site(m.Origin); !ok {
 			return fmt.Errorf("%w: it holds records of %v, who is no site that takes part", topology.ErrMalformed, m.Origin)
 		}
-		if c.orphaned(c.link(s.from), m) {
+		if orphaned(c, c.link(s.from), m) {
 			return errNotNow
 		}
 		o := c.log.origin(m.Origin)
@@ -193,32 +191,32 @@ func (f *fetching) begins(c *Core, s *step) error {
 func (f *fetching) take(c *Core, s *step, e record.Entry) {
 	c.place(Item{Entry: e})
 	if f.asked = false; s.whole {
-		c.step(step{stage: StageSettling, id: f.ID, from: f.From, time: f.Time, marks: f.Marks})
+		ownStep(c, step{stage: StageSettling, id: f.ID, from: f.From, time: f.Time, marks: f.Marks})
 	}
 }
 
 // settle has a few more cells of a snapshot put in their places; over says that none
 // is left.
-func (c *Core) settle(over bool) {
+func (f *fetching) settle(c *Core, over bool) {
 	switch {
 	case c.fetch.Stage != StageSettling || c.Term == 0:
 	case over:
 		c.fetch = fetching{}
 	case len(c.log.tail) < c.cfg.Limits.Uncommitted:
-		c.step(step{stage: StageSettling, id: c.fetch.ID, from: c.fetch.From})
+		ownStep(c, step{stage: StageSettling, id: c.fetch.ID, from: c.fetch.From})
 	}
 }
 
 // heard hears of a note that was placed: a step of a snapshot changes what the log
 // comes to, and may raise it over records that it does not hold.
-func (c *Core) heard(e record.Entry) {
+func heard(c *Core, e record.Entry) {
 	r, err := e.Record()
 	if err != nil {
 		return
 	}
 	t := &c.log.tail[len(c.log.tail)-1]
 	t.was = &notes{c.fetch.Incoming, c.roster, c.council}
-	c.convene(&r)
+	convene(c, &r)
 	in, ok, err := c.fetch.Incoming.Add(e.LSN, &r)
 	if err != nil || !ok {
 		return

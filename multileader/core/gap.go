@@ -10,7 +10,7 @@ func fillGaps(c *Core) {
 			o.missing = 0
 		} else if o.missing >= c.cfg.Limits.GapTicks {
 			if o.ask(c); o.missing >= c.cfg.Limits.GapTicks {
-				c.wantSnapshot(o)
+				c.fetch.want(c, o)
 			}
 		}
 	}

@@ -44,6 +44,7 @@ type link struct {
 	Link
 	session uint64 // 0: down
 	frozen  bool
+	barred  bool // in this session: it holds what does not count
 
 	// Of the own log, sent to the peer.
 	told    bool           // the peer has said what it has
@@ -106,7 +107,7 @@ func (l *link) step(c *Core, ev *Event) {
 	}
 }
 
-func (l *link) up() bool { return l.session != 0 && !l.frozen }
+func (l *link) up() bool { return l.session != 0 && !l.frozen && !l.barred }
 
 // begin: a session begins. Each side says what it has and where the other is
 // to go on.
@@ -158,7 +159,7 @@ func (l *link) known(c *Core, marks []Mark) bool {
 			c.freeze(l, m.Origin, fmt.Errorf("%w: it holds records of %v, who is no site that takes part", topology.ErrMalformed, m.Origin))
 			return false
 		}
-		if c.orphaned(l, m) {
+		if orphaned(c, l, m) {
 			return false
 		}
 		o := c.log.origin(m.Origin)

@@ -10,7 +10,7 @@ import (
 )
 
 // enrol takes the newest roster that is known: of the log, or of the configuration.
-func (c *Core) enrol(cfg *Config) {
+func enrol(c *Core, cfg *Config) {
 	c.council = cfg.Assembly.Council
 	switch {
 	case cfg.Assembly.Roster != nil && (cfg.Roster == nil || cfg.Roster.Version <= cfg.Assembly.Roster.Version):
@@ -21,11 +21,11 @@ func (c *Core) enrol(cfg *Config) {
 		c.roster = Founding(cfg.Members)
 	}
 	c.noted = c.roster.Version == 1 || c.roster == cfg.Assembly.Roster
-	c.seated()
+	seated(c)
 }
 
 // seated goes by a roster: who takes part, how much of whom counts, and who is linked.
-func (c *Core) seated() {
+func seated(c *Core) {
 	c.cfg.Members = c.cfg.Members[:0:0]
 	for i := range c.roster.Seats {
 		c.cfg.Members = append(c.cfg.Members, c.roster.Seats[i].Member)
@@ -66,11 +66,24 @@ func (g *ledger) cap(o *origin) {
 	o.queue = slices.DeleteFunc(o.queue, func(q queued) bool { return q.Dot.Seq > o.last })
 }
 
+// beyond returns an origin of which more stands here than counts, nil if there is none.
+func (g *ledger) beyond() *origin {
+	for _, o := range g.origins {
+		if o.placed.Seq > o.last {
+			return o
+		}
+	}
+	return nil
+}
+
+// Beyond reports whether the log holds more of a life that has ended than counts.
+func (c *Core) Beyond() bool { return c.log.beyond() != nil }
+
 // Roster returns which sites there are, as far as this site's log says.
 func (c *Core) Roster() *Roster { return c.roster }
 
 // seat is what the roster says of this site.
-func (c *Core) seat() *SiteSeat {
+func seat(c *Core) *SiteSeat {
 	if s := c.roster.Seat(c.Self); s != nil {
 		return s
 	}
@@ -78,14 +91,17 @@ func (c *Core) seat() *SiteSeat {
 }
 
 // Writes reports whether this site takes writes of clients.
-func (c *Core) Writes() bool { return c.Open() && c.seat().Standing == Active }
+func (c *Core) Writes() bool { return c.Open() && seat(c).Standing == Active }
 
-// barred says why this site takes no writes for what it is in its cluster, nil if it does.
-func (c *Core) barred() error {
-	switch s := c.seat(); s.Standing {
+// Barred says why this site takes no writes for what it is in its cluster, nil if it does.
+func (c *Core) Barred() error {
+	switch s := seat(c); s.Standing {
 	case Active:
 		return nil
 	case Joining:
+		if o := c.log.beyond(); o != nil {
+			return fmt.Errorf("%w: site %s is to take part again, and its log holds write %d of %v, of which no more than %d counts since it was given up: it starts with empty directories; what the others lack is put aside, see `triad rewound list`", topology.ErrUnavailable, c.Self, o.placed.Seq, o.Origin, o.last)
+		}
 		return fmt.Errorf("%w: site %s joins, and has not all that the others have yet; write at another site", topology.ErrUnavailable, c.Self)
 	case Retiring, Retired:
 		return fmt.Errorf("%w: site %s is %v, by version %d of the roster; write at another site", topology.ErrUnavailable, c.Self, s.Standing, c.roster.Version)
@@ -96,7 +112,7 @@ func (c *Core) barred() error {
 }
 
 // convene hears of a note about the roster.
-func (c *Core) convene(r *record.Record) {
+func convene(c *Core, r *record.Record) {
 	was := c.roster
 	a, ok, err := Assembly{Roster: c.roster, Council: c.council}.Add(r)
 	if err != nil || !ok {
@@ -106,7 +122,7 @@ func (c *Core) convene(r *record.Record) {
 	if a.Roster == was {
 		return
 	}
-	c.seated()
+	seated(c)
 	c.do(Effect{Kind: DoRoster})
 	for _, l := range c.links {
 		l.tell(c)
@@ -131,18 +147,19 @@ func (l *link) roster(c *Core, b []byte) {
 	case r.Version < c.roster.Version:
 		l.tell(c)
 	default:
-		c.learn(r)
+		learn(c, r)
 	}
 }
 
 // orphaned says that a peer has more of a life that has ended than counts: it is the
 // site that was given up, and must not come back with that.
-func (c *Core) orphaned(l *link, m Mark) bool {
+func orphaned(c *Core, l *link, m Mark) bool {
 	s := c.roster.Numbered(m.ID)
 	if s == nil || m.Incarnation >= s.Life || m.Seq <= s.Final.Get(m.Origin) {
 		return false
 	}
-	c.freeze(l, m.Origin, fmt.Errorf("%w: it holds write %d of %v, and of that life of site %s no more than %d counts since it was given up: its directories must be empty before it takes part again", topology.ErrConflict, m.Seq, m.Origin, s.Site, s.Final.Get(m.Origin)))
+	l.barred = true
+	c.do(Effect{Kind: DoAlarm, Peer: l.Peer, Origin: m.Origin, Err: fmt.Errorf("%w: it holds write %d of %v, and of that life of site %s no more than %d counts since it was given up: its directories must be empty before it takes part again", topology.ErrConflict, m.Seq, m.Origin, s.Site, s.Final.Get(m.Origin))})
 	return true
 }
 

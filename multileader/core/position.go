@@ -92,6 +92,6 @@ func New(cfg Config, p Position, in Incoming) *Core {
 		}
 	}
 	c.log.origin(cfg.Origin)
-	c.enrol(&cfg)
+	enrol(c, &cfg)
 	return c
 }

@@ -24,7 +24,7 @@ func (c *Core) lead(term uint64) {
 	c.Term, c.last = term, term
 	noteOrigin(c)
 	if !c.noted {
-		c.noteOf(record.MarkRoster, c.roster.Encode())
+		noteOf(c, record.MarkRoster, c.roster.Encode())
 	}
 }
 
@@ -37,7 +37,7 @@ func noteOrigin(c *Core) {
 }
 
 // write takes the write n of an event, or refuses it before it has any effect.
-func (c *Core) write(n int, b *record.Batch) {
+func write(c *Core, n int, b *record.Batch) {
 	if err := refusal(c, b); err != nil {
 		err = &topology.Error{Op: "write", Node: topology.NodeID(c.Self), Outcome: topology.NotApplied, Err: err}
 		c.do(Effect{Kind: DoRefuse, N: n, Err: err})
@@ -58,8 +58,8 @@ func refusal(c *Core, b *record.Batch) error {
 		return fmt.Errorf("%w: a peer knows writes of %v that this site does not; it waits for a new incarnation", topology.ErrUnavailable, c.Origin)
 	case c.Term == 0:
 		return topology.ErrNotLeader
-	case c.seat().Standing != Active:
-		return c.barred()
+	case seat(c).Standing != Active:
+		return c.Barred()
 	case len(c.log.tail) >= c.cfg.Limits.Uncommitted:
 		return fmt.Errorf("%w: %d records wait to be committed", topology.ErrOverloaded, len(c.log.tail))
 	case len(b.Conditions) > 0:
@@ -94,7 +94,7 @@ func (c *Core) append(r record.Record) Item {
 func (c *Core) place(item Item) Item {
 	item = c.log.place(c.Term, item)
 	if item.Dot.IsZero() {
-		c.heard(item.Entry)
+		heard(c, item.Entry)
 	}
 	c.do(Effect{Kind: DoAppend, LSN: item.Entry.LSN, Item: item})
 	return item
