@@ -76,6 +76,7 @@ type engine struct {
 	singleleader.Orders
 	*reader
 	*writer
+	*comparer
 
 	env   topology.Env
 	all   topology.Membership // of all sites
@@ -104,6 +105,7 @@ func open(env topology.Env, all topology.Membership, o Options, site string) (*e
 	e.links.e, e.council = e, newCouncil(e)
 	e.machine.seats.founding = o.founding()
 	e.machine.seats.show()
+	e.comparer = &comparer{e: e, places: make(chan struct{}, verifiesMax)}
 	var err error
 	e.group, err = singleleader.NewGroup(env, singleleader.GroupOptions{
 		Options: o.Group, Name: site, Machine: e.machine, Course: e.loop,
@@ -114,6 +116,7 @@ func open(env topology.Env, all topology.Membership, o Options, site string) (*e
 	e.Orders = e.group.Orders()
 	env.Transport.HandleStream(protocolSite, e.serve)
 	env.Transport.HandleCall(methodAsk, topology.PeerNode, e.council.answerCall)
+	env.Transport.HandleCall(methodVerify, topology.PeerNode, e.answerVerify)
 	return e, nil
 }
 
@@ -124,6 +127,7 @@ func (e *engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.loop.run(ctx) })
 	g.Go(func() error { return e.links.run(ctx) })
 	g.Go(func() error { return e.council.run(ctx) })
+	g.Go(func() error { return e.verifyAll(ctx) })
 	return g.Wait()
 }
 
@@ -134,7 +138,8 @@ func (e *engine) Scattered() {}
 func (e *engine) link(peer core.Site) *link { return e.links.find(peer) }
 
 var (
-	_ topology.Engine  = (*engine)(nil)
-	_ topology.Scanner = (*engine)(nil)
-	_ topology.Waiter  = (*engine)(nil)
+	_ topology.Engine   = (*engine)(nil)
+	_ topology.Scanner  = (*engine)(nil)
+	_ topology.Waiter   = (*engine)(nil)
+	_ topology.Verifier = (*engine)(nil)
 )

@@ -197,14 +197,14 @@ func (*incomer) settle(m *machine, e record.Entry, r *record.Record) error {
 	}
 	v := &lensView{Snapshot: view, in: m.in.arriving, resolver: m.tables.resolver}
 	n, size, more := 0, 0, false
-	for _, rg := range sharedRanges() {
-		if from := m.in.cursor; compareCells(from, rg[0]) >= 0 {
-			rg[0] = from
+	for _, rg := range shared(nil) {
+		if compareCells(m.in.cursor, rg.from) >= 0 {
+			rg.from = m.in.cursor
 		}
-		if more || compareCells(rg[0], rg[1]) >= 0 {
+		if more || compareCells(rg.from, rg.to) >= 0 {
 			continue
 		}
-		for s, serr := range v.walk(rg[0], rg[1]) {
+		for s, serr := range v.walk(rg.from, rg.to) {
 			if err = serr; err != nil {
 				break
 			}
@@ -284,7 +284,7 @@ const leavingSum = 16
 
 // unveil makes a cell one before a record changes it, so that it is not made one again.
 func (*incomer) unveil(m *machine, e record.Entry, r *record.Record, n int, c record.Cell) error {
-	if !m.in.settles() || !shared(c) || compareCells(c, m.in.cursor) <= 0 {
+	if !m.in.settles() || !inCommon(c) || compareCells(c, m.in.cursor) <= 0 {
 		return nil
 	}
 	staged := m.in.staged(c).Clone()

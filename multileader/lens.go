@@ -1,8 +1,6 @@
 package multileader
 
 import (
-	"bytes"
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -42,9 +40,9 @@ func (l *lens) on(yes bool) {
 // Get returns what a cell holds.
 func (l *lens) Get(c record.Cell) ([]byte, error) {
 	before := l.turns.Load()
-	if before%2 == 0 || !shared(c) {
+	if before%2 == 0 || !inCommon(c) {
 		b, err := l.store.Get(c)
-		if !shared(c) || l.turns.Load() == before {
+		if !inCommon(c) || l.turns.Load() == before {
 			return b, err
 		}
 	}
@@ -88,7 +86,7 @@ type lensView struct {
 // Get implements topology.Snapshot.
 func (v *lensView) Get(c record.Cell) ([]byte, error) {
 	b, err := v.Snapshot.Get(c)
-	if err != nil || !shared(c) || compareCells(c, v.in.cursor) <= 0 {
+	if err != nil || !inCommon(c) || compareCells(c, v.in.cursor) <= 0 {
 		return b, err
 	}
 	staged, err := v.Snapshot.Get(v.in.staged(c))
@@ -115,7 +113,7 @@ func (v *lensView) Scan(from, to record.Cell) iter.Seq2[topology.Edit, error] {
 	return func(yield func(topology.Edit, error) bool) {
 		for s, err := range v.walk(from, to) {
 			ed := topology.Edit{Cell: s.cell, State: s.here}
-			if err == nil && shared(s.cell) && compareCells(s.cell, v.in.cursor) > 0 {
+			if err == nil && inCommon(s.cell) && compareCells(s.cell, v.in.cursor) > 0 {
 				ed.State, err = v.both(s.cell, s.here, s.came)
 			}
 			if err == nil && ed.State == nil {
@@ -182,28 +180,9 @@ func (v *lensView) walk(from, to record.Cell) iter.Seq2[spot, error] {
 	}
 }
 
-func compareCells(a, b record.Cell) int {
-	if c := cmp.Compare(a.Table, b.Table); c != 0 {
-		return c
-	}
-	if c := bytes.Compare(a.Key, b.Key); c != 0 {
-		return c
-	}
-	return bytes.Compare(a.Field, b.Field)
-}
-
-// sharedRanges are the cells that sites have in common, in order.
-func sharedRanges() [][2]record.Cell {
-	return [][2]record.Cell{
-		{{Table: record.TableSystem, Key: []byte(kind.DefinitionPrefix)}, {Table: record.TableSystem, Key: []byte(kind.DefinitionsEnd)}},
-		{{Table: record.TableDefault}, {Table: record.TableDefault + 1}},
-		{{Table: record.TableFirst}, record.AfterKey(1<<32-1, bytes.Repeat([]byte{0xff}, record.KeyBytesMax))},
-	}
-}
-
-// shared reports whether a cell is one that sites have in common; others say where a
+// inCommon reports whether a cell is one that sites have in common; others say where a
 // site's own log stands.
-func shared(c record.Cell) bool {
+func inCommon(c record.Cell) bool {
 	if c.Table == record.TableSystem {
 		_, ok := kind.DefinedBy(c.Key)
 		return ok

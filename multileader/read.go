@@ -73,13 +73,13 @@ func (rd *reader) Wait(ctx context.Context, t topology.Token) error {
 		case <-rd.e.group.Failed():
 			return rd.e.group.Failure()
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %s: %w", topology.ErrTimeout, behind(rd.e.roster(), has, want), ctx.Err())
+			return fmt.Errorf("%w: %s: %w", topology.ErrTimeout, lackOf(rd.e.roster(), has, want), ctx.Err())
 		}
 	}
 }
 
-// behind says in words what has lacks of want.
-func behind(r *core.Roster, has, want version.Vector) string {
+// lackOf says in words what has lacks of want.
+func lackOf(r *core.Roster, has, want version.Vector) string {
 	words := "this node lacks writes"
 	sep := " of "
 	for _, m := range want {

@@ -17,16 +17,16 @@ import (
 	"github.com/triad-kv/triad/topology"
 )
 
-// load writes at some sites until it is stopped, and says what was acknowledged.
-type load struct {
+// traffic writes at some sites until it is stopped, and says what was acknowledged.
+type traffic struct {
 	stop atomic.Bool
 	wait sync.WaitGroup
 	mu   sync.Mutex
 	last map[string]string // by key
 }
 
-func (c *cluster) load(ids ...topology.NodeID) *load {
-	l := &load{last: map[string]string{}}
+func (c *cluster) traffic(ids ...topology.NodeID) *traffic {
+	l := &traffic{last: map[string]string{}}
 	for _, id := range ids {
 		l.wait.Go(func() {
 			for i := 0; !l.stop.Load(); i++ {
@@ -43,7 +43,7 @@ func (c *cluster) load(ids ...topology.NodeID) *load {
 	return l
 }
 
-func (l *load) end() map[string]string {
+func (l *traffic) end() map[string]string {
 	l.stop.Store(true)
 	l.wait.Wait()
 	return l.last
@@ -88,7 +88,7 @@ func TestASiteJoinsUnderLoad(t *testing.T) {
 			}
 			c.dropped("us")
 			c.dropped("eu")
-			l := c.load("us1", "eu1")
+			l := c.traffic("us1", "eu1")
 			for _, s := range c.joins {
 				c.nodes[topology.NodeID(s+"1")].start()
 				c.nodes[topology.NodeID(s+"2")].start()
@@ -120,7 +120,7 @@ func TestASiteJoinsUnderLoad(t *testing.T) {
 func TestASiteRetiresOnceAllOfItIsEverywhere(t *testing.T) {
 	c := newCluster(t, quick(Options{Group: groupOf(quorum.First(1)), Links: Links{Shape: Ring}}), 2, "us", "eu", "ap", "sa")
 	c.startAll()
-	l := c.load("us1", "ap1")
+	l := c.traffic("us1", "ap1")
 	c.apart("us", "ap", true) // it is not linked with us in the ring; eu and sa carry
 	c.apart("eu", "ap", true)
 	c.apart("sa", "ap", true)

@@ -101,6 +101,17 @@ func (e *engine) seated(name string) Site {
 	return Site{Name: name}
 }
 
+// here are the sites that exchange with others.
+func (e *engine) here() (sites []Site) {
+	r := e.roster()
+	for i := range r.Seats {
+		if s := &r.Seats[i]; s.Here() {
+			sites = append(sites, Site{Name: string(s.Site), Number: s.Number})
+		}
+	}
+	return sites
+}
+
 // linkedBy reports whether two sites exchange with one another, by a roster. A site that
 // comes or goes has its links in a ring besides those of the others.
 func (o *Options) linkedBy(r *core.Roster, a, b string) bool {

@@ -135,10 +135,10 @@ func decodeSpot(b []byte) (a spotAt, err error) {
 }
 
 // sentRanges are the cells of a snapshot: what sites share, and what they have said.
-func sentRanges() [][2]record.Cell {
-	all := sharedRanges()
-	cuts := [2]record.Cell{{Table: record.TableOrigins, Key: []byte(keyCut)}, {Table: record.TableOrigins, Key: []byte{keyCut[0] + 1}}}
-	return [][2]record.Cell{all[0], all[1], cuts, all[2]}
+func sentRanges() []span {
+	all := shared(nil)
+	cuts := span{record.Cell{Table: record.TableOrigins, Key: []byte(keyCut)}, record.Cell{Table: record.TableOrigins, Key: []byte{keyCut[0] + 1}}}
+	return []span{all[0], all[1], cuts, all[2]}
 }
 
 // part reads the cells behind a place, as many as a part takes.
@@ -146,13 +146,13 @@ func (s *served) part(ctx context.Context, from spotAt, at []byte) (*record.Reco
 	var cells []record.Mutation
 	size, to, whole := 0, from, true
 	for _, rg := range sentRanges() {
-		if compareCells(from.cell, rg[0]) > 0 {
-			rg[0] = from.cell
+		if compareCells(from.cell, rg.from) > 0 {
+			rg.from = from.cell
 		}
-		if !whole || compareCells(rg[0], rg[1]) >= 0 {
+		if !whole || compareCells(rg.from, rg.to) >= 0 {
 			continue
 		}
-		for e, err := range s.view.Scan(rg[0], rg[1]) {
+		for e, err := range s.view.Scan(rg.from, rg.to) {
 			if err = errors.Join(err, ctx.Err()); err != nil {
 				return nil, err
 			}

@@ -108,7 +108,7 @@ func (l loader) writeFile(ctx context.Context, f file) (client.Receipt, error) {
 
 // compare reads everything back, from the disk and from each node.
 func (l loader) compare(ctx context.Context, token topology.Token) error {
-	living := l.c.living()
+	living := l.c.keepers()
 	sums := make([]contents, 1+len(living))
 	g, within := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {

@@ -130,6 +130,7 @@ const (
 	EvTick                             // time passes: beats, gaps, what is parked
 	EvIncarnate                        // this site writes as Origin from now on (C1)
 	EvCut                              // Cut is what this site has for good
+	EvRepair                           // Repair is what a cell is to hold from now on
 	EvThaw                             // a person lets the link to Peer go on
 	EvGone                             // the log does not hold what DoRead (its LSN) or DoFill (LSN 0; Origin, First, Last) asked for
 	EvServed                           // the answer to DoServe: Message
@@ -148,6 +149,7 @@ type Event struct {
 	Origin      version.Origin
 	Writes      []record.Batch // without conditions, and checked against their limits
 	Cut         *Cut
+	Repair      *Repair
 	Message     *Message // owned by the core from then on
 	Items       []Item   // likewise
 	First, Last uint64
@@ -234,6 +236,8 @@ func (c *Core) Step(ev Event) []Effect {
 	case EvAsk:
 		r := answer(c, ev.Ask)
 		c.do(Effect{Kind: DoReply, LSN: c.log.end, Reply: &r})
+	case EvRepair:
+		repair(c, ev.Repair)
 	default:
 		if l := c.link(ev.Peer); l != nil {
 			l.step(c, &ev)
