@@ -207,14 +207,17 @@ const StateCascade = "cascade"
 
 // SiteStatus is what a site knows of one of the sites of a multi-leader cluster.
 type SiteStatus struct {
-	Site    string
-	Number  uint32
-	Own     bool      // it is the node's own
-	State   string    // own, up, down, frozen, not linked; idle where this node does not lead its own site
-	Peer    NodeID    // who leads it, where the link is up
-	Applied uint64    // writes of it that this node shows
-	Behind  Lag       // what it is known to have, and this site has not; on the leader
-	Ahead   Lag       // what this site has, and it is not known to have; on the leader
-	Said    time.Time // when it last said what it has for good, by its own clock; zero: never. What is newer can not be forgotten yet
-	Problem string
+	Site     string
+	Number   uint32
+	Own      bool      // it is the node's own
+	State    string    // own, up, down, frozen, not linked; idle where this node does not lead its own site
+	Peer     NodeID    // who leads it, where the link is up
+	Applied  uint64    // writes of it that this node shows
+	Behind   Lag       // what it is known to have, and this site has not; on the leader
+	Ahead    Lag       // what this site has, and it is not known to have; on the leader
+	Standing string    // in its cluster: joining, active, retiring, retired, evicting, evicted; empty: not known
+	Holds    uint64    // records that are here and that it has not said to have for good: they can not be forgotten for it
+	Snapshot string    // what this site takes of its store, in a few words; empty: nothing
+	Said     time.Time // when it last said what it has for good, by its own clock; zero: never. What is newer can not be forgotten yet
+	Problem  string
 }
