@@ -35,6 +35,7 @@ func (n remote) handle() {
 		call.MethodApprove:   n.approve,
 		call.MethodExplain:   n.explain,
 		call.MethodConflicts: func(ctx context.Context, req []byte) ([]byte, error) { return conflictsOf(ctx, n, req) },
+		call.MethodVerify:    func(ctx context.Context, req []byte) ([]byte, error) { return verifiedBy(ctx, n, req) },
 		call.MethodEnrol:     n.addMember,
 		call.MethodDismiss:   n.removeMember,
 		call.MethodSlot:      n.slot,

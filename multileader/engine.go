@@ -71,6 +71,7 @@ type engine struct {
 	singleleader.Orders
 	*reader
 	*writer
+	*comparer
 
 	env   topology.Env
 	all   topology.Membership // of all sites
@@ -91,6 +92,7 @@ func open(env topology.Env, all topology.Membership, o Options, site string) (*e
 	e.loop = newLoop(e)
 	e.machine = newMachine(env.Store)
 	e.reader, e.writer = &reader{e: e}, newWriter(e)
+	e.comparer = &comparer{e: e, places: make(chan struct{}, verifiesMax)}
 	for _, l := range o.config(site).Links {
 		e.links = append(e.links, newLink(e, l.Peer))
 	}
@@ -103,6 +105,7 @@ func open(env topology.Env, all topology.Membership, o Options, site string) (*e
 	}
 	e.Orders = e.group.Orders()
 	env.Transport.HandleStream(protocolSite, e.serve)
+	env.Transport.HandleCall(methodVerify, topology.PeerNode, e.answerVerify)
 	return e, nil
 }
 
@@ -111,6 +114,7 @@ func (e *engine) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return e.group.Run(ctx) })
 	g.Go(func() error { return e.loop.run(ctx) })
+	g.Go(func() error { return e.verifyAll(ctx) })
 	for _, l := range e.links {
 		g.Go(func() error { return l.run(ctx) })
 	}
@@ -130,7 +134,8 @@ func (e *engine) link(peer core.Site) *link {
 }
 
 var (
-	_ topology.Engine  = (*engine)(nil)
-	_ topology.Scanner = (*engine)(nil)
-	_ topology.Waiter  = (*engine)(nil)
+	_ topology.Engine   = (*engine)(nil)
+	_ topology.Scanner  = (*engine)(nil)
+	_ topology.Waiter   = (*engine)(nil)
+	_ topology.Verifier = (*engine)(nil)
 )

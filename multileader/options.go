@@ -33,6 +33,11 @@ type Options struct {
 	CutEvery time.Duration
 	// ConflictsKept is for how long what lost to a concurrent write is kept. Default 7 days.
 	ConflictsKept time.Duration
+	// VerifyEvery is the pause between two comparisons of what sites hold, which the
+	// leader of each site makes with the sites whose number is greater and with its own
+	// followers, at 8 MiB a second (rule M8). What differs is in the status. Default 24 h;
+	// negative: never.
+	VerifyEvery time.Duration
 	// RetainBytesMax bounds the log kept for sites that are away. Default 1 GiB.
 	RetainBytesMax uint64
 	// Limits bound what a core holds and sends; a field that is zero is the default of
@@ -77,6 +82,7 @@ const (
 	cutDefault       = 10 * time.Second
 	conflictsDefault = 7 * 24 * time.Hour
 	retainDefault    = 1 << 30
+	verifyDefault    = 24 * time.Hour
 	shipmentBytesMax = 1 << 20
 )
 
@@ -101,6 +107,9 @@ func (o Options) withDefaults(self string) (Options, error) {
 	}
 	if o.ConflictsKept <= 0 {
 		o.ConflictsKept = conflictsDefault
+	}
+	if o.VerifyEvery == 0 {
+		o.VerifyEvery = verifyDefault
 	}
 	if o.MaxSkew < 0 {
 		errs = append(errs, fmt.Errorf("max skew %v is negative", o.MaxSkew))

@@ -98,6 +98,14 @@ var messages = map[string]struct {
 		Winner: []Rival{{Site: "us", Dot: dot, Time: 5, Expires: 6, Kind: record.KindBytes, Value: []byte("v"), Bytes: 9}},
 		Losers: []Rival{{Site: "eu", Dot: dot, Time: 4, Removed: true}},
 	}}, More: true}, func(m Conflicts) []byte { return m.Encode() }, DecodeConflicts),
+	"verify": form(VerifyAsked{Tables: []string{"users"}, From: "us"}, VerifyAsked.Encode, DecodeVerifyAsked),
+	"verified": form(Verification{
+		Peers: []topology.VerifiedPeer{{Node: "eu1", Site: "eu", Cells: 9, Differ: 1, Undecided: 2, Problem: "p"}},
+		Differences: []Difference{{
+			Peer: "eu1", Site: "eu", Table: "t", Key: []byte("k"), Field: []byte("f"), Repaired: true,
+			Mine: []Rival{{Site: "us", Dot: dot, Time: 5, Kind: record.KindBytes, Value: []byte("v"), Bytes: 9}},
+		}},
+	}, func(m Verification) []byte { return m.Encode() }, DecodeVerification),
 	"count":           form(uint64(7), EncodeCount, DecodeCount),
 	"status standing": form(standing(), EncodeStatus, DecodeStatus),
 	"status changing": form(changing(), EncodeStatus, DecodeStatus),

@@ -42,6 +42,7 @@ type Across struct {
 	TickEvery     Duration     `yaml:"tick_every" default:"50ms"`
 	CutEvery      Duration     `yaml:"cut_every" default:"10s"`
 	ConflictsKept Duration     `yaml:"conflicts_kept" default:"168h"`
+	VerifyEvery   Duration     `yaml:"verify_every" default:"24h"`
 }
 
 // Lent is what a leader may do by itself for a while, and what an election may cost.

@@ -23,7 +23,7 @@ func (t Topology) several() bool { return t.Kind == kindMultiLeader }
 // siteOptions are what the engine is told of the sites.
 func (t Topology) siteOptions() multileader.Options {
 	o := multileader.Options{
-		Links: t.Links.Links, MaxSkew: time.Duration(t.MaxSkew), TickEvery: time.Duration(t.TickEvery), CutEvery: time.Duration(t.CutEvery), ConflictsKept: time.Duration(t.ConflictsKept), RetainBytesMax: uint64(t.RetainBytesMax),
+		Links: t.Links.Links, MaxSkew: time.Duration(t.MaxSkew), TickEvery: time.Duration(t.TickEvery), CutEvery: time.Duration(t.CutEvery), ConflictsKept: time.Duration(t.ConflictsKept), VerifyEvery: time.Duration(t.VerifyEvery), RetainBytesMax: uint64(t.RetainBytesMax),
 	}
 	for _, s := range t.Sites {
 		o.Sites = append(o.Sites, multileader.Site{Name: s.Name, Number: uint32(s.Number)}) //nolint:gosec // read as no more than 2³¹−1
@@ -69,7 +69,7 @@ func (c checker) oneSite(t Topology) {
 	for path, given := range map[string]bool{
 		"topology.links": c.Given("topology.links"), "topology.sites": len(t.Sites) > 0,
 		"topology.max_skew": c.Given("topology.max_skew"), "topology.tick_every": c.Given("topology.tick_every"),
-		"topology.cut_every": c.Given("topology.cut_every"), "topology.conflicts_kept": c.Given("topology.conflicts_kept"),
+		"topology.cut_every": c.Given("topology.cut_every"), "topology.conflicts_kept": c.Given("topology.conflicts_kept"), "topology.verify_every": c.Given("topology.verify_every"),
 	} {
 		if given && !c.Faulty(path) {
 			c.Fault(path, "it belongs to %s, where several sites write; drop it", kindMultiLeader)
