@@ -31,6 +31,7 @@ func (n remote) handle() {
 		call.MethodResolve:   n.resolve,
 		call.MethodHistory:   n.history,
 		call.MethodHandover:  n.switchover,
+		call.MethodRestore:   n.restore,
 		call.MethodPause:     n.pause,
 		call.MethodApprove:   n.approve,
 		call.MethodExplain:   n.explain,

@@ -284,7 +284,7 @@ func (b *ballot) start(g core.Group, told []core.Report) (topology.Promotion, er
 	}
 	p := topology.Promotion{Term: g.Term, Leader: g.Leader}
 	e.turn.call(func() {
-		if err = g.Held(stream.Place{Term: e.core.LastTerm, LSN: e.core.End}); err != nil {
+		if err = core.Held(&g, stream.Place{Term: e.core.LastTerm, LSN: e.core.End}); err != nil {
 			return
 		}
 		e.reign.names = lead.Rule.Members()

@@ -26,7 +26,7 @@ func (k *sink) Install(ctx context.Context, o stream.Offer, st topology.Stage) (
 	if k.parts == 0 {
 		k.parts = core.Parts(e.env.Log.History(), e.env.Log.Bounds().End, o.History, o.LSN)
 	}
-	back := e.o.Sync.Kind == quorum.KindAsync || e.group.Load().TakesBack(e.env.Log.History().Last(), k.parts)
+	back := e.o.Sync.Kind == quorum.KindAsync || core.TakesBack(e.group.Load(), e.env.Log.History().Last(), k.parts)
 	if err := core.Installable(o.LSN, applied, e.resync.Load(), back); err != nil {
 		return stream.Tail{}, err
 	}

@@ -125,7 +125,7 @@ func (d *desk) restore(ctx context.Context, p *topology.Restoration) (err error)
 	}
 	p.Records, p.Last = kept, p.At+record.LSN(kept)
 	e.log.Warn("this node is brought back to a point of the past", "behind", p.At, "records", kept)
-	p.Promotion, err = e.lead(ctx, core.Restored)
+	p.Promotion, err = d.lead(ctx, core.Restored)
 	return err
 }
 
@@ -179,9 +179,10 @@ func (d *desk) cut(ctx context.Context, at record.LSN) (records uint64, err erro
 }
 
 // lead makes this node leader whatever others have.
-func (e *engine) lead(ctx context.Context, why core.Why) (topology.Promotion, error) {
+func (d *desk) lead(ctx context.Context, why core.Why) (topology.Promotion, error) {
+	e := d.e
 	if e.council != nil {
-		return e.council.lead(ctx, why)
+		return campaign{e.council}.lead(ctx, why)
 	}
 	if err := e.ballot.one.enter(ctx); err != nil {
 		return topology.Promotion{}, err
@@ -192,7 +193,8 @@ func (e *engine) lead(ctx context.Context, why core.Why) (topology.Promotion, er
 
 // late is by how much this node applies late: not at all on its way to a point of the
 // past, nor once it was made a voter, as it may have to lead.
-func (e *engine) late() time.Duration {
+func (d *desk) late() time.Duration {
+	e := d.e
 	if e.o.ApplyDelay == 0 || e.restoring.most.Load() > 0 || e.wasReplica() {
 		return 0
 	}

@@ -143,11 +143,11 @@ func (c *council) promote(ctx context.Context, force bool) (topology.Promotion, 
 	if g, _ := c.known(); g.Leader == c.self.Node && c.e.leads.Load() {
 		why = core.Restart // a new term of its own
 	}
-	return c.lead(ctx, why)
+	return campaign{c}.lead(ctx, why)
 }
 
 // lead makes this node leader, and says of which term.
-func (c *council) lead(ctx context.Context, why core.Why) (topology.Promotion, error) {
+func (c campaign) lead(ctx context.Context, why core.Why) (topology.Promotion, error) {
 	before, _ := c.known()
 	if err := c.stand(ctx, why); err != nil {
 		return topology.Promotion{}, err

@@ -98,6 +98,11 @@ var messages = map[string]struct {
 		Winner: []Rival{{Site: "us", Dot: dot, Time: 5, Expires: 6, Kind: record.KindBytes, Value: []byte("v"), Bytes: 9}},
 		Losers: []Rival{{Site: "eu", Dot: dot, Time: 4, Removed: true}},
 	}}, More: true}, func(m Conflicts) []byte { return m.Encode() }, DecodeConflicts),
+	"restore": form(Restore{To: topology.Point{LSN: 7, Time: time.Unix(8, 9)}, GiveUp: 10}, Restore.Encode, DecodeRestore),
+	"restored": form(topology.Restoration{
+		Promotion: topology.Promotion{Term: 4, Leader: "d", Start: 9, Reached: []topology.NodeID{"a"}, Missed: []topology.NodeID{"b"}},
+		At:        8, Time: time.Unix(1, 2), Last: 11, First: time.Unix(3, 4), Newest: time.Unix(5, 6), Records: 3,
+	}, EncodeRestoration, DecodeRestoration),
 	"count":           form(uint64(7), EncodeCount, DecodeCount),
 	"status standing": form(standing(), EncodeStatus, DecodeStatus),
 	"status changing": form(changing(), EncodeStatus, DecodeStatus),

@@ -35,7 +35,7 @@ ready to answer, 4 a check did not hold.`,
 	})
 	root.AddCommand(
 		newDemo(), newStatus(), newTable(), newGet(), newPut(), newDel(), newScan(), newWatch(), newSlot(), newFailover(),
-		newSwitchover(), newMember(), newPause(), newResume(), newResolve(), newHistory(), newConflicts(), newWAL(), newRewound(), newVersion(), newNode(),
+		newSwitchover(), newRestore(), newMember(), newPause(), newResume(), newResolve(), newHistory(), newConflicts(), newWAL(), newRewound(), newVersion(), newNode(),
 		newConfig(), newServer(), newCert(),
 	)
 	return root

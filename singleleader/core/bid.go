@@ -158,7 +158,7 @@ func (b *Bid) Propose(polled []Report) (Group, error) {
 		next.Why = Admitted
 	}
 	if own := find(polled, b.Self); own != nil {
-		next.Forks = next.forked(own.Last, next.Term, b.Why == Restored)
+		next.Forks = forked(&next, own.Last, next.Term, b.Why == Restored)
 	}
 	if err := b.count(&next, b.latest.Voters); err != nil {
 		return Group{}, err

@@ -209,7 +209,7 @@ func (c *Core) Step(ev Event) []Effect {
 	case EvTruncated:
 		c.truncated(ev)
 	case EvRestored:
-		c.restored(ev)
+		restored(c, ev)
 	case EvAppend:
 		c.take(ev)
 	case EvFeeder:

@@ -109,7 +109,7 @@ func (c *Core) truncated(ev Event) {
 
 // restored: the own log ends at lsn, by the will of an operator who has this node lead
 // from there. It obeys no stream meanwhile.
-func (c *Core) restored(ev Event) {
+func restored(c *Core, ev Event) {
 	if c.Role == Leader || ev.LSN < c.Applied {
 		return
 	}

@@ -34,13 +34,13 @@ func takesBack(forks []Fork, last uint64, to record.LSN) bool {
 
 // TakesBack reports whether a snapshot may take the place of what is applied behind parts
 // by a node whose log ends in term last; 0 is no such place.
-func (g *Group) TakesBack(last uint64, parts record.LSN) bool {
+func TakesBack(g *Group, last uint64, parts record.LSN) bool {
 	return parts > 0 && takesBack(g.Forks, last, parts)
 }
 
 // Held returns why a node whose log ends at last must not start the term of g, nil if it
 // may: what was given up must not come back by its leader.
-func (g *Group) Held(last stream.Place) error {
+func Held(g *Group, last stream.Place) error {
 	for _, f := range g.Forks {
 		if last.Term < f.Term && last.LSN > f.At {
 			return fmt.Errorf("%w: the group goes on behind entry %d, and the log of this node ends at %d of term %d: restore again, or force another leader", topology.ErrConflict, f.At, last.LSN, last.Term)
@@ -52,7 +52,7 @@ func (g *Group) Held(last stream.Place) error {
 // forked returns the forks of a document of a term that a node is to lead whose log ends
 // at last: those of g that its log does not contradict, and with restored a new one at
 // the end of that log. One that it contradicts was never begun, or is given up itself.
-func (g *Group) forked(last stream.Place, term uint64, restored bool) (out []Fork) {
+func forked(g *Group, last stream.Place, term uint64, restored bool) (out []Fork) {
 	for _, f := range g.Forks {
 		if last.Term >= f.Term || last.LSN <= f.At {
 			out = append(out, f)

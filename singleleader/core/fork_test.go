@@ -60,7 +60,7 @@ func TestABidRemembersWhereTheHistoryParted(t *testing.T) {
 func TestADocumentRemembersSoManyForks(t *testing.T) {
 	var g Group
 	for i := range ForksMax + 3 {
-		g.Forks = g.forked(stream.Place{Term: uint64(i), LSN: 5}, uint64(i+1), true)
+		g.Forks = forked(&g, stream.Place{Term: uint64(i), LSN: 5}, uint64(i+1), true)
 	}
 	require.Len(t, g.Forks, ForksMax)
 	require.EqualValues(t, ForksMax+3, g.Forks[ForksMax-1].Term)

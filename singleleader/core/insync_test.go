@@ -74,7 +74,7 @@ func (s *setting) run(t *testing.T, d *datadriven.TestData) string {
 		}
 		return fmt.Sprintf("acknowledges nothing for %v from %s\n", ev.Wait, from)
 	case "held":
-		if err := s.doc.Held(a.place("last")); err != nil {
+		if err := Held(&s.doc, a.place("last")); err != nil {
 			return fmt.Sprintf("may not: %v\n", err)
 		}
 		return "may\n"

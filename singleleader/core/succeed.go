@@ -50,7 +50,7 @@ func (c *Claim) Succeed(g Group) (Group, error) {
 	if c.Why.Losing() {
 		next.Term = max(g.Term, c.Accepted) + forcedStep
 	}
-	next.Forks = g.forked(c.Last, next.Term, c.Why == Restored)
+	next.Forks = forked(&g, c.Last, next.Term, c.Why == Restored)
 	if err := c.count(&next, g.Voters); err != nil {
 		return Group{}, err
 	}
