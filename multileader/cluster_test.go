@@ -10,6 +10,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -39,6 +40,7 @@ type cluster struct {
 	list  []topology.Member
 	opts  Options
 	wal   wal.Options
+	joins []string // sites that the configuration of others does not know
 	nodes map[topology.NodeID]*node
 
 	mu  sync.Mutex
@@ -58,6 +60,8 @@ type node struct {
 	store  topology.Store
 	cancel context.CancelFunc
 	done   chan error
+
+	spoiled []topology.Edit // what its store is made to hold before it starts
 }
 
 // newCluster makes sites of so many nodes each: us1, us2, eu1 and so on; the first of
@@ -87,6 +91,8 @@ func newCluster(t testing.TB, o Options, each int, sites ...string) *cluster {
 // options are those of a site, whose policy counts its own nodes.
 func (c *cluster) options(site string) Options {
 	o := c.opts
+	o.Joins = slices.Contains(c.joins, site)
+	o.Sites = slices.DeleteFunc(slices.Clone(o.Sites), func(s Site) bool { return slices.Contains(c.joins, s.Name) })
 	if k := o.Group.Sync.Kind; k != quorum.KindAsync {
 		o.Group.Sync.Of = nil
 		for _, m := range c.list {
@@ -110,9 +116,14 @@ func freeAddrs(t testing.TB, n int) (addrs []string) {
 
 func (c *cluster) startAll() {
 	for _, m := range c.list {
-		c.nodes[m.ID].start()
+		if !slices.Contains(c.joins, m.Site) {
+			c.nodes[m.ID].start()
+		}
 	}
 	for _, s := range c.opts.Sites {
+		if slices.Contains(c.joins, s.Name) {
+			continue
+		}
 		c.leads(topology.NodeID(s.Name + "1"))
 	}
 }
@@ -166,6 +177,10 @@ func (n *node) tryStart() (err error) {
 	}
 	opened = append(opened, p)
 	n.store = p
+	if len(n.spoiled) > 0 {
+		require.NoError(n.c.t, p.Apply(p.Applied(), n.spoiled))
+		n.spoiled = nil
+	}
 	list, err := members.New(n.id, n.c.list)
 	require.NoError(n.c.t, err)
 	return n.run(p, list, logger)
@@ -306,6 +321,13 @@ func (n *node) get(key string, o topology.ReadOptions) (string, error) {
 	return string(r.Cells[0].Value), nil
 }
 
+// wait waits until the node has applied what token covers.
+func (n *node) wait(token topology.Token) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	return n.Wait(ctx, token)
+}
+
 func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	for end := time.Now().Add(30 * time.Second); !f(); time.Sleep(time.Millisecond) {
@@ -339,15 +361,17 @@ func (c *cluster) converged() {
 		}
 	}
 	eventually(c.t, "all show the same", func() bool {
-		first, _ := up[0].machine.seen.atLeast()
-		for _, n := range up {
-			v, _ := n.machine.seen.atLeast()
+		for _, n := range up { // before it is looked at what they show
 			lead := c.leader(n.site)
-			if lead == nil || !v.Descends(first) || !first.Descends(v) || n.group.Applied() < lead.log.Bounds().End {
+			if shows, _ := n.machine.seen.place(); lead == nil || shows < lead.log.Bounds().End {
 				return false
 			}
 		}
-		return true
+		first, _ := up[0].machine.seen.atLeast()
+		return !slices.ContainsFunc(up, func(n *node) bool {
+			v, _ := n.machine.seen.atLeast()
+			return !v.Descends(first) || !first.Descends(v)
+		})
 	})
 	if c.opts.CutEvery > 0 { // what can go goes at each site in its own time
 		eventually(c.t, "all have let the same go", func() bool {
@@ -384,7 +408,7 @@ func (n *node) cells(own bool) map[string]string {
 	all := map[string]string{}
 	for e, err := range s.Scan(record.Cell{}, record.Cell{Table: math.MaxUint32}) {
 		require.NoError(n.c.t, err)
-		if local := e.Table == record.TableOrigins || e.Table == record.TableLosers || e.Table == record.TableLeavings ||
+		if local := e.Table == record.TableOrigins || e.Table == record.TableLosers || e.Table == record.TableLeavings || e.Table == record.TableIncoming ||
 			e.Table == record.TableSystem && strings.HasPrefix(string(e.Key), "reign"); local != own {
 			continue
 		}

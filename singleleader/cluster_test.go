@@ -37,8 +37,9 @@ type testCluster struct {
 	nodes    map[topology.NodeID]*testNode
 	dial     func(from, to topology.NodeID) bool // whether a connection may be made
 	wal      wal.Options
-	memTable int64                // bytes of the store's write buffer; 0 is the default
-	agreed   *topologytest.Agreed // nil: control static, led by first
+	memTable int64                                   // bytes of the store's write buffer; 0 is the default
+	agreed   *topologytest.Agreed                    // nil: control static, led by first
+	control  func(topology.Control) topology.Control // around every node's; nil: nothing
 }
 
 // testNode is one node; what is on fs survives it.
@@ -193,6 +194,9 @@ func (n *testNode) run(p *store.Pebble, list *members.List, logger *slog.Logger)
 	} else {
 		ctl, err = static.New(static.Options{Leader: c.first})(topology.ControlEnv{Self: n.id, Stable: n.home, Transport: tr, Membership: list, Logger: logger})
 		require.NoError(t, err)
+	}
+	if c.control != nil {
+		ctl = c.control(ctl)
 	}
 	log := topology.GroupLog(n.log)
 	if n.wrap != nil {

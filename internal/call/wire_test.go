@@ -46,6 +46,11 @@ var messages = map[string]struct {
 	"page":              form(Page{Items: []Item{{Key: []byte("k"), Value: []byte{}, Dot: dot, Time: 4}}, More: true}, func(m Page) []byte { return m.Encode() }, DecodePage),
 	"page of parts":     form(Page{Items: []Item{{Key: []byte("k"), Value: []byte("v"), Dot: dot, Time: 4}, {Key: []byte("s"), Value: []byte{}, Dot: dot, Time: 4, Kind: record.KindSet}}}, func(m Page) []byte { return m.Encode() }, DecodePage),
 	"receipt":           form(topology.Receipt{Token: token, Dot: dot, LSN: 9, Term: 3, Time: 8, Durability: topology.Flushed, Durable: []topology.NodeID{"a", "b"}}, EncodeReceipt, DecodeReceipt),
+	"parts":             form(Parts{Op: MapPut, Table: "t", Key: []byte("k"), Parts: [][]byte{[]byte("f"), {}}, Options: []Option{Request(1, 2)}}, func(m Parts) []byte { return m.Encode() }, DecodeParts),
+	"parts to count":    form(Parts{Op: CounterAdd, Table: "t", Key: []byte("k"), By: math.MinInt64}, func(m Parts) []byte { return m.Encode() }, DecodeParts),
+	"changed":           form(Changed{Receipt: topology.Receipt{Token: token, Dot: dot, LSN: 9, Term: 3, Time: 8, Durability: topology.Flushed}, Number: -7}, func(m Changed) []byte { return m.Encode() }, DecodeChanged),
+	"shown":             form(Shown{Parts: [][]byte{[]byte("a"), {}}, Number: 2, Token: token, Served: "a", Stale: -1, Guarantee: topology.ReadSession}, func(m Shown) []byte { return m.Encode() }, DecodeShown),
+	"request":           form(record.RequestID{Client: math.MaxUint64, Seq: 7}, EncodeRequest, DecodeRequest),
 	"forward": form(Forward{
 		Proto: 3, Durability: topology.Applied, Reads: topology.ReadOptions{Guarantee: topology.ReadBounded, MaxStale: time.Second}, Token: token,
 		Commands: []Command{
@@ -98,6 +103,14 @@ var messages = map[string]struct {
 		Winner: []Rival{{Site: "us", Dot: dot, Time: 5, Expires: 6, Kind: record.KindBytes, Value: []byte("v"), Bytes: 9}},
 		Losers: []Rival{{Site: "eu", Dot: dot, Time: 4, Removed: true}},
 	}}, More: true}, func(m Conflicts) []byte { return m.Encode() }, DecodeConflicts),
+	"verify": form(VerifyAsked{Tables: []string{"users"}, From: "us"}, VerifyAsked.Encode, DecodeVerifyAsked),
+	"verified": form(Verification{
+		Peers: []topology.VerifiedPeer{{Node: "eu1", Site: "eu", Cells: 9, Differ: 1, Undecided: 2, Problem: "p"}},
+		Differences: []Difference{{
+			Peer: "eu1", Site: "eu", Table: "t", Key: []byte("k"), Field: []byte("f"), Repaired: true,
+			Mine: []Rival{{Site: "us", Dot: dot, Time: 5, Kind: record.KindBytes, Value: []byte("v"), Bytes: 9}},
+		}},
+	}, func(m Verification) []byte { return m.Encode() }, DecodeVerification),
 	"restore": form(Restore{To: topology.Point{LSN: 7, Time: time.Unix(8, 9)}, GiveUp: 10}, Restore.Encode, DecodeRestore),
 	"restored": form(topology.Restoration{
 		Promotion: topology.Promotion{Term: 4, Leader: "d", Start: 9, Reached: []topology.NodeID{"a"}, Missed: []topology.NodeID{"b"}},
@@ -283,7 +296,7 @@ func FuzzMessages(f *testing.F) {
 
 func TestAnUnknownOptionIsRefused(t *testing.T) {
 	for name, o := range map[string]Option{
-		"of no kind": {}, "of two kinds": {wish: WishAny | WishAfter}, "of a later version": {wish: 1 << 13},
+		"of no kind": {}, "of two kinds": {wish: WishAny | WishAfter}, "of a later version": {wish: 1 << 14},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := Read{Table: "t", Key: []byte("k"), Options: []Option{o}}

@@ -105,6 +105,14 @@ func TestSitesAreShownAndWhatTheirWritesCost(t *testing.T) {
 	require.Contains(t, succeed(t, "conflicts", "show", lsn, "-o", "yaml"), "type: update/update")
 	require.Contains(t, failing(t, exitFailed, "conflicts", "show", "1"), "us1 has met no conflict at LSN 1; `triad conflicts list`")
 	require.Regexp(t, `(?m)^ *1 +us1 +first start`, succeed(t, "history"))
+	compares := succeed(t, "verify")
+	require.Contains(t, compares, "what us1 holds, compared with")
+	require.Regexp(t, `(?m)^us +us2 +\d+ +0 +0 +-$`, compares)
+	require.Regexp(t, `(?m)^eu +eu1 +\d+ +0 +0 +-$`, compares)
+	require.Contains(t, succeed(t, "verify", "--table", "users", "-o", "json"), `"differ": 0`)
+	require.Contains(t, failing(t, exitFailed, "verify", "--table", "nothing"), "`triad table list`")
+	require.Contains(t, failing(t, exitFailed, "verify", "--repair-from", "us"), `"us" is not another site`)
+	require.Contains(t, failing(t, exitUsage, "verify", "--repair-from", "U S"), "is not a site's name")
 }
 
 func TestASiteWithoutALeaderIsSaid(t *testing.T) {
@@ -121,4 +129,5 @@ func TestConflictsAreOfSitesThatAllWrite(t *testing.T) {
 	require.Contains(t, failing(t, exitFailed, "conflicts", "list"), "one leader orders all writes of this topology")
 	require.Contains(t, failing(t, exitUsage, "conflicts", "list", "--limit", "0"), "--limit: 0 is no number of conflicts")
 	require.Contains(t, failing(t, exitUsage, "conflicts", "show", "x"), `"x" is no LSN`)
+	require.Contains(t, failing(t, exitFailed, "verify"), "one log orders all writes of this topology")
 }
