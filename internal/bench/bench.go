@@ -96,7 +96,7 @@ func (b *bench) all(ctx context.Context) (err error) {
 		subjects = append(subjects, v)
 		for _, w := range s.Workloads {
 			b.report.Cells = append(b.report.Cells, result.Cell{
-				Subject: v.Name, Topology: string(v.Topology), Workload: w.Name, Kind: w.Kind, Promise: v.Promise(), Read: string(v.Read), OpenLoop: w.Rate > 0,
+				Subject: v.Name, Topology: string(v.Topology), Workload: w.Name, Kind: w.Kind, Promise: v.Promise(), Read: string(v.Read), OpenLoop: w.Rate > 0, Disks: v.Durable(s.Voters(v)),
 			})
 		}
 	}

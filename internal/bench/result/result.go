@@ -62,6 +62,7 @@ type Cell struct {
 	Promise   string        `json:"promise"`
 	Read      string        `json:"read"` // what the reads of the load ask for
 	OpenLoop  bool          `json:"open_loop,omitempty"`
+	Disks     int           `json:"disks"`               // on how many a write is when it is acknowledged
 	Anomalies []Anomaly     `json:"anomalies,omitempty"` // summed over the runs
 	Runs      []Run         `json:"runs"`
 }
