@@ -132,6 +132,10 @@ type Stale struct {
 	P99      float64 `json:"p99_ms"`
 	Max      float64 `json:"max_ms"`
 	Versions int     `json:"versions_max"`
+	// Predicted is the share that PBS predicts to be stale, where nobody leads: that of
+	// reads whose replicas are none of those that the write waited for. It leaves out that
+	// writes spread on meanwhile.
+	Predicted *float64 `json:"pbs_stale,omitempty"`
 	// Shares are of all reads those that were no older than so many milliseconds.
 	Shares []Quantile `json:"shares,omitempty"`
 }
