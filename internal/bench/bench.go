@@ -57,9 +57,10 @@ func Run(ctx context.Context, o Options) (*result.Report, error) {
 			Name: f.Name, Do: string(f.Do), Who: f.Who, At: time.Duration(f.At).Seconds(), For: time.Duration(f.For).Seconds(),
 		})
 	}
-	began := time.Now()
+	began, busy, own := time.Now(), machine.Busy(), machine.CPU()
 	err := b.all(ctx)
 	b.report.Took = time.Since(began).Seconds()
+	b.report.Foreign = max(machine.Busy()-busy-(machine.CPU()-own), 0) / b.report.Took
 	b.check()
 	if err == nil && len(b.report.Checks) > 0 {
 		var what []string

@@ -53,7 +53,7 @@ func Text(w io.Writer, r *result.Report) error {
 	if r.Partial != "" {
 		fmt.Fprintf(&b, "\nPARTIAL: %s\n", r.Partial)
 	}
-	fmt.Fprintf(&b, "\n%s, %d cores, %s, %s; %s\n", r.Machine, r.Cores, r.Go, r.Began.Format(time.RFC3339), r.Command)
+	fmt.Fprintf(&b, "\n%s, %d cores, of which others kept %.1f busy, %s, %s; %s\n", r.Machine, r.Cores, r.Foreign, r.Go, r.Began.Format(time.RFC3339), r.Command)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

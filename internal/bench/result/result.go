@@ -28,6 +28,7 @@ type Report struct {
 	Began    time.Time `json:"began"`
 	Took     float64   `json:"seconds"`
 	Seed     int       `json:"seed"`
+	Foreign  float64   `json:"foreign_cores"` // that others kept busy meanwhile, on average; 0 where it is not known
 	// Partial says why not all was measured; empty if it was.
 	Partial string   `json:"partial,omitempty"`
 	LeftOut []string `json:"left_out,omitempty"` // subjects that could not be run, and why
