@@ -26,6 +26,7 @@ const (
 	MethodPromote  = "client.promote"  // whether by force → topology.Promotion
 	MethodResolve  = "client.resolve"  // a dot and its term → topology.Resolution
 	MethodHandover = "client.handover" // a node's name → topology.Promotion
+	MethodRestore  = "client.restore"  // Restore → topology.Restoration
 	MethodPause    = "client.pause"    // whether → nothing
 	MethodHistory  = "client.history"  // nothing → Past
 	MethodExplain  = "client.explain"  // nothing → topology.Explanation

@@ -111,6 +111,11 @@ var messages = map[string]struct {
 			Mine: []Rival{{Site: "us", Dot: dot, Time: 5, Kind: record.KindBytes, Value: []byte("v"), Bytes: 9}},
 		}},
 	}, func(m Verification) []byte { return m.Encode() }, DecodeVerification),
+	"restore": form(Restore{To: topology.Point{LSN: 7, Time: time.Unix(8, 9)}, GiveUp: 10}, Restore.Encode, DecodeRestore),
+	"restored": form(topology.Restoration{
+		Promotion: topology.Promotion{Term: 4, Leader: "d", Start: 9, Reached: []topology.NodeID{"a"}, Missed: []topology.NodeID{"b"}},
+		At:        8, Time: time.Unix(1, 2), Last: 11, First: time.Unix(3, 4), Newest: time.Unix(5, 6), Records: 3,
+	}, EncodeRestoration, DecodeRestoration),
 	"count":           form(uint64(7), EncodeCount, DecodeCount),
 	"status standing": form(standing(), EncodeStatus, DecodeStatus),
 	"status changing": form(changing(), EncodeStatus, DecodeStatus),
