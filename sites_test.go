@@ -117,7 +117,7 @@ func TestWhatConcurrentWritesCostIsListed(t *testing.T) {
 		c := last(i)
 		require.Equal(t, "users", c.Table)
 		require.Equal(t, "1001", string(c.Key))
-		require.Equal(t, topology.UpdateUpdate, c.Type)
+		require.Equal(t, topology.InsertInsert, c.Type)
 		require.Len(t, c.Winner, 1)
 		require.Len(t, c.Losers, 1)
 		require.NotEqual(t, c.Winner[0].Site, c.Losers[0].Site)

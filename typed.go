@@ -24,9 +24,10 @@ type TypedTable[T any] struct{ named }
 // named is a table as those see it who give its values types: by the name that it
 // has, and the kind that it must have.
 type named struct {
-	node *Node
-	name string
-	kind record.Kind
+	node     *Node
+	name     string
+	kind     record.Kind
+	resolver string // empty: whichever it is defined with, or that of the kind
 }
 
 // TableOf returns the table of that name for values of type T. If nobody has
@@ -37,9 +38,14 @@ type named struct {
 //
 // A row is one cell for each column (a field of the struct, named by its tag as
 // in `msgpack:"name"`), so that columns are stored, compared and, where several
-// sites write, merged one by one; Put replaces the whole row all the same.
-func TableOf[T any](node *Node, name string) *TypedTable[T] {
-	return &TypedTable[T]{named{node: node, name: name, kind: kindOf[T]()}}
+// sites write, merged one by one; Put replaces the whole row all the same. An option
+// says how else several sites' writes are settled: [ResolvedBy].
+func TableOf[T any](node *Node, name string, opts ...TableOption) *TypedTable[T] {
+	t := &TypedTable[T]{named{node: node, name: name, kind: kindOf[T]()}}
+	for _, o := range opts {
+		o(&t.named)
+	}
+	return t
 }
 
 // kindOf returns what a table of T is defined as.
@@ -185,7 +191,7 @@ func (t *named) Delete(ctx context.Context, key string, opts ...Option) (Receipt
 func (t *named) declare(ctx context.Context, op, key string) error {
 	err := t.lookup(ctx, false)
 	if errors.Is(err, topology.ErrNoTable) {
-		err = t.node.CreateTable(ctx, Table{Name: t.name, Kind: t.kind})
+		err = t.node.CreateTable(ctx, Table{Name: t.name, Kind: t.kind, Resolver: t.resolver})
 	}
 	if err != nil {
 		return t.error(op, key, err)
@@ -221,7 +227,12 @@ func (t *named) lookup(ctx context.Context, local bool) error {
 	if d.Kind == record.KindAny {
 		return nil
 	}
-	return Table{Name: t.name, Kind: t.kind, TTL: d.TTL}.contradicts(d.Table)
+	want := Table{Name: t.name, Kind: t.kind, TTL: d.TTL, Resolver: t.resolver}
+	if want.Resolver == "" {
+		want.Resolver = d.Resolver
+		return want.contradicts(d.Table)
+	}
+	return t.node.catalogue.sameAs(want, d.Table)
 }
 
 func (t *named) error(op, key string, err error) error {

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/triad-kv/triad/multileader/core"
+	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/singleleader"
 	"github.com/triad-kv/triad/topology"
 )
@@ -81,15 +83,19 @@ type engine struct {
 
 	loop    *loop
 	machine *machine
+	judge   *judge
 	reign   reign // owned by the loop
 	links   []*link
-	stats   stats
+
+	refusals atomic.Pointer[map[record.TableID]error] // of tables that are settled otherwise elsewhere
+	stats    stats
 }
 
 func open(env topology.Env, all topology.Membership, o Options, site string) (*engine, error) {
 	e := &engine{env: env, all: all, o: o, site: site, log: env.Logger.With("engine", "multi-leader", "site", site)}
-	e.loop = newLoop(e)
-	e.machine = newMachine(env.Store)
+	e.loop, e.judge = newLoop(e), newJudge(e)
+	e.machine = newMachine(env.Store, o.Resolvers)
+	e.machine.examine = e.judge.meet
 	e.reader, e.writer = &reader{e: e}, newWriter(e)
 	for _, l := range o.config(site).Links {
 		e.links = append(e.links, newLink(e, l.Peer))
@@ -103,6 +109,7 @@ func open(env topology.Env, all topology.Membership, o Options, site string) (*e
 	}
 	e.Orders = e.group.Orders()
 	env.Transport.HandleStream(protocolSite, e.serve)
+	env.Transport.HandleCall(methodTables, topology.PeerNode, e.answerTables)
 	return e, nil
 }
 
@@ -111,6 +118,8 @@ func (e *engine) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return e.group.Run(ctx) })
 	g.Go(func() error { return e.loop.run(ctx) })
+	g.Go(func() error { return e.judge.run(ctx) })
+	g.Go(func() error { return e.exchange(ctx) })
 	for _, l := range e.links {
 		g.Go(func() error { return l.run(ctx) })
 	}

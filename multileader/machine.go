@@ -28,12 +28,15 @@ type machine struct {
 	enc    *record.Encoder
 	news   bool // of tables
 	cuts   cuts
+
+	meetings meetings
+	examine  func(record.Cell) // hears of concurrent writes that a function settles; nil: nobody does
 }
 
 var _ singleleader.Machine = (*machine)(nil)
 
-func newMachine(store topology.Store) *machine {
-	m := &machine{seen: newSeen(), tables: newTables(), over: newOverlay(store), enc: record.NewEncoder()}
+func newMachine(store topology.Store, r *conflict.Registry) *machine {
+	m := &machine{seen: newSeen(), tables: newTables(r), over: newOverlay(store), enc: record.NewEncoder()}
 	m.cuts.by = map[version.Origin]*core.Cut{}
 	m.showCuts()
 	return m
@@ -51,7 +54,7 @@ func (m *machine) Reset(view topology.Snapshot) error {
 	m.place, m.vector = p, vectorOf(p.Marks)
 	m.clear()
 	m.seen.replace(p.LSN, m.vector)
-	return errors.Join(m.tables.load(view), m.loadCuts(view))
+	return errors.Join(m.tables.load(view), m.loadCuts(view), m.weighLosses(view))
 }
 
 func vectorOf(marks []core.Mark) (v version.Vector) {
@@ -140,8 +143,8 @@ func (m *machine) merge(e record.Entry, r *record.Record) error {
 		m.over.set(c.Cell, c.State)
 		m.news = m.tables.note(c.Cell, &c.State) || m.news
 		m.leave(r, i, c)
-		if len(c.Lost) > 0 && c.Cell.Table != record.TableSystem {
-			m.lose(e, r, i, c)
+		if x, met := m.met(r, c); met {
+			m.list(e, r, i, x)
 		}
 	}
 	return nil
@@ -151,8 +154,10 @@ func (m *machine) merge(e record.Entry, r *record.Record) error {
 func (m *machine) refuse(e record.Entry, r *record.Record) {
 	for i := range r.Mutations {
 		x := &r.Mutations[i]
-		c := conflict.Change{Cell: record.Cell{Table: x.Table, Key: x.Key, Field: x.Field}, Lost: []record.Version{conflict.VersionOf(r, x)}}
-		m.lose(e, r, i, &c)
+		m.list(e, r, i, &loss{
+			cell: record.Cell{Table: x.Table, Key: x.Key, Field: x.Field}, by: r.Dot, kind: topology.Misfit,
+			resolver: m.tables.of(x.Table).named(), lost: []record.Version{conflict.VersionOf(r, x)}, fresh: 1,
+		})
 	}
 }
 
@@ -232,10 +237,4 @@ func (s *seen) atLeast() (version.Vector, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.applied, s.news
-}
-
-// lost is one conflict: what settled it, and what it cost.
-func (m *machine) lose(e record.Entry, r *record.Record, n int, c *conflict.Change) {
-	m.place.lost += uint64(len(c.Lost))
-	m.put(loserCell(e.LSN, n), r, encodeLoss(r, c))
 }

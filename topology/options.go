@@ -46,6 +46,10 @@ func ParseDurability(s string) (Durability, error) {
 // engine's defaults.
 type WriteOptions struct {
 	Durability Durability
+	// Context is what the client has seen of the one key that is written, in a table that
+	// keeps siblings: the write replaces that, and nothing else. Zero: all that the site
+	// has, as in every other table.
+	Context Context
 }
 
 // Guarantee is what a read asks for, and what its answer met.
@@ -75,6 +79,7 @@ type ReadOptions struct {
 	MaxBytes  uint64        // ReadBounded: 0 is no bound in bytes
 	Field     []byte        // one cell of the key; empty is the cell without a field
 	Whole     bool          // all cells of the key
+	Siblings  bool          // of a table that keeps siblings all of them, removals too, instead of the last
 	Parts     bool          // of a key with parts the cell without a field is read beside them: how many there are is not asked
 }
 

@@ -1,6 +1,7 @@
 package call
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -265,58 +266,73 @@ func DecodePromotion(b []byte) (topology.Promotion, error) {
 
 // Table is a table's definition.
 type Table struct {
-	Name string
-	Kind record.Kind
-	TTL  time.Duration // in whole milliseconds; 0: none
+	Name     string
+	Kind     record.Kind
+	TTL      time.Duration // in whole milliseconds; 0: none
+	Resolver string        // what settles concurrent writes, where several sites write; empty: that of the kind
 }
+
+const resolverBytesMax = 1 << 10
 
 const ttlMillisecondsMax = uint64(math.MaxInt64 / time.Millisecond)
 
-// EncodeTables returns the bytes of definitions: two fields each, or three where
-// one of them has a TTL.
+// EncodeTables returns the bytes of definitions: two fields each, three where one of
+// them has a TTL, four where one names a resolver.
 func EncodeTables(ts []Table) []byte {
-	w, fields := begin(1), 2
-	lives := slices.ContainsFunc(ts, func(t Table) bool { return t.TTL != 0 })
-	if lives {
-		w, fields = beginAs(formatMore, 1), 3
-	}
-	w.Array(fields * len(ts))
+	f := tablesFormat(ts)
+	w := beginAs(f, 1)
+	w.Array(int(f+1) * len(ts))
 	for _, t := range ts {
 		w.Str(t.Name)
 		w.Uint(uint64(t.Kind))
-		if lives {
+		if f >= formatMore {
 			w.Uint(uint64(t.TTL / time.Millisecond))
+		}
+		if f >= formatResolvers {
+			w.Str(t.Resolver)
 		}
 	}
 	return w.Bytes()
 }
 
+// formatResolvers is the format of tables of which one names a resolver.
+const formatResolvers = 3
+
+// tablesFormat is the lowest format that says all there is to say.
+func tablesFormat(ts []Table) uint64 {
+	switch {
+	case slices.ContainsFunc(ts, func(t Table) bool { return t.Resolver != "" }):
+		return formatResolvers
+	case slices.ContainsFunc(ts, func(t Table) bool { return t.TTL != 0 }):
+		return formatMore
+	}
+	return format
+}
+
 // DecodeTables reads definitions.
 func DecodeTables(b []byte) ([]Table, error) {
-	r, f, err := openTo(formatMore, b, 1)
+	r, f, err := openTo(formatResolvers, b, 1)
 	if err != nil {
 		return nil, err
 	}
-	fields := 2
-	if f == formatMore {
-		fields = 3
-	}
+	fields := int(f + 1)
 	n := r.ArrayMax(fields * TablesMax)
 	if n%fields != 0 {
 		r.Fail("tables are not whole")
 	}
 	var ts []Table
-	lives := false
 	for n /= fields; n > 0 && r.Err() == nil; n-- {
 		t := Table{Name: r.StrMax(TableBytesMax), Kind: record.Kind(r.UintMax(math.MaxUint8))}
-		if f == formatMore {
+		if f >= formatMore {
 			t.TTL = time.Duration(r.UintMax(ttlMillisecondsMax)) * time.Millisecond
-			lives = lives || t.TTL != 0
+		}
+		if f >= formatResolvers {
+			t.Resolver = r.StrMax(resolverBytesMax)
 		}
 		ts = append(ts, t)
 	}
-	if f == formatMore && !lives {
-		r.Fail("format 2 without a TTL")
+	if f != tablesFormat(ts) {
+		r.Fail(fmt.Sprintf("format %d without what it is for", f))
 	}
 	return ts, done(&r)
 }
