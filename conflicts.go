@@ -120,11 +120,9 @@ func harmless(x *topology.Conflict) bool {
 }
 
 func (l *conflictLister) named(x *topology.Conflict, at ConflictPlace) Conflict {
-	c := Conflict{ConflictPlace: at, Key: x.Cell.Key, Field: x.Cell.Field, Type: x.Type}
+	c := Conflict{ConflictPlace: at, Key: x.Cell.Key, Field: x.Cell.Field, Type: x.Type, Resolver: x.Resolver, Time: x.Time, By: x.By}
 	if t := x.Cell.Table; t != record.TableSystem {
-		if c.Table = l.tables[t]; c.Table == "" {
-			c.Table = fmt.Sprintf("table %d", t)
-		}
+		c.Table = l.nameOf(t)
 	}
 	c.Winner, c.Losers = l.rivals(winners(x)), l.rivals(x.Losers)
 	return c

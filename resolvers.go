@@ -1,11 +1,15 @@
 package triad
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/triad-kv/triad/internal/call"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
 )
 
 // TableOption says how a table is declared that nobody has defined yet.
@@ -53,4 +57,81 @@ func (c *catalogue) sameAs(t, defined Table) error {
 		}
 	}
 	return want.contradicts(defined)
+}
+
+// Sibling is one of several concurrent writes of a key, in a table that keeps them.
+type Sibling = call.Sibling
+
+// siblings fills in a reading what a table that keeps siblings shows: all of them, and the
+// last one as the value.
+func (d definition) siblings(cells []topology.CellReading, out *Reading) error {
+	last := -1
+	for i := range cells {
+		c := &cells[i]
+		s := Sibling{Removed: c.Absent, Dot: c.Dot, Time: c.Time, Value: []byte{}}
+		if !c.Absent {
+			value, err := d.value(cells[i : i+1])
+			if err != nil {
+				return notApplied(err)
+			}
+			s.Value = value
+			if last < 0 || version.CompareWrites(c.Time, c.Dot, cells[last].Time, cells[last].Dot) > 0 {
+				last = i
+			}
+		}
+		out.Siblings = append(out.Siblings, s)
+	}
+	if last < 0 {
+		out.Siblings = nil
+		return notApplied(topology.ErrNotFound)
+	}
+	out.Value, out.Dot, out.Time = out.Siblings[last].Value, cells[last].Dot, cells[last].Time
+	if len(cells) == 1 {
+		out.Siblings = nil
+	}
+	return nil
+}
+
+// Siblings are the concurrent values of a key, decoded.
+type Siblings[T any] struct {
+	Values  []T              // one, or several that did not know of one another, in the order of their writes
+	Removed int              // how many removals are concurrent with them
+	Context topology.Context // what was shown, for [Context]; not zero even if nothing was
+	Reading Reading
+}
+
+// Siblings returns all concurrent values of key, in a table that keeps siblings; of
+// another one its value. A key that holds nothing has none, which is no error. Options:
+// those of [Node.Get].
+func (t *TypedTable[T]) Siblings(ctx context.Context, key string, opts ...Option) (out Siblings[T], err error) {
+	if err := t.check(ctx, "get", key, opts); err != nil {
+		if errors.Is(err, topology.ErrNotFound) {
+			out.Context, err = NothingSeen(), nil
+		}
+		return out, err
+	}
+	r, err := t.node.Get(ctx, t.name, []byte(key), opts...)
+	out.Reading, out.Context = r, r.Context
+	if errors.Is(err, topology.ErrNotFound) {
+		return out, nil
+	}
+	if err != nil {
+		return out, err
+	}
+	all := r.Siblings
+	if len(all) == 0 {
+		all = []Sibling{{Value: r.Value}}
+	}
+	for _, s := range all {
+		if s.Removed {
+			out.Removed++
+			continue
+		}
+		v, err := decode[T](s.Value)
+		if err != nil {
+			return Siblings[T]{}, t.error("get", key, notApplied(err))
+		}
+		out.Values = append(out.Values, v)
+	}
+	return out, nil
 }

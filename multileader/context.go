@@ -42,7 +42,7 @@ func (wr *writer) unseen(w *write, t *table) (*version.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	unseen := core.Unseen(s.Siblings, w.context.Set(), wr.e.told())
+	unseen := core.Unseen(s.Siblings, w.context.Set(), wr.told())
 	if unseen != nil && len(s.Siblings) >= siblingsMax {
 		return nil, fmt.Errorf("%w: key %q holds %d concurrent values already: read them, and write one with their context", topology.ErrTooLarge, m.Key, len(s.Siblings))
 	}
@@ -51,7 +51,8 @@ func (wr *writer) unseen(w *write, t *table) (*version.Set, error) {
 
 // told is what this site has told the others that it has for good, by all cuts in its
 // log, committed or not.
-func (e *engine) told() version.Vector {
+func (wr *writer) told() version.Vector {
+	e := wr.e
 	self, _ := e.o.site(e.site)
 	out := e.reign.cutter.told.Join(e.reign.tail.told)
 	for o, c := range e.machine.cuts.shown.Load().by {

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/triad-kv/triad/multileader/core"
-	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/singleleader"
 	"github.com/triad-kv/triad/topology"
 )
@@ -73,6 +71,7 @@ type engine struct {
 	singleleader.Orders
 	*reader
 	*writer
+	*orders
 
 	env   topology.Env
 	all   topology.Membership // of all sites
@@ -84,16 +83,17 @@ type engine struct {
 	loop    *loop
 	machine *machine
 	judge   *judge
+	teller  *teller
 	reign   reign // owned by the loop
 	links   []*link
 
-	refusals atomic.Pointer[map[record.TableID]error] // of tables that are settled otherwise elsewhere
-	stats    stats
+	stats stats
 }
 
 func open(env topology.Env, all topology.Membership, o Options, site string) (*engine, error) {
 	e := &engine{env: env, all: all, o: o, site: site, log: env.Logger.With("engine", "multi-leader", "site", site)}
 	e.loop, e.judge = newLoop(e), newJudge(e)
+	e.orders, e.teller = &orders{e}, &teller{e: e}
 	e.machine = newMachine(env.Store, o.Resolvers)
 	e.machine.examine = e.judge.meet
 	e.reader, e.writer = &reader{e: e}, newWriter(e)
@@ -109,7 +109,7 @@ func open(env topology.Env, all topology.Membership, o Options, site string) (*e
 	}
 	e.Orders = e.group.Orders()
 	env.Transport.HandleStream(protocolSite, e.serve)
-	env.Transport.HandleCall(methodTables, topology.PeerNode, e.answerTables)
+	env.Transport.HandleCall(methodTables, topology.PeerNode, e.teller.answer)
 	return e, nil
 }
 
@@ -119,7 +119,7 @@ func (e *engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.group.Run(ctx) })
 	g.Go(func() error { return e.loop.run(ctx) })
 	g.Go(func() error { return e.judge.run(ctx) })
-	g.Go(func() error { return e.exchange(ctx) })
+	g.Go(func() error { return e.teller.run(ctx) })
 	for _, l := range e.links {
 		g.Go(func() error { return l.run(ctx) })
 	}

@@ -59,6 +59,7 @@ func (j *judge) examine(c record.Cell) error {
 	set := j.e.machine.tables.known.Load()
 	t := set.of(c.Table)
 	doubted := j.doubted(t, false)
+	defer j.doubted(t, true) // who has not answered is accused by then
 	if !t.custom() || set.held[t.id] != nil || j.suspect(t) != nil && !doubted || !j.e.stats.leading() {
 		return nil
 	}
@@ -77,14 +78,13 @@ func (j *judge) examine(c record.Cell) error {
 	if err != nil {
 		return nil // it is accused of that already
 	}
-	j.doubted(t, true)
 	second, err := j.ask(t, c, s.Siblings)
 	if err != nil {
 		return nil
 	}
 	of, again := conflict.EvidenceOf(s.Siblings, first), conflict.EvidenceOf(s.Siblings, second)
 	if of.Result != again.Result {
-		j.e.accuse(t, fmt.Sprintf("%s made two things of the same writes of key %q, asked twice in site %s", t.resolver, c.Key, j.e.site))
+		j.accuse(t, fmt.Sprintf("%s made two things of the same writes of key %q, asked twice in site %s", t.resolver, c.Key, j.e.site))
 		return nil
 	}
 	if first.Fault != nil {
@@ -100,7 +100,7 @@ func (j *judge) compare(t *table, f finding) {
 	other, differs := j.evidence.found(f)
 	j.mu.Unlock()
 	if differs {
-		j.e.accuse(t, fmt.Sprintf("%s made of the same writes one thing in site %s and another in site %s", t.resolver, f.site, other.site))
+		j.accuse(t, fmt.Sprintf("%s made of the same writes one thing in site %s and another in site %s", t.resolver, f.site, other.site))
 	}
 }
 
@@ -112,7 +112,7 @@ func (j *judge) hear(fs []finding) {
 		own, differs := j.evidence.told(f)
 		j.mu.Unlock()
 		if t := set.of(f.table); differs && t.custom() && set.held[t.id] == nil {
-			j.e.accuse(t, fmt.Sprintf("%s made of the same writes one thing in site %s and another in site %s", t.resolver, own.site, f.site))
+			j.accuse(t, fmt.Sprintf("%s made of the same writes one thing in site %s and another in site %s", t.resolver, own.site, f.site))
 		}
 	}
 }
@@ -129,30 +129,31 @@ func (j *judge) fault(t *table, err error) {
 }
 
 // accuse asks for the quarantine of a table.
-func (e *engine) accuse(t *table, why string) {
+func (j *judge) accuse(t *table, why string) {
+	e := j.e
 	e.log.Error("a resolver can not be trusted", "table", t.name, "resolver", t.resolver, "why", why)
-	j := e.judge
 	j.mu.Lock()
 	if _, again := j.accused[t.id]; !again {
 		j.accused[t.id] = why
 	}
 	j.mu.Unlock()
-	e.loop.post(e.prosecute)
+	e.loop.post(j.prosecute)
 }
 
 // prosecute writes the quarantines that are asked for, where this node leads its site;
 // on the loop. What fails is tried again at a later tick.
-func (e *engine) prosecute() {
+func (j *judge) prosecute() {
+	e := j.e
 	if c := e.reign.core; c == nil || !c.Open() {
 		return
 	}
 	set := e.machine.tables.known.Load()
-	for _, x := range e.judge.charges() {
+	for _, x := range j.charges() {
 		if set.held[x.table] != nil {
-			e.judge.drop(x.table)
+			j.drop(x.table)
 			continue
 		}
-		if e.judge.tooSoon(x.table, e.env.Clock.Wall()) {
+		if j.tooSoon(x.table, e.env.Clock.Wall()) {
 			continue
 		}
 		q := quarantine{site: e.site, why: x.why}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/triad-kv/triad/conflict"
@@ -41,6 +42,12 @@ func (x *tellings) stale() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return time.Since(x.asked) > tellAnyway
+}
+
+// teller tells other sites of this one's tables.
+type teller struct {
+	e        *engine
+	refusals atomic.Pointer[map[record.TableID]error] // of tables that are settled otherwise elsewhere
 }
 
 // telling is one such message: an array of five.
@@ -138,7 +145,8 @@ func getDigest(r *pack.Reader, into []byte) {
 
 // tell is what this node says of its tables and findings to a peer that has heard the
 // first sent of them.
-func (e *engine) tell(sent uint64) (m telling, upTo uint64) {
+func (tl *teller) tell(sent uint64) (m telling, upTo uint64) {
+	e := tl.e
 	m = telling{site: e.site, leads: e.stats.leading()}
 	if !m.leads {
 		return m, sent
@@ -162,8 +170,8 @@ func (e *engine) tell(sent uint64) (m telling, upTo uint64) {
 	return m, min(upTo, own.count)
 }
 
-// exchange asks the leaders of linked sites, until ctx ends.
-func (e *engine) exchange(ctx context.Context) error {
+// run asks the leaders of linked sites, until ctx ends.
+func (tl *teller) run(ctx context.Context) error {
 	t := time.NewTicker(exchangeEvery)
 	defer t.Stop()
 	for {
@@ -172,7 +180,7 @@ func (e *engine) exchange(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		for _, l := range e.links {
+		for _, l := range tl.e.links {
 			if l.dials() {
 				l.tellTables(ctx, false)
 			}
@@ -196,7 +204,7 @@ func (l *link) tellTables(ctx context.Context, always bool) {
 	}
 	sent, said := x.sent, x.said
 	x.mu.Unlock()
-	m, upTo := l.e.tell(sent)
+	m, upTo := l.e.teller.tell(sent)
 	bare := m
 	bare.findings = nil
 	now := string(bare.encode())
@@ -222,8 +230,9 @@ func (l *link) tellTables(ctx context.Context, always bool) {
 	}
 }
 
-// answerTables answers the leader of a linked site.
-func (e *engine) answerTables(_ context.Context, _ topology.Peer, req []byte) ([]byte, error) {
+// answer answers the leader of a linked site.
+func (tl *teller) answer(_ context.Context, _ topology.Peer, req []byte) ([]byte, error) {
+	e := tl.e
 	theirs, err := decodeTelling(req)
 	if err != nil {
 		return nil, e.errorOf("tables", topology.NotApplied, err)
@@ -241,7 +250,7 @@ func (e *engine) answerTables(_ context.Context, _ topology.Peer, req []byte) ([
 	x.mu.Lock()
 	sent := x.sent
 	x.mu.Unlock()
-	m, upTo := e.tell(sent)
+	m, upTo := tl.tell(sent)
 	if m.leads && theirs.leads {
 		l.heard(&theirs)
 		x.mu.Lock()
@@ -284,29 +293,29 @@ func (l *link) heard(m *telling) {
 			l.e.log.Error("a table is not the same at the other end of a link", "peer", l.peer, "what", d)
 		}
 	}
-	l.e.publishRefusals()
+	l.e.teller.publish()
 }
 
-// publishRefusals notes which tables are settled otherwise at the end of some link: this
+// publish notes which tables are settled otherwise at the end of some link: this
 // site refuses them until that is over.
-func (e *engine) publishRefusals() {
+func (tl *teller) publish() {
 	all := map[record.TableID]error{}
-	for _, l := range e.links {
+	for _, l := range tl.e.links {
 		l.tables.mu.Lock()
 		for id, err := range l.tables.refused {
 			all[id] = err
 		}
 		l.tables.mu.Unlock()
 	}
-	e.refusals.Store(&all)
+	tl.refusals.Store(&all)
 }
 
 // refusalOf is why this site takes no reads and writes of a table, nil if it does.
-func (e *engine) refusalOf(t *table) error {
+func (tl *teller) refusalOf(t *table) error {
 	if t.refusal != nil {
 		return t.refusal
 	}
-	if all := e.refusals.Load(); all != nil {
+	if all := tl.refusals.Load(); all != nil {
 		return (*all)[t.id]
 	}
 	return nil

@@ -170,7 +170,7 @@ func (j *judge) ask(t *table, c record.Cell, kept []record.Version) (conflict.Se
 		j.hung[t.id] = &hang{why: why}
 	}
 	j.mu.Unlock()
-	j.e.accuse(t, why)
+	j.accuse(t, why)
 	return conflict.Settled{}, j.suspect(t)
 }
 

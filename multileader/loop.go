@@ -235,7 +235,7 @@ func (e *engine) tick() {
 	if e.reign.core != nil {
 		e.reign.tail.tick()
 		e.reign.cutter.cut(e.env.Clock.Wall())
-		e.prosecute()
+		e.judge.prosecute()
 	}
 	e.publish()
 }

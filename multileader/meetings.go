@@ -124,7 +124,8 @@ func (c *meetings) weight() uint64 {
 }
 
 // ConflictCounts implements topology.ConflictCounter.
-func (e *engine) ConflictCounts() (out topology.ConflictCounts) {
+func (od *orders) ConflictCounts() (out topology.ConflictCounts) {
+	e := od.e
 	c := &e.machine.meetings
 	c.mu.Lock()
 	for _, n := range c.by {

@@ -13,9 +13,12 @@ import (
 	"github.com/triad-kv/triad/version"
 )
 
+// orders are what an operator asks for of conflicts.
+type orders struct{ e *engine }
+
 // conflictAt reads one conflict from the list.
-func (e *engine) conflictAt(lsn record.LSN, change uint16) (c topology.Conflict, err error) {
-	view, err := e.env.Store.Snapshot()
+func (od *orders) conflictAt(lsn record.LSN, change uint16) (c topology.Conflict, err error) {
+	view, err := od.e.env.Store.Snapshot()
 	if err != nil {
 		return c, err
 	}
@@ -33,68 +36,68 @@ func (e *engine) conflictAt(lsn record.LSN, change uint16) (c topology.Conflict,
 }
 
 // Replay implements topology.ConflictOrders.
-func (e *engine) Replay(ctx context.Context, lsn record.LSN, change uint16, write bool) (topology.Replayed, error) {
-	_, err := e.reader.ready(ctx, topology.ReadOptions{Guarantee: topology.ReadLinearizable})
+func (od *orders) Replay(ctx context.Context, lsn record.LSN, change uint16, write bool) (topology.Replayed, error) {
+	_, err := od.e.reader.ready(ctx, topology.ReadOptions{Guarantee: topology.ReadLinearizable})
 	var c topology.Conflict
 	if err == nil {
-		c, err = e.conflictAt(lsn, change)
+		c, err = od.conflictAt(lsn, change)
 	}
 	if err != nil {
-		return topology.Replayed{}, e.errorOf("replay", topology.NotApplied, err)
+		return topology.Replayed{}, od.e.errorOf("replay", topology.NotApplied, err)
 	}
-	set := e.machine.tables.known.Load()
+	set := od.e.machine.tables.known.Load()
 	t := set.of(c.Cell.Table)
 	kept := c.Inputs()
-	settled, err := e.judge.settle(set, t, c.Cell, kept)
+	settled, err := od.e.judge.settle(set, t, c.Cell, kept)
 	if err == nil && settled.Fault != nil {
 		err = fmt.Errorf("%w: %w", topology.ErrQuarantined, settled.Fault)
 	}
 	if err != nil {
-		return topology.Replayed{}, e.errorOf("replay", topology.NotApplied, err)
+		return topology.Replayed{}, od.e.errorOf("replay", topology.NotApplied, err)
 	}
 	var out topology.Replayed
 	for _, v := range settled.Shown {
 		out.Shown = append(out.Shown, record.Version{Dot: newestOf(kept, v.From), Time: v.Time, Expires: v.Expires, Kind: v.Kind, Absent: v.Absent, Value: v.Bytes})
 	}
-	if out.Same, err = e.showsJust(t, &c, out.Shown); err != nil || !write || out.Same {
-		return out, e.wrapped("replay", err)
+	if out.Same, err = od.showsJust(t, &c, out.Shown); err != nil || !write || out.Same {
+		return out, od.wrapped("replay", err)
 	}
 	if len(out.Shown) > 1 {
-		return out, e.errorOf("replay", topology.NotApplied, fmt.Errorf("%w: table %s keeps siblings, so %d values stay: read them, and write one with their context", topology.ErrUnsupported, t.name, len(out.Shown)))
+		return out, od.e.errorOf("replay", topology.NotApplied, fmt.Errorf("%w: table %s keeps siblings, so %d values stay: read them, and write one with their context", topology.ErrUnsupported, t.name, len(out.Shown)))
 	}
 	result := record.Version{Kind: kept[0].Kind, Absent: true}
 	if len(out.Shown) == 1 {
 		result = out.Shown[0]
 	}
-	out.Receipt, err = e.writeAgain(ctx, t, &c, &result)
+	out.Receipt, err = od.writeAgain(ctx, t, &c, &result)
 	out.Written = err == nil
-	return out, e.wrapped("replay", err)
+	return out, od.wrapped("replay", err)
 }
 
 // Revert implements topology.ConflictOrders.
-func (e *engine) Revert(ctx context.Context, lsn record.LSN, change uint16, loser version.Dot) (topology.Replayed, error) {
-	c, err := e.conflictAt(lsn, change)
+func (od *orders) Revert(ctx context.Context, lsn record.LSN, change uint16, loser version.Dot) (topology.Replayed, error) {
+	c, err := od.conflictAt(lsn, change)
 	var v *record.Version
 	if err == nil {
 		v, err = loserOf(&c, loser)
 	}
 	if err != nil {
-		return topology.Replayed{}, e.errorOf("revert", topology.NotApplied, err)
+		return topology.Replayed{}, od.e.errorOf("revert", topology.NotApplied, err)
 	}
 	out := topology.Replayed{Shown: []record.Version{*v}}
 	if v.Absent {
 		out.Shown = nil
 	}
-	out.Receipt, err = e.writeAgain(ctx, e.machine.tables.shown(c.Cell.Table), &c, v)
+	out.Receipt, err = od.writeAgain(ctx, od.e.machine.tables.shown(c.Cell.Table), &c, v)
 	out.Written = err == nil
-	return out, e.wrapped("revert", err)
+	return out, od.wrapped("revert", err)
 }
 
-func (e *engine) wrapped(op string, err error) error {
+func (od *orders) wrapped(op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return e.errorOf(op, topology.NotApplied, err)
+	return od.e.errorOf(op, topology.NotApplied, err)
 }
 
 // loserOf is the version that a revert names.
@@ -120,12 +123,12 @@ func loserOf(c *topology.Conflict, dot version.Dot) (*record.Version, error) {
 }
 
 // showsJust reports whether a cell shows exactly those values.
-func (e *engine) showsJust(t *table, c *topology.Conflict, shown []record.Version) (bool, error) {
-	b, err := e.env.Store.Get(c.Cell)
+func (od *orders) showsJust(t *table, c *topology.Conflict, shown []record.Version) (bool, error) {
+	b, err := od.e.env.Store.Get(c.Cell)
 	if err != nil {
 		return false, err
 	}
-	l := look{rd: e.reader, set: e.machine.tables.known.Load(), of: t, all: true}
+	l := look{rd: od.e.reader, set: od.e.machine.tables.known.Load(), of: t, all: true}
 	var cells []topology.CellReading
 	if b != nil {
 		if cells, err = l.shown(c.Cell, b); err != nil {
@@ -139,7 +142,7 @@ func (e *engine) showsJust(t *table, c *topology.Conflict, shown []record.Versio
 
 // writeAgain writes a version of a conflict, or what was made of several, as a new write
 // of this site, unless its cell holds by then what the conflict has not seen.
-func (e *engine) writeAgain(ctx context.Context, t *table, c *topology.Conflict, v *record.Version) (topology.Receipt, error) {
+func (od *orders) writeAgain(ctx context.Context, t *table, c *topology.Conflict, v *record.Version) (topology.Receipt, error) {
 	if t.shows == joined && !kind.Parted(t.kind) || c.Type == topology.Misfit {
 		return topology.Receipt{}, fmt.Errorf("%w: what is of another kind than its key can not be written again: table %s holds keys of kind %s", topology.ErrUnsupported, t.name, kind.Name(t.kind))
 	}
@@ -160,19 +163,19 @@ func (e *engine) writeAgain(ctx context.Context, t *table, c *topology.Conflict,
 		}
 		return nil
 	}}
-	return e.writer.send(ctx, topology.WriteOptions{}, w)
+	return od.e.writer.send(ctx, topology.WriteOptions{}, w)
 }
 
 // Release implements topology.ConflictOrders.
-func (e *engine) Release(ctx context.Context, id record.TableID) (topology.Receipt, error) {
-	if e.machine.tables.known.Load().held[id] == nil {
-		return topology.Receipt{}, e.errorOf("release", topology.NotApplied, fmt.Errorf("%w: that table is not quarantined, as far as %s has applied", topology.ErrNotFound, e.env.Self))
+func (od *orders) Release(ctx context.Context, id record.TableID) (topology.Receipt, error) {
+	if od.e.machine.tables.known.Load().held[id] == nil {
+		return topology.Receipt{}, od.e.errorOf("release", topology.NotApplied, fmt.Errorf("%w: that table is not quarantined, as far as %s has applied", topology.ErrNotFound, od.e.env.Self))
 	}
 	w := &write{batch: record.Batch{Mutations: []record.Mutation{
 		{Table: record.TableSystem, Key: quarantineKey(id), Op: record.OpDelete, Kind: record.KindBytes},
 	}}}
-	r, err := e.writer.send(ctx, topology.WriteOptions{Durability: topology.Applied}, w)
-	return r, e.wrapped("release", err)
+	r, err := od.e.writer.send(ctx, topology.WriteOptions{Durability: topology.Applied}, w)
+	return r, od.wrapped("release", err)
 }
 
 // send gives one write of an operator to the loop, and waits for its answer.

@@ -124,7 +124,7 @@ func (rd *reader) lookAt(table record.TableID, all bool) look {
 // cells reads what o asks for of a key.
 func (l *look) cells(table record.TableID, key []byte, o *topology.ReadOptions) ([]topology.CellReading, error) {
 	k := l.of.kind
-	if err := l.rd.e.refusalOf(l.of); err != nil {
+	if err := l.rd.e.teller.refusalOf(l.of); err != nil {
 		return nil, err
 	}
 	switch {
@@ -207,7 +207,7 @@ func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byt
 		}
 	}
 	l := rd.lookAt(table, false)
-	if err := rd.e.refusalOf(l.of); err != nil {
+	if err := rd.e.teller.refusalOf(l.of); err != nil {
 		return err
 	}
 	k := l.of.kind

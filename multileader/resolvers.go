@@ -66,7 +66,8 @@ func (t *table) named() string {
 }
 
 // Resolver implements topology.Resolvers.
-func (e *engine) Resolver(k record.Kind, named string) (canonical string, digest []byte, err error) {
+func (od *orders) Resolver(k record.Kind, named string) (canonical string, digest []byte, err error) {
+	e := od.e
 	r, err := e.o.resolver(k, named)
 	if err != nil {
 		return "", nil, fmt.Errorf("%w: %w", topology.ErrUnsupported, err)
@@ -122,10 +123,11 @@ func (o *Options) sitesOf(params string) error {
 var _ topology.Resolvers = (*engine)(nil)
 
 // tableWarnings says which tables this node refuses, and which are quarantined.
-func (e *engine) tableWarnings() (all []string) {
+func (tl *teller) warnings() (all []string) {
+	e := tl.e
 	set := e.machine.tables.known.Load()
 	for id, t := range set.byID {
-		if err := e.refusalOf(t); err != nil {
+		if err := tl.refusalOf(t); err != nil {
 			all = append(all, err.Error())
 		}
 		if q := set.held[id]; q != nil {

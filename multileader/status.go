@@ -123,7 +123,7 @@ func (e *engine) Status() topology.Status {
 			}
 		}
 	}
-	s.Warnings = append(s.Warnings, e.tableWarnings()...)
+	s.Warnings = append(s.Warnings, e.teller.warnings()...)
 	if e.stats.held != "" {
 		s.Warnings = append(s.Warnings, "nothing is forgotten that was deleted: "+e.stats.held)
 	}

@@ -24,6 +24,7 @@ type Option struct {
 	value      []byte
 	request    record.RequestID
 	ttl        time.Duration
+	context    topology.Context
 }
 
 // TTLMax is the longest time that a key may have to live.
@@ -47,6 +48,7 @@ const (
 	WishTTL
 	WishMaxBytes
 	WishLeased
+	WishContext
 
 	WishIf    = WishIfAbsent | WishIfVersion | WishIfValue
 	WishWrite = WishDurability | WishRequest | WishTTL
@@ -58,7 +60,7 @@ const (
 // String names the first of a set.
 func (w Wish) String() string {
 	names := [...]string{
-		"Durability", "After", "MaxStale", "MaxLag", "Linearizable", "Any", "IfAbsent", "IfVersion", "IfValue", "Request", "TTL", "MaxBytes", "Leased",
+		"Durability", "After", "MaxStale", "MaxLag", "Linearizable", "Any", "IfAbsent", "IfVersion", "IfValue", "Request", "TTL", "MaxBytes", "Leased", "Context",
 	}
 	if i := bits.TrailingZeros16(uint16(w)); i < len(names) {
 		return names[i]
@@ -80,6 +82,9 @@ func IfAbsent() Option                        { return Option{wish: WishIfAbsent
 func IfVersion(d version.Dot) Option          { return Option{wish: WishIfVersion, dot: d} }
 func IfValue(value []byte) Option             { return Option{wish: WishIfValue, value: value} }
 func TTL(d time.Duration) Option              { return Option{wish: WishTTL, ttl: d} }
+
+// Context says what a write has seen of its key.
+func Context(c topology.Context) Option { return Option{wish: WishContext, context: c} }
 
 // Request names a write of a client.
 func Request(client, seq uint64) Option {
@@ -150,6 +155,11 @@ func (w *Wishes) take(o *Option) error {
 			return fmt.Errorf("%w: Request of client 0 names no client", topology.ErrUnsupported)
 		}
 		w.all.request = o.request
+	case WishContext:
+		if o.context.IsZero() {
+			return fmt.Errorf("%w: the zero Context has not been read; the one of a key that holds nothing is Reading.Context, too", topology.ErrUnsupported)
+		}
+		w.all.context = o.context
 	case WishTTL:
 		if o.ttl < time.Millisecond || o.ttl > TTLMax {
 			return fmt.Errorf("%w: TTL(%v) is none of 1ms to %v", topology.ErrUnsupported, o.ttl, TTLMax)
@@ -170,7 +180,7 @@ func (w *Wishes) Request() record.RequestID { return w.all.request }
 
 // Write returns what an engine is told of a write.
 func (w *Wishes) Write() topology.WriteOptions {
-	return topology.WriteOptions{Durability: w.all.durability}
+	return topology.WriteOptions{Durability: w.all.durability, Context: w.all.context}
 }
 
 // Read returns what an engine is told of a read: every bound that was set, and

@@ -47,11 +47,35 @@ type Reading struct {
 	Served    topology.NodeID    // who read its store
 	Stale     time.Duration      // upper bound on how stale it may be; 0 if linearizable, -1 if not known
 	Guarantee topology.Guarantee // what was met
+
+	// Of a key whose table keeps siblings: all that is concurrent, removals among them, in
+	// the order of their writes, of which Value is the last one; none where there is only
+	// Value. And what was shown, for [Context]: not zero even if the key holds nothing.
+	Siblings []Sibling
+	Context  topology.Context
 }
+
+// Sibling is one of several concurrent writes of a key.
+type Sibling struct {
+	Value   []byte
+	Removed bool
+	Dot     version.Dot
+	Time    version.Timestamp
+}
+
+const (
+	readingFields     = 9
+	readingFieldsMore = 11 // with a context, and siblings
+	siblingFields     = 6
+)
 
 // Encode returns the answer's bytes.
 func (m *Reading) Encode() []byte {
-	w := begin(9)
+	more := !m.Context.IsZero() || len(m.Siblings) > 0
+	w := begin(readingFields)
+	if more {
+		w = beginAs(formatMore, readingFieldsMore)
+	}
 	w.Bin(m.Value)
 	putDot(w, m.Dot)
 	w.Uint(uint64(m.Time))
@@ -59,18 +83,46 @@ func (m *Reading) Encode() []byte {
 	w.Str(string(m.Served))
 	w.Int(int64(m.Stale))
 	w.Uint(uint64(m.Guarantee))
+	if !more {
+		return w.Bytes()
+	}
+	w.Str(m.Context.String())
+	w.Array(siblingFields * len(m.Siblings))
+	for i := range m.Siblings {
+		s := &m.Siblings[i]
+		w.Bin(s.Value)
+		w.Bool(s.Removed)
+		putDot(w, s.Dot)
+		w.Uint(uint64(s.Time))
+	}
 	return w.Bytes()
+}
+
+func getSiblings(r *pack.Reader) (out []Sibling) {
+	n := r.ArrayMax(siblingFields * record.SiblingsMax)
+	if n%siblingFields != 0 {
+		r.Fail("siblings are not whole")
+	}
+	for n /= siblingFields; n > 0 && r.Err() == nil; n-- {
+		out = append(out, Sibling{Value: whole(r.BinMax(record.ValueBytesMax)), Removed: r.Bool(), Dot: getDot(r), Time: version.Timestamp(r.Uint())})
+	}
+	return out
 }
 
 // DecodeReading reads an answer. The value aliases b, and is not nil.
 func DecodeReading(b []byte) (Reading, error) {
-	r, err := open(b, 9)
+	r, f, err := openAny(formatMore, b, readingFields, readingFieldsMore)
 	if err != nil {
 		return Reading{}, err
 	}
 	m := Reading{
 		Value: whole(r.Bin()), Dot: getDot(&r), Time: version.Timestamp(r.Uint()), Token: getToken(&r),
 		Served: topology.NodeID(r.StrMax(nameBytesMax)), Stale: time.Duration(r.Int()), Guarantee: topology.Guarantee(r.UintMax(255)),
+	}
+	if f == formatMore {
+		if m.Context, m.Siblings = getContext(&r), getSiblings(&r); m.Context.IsZero() && len(m.Siblings) == 0 {
+			r.Fail("format 2 without siblings")
+		}
 	}
 	return m, done(&r)
 }

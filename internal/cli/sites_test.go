@@ -96,15 +96,27 @@ func TestSitesAreShownAndWhatTheirWritesCost(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(succeed(t, "conflicts", "list", "-o", "json")), &met))
 		return len(met) > 0
 	}, 20*time.Second, time.Millisecond)
-	require.Regexp(t, `(?m)^ *\d+ +users/1001 +update/update +(us|eu) [0-9:.]+: of (us|eu)1 +(us|eu) [0-9:.]+: of (us|eu)1$`, succeed(t, "conflicts", "list"))
+	require.Regexp(t, `(?m)^ *\d+ +users/1001 +(update/update|insert/insert) +lww@1 +(us|eu) [0-9:.]+: of (us|eu)1 +(us|eu) [0-9:.]+: of (us|eu)1$`, succeed(t, "conflicts", "list"))
 	lsn := fmt.Sprint(met[0].LSN)
 	shown := succeed(t, "conflicts", "show", lsn)
 	require.Contains(t, shown, "LSN "+lsn+", as us1 has met it")
 	require.Regexp(t, `(?m)^users/1001 +won +(us|eu) .* 6 +of (us|eu)1$`, shown)
 	require.Regexp(t, `(?m)^users/1001 +lost +(us|eu) .* 6 +of (us|eu)1$`, shown)
-	require.Contains(t, succeed(t, "conflicts", "show", lsn, "-o", "yaml"), "type: update/update")
+	require.Contains(t, succeed(t, "conflicts", "show", lsn, "-o", "yaml"), "resolver: lww@1")
 	require.Contains(t, failing(t, exitFailed, "conflicts", "show", "1"), "us1 has met no conflict at LSN 1; `triad conflicts list`")
 	require.Regexp(t, `(?m)^ *1 +us1 +first start`, succeed(t, "history"))
+
+	require.Contains(t, succeed(t, "conflicts", "replay", lsn), "the key shows just that already")
+	require.Contains(t, succeed(t, "conflicts", "revert", lsn, "-e", addrs["us2"]), "written at us1 as 1.", "a follower names the leader")
+	require.Contains(t, failing(t, exitFailed, "conflicts", "revert", lsn), "holds a write that the conflict has not seen")
+	require.Contains(t, succeed(t, "conflicts", "replay", lsn), "not written: --write")
+	require.Contains(t, failing(t, exitFailed, "conflicts", "replay", lsn, "--write"), "holds a write that the conflict has not seen")
+	require.Contains(t, failing(t, exitFailed, "conflicts", "revert", lsn, "--transaction", "9.9:9"), "is not among those that lost")
+	require.Contains(t, failing(t, exitFailed, "conflicts", "release", "users"), "not quarantined")
+	require.Contains(t, succeed(t, "table", "create", "stock", "--kind", "bytes", "--resolver", "first-writer"), "table stock is defined")
+	require.Regexp(t, `(?m)^stock +bytes +- +first-writer@1$`, succeed(t, "table", "list"))
+	require.Contains(t, failing(t, exitFailed, "table", "create", "stock", "--kind", "bytes", "--resolver", "siblings"), "a definition never changes")
+	require.Contains(t, failing(t, exitFailed, "table", "create", "more", "--kind", "bytes", "--resolver", "stock"), "is not known here")
 }
 
 func TestASiteWithoutALeaderIsSaid(t *testing.T) {
@@ -121,4 +133,11 @@ func TestConflictsAreOfSitesThatAllWrite(t *testing.T) {
 	require.Contains(t, failing(t, exitFailed, "conflicts", "list"), "one leader orders all writes of this topology")
 	require.Contains(t, failing(t, exitUsage, "conflicts", "list", "--limit", "0"), "--limit: 0 is no number of conflicts")
 	require.Contains(t, failing(t, exitUsage, "conflicts", "show", "x"), `"x" is no LSN`)
+	for _, order := range []string{"replay", "revert"} {
+		require.Contains(t, failing(t, exitUsage, "conflicts", order, "7/x"), `"7/x" is no place of a conflict`)
+		require.Contains(t, failing(t, exitFailed, "conflicts", order, "7"), "one leader orders all writes of this topology")
+	}
+	require.Contains(t, failing(t, exitUsage, "conflicts", "revert", "7", "--transaction", "x"), "--transaction: ")
+	require.Contains(t, failing(t, exitUsage, "conflicts", "watch", "--every", "0s"), "--every: 0s is less than 1ms")
+	require.Contains(t, failing(t, exitFailed, "table", "create", "stock", "--kind", "bytes", "--resolver", "lww"), "there is nothing to resolve")
 }

@@ -42,6 +42,9 @@ type Across struct {
 	TickEvery     Duration     `yaml:"tick_every" default:"50ms"`
 	CutEvery      Duration     `yaml:"cut_every" default:"10s"`
 	ConflictsKept Duration     `yaml:"conflicts_kept" default:"168h"`
+
+	ConflictsBytesMax Size     `yaml:"conflicts_bytes_max" default:"256MiB"`
+	FoldTimeMax       Duration `yaml:"fold_time_max" default:"10s"`
 }
 
 // Lent is what a leader may do by itself for a while, and what an election may cost.
