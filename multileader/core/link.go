@@ -52,6 +52,7 @@ type link struct {
 
 	// Of the peer's log, taken here.
 	marks []Mark     // what the peer has committed
+	past  []Mark     // what it had, when the link went down
 	from  record.LSN // where to go on in its log; kept over sessions
 }
 
@@ -63,7 +64,11 @@ type shipment struct {
 }
 
 func (l *link) reset(session uint64) {
-	*l = link{Link: l.Link, frozen: l.frozen, from: l.from, session: session}
+	past := l.marks
+	if past == nil {
+		past = l.past
+	}
+	*l = link{Link: l.Link, frozen: l.frozen, from: l.from, past: past, session: session}
 }
 
 // step takes an event of one link. What belongs to another session is late.
@@ -241,10 +246,15 @@ func vector(marks []Mark) version.Vector {
 	return v
 }
 
-// Has returns what a peer has said that it has committed.
+// Has returns what a peer has said that it has committed; what it last said, if its
+// link is down.
 func (c *Core) Has(peer Site) version.Vector {
-	if l := c.link(peer); l != nil {
-		return vector(l.marks)
+	l := c.link(peer)
+	switch {
+	case l == nil:
+		return nil
+	case l.marks == nil:
+		return vector(l.past)
 	}
-	return nil
+	return vector(l.marks)
 }

@@ -108,11 +108,7 @@ func PlaceOf(r topology.Receipt) history.Place {
 }
 
 // saw raises what the session has seen.
-func (e *Engine) saw(t topology.Token) {
-	if t.Term > e.token.Term || t.Term == e.token.Term && t.LSN > e.token.LSN {
-		e.token = t
-	}
-}
+func (e *Engine) saw(t topology.Token) { e.token = e.token.Join(t) }
 
 func cell(key string) record.Cell { return record.Cell{Table: record.TableDefault, Key: []byte(key)} }
 
