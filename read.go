@@ -88,7 +88,8 @@ func (n inner) getFrom(ctx context.Context, d definition, key []byte, w *call.Wi
 	}
 	n.gate.counts.read(o.Guarantee)
 	if !r.Context.IsZero() {
-		return out, d.siblings(r.Cells, &out)
+		err := d.siblings(r.Cells, &out)
+		return out, err
 	}
 	if len(r.Cells) == 0 {
 		return out, notApplied(topology.ErrNotFound)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"reflect"
+	"slices"
 
 	"github.com/vmihailenco/msgpack/v5"
 
@@ -191,7 +192,13 @@ func (t *named) Delete(ctx context.Context, key string, opts ...Option) (Receipt
 func (t *named) declare(ctx context.Context, op, key string) error {
 	err := t.lookup(ctx, false)
 	if errors.Is(err, topology.ErrNoTable) {
-		err = t.node.CreateTable(ctx, Table{Name: t.name, Kind: t.kind, Resolver: t.resolver})
+		want := Table{Name: t.name, Kind: t.kind, Resolver: t.resolver}
+		if i := slices.IndexFunc(t.node.config.Tables, func(of Table) bool { return of.Name == t.name }); i >= 0 {
+			want = t.node.config.Tables[i] // which is about to be defined
+		}
+		if err = t.node.CreateTable(ctx, want); err == nil {
+			err = t.lookup(ctx, false)
+		}
 	}
 	if err != nil {
 		return t.error(op, key, err)
