@@ -77,3 +77,23 @@ func TestTheListOfConflictsIsBoundedByBytes(t *testing.T) {
 		require.LessOrEqual(t, n.ConflictCounts().Bytes, uint64(800))
 	}
 }
+
+func TestALoserIsCountedOnce(t *testing.T) {
+	for _, resolver := range []string{"lww", "first-writer"} {
+		c := newCluster(t, Options{}, 1, "us", "eu", "ap")
+		c.startAll()
+		c.define("us1", resolver)
+		c.meet("k")
+		for _, n := range c.nodes {
+			lost, met := uint64(0), uint64(0)
+			for _, x := range n.ConflictCounts().Counts {
+				require.Equal(t, topology.InsertInsert, x.Type)
+				require.Equal(t, "users", x.Table)
+				lost, met = lost+x.Lost, met+x.Met
+			}
+			require.Equal(t, uint64(2), lost, "%s at %s: of three writes two lost", resolver, n.id)
+			require.Equal(t, uint64(2), met)
+			require.NotZero(t, n.ConflictCounts().Bytes)
+		}
+	}
+}
