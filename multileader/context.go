@@ -16,12 +16,9 @@ const siblingsMax = 256
 
 // awaitContext returns once this site has all that a client was shown elsewhere: a write
 // may not replace what its site has yet to get.
-func (wr *writer) awaitContext(ctx context.Context, b *record.Batch, c topology.Context) error {
+func (wr *writer) awaitContext(ctx context.Context, c topology.Context) error {
 	if c.IsZero() {
 		return nil
-	}
-	if len(b.Mutations) != 1 || len(b.Conditions) > 0 {
-		return fmt.Errorf("%w: a context is of one key, and the only condition of its write", topology.ErrUnsupported)
 	}
 	set := c.Set()
 	v := set.Prefix
@@ -33,8 +30,11 @@ func (wr *writer) awaitContext(ctx context.Context, b *record.Batch, c topology.
 
 // unseen is what a write with a client's context leaves beside it, over what the site's
 // log comes to.
-func (wr *writer) unseen(w *write, t *table) (*version.Set, error) {
-	m := &w.batch.Mutations[0]
+func (wr *writer) unseen(seen topology.Context, t *table, ms []record.Mutation) (*version.Set, error) {
+	if len(ms) != 1 {
+		return nil, fmt.Errorf("%w: a context is of one key", topology.ErrUnsupported)
+	}
+	m := &ms[0]
 	if !t.siblings() {
 		return nil, fmt.Errorf("%w: a context is for tables that keep siblings, and this one is settled by %s", topology.ErrUnsupported, t.named())
 	}
@@ -42,7 +42,7 @@ func (wr *writer) unseen(w *write, t *table) (*version.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	unseen := core.Unseen(s.Siblings, w.context.Set(), wr.told())
+	unseen := core.Unseen(s.Siblings, seen.Set(), wr.told())
 	if unseen != nil && len(s.Siblings) >= siblingsMax {
 		return nil, fmt.Errorf("%w: key %q holds %d concurrent values already: read them, and write one with their context", topology.ErrTooLarge, m.Key, len(s.Siblings))
 	}

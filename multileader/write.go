@@ -69,7 +69,7 @@ func (wr *writer) Write(ctx context.Context, b record.Batch, o topology.WriteOpt
 	if err := ctx.Err(); err != nil {
 		return topology.Receipt{}, e.keyed(&b, e.errorOf("write", topology.NotApplied, fmt.Errorf("%w: %w", topology.ErrTimeout, err)))
 	}
-	if err := wr.awaitContext(ctx, &b, o.Context); err != nil {
+	if err := wr.awaitContext(ctx, o.Context); err != nil {
 		return topology.Receipt{}, e.keyed(&b, e.errorOf("write", topology.NotApplied, err))
 	}
 	return wr.send(ctx, o, &write{batch: b, context: o.Context})
@@ -264,7 +264,7 @@ func (wr *writer) decided(w *write) ([]record.Mutation, error) {
 	if err := wr.holds(w.batch.Conditions); err != nil {
 		return nil, err
 	}
-	if err := wr.admits(w, known); err != nil {
+	if err := wr.admits(w, known, ms); err != nil {
 		return nil, err
 	}
 	out := make([]record.Mutation, 0, len(ms))
@@ -289,12 +289,15 @@ func (wr *writer) decided(w *write) ([]record.Mutation, error) {
 
 // admits sees to what a write was given besides conditions: its client's context, and
 // what an operator's order rests on.
-func (wr *writer) admits(w *write, known *tableSet) (err error) {
-	if w.guard != nil {
+func (wr *writer) admits(w *write, known *tableSet, ms []record.Mutation) (err error) {
+	switch {
+	case w.guard != nil:
 		err = w.guard(&sight{e: wr.e})
-	}
-	if err == nil && !w.context.IsZero() {
-		w.unseen, err = wr.unseen(w, known.of(w.batch.Mutations[0].Table))
+	case w.context.IsZero() || len(ms) == 0:
+	case len(w.batch.Conditions) > 0:
+		err = fmt.Errorf("%w: a context is the only condition of its write", topology.ErrUnsupported)
+	default:
+		w.unseen, err = wr.unseen(w.context, known.of(ms[0].Table), ms)
 	}
 	return err
 }
@@ -332,10 +335,16 @@ func (wr *writer) Update(ctx context.Context, us []topology.Update, o topology.W
 	}
 	ws := make([]*write, len(us))
 	for i := range us {
-		ws[i] = &write{update: &us[i], bytes: int64(us[i].Bytes) + 256}
+		ws[i] = &write{update: &us[i], context: o.Context, bytes: int64(us[i].Bytes) + 256}
 		if !us[i].Request.IsZero() && err == nil {
 			err = fmt.Errorf("%w: a named update, where several sites write", topology.ErrUnsupported)
 		}
+	}
+	if err == nil && !o.Context.IsZero() && len(us) != 1 {
+		err = fmt.Errorf("%w: a context is of one write", topology.ErrUnsupported)
+	}
+	if err == nil {
+		err = wr.awaitContext(ctx, o.Context)
 	}
 	if err == nil {
 		err = wr.post(ctx, o, ws...)
