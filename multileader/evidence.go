@@ -2,16 +2,21 @@ package multileader
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 
 	"github.com/triad-kv/triad/conflict"
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/version"
 )
 
 // inputs names what a function was asked about: a cell, and the writes in it.
 type inputs [16]byte
 
-func inputsOf(c record.Cell, kept conflict.Digest) (in inputs) {
+// What was found before a quarantine was taken back says nothing of what is found after
+// it: freed is when that was last.
+func inputsOf(c record.Cell, kept conflict.Digest, freed version.Timestamp) (in inputs) {
 	h := sha256.New()
+	h.Write(binary.BigEndian.AppendUint64(nil, uint64(freed)))
 	h.Write(encodeCell(c)) // which begins with the table, and says how long the key is
 	h.Write(kept[:])
 	copy(in[:], h.Sum(nil))

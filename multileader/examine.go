@@ -74,33 +74,33 @@ func (j *judge) examine(c record.Cell) error {
 	if len(s.Siblings) < 2 {
 		return nil
 	}
-	first, err := j.ask(t, c, s.Siblings)
+	first, err := j.ask(set, t, c, s.Siblings)
 	if err != nil {
 		return nil // it is accused of that already
 	}
-	second, err := j.ask(t, c, s.Siblings)
+	second, err := j.ask(set, t, c, s.Siblings)
 	if err != nil {
 		return nil
 	}
 	of, again := conflict.EvidenceOf(s.Siblings, first), conflict.EvidenceOf(s.Siblings, second)
 	if of.Result != again.Result {
-		j.accuse(t, fmt.Sprintf("%s made two things of the same writes of key %q, asked twice in site %s", t.resolver, c.Key, j.e.site))
+		j.accuse(set, t, fmt.Sprintf("%s made two things of the same writes of key %q, asked twice in site %s", t.resolver, c.Key, j.e.site))
 		return nil
 	}
 	if first.Fault != nil {
 		j.fault(t, first.Fault)
 	}
-	j.compare(t, finding{table: t.id, in: inputsOf(c, of.Inputs), out: of.Result, site: j.e.site})
+	j.compare(set, t, finding{table: t.id, in: inputsOf(c, of.Inputs, set.freed[t.id]), out: of.Result, site: j.e.site})
 	return nil
 }
 
 // compare holds this site's finding against those of others.
-func (j *judge) compare(t *table, f finding) {
+func (j *judge) compare(set *tableSet, t *table, f finding) {
 	j.mu.Lock()
 	other, differs := j.evidence.found(f)
 	j.mu.Unlock()
 	if differs {
-		j.accuse(t, fmt.Sprintf("%s made of the same writes one thing in site %s and another in site %s", t.resolver, f.site, other.site))
+		j.accuse(set, t, fmt.Sprintf("%s made of the same writes one thing in site %s and another in site %s", t.resolver, f.site, other.site))
 	}
 }
 
@@ -112,7 +112,7 @@ func (j *judge) hear(fs []finding) {
 		own, differs := j.evidence.told(f)
 		j.mu.Unlock()
 		if t := set.of(f.table); differs && t.custom() && set.held[t.id] == nil {
-			j.accuse(t, fmt.Sprintf("%s made of the same writes one thing in site %s and another in site %s", t.resolver, own.site, f.site))
+			j.accuse(set, t, fmt.Sprintf("%s made of the same writes one thing in site %s and another in site %s", t.resolver, own.site, f.site))
 		}
 	}
 }
@@ -128,9 +128,13 @@ func (j *judge) fault(t *table, err error) {
 	}
 }
 
-// accuse asks for the quarantine of a table.
-func (j *judge) accuse(t *table, why string) {
+// accuse asks for the quarantine of a table, for what was found out while it was as set
+// says: if it was quarantined meanwhile, and perhaps released, that is over.
+func (j *judge) accuse(set *tableSet, t *table, why string) {
 	e := j.e
+	if now := e.machine.tables.known.Load(); now.held[t.id] != nil || now.freed[t.id] != set.freed[t.id] {
+		return
+	}
 	e.log.Error("a resolver can not be trusted", "table", t.name, "resolver", t.resolver, "why", why)
 	j.mu.Lock()
 	if _, again := j.accused[t.id]; !again {

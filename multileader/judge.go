@@ -99,7 +99,7 @@ func (j *judge) settle(set *tableSet, t *table, c record.Cell, kept []record.Ver
 	if err := j.suspect(t); err != nil {
 		return conflict.Settled{}, err
 	}
-	return j.ask(t, c, kept)
+	return j.ask(set, t, c, kept)
 }
 
 // decide is settle on the loop, which no function may hold up: one that is slow has the
@@ -160,9 +160,12 @@ func (j *judge) within(limit time.Duration, t *table, c record.Cell, kept []reco
 // ask asks a function, and waits no longer for it than the options say. What a clock
 // says here decides nothing that sites might differ in: only that one of them asks for a
 // quarantine, which is then the same for all.
-func (j *judge) ask(t *table, c record.Cell, kept []record.Version) (conflict.Settled, error) {
+func (j *judge) ask(set *tableSet, t *table, c record.Cell, kept []record.Version) (conflict.Settled, error) {
 	if s, ok := j.within(j.e.o.FoldTimeMax, t, c, kept); ok {
 		return s, nil
+	}
+	if now := j.e.machine.tables.known.Load(); now.held[t.id] != nil || now.freed[t.id] != set.freed[t.id] {
+		return conflict.Settled{}, fmt.Errorf("%w: table %s was quarantined meanwhile", topology.ErrQuarantined, t.name)
 	}
 	why := fmt.Sprintf("%s did not return within %v, of key %q", t.resolver, j.e.o.FoldTimeMax, c.Key)
 	j.mu.Lock()
@@ -170,7 +173,7 @@ func (j *judge) ask(t *table, c record.Cell, kept []record.Version) (conflict.Se
 		j.hung[t.id] = &hang{why: why}
 	}
 	j.mu.Unlock()
-	j.accuse(t, why)
+	j.accuse(set, t, why)
 	return conflict.Settled{}, j.suspect(t)
 }
 

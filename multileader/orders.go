@@ -172,7 +172,7 @@ func (od *orders) Release(ctx context.Context, id record.TableID) (topology.Rece
 		return topology.Receipt{}, od.e.errorOf("release", topology.NotApplied, fmt.Errorf("%w: that table is not quarantined, as far as %s has applied", topology.ErrNotFound, od.e.env.Self))
 	}
 	w := &write{batch: record.Batch{Mutations: []record.Mutation{
-		{Table: record.TableSystem, Key: quarantineKey(id), Op: record.OpDelete, Kind: record.KindBytes},
+		{Table: record.TableSystem, Key: quarantineKey(id), Op: record.OpPut, Kind: record.KindBytes, Value: (&quarantine{site: od.e.site}).encode()},
 	}}}
 	r, err := od.e.writer.send(ctx, topology.WriteOptions{Durability: topology.Applied}, w)
 	return r, od.wrapped("release", err)

@@ -13,10 +13,10 @@ import (
 // A table whose function can not be trusted is quarantined by a note in the system
 // table, which reaches every site like a definition (rule M5): from there on the last
 // writer is shown of what is concurrent, everywhere alike. What was written stays as it
-// was, so a release, which removes the note, shows what the function makes of it.
+// was, so a release, a note without a reason, shows what the function makes of it.
 //
 //	key    "quarantine/" and the table's id, eight hexadecimal digits
-//	value  an array of three: format, 1; the site that asked for it; why
+//	value  an array of three: format, 1; the site that asked for it; why, empty for a release
 const (
 	quarantinePrefix  = "quarantine/"
 	quarantinesEnd    = "quarantine0"
@@ -68,8 +68,11 @@ func decodeQuarantine(v *record.Version) *quarantine {
 func (t *tables) noteQuarantine(id record.TableID, s *record.State) {
 	delete(t.held, id)
 	for i := range s.Siblings {
-		if v := &s.Siblings[i]; !v.Absent {
-			t.held[id] = decodeQuarantine(v)
+		v := &s.Siblings[i]
+		if q := decodeQuarantine(v); v.Absent || q.why == "" {
+			t.freed[id] = v.Time
+		} else {
+			t.held[id] = q
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/triad-kv/triad/internal/kind"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
 )
 
 // tables is what the log says of tables: of which kind each is, what settles its
@@ -22,16 +23,19 @@ type tables struct {
 
 // tableSet is tables by their numbers. What it holds is replaced, never changed.
 type tableSet struct {
-	byID map[record.TableID]*table
-	held map[record.TableID]*quarantine
+	byID  map[record.TableID]*table
+	held  map[record.TableID]*quarantine
+	freed map[record.TableID]version.Timestamp // when a quarantine was taken back last
 }
 
 func (s *tableSet) clone() tableSet {
-	return tableSet{byID: maps.Clone(s.byID), held: maps.Clone(s.held)}
+	return tableSet{byID: maps.Clone(s.byID), held: maps.Clone(s.held), freed: maps.Clone(s.freed)}
 }
 
 func newTables(r *conflict.Registry) *tables {
-	t := &tables{registry: r, tableSet: tableSet{byID: map[record.TableID]*table{}, held: map[record.TableID]*quarantine{}}}
+	t := &tables{registry: r, tableSet: tableSet{
+		byID: map[record.TableID]*table{}, held: map[record.TableID]*quarantine{}, freed: map[record.TableID]version.Timestamp{},
+	}}
 	t.publish()
 	return t
 }
@@ -46,6 +50,7 @@ func (t *tables) publish() {
 func (t *tables) load(view topology.Snapshot) error {
 	clear(t.byID)
 	clear(t.held)
+	clear(t.freed)
 	for _, bounds := range [][2]string{{kind.DefinitionPrefix, kind.DefinitionsEnd}, {quarantinePrefix, quarantinesEnd}} {
 		from := record.Cell{Table: record.TableSystem, Key: []byte(bounds[0])}
 		for e, err := range view.Scan(from, record.Cell{Table: record.TableSystem, Key: []byte(bounds[1])}) {
