@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/triad-kv/triad/internal/call"
-	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
 )
@@ -106,14 +105,6 @@ func conflictOrdersOf(n remote) map[string]func(context.Context, []byte) ([]byte
 			return call.EncodeReceipt(r), nil
 		},
 	}
-}
-
-// nameOf is the table of a number, for people.
-func (l *conflictLister) nameOf(id record.TableID) string {
-	if name := l.tables[id]; name != "" {
-		return name
-	}
-	return fmt.Sprintf("table %d", id)
 }
 
 // WatchConflicts is [Operator.Conflicts] that does not end: it looks for more every so

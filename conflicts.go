@@ -122,10 +122,18 @@ func harmless(x *topology.Conflict) bool {
 func (l *conflictLister) named(x *topology.Conflict, at ConflictPlace) Conflict {
 	c := Conflict{ConflictPlace: at, Key: x.Cell.Key, Field: x.Cell.Field, Type: x.Type, Resolver: x.Resolver, Time: x.Time, By: x.By}
 	if t := x.Cell.Table; t != record.TableSystem {
-		c.Table = l.nameOf(t)
+		c.Table = l.table(t)
 	}
 	c.Winner, c.Losers = l.rivals(winners(x)), l.rivals(x.Losers)
 	return c
+}
+
+// table is the name of a table, or its number if nobody has defined it.
+func (l *conflictLister) table(t record.TableID) string {
+	if name := l.tables[t]; name != "" {
+		return name
+	}
+	return fmt.Sprintf("table %d", t)
 }
 
 func (l *conflictLister) rivals(vs []record.Version) []call.Rival {

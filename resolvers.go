@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/triad-kv/triad/internal/call"
+	"github.com/triad-kv/triad/internal/typed"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
@@ -127,7 +128,7 @@ func (t *TypedTable[T]) Siblings(ctx context.Context, key string, opts ...Option
 			out.Removed++
 			continue
 		}
-		v, err := decode[T](s.Value)
+		v, err := typed.Decode[T](s.Value)
 		if err != nil {
 			return Siblings[T]{}, t.error("get", key, notApplied(err))
 		}

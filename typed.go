@@ -1,20 +1,16 @@
 package triad
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
-	"reflect"
 	"slices"
-
-	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/triad-kv/triad/internal/call"
 	"github.com/triad-kv/triad/internal/kind"
+	"github.com/triad-kv/triad/internal/typed"
 	"github.com/triad-kv/triad/record"
-	"github.com/triad-kv/triad/record/pack"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -42,37 +38,11 @@ type named struct {
 // sites write, merged one by one; Put replaces the whole row all the same. An option
 // says how else several sites' writes are settled: [ResolvedBy].
 func TableOf[T any](node *Node, name string, opts ...TableOption) *TypedTable[T] {
-	t := &TypedTable[T]{named{node: node, name: name, kind: kindOf[T]()}}
+	t := &TypedTable[T]{named{node: node, name: name, kind: typed.KindOf[T]()}}
 	for _, o := range opts {
 		o(&t.named)
 	}
 	return t
-}
-
-// kindOf returns what a table of T is defined as.
-func kindOf[T any]() record.Kind {
-	t := reflect.TypeFor[T]()
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	var sample reflect.Value
-	switch {
-	case t.Kind() == reflect.Struct:
-		sample = reflect.New(t)
-	case t.Kind() == reflect.Map && t.Key().Kind() == reflect.String:
-		sample = reflect.MakeMap(t)
-	default:
-		return record.KindBytes
-	}
-	// A type may encode itself as something else, as time.Time does.
-	b, err := encode(sample.Interface())
-	if err == nil {
-		_, err = kind.Columns(b)
-	}
-	if err != nil {
-		return record.KindBytes
-	}
-	return record.KindRow
 }
 
 // Name returns the table's name.
@@ -80,7 +50,7 @@ func (t *named) Name() string { return t.name }
 
 // Put makes v the value of key. Options: those of [Node.Put].
 func (t *TypedTable[T]) Put(ctx context.Context, key string, v T, opts ...Option) (Receipt, error) {
-	b, err := encode(v)
+	b, err := typed.Encode(v)
 	if err != nil {
 		return Receipt{}, t.error("put", key, notApplied(fmt.Errorf("%T: %w: %w", v, topology.ErrMalformed, err)))
 	}
@@ -108,7 +78,7 @@ func (t *TypedTable[T]) Read(ctx context.Context, key string, opts ...Option) (T
 	if err != nil {
 		return none, Reading{}, err
 	}
-	v, err := decode[T](r.Value)
+	v, err := typed.Decode[T](r.Value)
 	if err != nil {
 		return none, Reading{}, t.error("get", key, notApplied(err))
 	}
@@ -138,7 +108,7 @@ func (t *TypedTable[T]) Scan(ctx context.Context, from, to string, opts ...Optio
 				yield(Row[T]{Key: r.Key}, t.error("scan", r.Key, notApplied(err)))
 				return
 			}
-			if r.Value, err = decode[T](item.Value); err != nil {
+			if r.Value, err = typed.Decode[T](item.Value); err != nil {
 				yield(Row[T]{Key: r.Key}, t.error("scan", r.Key, notApplied(err)))
 				return
 			}
@@ -158,7 +128,7 @@ func (t *TypedTable[T]) Of(k KeyChange) (v T, there bool, err error) {
 		}
 		return v, false, err
 	}
-	if v, err = decode[T](k.Value); err != nil {
+	if v, err = typed.Decode[T](k.Value); err != nil {
 		return v, false, t.error("watch", string(k.Key), notApplied(err))
 	}
 	return v, true, nil
@@ -173,7 +143,7 @@ type Row[T any] struct {
 
 // Add adds a put to a batch. The table must be there when the batch is written.
 func (t *TypedTable[T]) Add(b *Batch, key string, v T) *Batch {
-	value, err := encode(v)
+	value, err := typed.Encode(v)
 	if err != nil {
 		return b.fail(t.error("put", key, notApplied(fmt.Errorf("%T: %w: %w", v, topology.ErrMalformed, err))))
 	}
@@ -244,36 +214,4 @@ func (t *named) lookup(ctx context.Context, local bool) error {
 
 func (t *named) error(op, key string, err error) error {
 	return t.node.errorOf(op, t.name, []byte(key), err)
-}
-
-// encode returns v as msgpack, maps in the order of their keys.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := msgpack.NewEncoder(&b)
-	e.SetSortMapKeys(true)
-	e.UseCompactInts(true)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
-}
-
-// decode reads a T from bytes that anybody may have written: they are walked
-// first, so that the decoder meets no length that is only claimed and no depth
-// it cannot stand; what it still panics at is malformed too.
-func decode[T any](b []byte) (v T, err error) {
-	if err := pack.Walk(b); err != nil {
-		return v, fmt.Errorf("%w: %w", topology.ErrMalformed, err)
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			var none T
-			v, err = none, fmt.Errorf("%w: not a %T: %v", topology.ErrMalformed, none, p)
-		}
-	}()
-	if err := msgpack.Unmarshal(b, &v); err != nil {
-		var none T
-		return none, fmt.Errorf("%w: not a %T: %w", topology.ErrMalformed, none, err)
-	}
-	return v, nil
 }

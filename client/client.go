@@ -172,6 +172,12 @@ func (c *Client) ask(ctx context.Context, p purpose, method string, req []byte) 
 
 // askFrom is ask, and returns the address of the node that has taken it.
 func (c *Client) askFrom(ctx context.Context, p purpose, method string, req []byte) ([]byte, string, error) {
+	return c.askWithin(ctx, 0, p, method, req)
+}
+
+// askWithin is askFrom where a node that takes longer than wait is passed over, while
+// there is another; 0 is no limit.
+func (c *Client) askWithin(ctx context.Context, wait time.Duration, p purpose, method string, req []byte) ([]byte, string, error) {
 	var d doubt
 	redirects, pause := 0, c.options.RetryMin
 	for attempt := 1; ; attempt++ {
@@ -180,8 +186,8 @@ func (c *Client) askFrom(ctx context.Context, p purpose, method string, req []by
 		if p != reads {
 			addr = cmp.Or(c.cluster.leads(), addr) // a node that does not lead would name it
 		}
-		answer, err := c.transport.CallAddr(ctx, addr, method, req)
-		c.cluster.note(addr, unreached(err, c.options.Name))
+		answer, late, err := c.callWithin(ctx, wait, addr, method, req)
+		c.cluster.note(addr, late || unreached(err, c.options.Name))
 		if err == nil {
 			if p != reads {
 				c.addrs.prefer(addr)
@@ -191,7 +197,7 @@ func (c *Client) askFrom(ctx context.Context, p purpose, method string, req []by
 		if p == named {
 			err = d.about(err)
 		}
-		if ctx.Err() != nil || !again(err, p) {
+		if ctx.Err() != nil || !late && !again(err, p) {
 			return nil, "", err
 		}
 		if leader := leaderOf(err); leader != "" && leader != addr {
@@ -214,6 +220,19 @@ func (c *Client) askFrom(ctx context.Context, p purpose, method string, req []by
 		}
 		pause = min(2*pause, c.options.RetryMax)
 	}
+}
+
+// callWithin sends a call to a node that is to answer within wait, unless it is the only
+// one. late reports that it has not.
+func (c *Client) callWithin(ctx context.Context, wait time.Duration, addr, method string, req []byte) (answer []byte, late bool, err error) {
+	within := ctx
+	if wait > 0 && c.addrs.several() {
+		var cancel context.CancelFunc
+		within, cancel = context.WithTimeout(ctx, wait)
+		defer cancel()
+	}
+	answer, err = c.transport.CallAddr(within, addr, method, req)
+	return answer, err != nil && within.Err() != nil && ctx.Err() == nil, err
 }
 
 // askAt sends a call to the node at addr alone, until it can be reached.

@@ -23,7 +23,8 @@
 //	R5  A read goes where its Routing says, and what it asks for is met whichever node
 //	    that is: one that is known not to meet it is not asked, one that finds out says
 //	    so and another is asked, after a token the leader next. Who has just failed
-//	    comes last. The nodes are found from one seed, and looked for again every
+//	    comes last, and who takes a read and does not answer within Routing.NodeWait is
+//	    left for another. The nodes are found from one seed, and looked for again every
 //	    Options.RefreshEvery and when one fails.
 //	R6  A Session reads its writes, and never an older state than before, at any node
 //	    (PS7); after a failover that cut what it had seen it gets ErrRewound.

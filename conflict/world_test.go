@@ -234,8 +234,16 @@ func (l law) check(t *testing.T) {
 		for _, s := range w.all {
 			w.hold(t, s)
 			require.Equal(t, w.all[0].vector, s.vector)
+			for _, f := range w.fields {
+				require.Equal(t, w.lasting(w.all[0], f), w.lasting(s, f), "what lasts of field %q", f)
+			}
 		}
 	})
+}
+
+// lasting is what sites that have the same hold alike, whatever each has let go.
+func (w *sites) lasting(s *site, field string) []record.Version {
+	return append([]record.Version{}, conflict.Lasting(w.resolver, record.Cell{Table: spot.Table, Key: spot.Key, Field: []byte(field)}, s.cells[field].Siblings)...)
 }
 
 // maximal are the writes of one cell that no other that writes it, or deletes its

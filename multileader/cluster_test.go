@@ -10,6 +10,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -61,6 +62,8 @@ type node struct {
 	store  topology.Store
 	cancel context.CancelFunc
 	done   chan error
+
+	spoiled []topology.Edit // what its store is made to hold before it starts
 }
 
 // newCluster makes sites of so many nodes each: us1, us2, eu1 and so on; the first of
@@ -169,6 +172,10 @@ func (n *node) tryStart() (err error) {
 	}
 	opened = append(opened, p)
 	n.store = p
+	if len(n.spoiled) > 0 {
+		require.NoError(n.c.t, p.Apply(p.Applied(), n.spoiled))
+		n.spoiled = nil
+	}
 	list, err := members.New(n.id, n.c.list)
 	require.NoError(n.c.t, err)
 	return n.run(p, list, logger)
@@ -313,6 +320,13 @@ func (n *node) get(key string, o topology.ReadOptions) (string, error) {
 	return string(r.Cells[0].Value), nil
 }
 
+// wait waits until the node has applied what token covers.
+func (n *node) wait(token topology.Token) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	return n.Wait(ctx, token)
+}
+
 func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	for end := time.Now().Add(30 * time.Second); !f(); time.Sleep(time.Millisecond) {
@@ -346,15 +360,17 @@ func (c *cluster) converged() {
 		}
 	}
 	eventually(c.t, "all show the same", func() bool {
-		first, _ := up[0].machine.seen.atLeast()
-		for _, n := range up {
-			v, _ := n.machine.seen.atLeast()
+		for _, n := range up { // before it is looked at what they show
 			lead := c.leader(n.site)
-			if lead == nil || !v.Descends(first) || !first.Descends(v) || n.group.Applied() < lead.log.Bounds().End {
+			if shows, _ := n.machine.seen.place(); lead == nil || shows < lead.log.Bounds().End {
 				return false
 			}
 		}
-		return true
+		first, _ := up[0].machine.seen.atLeast()
+		return !slices.ContainsFunc(up, func(n *node) bool {
+			v, _ := n.machine.seen.atLeast()
+			return !v.Descends(first) || !first.Descends(v)
+		})
 	})
 	if c.opts.CutEvery > 0 { // what can go goes at each site in its own time
 		eventually(c.t, "all have let the same go", func() bool {

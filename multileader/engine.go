@@ -72,6 +72,7 @@ type engine struct {
 	*reader
 	*writer
 	*orders
+	*comparer
 
 	env   topology.Env
 	all   topology.Membership // of all sites
@@ -97,6 +98,7 @@ func open(env topology.Env, all topology.Membership, o Options, site string) (*e
 	e.machine = newMachine(env.Store, o.Resolvers)
 	e.machine.examine = e.judge.meet
 	e.reader, e.writer = &reader{e: e}, newWriter(e)
+	e.comparer = &comparer{e: e, places: make(chan struct{}, verifiesMax)}
 	for _, l := range o.config(site).Links {
 		e.links = append(e.links, newLink(e, l.Peer))
 	}
@@ -110,6 +112,7 @@ func open(env topology.Env, all topology.Membership, o Options, site string) (*e
 	e.Orders = e.group.Orders()
 	env.Transport.HandleStream(protocolSite, e.serve)
 	env.Transport.HandleCall(methodTables, topology.PeerNode, e.teller.answer)
+	env.Transport.HandleCall(methodVerify, topology.PeerNode, e.answerVerify)
 	return e, nil
 }
 
@@ -120,6 +123,7 @@ func (e *engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.loop.run(ctx) })
 	g.Go(func() error { return e.judge.run(ctx) })
 	g.Go(func() error { return e.teller.run(ctx) })
+	g.Go(func() error { return e.verifyAll(ctx) })
 	for _, l := range e.links {
 		g.Go(func() error { return l.run(ctx) })
 	}
@@ -139,7 +143,8 @@ func (e *engine) link(peer core.Site) *link {
 }
 
 var (
-	_ topology.Engine  = (*engine)(nil)
-	_ topology.Scanner = (*engine)(nil)
-	_ topology.Waiter  = (*engine)(nil)
+	_ topology.Engine   = (*engine)(nil)
+	_ topology.Scanner  = (*engine)(nil)
+	_ topology.Waiter   = (*engine)(nil)
+	_ topology.Verifier = (*engine)(nil)
 )

@@ -40,10 +40,15 @@ func forms() map[string][]byte {
 		findings: []finding{{table: 16, in: inputs{3}, out: conflict.Digest{4}}},
 	}
 	return map[string][]byte{
-		"place":   p.encode(),
-		"loss":    lossOld,
-		"loss 2":  c.encode(),
-		"telling": told.encode(),
+		"place":    p.encode(),
+		"loss":     lossOld,
+		"loss 2":   c.encode(),
+		"telling":  told.encode(),
+		"question": (&question{after: version.Vector{{Origin: us, Seq: 300}}, form: formCells, most: 7, spans: []span{only(c.cell)}}).encode(),
+		"answer": (&answer{
+			at: version.Vector{{Origin: us, Seq: 301}}, sums: []total{{cells: 2, sum: core.Sum{Hi: 1 << 63, Lo: 5}}},
+			holdings: []holding{{cell: c.cell, sum: core.Sum{Hi: 3, Lo: 4}, state: []byte("state")}}, more: true,
+		}).encode(),
 		"hello":   hello{site: Site{Name: "us", Number: 1}, to: "eu", term: 3}.encode(),
 		"welcome": welcome{}.encode(),
 		"refused": welcome{refusal: "it does not lead", leader: "eu2"}.encode(),
@@ -97,6 +102,8 @@ func TestFormsAreReadBackAndNothingElseIs(t *testing.T) {
 			}
 			return err
 		},
+		"question": func(b []byte) error { return reread(t, b, decodeQuestion, (*question).encode) },
+		"answer":   func(b []byte) error { return reread(t, b, decodeAnswer, (*answer).encode) },
 		"hello": func(b []byte) error {
 			h, err := decodeHello(b)
 			if err == nil {
@@ -120,4 +127,23 @@ func TestFormsAreReadBackAndNothingElseIs(t *testing.T) {
 			require.ErrorIs(t, read[name](other), topology.ErrUnsupported)
 		})
 	}
+}
+
+// reread decodes b and demands that it is what is encoded again.
+func reread[T any](t testing.TB, b []byte, decode func([]byte) (T, error), encode func(*T) []byte) error {
+	v, err := decode(b)
+	if err == nil {
+		require.Equal(t, b, encode(&v))
+	}
+	return err
+}
+
+func FuzzComparison(f *testing.F) {
+	for _, name := range []string{"question", "answer"} {
+		f.Add(forms()[name])
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		_ = reread(t, b, decodeQuestion, (*question).encode)
+		_ = reread(t, b, decodeAnswer, (*answer).encode)
+	})
 }

@@ -58,7 +58,7 @@ func TestDeletesGoOnceEverySiteHasThem(t *testing.T) {
 		last, err = c.nodes["eu1"].remove(fmt.Sprint("k", i))
 		require.NoError(t, err)
 	}
-	require.NoError(t, c.nodes["us1"].Wait(t.Context(), last.Token))
+	require.NoError(t, c.nodes["us1"].wait(last.Token))
 	for i := range 2 { // us says twice that it has the deletes
 		w, err := us.put(fmt.Sprint("more", i), "v")
 		require.NoError(t, err)

@@ -103,6 +103,15 @@ func (m *machine) note(e record.Entry, r *record.Record) error {
 	if ok {
 		m.place.own = o
 	}
+	p, err := core.RepairOf(r)
+	if err != nil {
+		return err
+	}
+	if p != nil {
+		if err := m.repaired(e, r, p); err != nil {
+			return err
+		}
+	}
 	var arena []byte
 	marked := *r
 	marked.Dot = dotOf(e.LSN)

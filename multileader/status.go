@@ -21,7 +21,8 @@ type stats struct {
 	marks version.Vector
 	peers []peerStats
 	count core.Counts
-	held  string // why nothing can be forgotten, where that has lasted
+	held  string   // why nothing can be forgotten, where that has lasted
+	apart []string // what the last comparison found
 }
 
 // peerStats is what is known of one peer.
@@ -127,6 +128,7 @@ func (e *engine) Status() topology.Status {
 	if e.stats.held != "" {
 		s.Warnings = append(s.Warnings, "nothing is forgotten that was deleted: "+e.stats.held)
 	}
+	s.Warnings = append(s.Warnings, e.stats.apart...)
 	if e.stats.leads && !e.stats.open {
 		s.Warnings = append(s.Warnings, fmt.Sprintf("site %s takes no writes yet: it waits for its own past", e.site))
 	}

@@ -47,5 +47,7 @@ func CountTally[N ~string](needed int, members []N) (Tally[N], error) {
 	if needed < 1 || needed > len(members) {
 		return Tally[N]{}, fmt.Errorf("%w: %d of %d replicas", ErrPolicy, needed, len(members))
 	}
-	return Tally[N]{members: members, need: needed}, nil
+	n := Need[N]{members: members}
+	n.form = form{need: needed, of: n.all()}
+	return n.Tally(), nil
 }

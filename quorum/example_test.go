@@ -64,3 +64,42 @@ func ExampleTally() {
 	// reached
 	// b connection refused
 }
+
+func ExampleBind() {
+	replicas := []quorum.Replica[string]{
+		{Node: "a", Site: "us"}, {Node: "b", Site: "us"}, {Node: "c", Site: "us"},
+		{Node: "d", Site: "eu"}, {Node: "e", Site: "eu"}, {Node: "f", Site: "eu"},
+	}
+	need, _ := quorum.Bind(quorum.MustParseExpr("each_quorum"), replicas, "")
+	acks := need.Tally()
+	acks.Yes("a")
+	acks.Yes("d")
+	acks.Yes("b")
+	fmt.Println(acks.Verdict(), "for want of", acks.Lacks())
+	_, err := quorum.Bind(quorum.MustParseExpr("quorum in 2 of 3 sites"), replicas, "")
+	fmt.Println(err)
+	// Output:
+	// pending for want of 1 more of e, f in site eu
+	// invalid quorum expression: quorum in 2 of 3 sites: 3 places are named, and the replicas stand in 2: site us, site eu
+}
+
+func ExampleGuarantees() {
+	replicas := []quorum.Replica[string]{{Node: "a"}, {Node: "b"}, {Node: "c"}}
+	read, _ := quorum.Bind(quorum.MustParseExpr("one"), replicas, "")
+	write, _ := quorum.Bind(quorum.MustParseExpr("quorum"), replicas, "")
+	g, _ := quorum.Guarantees(quorum.Setting[string]{
+		Reads: []quorum.Need[string]{read}, Writes: []quorum.Need[string]{write}, Repair: quorum.RepairAsync,
+	})
+	fmt.Println(g.Reading())
+	for _, p := range g.Lines {
+		if !p.Holds {
+			fmt.Printf("not %v: %s\n", p.Promise, p.Says)
+		}
+	}
+	// Output:
+	// may be stale
+	// not fresh: a read of [a] does not meet a write to [b c]
+	// not reads its own writes: a read of [a] does not meet a write to [b c]
+	// not monotonic: a write that has reached some replicas may be seen, and not be by the next read: repair is async
+	// not linearizable: reads are not fresh; reads are not monotonic; concurrent writes have no order
+}

@@ -7,18 +7,26 @@ import (
 	"unicode/utf8"
 )
 
-// SyntaxError says where the text of a policy cannot be read, and why.
+// SyntaxError says where the text of a policy or an expression cannot be read,
+// and why. It wraps [ErrPolicy], or [ErrExpr].
 type SyntaxError struct {
 	Input  string
 	Offset int // in bytes, from 0: where the word begins that is wrong
 	Why    string
+
+	ground error // nil for ErrPolicy
 }
 
 func (e *SyntaxError) Error() string {
-	return fmt.Sprintf("%v %q: column %d: %s", ErrPolicy, e.Input, e.Offset+1, e.Why)
+	return fmt.Sprintf("%v %q: column %d: %s", e.Unwrap(), e.Input, e.Offset+1, e.Why)
 }
 
-func (e *SyntaxError) Unwrap() error { return ErrPolicy }
+func (e *SyntaxError) Unwrap() error {
+	if e.ground != nil {
+		return e.ground
+	}
+	return ErrPolicy
+}
 
 // Parse reads a policy as configurations spell it:
 //
@@ -39,12 +47,13 @@ func Parse(s string) (Policy, error) {
 	return p, nil
 }
 
-// text is a cursor over the text of a policy. After the first error it stands
+// text is a cursor over the text of a policy or an expression. After the first error it stands
 // still.
 type text struct {
-	s   string
-	off int
-	err error
+	s      string
+	off    int
+	ground error // of its errors; nil for ErrPolicy
+	err    error
 }
 
 // word returns the word at the cursor, which it moves past blanks alone: a run
@@ -67,7 +76,7 @@ func (t *text) word() string {
 // fail records why at the word under the cursor.
 func (t *text) fail(why string, args ...any) {
 	if t.err == nil {
-		t.err = &SyntaxError{Input: t.s, Offset: t.off, Why: fmt.Sprintf(why, args...)}
+		t.err = &SyntaxError{Input: t.s, Offset: t.off, Why: fmt.Sprintf(why, args...), ground: t.ground}
 	}
 }
 
@@ -101,7 +110,7 @@ func (t *text) policy() Policy {
 	t.word() // past the blanks, so that an error of the number points at it
 	at := t.off
 	if p.Kind != KindAll {
-		p.K = t.number()
+		p.K = t.number(MembersMax - 1)
 	}
 	if t.word() == "(" {
 		p.Of = t.list()
@@ -113,20 +122,20 @@ func (t *text) policy() Policy {
 	return p
 }
 
-func (t *text) number() int {
+func (t *text) number(most int) int {
 	w, n := t.word(), 0
 	for i := range len(w) {
 		if w[i] < '0' || w[i] > '9' {
 			t.expected("a number")
 			return 0
 		}
-		n = min(10*n+int(w[i]-'0'), MembersMax)
+		n = min(10*n+int(w[i]-'0'), most+1)
 	}
 	switch {
 	case w == "":
 		t.expected("a number")
-	case n < 1 || n >= MembersMax:
-		t.fail("a number from 1 to %d expected, found %s", MembersMax-1, w)
+	case n < 1 || n > most:
+		t.fail("a number from 1 to %d expected, found %s", most, w)
 	}
 	t.off += len(w)
 	return n
@@ -136,19 +145,7 @@ func (t *text) list() []string {
 	var names []string
 	t.off++ // the parenthesis
 	for t.err == nil {
-		w := t.word()
-		switch {
-		case w == "" || !nameByte(w[0]):
-			t.expected("the name of a node")
-		case len(w) > NameBytesMax:
-			t.fail("a name of %d bytes, at most %d", len(w), NameBytesMax)
-		case slices.Contains(names, w):
-			t.fail("%s stands in the list twice", w)
-		case len(names) == MembersMax:
-			t.fail("more than %d nodes", MembersMax)
-		}
-		names = append(names, w)
-		t.off += len(w)
+		names = append(names, t.name(len(names), func(w string) bool { return slices.Contains(names, w) }))
 		switch t.word() {
 		case ",":
 			t.off++
@@ -160,4 +157,21 @@ func (t *text) list() []string {
 		}
 	}
 	return nil
+}
+
+// name reads the name of a node in a list that holds so many already.
+func (t *text) name(held int, has func(string) bool) string {
+	w := t.word()
+	switch {
+	case w == "" || !nameByte(w[0]):
+		t.expected("the name of a node")
+	case len(w) > NameBytesMax:
+		t.fail("a name of %d bytes, at most %d", len(w), NameBytesMax)
+	case has(w):
+		t.fail("%s stands in the list twice", w)
+	case held == MembersMax:
+		t.fail("more than %d nodes", MembersMax)
+	}
+	t.off += len(w)
+	return w
 }

@@ -6,11 +6,12 @@ import (
 )
 
 // Rule is a policy for one leader and its voters: what a commit needs in one
-// term. It is a value, is never changed, and may be used from any goroutine.
-// The zero Rule has no members and is never satisfied.
+// term. It is a value, is never changed, and may be used from any goroutine. The
+// leader is member 0, the others follow in the policy's order. The zero Rule has
+// no members and is never satisfied.
 type Rule[N ~string] struct {
-	members []N // the leader first
-	needed  int
+	Need[N]
+	needed int // how many members, the leader included
 }
 
 // NewRule returns the rule of p for leader, who must be one of voters. Its
@@ -49,9 +50,22 @@ func NewRule[N ~string](p Policy, leader N, voters []N) (Rule[N], error) {
 	case KindFirst:
 		members = members[:p.K+1]
 	case KindAny:
-		return Rule[N]{members: members, needed: p.K + 1}, nil
+		return led(members, p.K+1), nil
 	}
-	return Rule[N]{members: members, needed: len(members)}, nil
+	return led(members, len(members)), nil
+}
+
+// led returns the rule that needed members keep, the leader among them.
+func led[N ~string](members []N, needed int) Rule[N] {
+	r := Rule[N]{Need: Need[N]{members: members}, needed: needed}
+	all := r.all()
+	r.form = form{need: needed, of: all}
+	if needed == 1 {
+		r.form.of = 1
+	} else if needed < len(members) {
+		r.form = form{must: 1, need: needed - 1, of: all &^ 1}
+	}
+	return r
 }
 
 func listed[N ~string](p Policy, voters []N) []N {
@@ -73,13 +87,6 @@ func Set[N ~string](p Policy, leader N, voters []N) ([]N, error) {
 	return r.Members(), err
 }
 
-// Members returns the members in the order of their indexes: the leader is
-// member 0, the others follow in the policy's order. The slice is the caller's.
-func (r Rule[N]) Members() []N { return slices.Clone(r.members) }
-
-// Len returns the number of members: n.
-func (r Rule[N]) Len() int { return len(r.members) }
-
 // Leader returns member 0.
 func (r Rule[N]) Leader() N {
 	if len(r.members) == 0 {
@@ -87,9 +94,6 @@ func (r Rule[N]) Leader() N {
 	}
 	return r.members[0]
 }
-
-// Index returns the index of a member, −1 for any other node.
-func (r Rule[N]) Index(node N) int { return slices.Index(r.members, node) }
 
 // Needed returns how many members must have a write before it is committed, the
 // leader included: q. But for Any it is also the default of the least size of
@@ -105,6 +109,13 @@ func (r Rule[N]) Poll() int {
 	return len(r.members) - r.needed + 1
 }
 
+// PollTally returns an empty tally of an election's poll: it is reached once any
+// [Rule.Poll] members have said yes (rule S4).
+func (r Rule[N]) PollTally() Tally[N] {
+	r.form = form{need: r.Poll(), of: r.all()}
+	return r.Need.Tally()
+}
+
 // Commit returns the greatest position that the leader and enough others have,
 // where flushed holds each member's durable position by its index. It is 0
 // where flushed is shorter than the members, and ignores what is longer.
@@ -118,23 +129,22 @@ func (r Rule[N]) Commit(flushed []uint64) uint64 {
 	}
 	// Groups are small: counting for each candidate beats sorting a copy.
 	var best uint64
-	for _, at := range flushed[1:] {
-		if at = min(at, flushed[0]); at > best && r.reached(flushed[1:], at) {
+	for _, at := range flushed {
+		if at > best && r.form.met(reached(flushed, at)) {
 			best = at
 		}
 	}
 	return best
 }
 
-// reached reports whether enough of the others stand at or beyond at.
-func (r Rule[N]) reached(others []uint64, at uint64) bool {
-	n := 1
-	for _, f := range others {
+// reached returns who stands at or beyond at.
+func reached(flushed []uint64, at uint64) (set uint64) {
+	for i, f := range flushed {
 		if f >= at {
-			n++
+			set |= 1 << i
 		}
 	}
-	return n >= r.needed
+	return set
 }
 
 // Satisfied reports whether those for whom have is true are enough, the leader
@@ -142,14 +152,15 @@ func (r Rule[N]) reached(others []uint64, at uint64) bool {
 // under Any q of them. It asks about each member at most once, in order of
 // index, and stops as soon as it knows.
 func (r Rule[N]) Satisfied(have func(member int) bool) bool {
-	if len(r.members) == 0 || !have(0) {
-		return false
-	}
-	n := 1
-	for i := 1; i < len(r.members) && n < r.needed && n+len(r.members)-i >= r.needed; i++ {
+	yes, open := uint64(0), r.all()
+	for i := range r.members {
+		if r.form.met(yes) || !r.form.met(yes|open) {
+			break
+		}
+		open &^= 1 << i
 		if have(i) {
-			n++
+			yes |= 1 << i
 		}
 	}
-	return n >= r.needed
+	return r.form.met(yes)
 }

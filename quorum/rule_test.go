@@ -290,3 +290,28 @@ func BenchmarkCommit(b *testing.B) {
 		})
 	}
 }
+
+func TestARulesDualIsWhatAnElectionMustMeet(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := rules().Draw(t, "rule")
+		for s := range uint64(1) << r.Len() {
+			require.Equal(t, s&1 != 0 && bits.OnesCount64(s) >= r.Needed(), r.Met(s))
+			require.Equal(t, !r.Met(^s), r.Dual().Met(s))
+			if bits.OnesCount64(s) == r.Poll() {
+				require.True(t, r.Dual().Met(s))
+			}
+		}
+	})
+}
+
+func TestATallyOfARuleSaysWhatItLacks(t *testing.T) {
+	r, err := quorum.NewRule(quorum.Any(1), "a", []node{"a", "b", "c"})
+	require.NoError(t, err)
+	tally := r.Tally()
+	require.Equal(t, "a and 1 more of b, c", tally.Lacks())
+	tally.Yes("c")
+	require.Equal(t, "a", tally.Lacks())
+	require.Equal(t, [][]node{{"a"}}, tally.Missing())
+	tally.Yes("a")
+	require.Empty(t, tally.Lacks())
+}

@@ -54,6 +54,11 @@ const MarkResult = "result"
 // under which origin it writes from there on; its value is multileader/core's.
 const MarkOrigin = "origin"
 
+// MarkRepair is the key of the mark by which a site of a multi-leader cluster notes that
+// a cell goes on with what another site holds (rule M8); its value is of package
+// multileader/core.
+const MarkRepair = "repair"
+
 // MarkCut is the key of the mark by which a site says what it has for good (rule M6);
 // its value is multileader/core's.
 const MarkCut = "cut"

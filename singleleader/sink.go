@@ -24,6 +24,7 @@ type sinks struct {
 	gate    gate // Begin, Cut, Install and the applier, one at a time
 	session atomic.Uint64
 	heard   heard
+	intake  *intake
 
 	mu   sync.Mutex
 	open []*sink
@@ -40,7 +41,7 @@ type heard struct {
 	current time.Time // when this node last showed all the leader had
 }
 
-func newSinks(e *engine) *sinks { return &sinks{e: e, gate: newGate()} }
+func newSinks(e *engine) *sinks { return &sinks{e: e, gate: newGate(), intake: newIntake(e)} }
 
 // serve takes one stream.
 func (s *sinks) serve(ctx context.Context, st topology.Stream) error {
@@ -54,6 +55,8 @@ func (s *sinks) serve(ctx context.Context, st topology.Stream) error {
 		s.open = slices.DeleteFunc(s.open, func(o *sink) bool { return o == k })
 		s.mu.Unlock()
 		s.e.turn.post(core.Event{Kind: core.EvGone, Session: k.session})
+		s.e.reign.changed()
+		nudge(s.intake.looks)
 		if s.e.council != nil {
 			nudge(s.e.council.looks)
 		}
@@ -120,7 +123,7 @@ func (k *sink) Begin(ctx context.Context, from topology.Peer, b stream.Begin) (s
 		return stream.Tail{}, err
 	}
 	defer k.s.gate.leave()
-	ev := core.Event{Kind: core.EvBegin, Node: from.ID, Life: from.Life, Term: b.Term}
+	ev := core.Event{Kind: core.EvBegin, Node: g.Leader, Life: g.Life, Term: b.Term, Relay: core.RelayOf(&b)}
 	a := k.ask(ev)
 	if a.err == nil && a.persist {
 		if err := e.ballot.accept(ctx, g); err != nil {
@@ -155,6 +158,8 @@ func (k *sink) Cut(ctx context.Context, c stream.Cut) (stream.Tail, error) {
 		k.mu.Lock()
 		k.agreed.Met(c)
 		k.mu.Unlock()
+		e.reign.changed()
+		nudge(k.s.intake.looks)
 	}
 	return a.tail, nil
 }
@@ -237,7 +242,7 @@ func (k *sink) Ack() stream.Ack {
 }
 
 func (h *heard) note(m *stream.Append, applied record.LSN) {
-	now := time.Now()
+	now := time.Now().Add(-m.Age)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.when, h.term, h.end, h.behind = now, m.Term, m.End, m.Behind

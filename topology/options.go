@@ -129,6 +129,7 @@ type Standing struct {
 	Undefined []string      // tables of its configuration that are not defined yet, by name
 	Paused    bool          // nobody is made leader but by hand
 	Change    MemberChange  // of the members, that is under way
+	Upstream  NodeID        // who feeds this node, where that is not its leader
 	Lease     time.Duration // for which this leader still may answer reads by itself; 0: it has none
 	Site      string        // multi-leader: that of this node
 	Sites     []SiteStatus  // multi-leader: all of them, as this node's site knows them
@@ -155,7 +156,7 @@ type Lag struct {
 type PeerStatus struct {
 	Node    NodeID
 	Addr    string
-	State   string     // down, probe, snapshot, replicate, refused
+	State   string     // down, probe, snapshot, replicate, refused, cascade
 	Sync    bool       // commits wait for it, or may count it
 	Sent    record.LSN // the last entry sent over the present connection, or that it was seen to hold
 	Written record.LSN
@@ -164,7 +165,12 @@ type PeerStatus struct {
 	Lag     Lag
 	Contact time.Time // last frame from it
 	Problem string
+
+	Upstream NodeID // the follower that feeds it, where its state is cascade
 }
+
+// StateCascade is the state of a member that another follower feeds, and not the leader.
+const StateCascade = "cascade"
 
 // SiteStatus is what a site knows of one of the sites of a multi-leader cluster.
 type SiteStatus struct {

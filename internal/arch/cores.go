@@ -22,7 +22,7 @@ var cores = map[string][]string{
 	"singleleader/core":    {"*.go"},
 	"multileader/core":     {"*.go"},
 	"leaderless/core":      {"*.go"},
-	"leaderless/placement": {"core*.go"},
+	"leaderless/placement": {"*.go"},
 }
 
 var (

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad/internal/config"
 	"github.com/triad-kv/triad/internal/config/strict"
 )
 
@@ -156,7 +157,7 @@ func TestAMisspeltVariableIsRefusedAndAForeignOneIsNot(t *testing.T) {
 
 func TestNoFlagOfAKeyIsAlsoAFlagOfTheCommand(t *testing.T) {
 	seen := map[string]string{}
-	for _, k := range (settingFlags(newVersion())).keys {
+	for _, k := range (settingFlags(newVersion(), config.Reader{})).keys {
 		name := strict.FlagName(k.Path, "-")
 		require.NotContains(t, []string{"output", "config", "given", "help"}, name)
 		require.Empty(t, seen[name], "%s and %s are one flag", k.Path, seen[name])

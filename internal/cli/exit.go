@@ -57,7 +57,7 @@ func codeOf(err error) int {
 		return exitDone
 	case errors.As(err, &usage), errors.As(err, &refused), errors.Is(err, demo.ErrInput):
 		return exitUsage
-	case errors.Is(err, demo.ErrCheck), errors.Is(err, errDamaged):
+	case errors.Is(err, demo.ErrCheck), errors.Is(err, errDamaged), errors.Is(err, errDiffers):
 		return exitCheck
 	}
 	for _, passing := range []error{

@@ -117,6 +117,14 @@ func TestSitesAreShownAndWhatTheirWritesCost(t *testing.T) {
 	require.Regexp(t, `(?m)^stock +bytes +- +first-writer@1$`, succeed(t, "table", "list"))
 	require.Contains(t, failing(t, exitFailed, "table", "create", "stock", "--kind", "bytes", "--resolver", "siblings"), "a definition never changes")
 	require.Contains(t, failing(t, exitFailed, "table", "create", "more", "--kind", "bytes", "--resolver", "stock"), "is not known here")
+	compares := succeed(t, "verify")
+	require.Contains(t, compares, "what us1 holds, compared with")
+	require.Regexp(t, `(?m)^us +us2 +\d+ +0 +0 +-$`, compares)
+	require.Regexp(t, `(?m)^eu +eu1 +\d+ +0 +0 +-$`, compares)
+	require.Contains(t, succeed(t, "verify", "--table", "users", "-o", "json"), `"differ": 0`)
+	require.Contains(t, failing(t, exitFailed, "verify", "--table", "nothing"), "`triad table list`")
+	require.Contains(t, failing(t, exitFailed, "verify", "--repair-from", "us"), `"us" is not another site`)
+	require.Contains(t, failing(t, exitUsage, "verify", "--repair-from", "U S"), "is not a site's name")
 }
 
 func TestASiteWithoutALeaderIsSaid(t *testing.T) {
@@ -140,4 +148,5 @@ func TestConflictsAreOfSitesThatAllWrite(t *testing.T) {
 	require.Contains(t, failing(t, exitUsage, "conflicts", "revert", "7", "--transaction", "x"), "--transaction: ")
 	require.Contains(t, failing(t, exitUsage, "conflicts", "watch", "--every", "0s"), "--every: 0s is less than 1ms")
 	require.Contains(t, failing(t, exitFailed, "table", "create", "stock", "--kind", "bytes", "--resolver", "lww"), "there is nothing to resolve")
+	require.Contains(t, failing(t, exitFailed, "verify"), "one log orders all writes of this topology")
 }

@@ -22,6 +22,8 @@ type checker struct {
 	*strict.Values
 	here string            // the site, where sites count apart
 	far  map[string]string // then the sites of the members of others
+
+	controls []string // the kinds that a file may name
 }
 
 // name wants a name of a node, a site or a cluster.
@@ -100,13 +102,17 @@ func (c checker) kind(t Topology, k Control) bool {
 	if !t.several() {
 		c.oneSite(t)
 	}
-	if !c.word("control.kind", k.Kind, "control", []string{controlStatic, controlRaft}, "etcd") {
+	if binary := elsewhere[k.Kind]; binary != "" && !slices.Contains(c.controls, k.Kind) {
+		c.Dismiss("control") // its keys are those of that kind
+		c.Fault("control.kind", "control %s is in the command %s and not in this one; use it, which is all of this one too", k.Kind, binary)
+		return true
+	}
+	if !c.word("control.kind", k.Kind, "control", c.controls) {
 		return true
 	}
 	for path, given := range map[string]bool{
-		"control.voters":    len(k.Voters) > 0 && k.Kind == controlStatic,
-		"control.heartbeat": c.Given("control.heartbeat") && k.Kind == controlStatic,
-		"control.endpoints": len(k.Endpoints) > 0,
+		"control.voters":    len(k.Voters) > 0 && k.Kind != controlRaft,
+		"control.heartbeat": c.Given("control.heartbeat") && k.Kind != controlRaft,
 	} {
 		if given {
 			c.Fault(path, "it belongs to another control than %s; drop it", k.Kind)
@@ -125,6 +131,13 @@ func (c checker) hooks(h Hooks) {
 	}
 }
 
+// elected refuses the name of a leader where the members elect who leads.
+func elected(c checker, k Control) {
+	if k.Leader != "" {
+		c.Fault("control.leader", "with control %s the members elect who leads; drop it: the first by name begins, and triad switchover hands over", k.Kind)
+	}
+}
+
 // raftVoters checks who keeps the documents, and names them where nobody did: all
 // members that vote on data and the witnesses, if they are few enough and odd.
 func (c checker) raftVoters(k *Control, ms []Member) {
@@ -136,9 +149,7 @@ func (c checker) raftVoters(k *Control, ms []Member) {
 			voting = append(voting, m.ID)
 		}
 	}
-	if k.Leader != "" {
-		c.Fault("control.leader", "with control %s the members elect who leads; drop it: the first by name begins, and triad switchover hands over", k.Kind)
-	}
+	elected(c, *k)
 	for _, v := range k.Voters {
 		if !slices.Contains(ids, v) {
 			c.Fault(path, "%.70q %s", v, c.stranger(v, ids))

@@ -17,7 +17,7 @@ type Line struct {
 
 // Describe says what the node would be, for people.
 func (n *Node) Describe() []Line {
-	ls := []Line{{"node", fmt.Sprintf("%s of cluster %s, %s", n.Self.ID, n.Cluster, roleSays(n.Self.Role, n.Self.Site, n.Self.ApplyDelay))}}
+	ls := []Line{{"node", fmt.Sprintf("%s of cluster %s, %s", n.Self.ID, n.Cluster, roleSays(n.Self.Role, n.Self.Site, n.Self.ApplyDelay)+fedSays(n.Self.Upstream))}}
 	if n.Topology.several() {
 		ls = append(ls, severalSay(n.Topology)...)
 		for _, s := range n.Topology.Sites {
@@ -30,6 +30,9 @@ func (n *Node) Describe() []Line {
 		}
 	} else {
 		ls = append(ls, topologySays(n.Topology, n.leading(), n.everybody())...)
+	}
+	if n.Control.Options != nil {
+		ls = append(ls, Line{"control", n.Control.Kind + ", " + n.Control.Options.Describe(n.controlPlace())})
 	}
 	var ms []string
 	for _, m := range n.Members {
@@ -46,7 +49,7 @@ func (n *Node) Describe() []Line {
 // leading is who leads first.
 func (n *Node) leading() string {
 	switch {
-	case n.Control.Kind == controlRaft:
+	case n.Control.Elects():
 		return first(n.group())
 	case n.Control.Leader == "":
 		return n.Self.ID
@@ -66,8 +69,11 @@ func (c *Cluster) Describe() []Line {
 	} else {
 		ls = append(ls, topologySays(c.Topology, c.Leader(), c.members())...)
 	}
+	if c.Control.Options != nil {
+		ls = append(ls, Line{"control", c.Control.Kind + ", " + c.Control.Options.Describe(&ControlPlace{Cluster: c.Cluster, values: c.values})})
+	}
 	for _, r := range c.Replicas {
-		ls = append(ls, Line{"node " + r.ID, roleSays(r.Role, r.Site, r.ApplyDelay)})
+		ls = append(ls, Line{"node " + r.ID, roleSays(r.Role, r.Site, r.ApplyDelay) + fedSays(r.Upstream)})
 	}
 	for i, from := range c.Sites {
 		for _, to := range c.Sites[i+1:] {
@@ -94,6 +100,14 @@ func roleSays(r Role, site string, late Duration) string {
 		says += ", in site " + site
 	}
 	return says
+}
+
+// fedSays tells who feeds a node.
+func fedSays(up []string) string {
+	if len(up) == 0 {
+		return ""
+	}
+	return ", fed by " + strings.Join(up, ", else ") + ", else by its leader"
 }
 
 func topologySays(t Topology, leader string, ms []Member) []Line {

@@ -15,9 +15,13 @@ import (
 // Open is what the node is opened with. The caller adds what no file says: a
 // logger, listeners, a file system.
 func (n *Node) Open() (triad.Config, error) {
+	control, err := n.openControl()
+	if err != nil {
+		return triad.Config{}, err
+	}
 	c := triad.Config{
 		ID: topology.NodeID(n.Self.ID), Cluster: n.Cluster, Site: n.Self.Site, Dir: n.Self.Dir, Memory: n.Self.Memory,
-		Listen: n.Listen.Peers, Leader: topology.NodeID(n.Control.Leader), Control: n.Control.builder(),
+		Listen: n.Listen.Peers, Leader: topology.NodeID(n.Control.Leader), Control: control,
 		Topology: n.engine(), Limits: n.Limits.options(),
 	}
 	for _, m := range n.Members {
@@ -60,9 +64,10 @@ func (n *Node) engine() topology.Builder {
 }
 
 // Elects reports whether the members elect their leader, with such a control.
-func (k Control) Elects() bool { return k.Kind == controlRaft }
+func (k Control) Elects() bool { return k.Kind == controlRaft || k.Options != nil }
 
-// builder is the control backend's; nil for that which needs none.
+// builder is that of a control backend that this package knows; nil for the control
+// that needs none.
 func (k Control) builder() topology.ControlBuilder {
 	if k.Kind != controlRaft {
 		return nil
@@ -89,7 +94,7 @@ func (n *Node) Options() singleleader.Options {
 	}
 	return singleleader.Options{
 		Sync: counted(t.Sync.Policy, ms), ReadReplicas: replicas, Witnesses: witnesses, Durability: topology.Durability(t.Durability),
-		ApplyDelay: time.Duration(n.Self.ApplyDelay), ValueBytesMax: int(n.Limits.ValueBytesMax),
+		Replica: singleleader.Replica{ApplyDelay: time.Duration(n.Self.ApplyDelay), Upstreams: nodeIDs(n.Self.Upstream)}, ValueBytesMax: int(n.Limits.ValueBytesMax),
 		PendingBytesMax: int64(t.PendingBytesMax), RetainBytesMax: uint64(t.RetainBytesMax), Stream: t.Stream.options(),
 		CallTimeout: time.Duration(t.CallTimeout), RetryEvery: time.Duration(t.RetryEvery),
 		FailAfter: time.Duration(t.FailAfter), DropAfter: time.Duration(t.DropAfter), HangAfter: time.Duration(t.HangAfter), MinInSync: t.MinInSync, FailFast: t.FailFast,

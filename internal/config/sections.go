@@ -9,7 +9,8 @@ type Control struct {
 	Leader    string   `yaml:"leader"` // of the first term, where nobody is elected
 	Voters    []string `yaml:"voters"`
 	Heartbeat Duration `yaml:"heartbeat" default:"300ms"`
-	Endpoints []string `yaml:"endpoints"`
+
+	Options ControlOptions `yaml:",inline"` // of a kind that this package does not know; nil for others
 }
 
 // Topology says how the log is replicated. It is the same on every node.
@@ -42,6 +43,7 @@ type Across struct {
 	TickEvery     Duration     `yaml:"tick_every" default:"50ms"`
 	CutEvery      Duration     `yaml:"cut_every" default:"10s"`
 	ConflictsKept Duration     `yaml:"conflicts_kept" default:"168h"`
+	VerifyEvery   Duration     `yaml:"verify_every" default:"24h"`
 
 	ConflictsBytesMax Size     `yaml:"conflicts_bytes_max" default:"256MiB"`
 	FoldTimeMax       Duration `yaml:"fold_time_max" default:"10s"`

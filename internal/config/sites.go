@@ -23,7 +23,7 @@ func (t Topology) several() bool { return t.Kind == kindMultiLeader }
 // siteOptions are what the engine is told of the sites.
 func (t Topology) siteOptions() multileader.Options {
 	o := multileader.Options{
-		Links: t.Links.Links, MaxSkew: time.Duration(t.MaxSkew), TickEvery: time.Duration(t.TickEvery), CutEvery: time.Duration(t.CutEvery), ConflictsKept: time.Duration(t.ConflictsKept), RetainBytesMax: uint64(t.RetainBytesMax),
+		Links: t.Links.Links, MaxSkew: time.Duration(t.MaxSkew), TickEvery: time.Duration(t.TickEvery), CutEvery: time.Duration(t.CutEvery), ConflictsKept: time.Duration(t.ConflictsKept), VerifyEvery: time.Duration(t.VerifyEvery), RetainBytesMax: uint64(t.RetainBytesMax),
 		ConflictsBytesMax: uint64(t.ConflictsBytesMax), FoldTimeMax: time.Duration(t.FoldTimeMax), Resolvers: functions(),
 	}
 	for _, s := range t.Sites {
@@ -70,7 +70,7 @@ func (c checker) oneSite(t Topology) {
 	for path, given := range map[string]bool{
 		"topology.links": c.Given("topology.links"), "topology.sites": len(t.Sites) > 0,
 		"topology.max_skew": c.Given("topology.max_skew"), "topology.tick_every": c.Given("topology.tick_every"),
-		"topology.cut_every": c.Given("topology.cut_every"), "topology.conflicts_kept": c.Given("topology.conflicts_kept"),
+		"topology.cut_every": c.Given("topology.cut_every"), "topology.conflicts_kept": c.Given("topology.conflicts_kept"), "topology.verify_every": c.Given("topology.verify_every"),
 		"topology.conflicts_bytes_max": c.Given("topology.conflicts_bytes_max"), "topology.fold_time_max": c.Given("topology.fold_time_max"),
 	} {
 		if given && !c.Faulty(path) {
@@ -205,8 +205,11 @@ func (c *Cluster) sitesOfCluster(k checker) {
 // that has a log of its own.
 func (c *Cluster) checkGroups(k checker) {
 	if !c.Topology.several() {
-		if c.Control.Kind == controlRaft {
+		switch {
+		case c.Control.Kind == controlRaft:
 			k.raftVoters(&c.Control, c.members())
+		case c.Control.Elects():
+			checkOutside(k, c.Control, c.Cluster, c.members())
 		}
 		k.policy(c.Topology.Sync.Policy, c.Leader(), c.members())
 		k.minimum(c.Topology, c.Control)
@@ -221,8 +224,11 @@ func (c *Cluster) checkGroups(k checker) {
 		ms, k.far = within(c.members(), s.Name)
 		k.here = s.Name
 		control := c.controlOf(s.Name)
-		if control.Kind == controlRaft {
+		switch {
+		case control.Kind == controlRaft:
 			k.raftVoters(&control, ms)
+		case control.Elects():
+			checkOutside(k, control, c.Cluster, ms)
 		}
 		k.policy(c.Topology.Sync.Policy, c.LeaderOf(s.Name), ms)
 		if k.Faulty("control") || k.Faulty("topology.sync") {
@@ -239,6 +245,8 @@ func (c *Cluster) controlOf(site string) Control {
 	k := c.Control
 	if k.Kind == controlStatic {
 		k.Leader = c.LeaderOf(site)
+	}
+	if k.Kind != controlRaft {
 		return k
 	}
 	k.Voters = nil
@@ -250,7 +258,7 @@ func (c *Cluster) controlOf(site string) Control {
 	}
 	if len(k.Voters) == 0 {
 		for _, m := range own {
-			if m.Role.votes() {
+			if m.Role.votes() || m.Role == RoleWitness {
 				k.Voters = append(k.Voters, m.ID)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"net"
 	"strings"
 
+	"github.com/triad-kv/triad/internal/config"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
@@ -49,6 +50,8 @@ func (g *group) roleOf(n *node) topology.Role {
 		return topology.RoleLeader
 	case n.readsOnly():
 		return topology.RoleReadReplica
+	case n.role == config.RoleWitness:
+		return topology.RoleWitness
 	}
 	return topology.RoleFollower
 }

@@ -24,6 +24,7 @@ const (
 	ScenarioSemiSync = "semi-sync" // a cut off synchronous replica
 	ScenarioPayments = "payments"  // what a standby, a read replica and a delayed one are for
 	ScenarioReaders  = "readers"   // reads in a site far from the leader
+	ScenarioWitness  = "witness"   // two nodes with data and a witness, each of which is lost in turn
 	ScenarioConflict = "conflict"  // sites that all write: edits that meet, a site cut off, a leader killed
 	ScenarioWrites   = "writes"    // any cluster: writes, lag, the same bytes everywhere
 )
@@ -48,6 +49,7 @@ func scenarios() []scenario {
 		{name: ScenarioSemiSync, of: "semi-sync-trio", fits: fitsSemiSync, cuts: true, play: playSemiSync},
 		{name: ScenarioPayments, of: "payments", fits: fitsPayments, delay: paymentsDelay, play: playPayments},
 		{name: ScenarioReaders, of: "geo-readers", fits: fitsReaders, play: playReaders},
+		{name: ScenarioWitness, of: "two-and-a-witness", fits: fitsWitness, play: playWitness},
 		{name: ScenarioConflict, of: "multi-leader", fits: fitsConflict, cuts: true, play: playConflict},
 		{name: ScenarioWrites, play: playWrites},
 	}
@@ -139,6 +141,9 @@ func (g *group) slowest() time.Duration {
 func (n *node) readsOnly() bool {
 	return n.role == config.RoleReadReplica || n.role == config.RoleDelayed
 }
+
+// mayLead reports whether it is one that an election may choose.
+func (n *node) mayLead() bool { return !n.readsOnly() && n.role != config.RoleWitness }
 
 // holds reports whether a cluster has a table of that kind.
 func holds(c *config.Cluster, name, kind string) bool {

@@ -1,16 +1,6 @@
-// Package placement says where keys are: which partition a key belongs to, and
-// which nodes hold a copy of a partition (rule L8). It is a pure function of a
-// list of nodes and three numbers, so every node and every client that has the
-// same map finds the same answer, and nobody needs a ring, tokens or a table.
-//
-// The key space is cut into Q equal partitions, once. Each partition takes the N
-// nodes that score highest for it (rendezvous hashing, Thaler and Ravishankar
-// 1998): a node that comes or goes moves only the partitions it gains or loses,
-// about N·Q/nodes of them, and no others.
 package placement
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -27,10 +17,20 @@ const (
 // Map is one placement. It is a value that is never changed: a change of nodes is
 // another map of a greater epoch.
 type Map struct {
-	epoch    uint64
-	first    uint32
-	nodes    []topology.NodeID
-	replicas [][]topology.NodeID // by partition, in order of preference
+	epoch  uint64
+	shaped uint64 // the epoch in which layout or target changed last
+	layout Layout
+	target *Layout // where partitions move to; nil if none does
+	nodes  []topology.NodeID
+	parts  []kept
+}
+
+// kept is one partition of a map.
+type kept struct {
+	old     []topology.NodeID // by the layout, in order of preference
+	new     []topology.NodeID // by the target; nil if there is none
+	stage   Stage
+	touched uint64 // the epoch of the last change to this partition
 }
 
 // New returns the map of an epoch: partitions of n copies each over nodes, in
@@ -38,79 +38,93 @@ type Map struct {
 // gave out for the origins of this map (rule C2): one for each node's share of
 // each partition. Errors wrap [topology.ErrMalformed].
 func New(epoch uint64, nodes []topology.NodeID, partitions, n int, first uint32) (*Map, error) {
-	nodes = slices.Clone(nodes)
-	slices.Sort(nodes)
-	switch {
-	case len(nodes) == 0 || len(nodes) > NodesMax:
-		return nil, fmt.Errorf("placement: %w: %d nodes, 1 to %d may be", topology.ErrMalformed, len(nodes), NodesMax)
-	case len(slices.Compact(slices.Clone(nodes))) < len(nodes):
-		return nil, fmt.Errorf("placement: %w: a node is listed twice in %v", topology.ErrMalformed, nodes)
-	case n < 1 || n > len(nodes):
-		return nil, fmt.Errorf("placement: %w: %d copies on %d nodes", topology.ErrMalformed, n, len(nodes))
-	case partitions < 1 || partitions > PartitionsMax:
-		return nil, fmt.Errorf("placement: %w: %d partitions, 1 to %d may be", topology.ErrMalformed, partitions, PartitionsMax)
-	case first == 0:
+	if first == 0 {
 		return nil, fmt.Errorf("placement: %w: the numbers of origins begin at 1", topology.ErrMalformed)
 	}
-	m := &Map{epoch: epoch, first: first, nodes: nodes, replicas: make([][]topology.NodeID, partitions)}
-	for p := range m.replicas {
-		m.replicas[p] = choose(nodes, p, n)
+	l := Layout{Copies: n}
+	nodes = slices.Clone(nodes)
+	slices.Sort(nodes)
+	for i, id := range nodes {
+		l.Nodes = append(l.Nodes, Node{ID: id, Weight: 1, Numbers: first + uint32(i*partitions)})
 	}
-	return m, nil
+	return Found(epoch, l, partitions)
 }
 
-// choose returns the n nodes that score highest for a partition, highest first.
-func choose(nodes []topology.NodeID, partition, n int) []topology.NodeID {
-	type scored struct {
-		node  topology.NodeID
-		score uint64
+// Found returns the first map of a table, or one that is to be taken as a whole:
+// every partition lies where the layout says. Errors wrap [topology.ErrMalformed].
+func Found(epoch uint64, l Layout, partitions int) (*Map, error) {
+	l = l.sorted()
+	if partitions < 1 || partitions > PartitionsMax {
+		return nil, fmt.Errorf("placement: %w: %d partitions, 1 to %d may be", topology.ErrMalformed, partitions, PartitionsMax)
 	}
-	all := make([]scored, len(nodes))
-	for i, node := range nodes {
-		all[i] = scored{node, mix(sum([]byte(node)) ^ mix(uint64(partition)+1))}
+	if err := l.check(partitions); err != nil {
+		return nil, err
 	}
-	slices.SortFunc(all, func(a, b scored) int {
-		if c := cmp.Compare(b.score, a.score); c != 0 {
-			return c
-		}
-		return cmp.Compare(a.node, b.node)
-	})
-	out := make([]topology.NodeID, n)
-	for i := range out {
-		out[i] = all[i].node
+	m := &Map{epoch: epoch, shaped: epoch, layout: l, nodes: l.ids(), parts: make([]kept, partitions)}
+	r := newRanker(&l)
+	for p := range m.parts {
+		m.parts[p] = kept{old: r.choose(p), touched: epoch}
 	}
-	return out
+	return m, nil
 }
 
 // Epoch returns the map's number, which every request carries (rules C7, L8).
 func (m *Map) Epoch() uint64 { return m.epoch }
 
-// Nodes returns all nodes in ascending order; read only.
+// Nodes returns all nodes in ascending order, those of the target too; read only.
 func (m *Map) Nodes() []topology.NodeID { return m.nodes }
 
-// Partitions returns how many partitions there are: Q.
-func (m *Map) Partitions() int { return len(m.replicas) }
+// Layout returns what the map is computed from; read only.
+func (m *Map) Layout() Layout { return m.layout }
 
-// N returns how many copies there are of each.
-func (m *Map) N() int { return len(m.replicas[0]) }
+// Target returns where partitions are moving to; read only. false if none does.
+func (m *Map) Target() (Layout, bool) {
+	if m.target == nil {
+		return Layout{}, false
+	}
+	return *m.target, true
+}
+
+// Partitions returns how many partitions there are: Q.
+func (m *Map) Partitions() int { return len(m.parts) }
+
+// N returns how many copies there are of each by the layout.
+func (m *Map) N() int { return m.layout.copies() }
 
 // Partition returns the partition of a key. Tables share partitions, so that keys
 // of two tables that are equal are held by the same nodes.
-func (m *Map) Partition(key []byte) int { return int(mix(sum(key)) % uint64(len(m.replicas))) }
+func (m *Map) Partition(key []byte) int { return int(mix(sum(key)) % uint64(len(m.parts))) }
 
-// Replicas returns who holds a partition, in order of preference; read only.
-func (m *Map) Replicas(partition int) []topology.NodeID { return m.replicas[partition] }
+// Part returns a partition as it is under this map.
+func (m *Map) Part(partition int) Part {
+	k := &m.parts[partition]
+	return Part{ID: partition, Stage: k.stage, Epoch: k.touched, Old: k.old, New: k.new, layout: &m.layout, target: m.target}
+}
 
-// Holds reports whether a node holds a partition.
-func (m *Map) Holds(node topology.NodeID, partition int) bool {
-	return slices.Contains(m.replicas[partition], node)
+// Replicas is [Part.Replicas] of a partition; read only.
+func (m *Map) Replicas(partition int) []topology.NodeID { return m.Part(partition).Replicas() }
+
+// Holds is [Part.Holds] of a partition.
+func (m *Map) Holds(node topology.NodeID, partition int) bool { return m.Part(partition).Holds(node) }
+
+// Node returns what the map knows of a node, by the target first.
+func (m *Map) Node(id topology.NodeID) (Node, bool) {
+	if m.target != nil {
+		if n, ok := m.target.node(id); ok {
+			return n, true
+		}
+	}
+	return m.layout.node(id)
 }
 
 // Origin returns under whom a node numbers its writes to a partition, in one life
-// of its data directory.
+// of its data directory; the zero Origin for a node that is not in the map.
 func (m *Map) Origin(node topology.NodeID, partition int, incarnation uint32) version.Origin {
-	i, _ := slices.BinarySearch(m.nodes, node)
-	return version.Origin{ID: m.first + uint32(partition*len(m.nodes)+i), Incarnation: incarnation}
+	n, ok := m.Node(node)
+	if !ok {
+		return version.Origin{}
+	}
+	return version.Origin{ID: n.Numbers + uint32(partition), Incarnation: incarnation}
 }
 
 // sum is FNV-1a, 64 bits.

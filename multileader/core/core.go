@@ -117,6 +117,7 @@ const (
 	EvTick                             // time passes: beats, gaps, what is parked
 	EvIncarnate                        // this site writes as Origin from now on (C1)
 	EvCut                              // Cut is what this site has for good
+	EvRepair                           // Repair is what a cell is to hold from now on
 	EvThaw                             // a person lets the link to Peer go on
 )
 
@@ -131,6 +132,7 @@ type Event struct {
 	Origin  version.Origin
 	Writes  []record.Batch // without conditions, and checked against their limits
 	Cut     *Cut
+	Repair  *Repair
 	Message *Message // owned by the core from then on
 	Items   []Item   // likewise
 }
@@ -199,6 +201,8 @@ func (c *Core) Step(ev Event) []Effect {
 		c.incarnate(ev.Origin)
 	case EvCut:
 		cut(c, ev.Cut)
+	case EvRepair:
+		repair(c, ev.Repair)
 	default:
 		if l := c.link(ev.Peer); l != nil {
 			l.step(c, &ev)
