@@ -63,7 +63,7 @@ func (j *judge) examine(c record.Cell) error {
 	if !t.custom() || set.held[t.id] != nil || j.suspect(t) != nil && !doubted || !j.e.stats.leading() {
 		return nil
 	}
-	b, err := j.e.env.Store.Get(c)
+	b, err := j.e.cells.Get(c)
 	if err != nil || b == nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/triad-kv/triad/conflict"
+	"github.com/triad-kv/triad/multileader/core"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/record/pack"
 	"github.com/triad-kv/triad/topology"
@@ -77,7 +78,7 @@ const (
 	findingsMax    = 1 << 10
 	resolverBytes  = 1 << 10
 	refusedBytes   = 1 << 10
-	tellingTimeout = 5 * time.Second
+	tellingTimeout = 2 * time.Second
 )
 
 func (m *telling) encode() []byte {
@@ -180,7 +181,7 @@ func (tl *teller) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		for _, l := range tl.e.links {
+		for _, l := range tl.e.links.list() {
 			if l.dials() {
 				l.tellTables(ctx, false)
 			}
@@ -204,7 +205,7 @@ func (l *link) tellTables(ctx context.Context, always bool) {
 	}
 	sent, said := x.sent, x.said
 	x.mu.Unlock()
-	m, upTo := l.e.teller.tell(sent)
+	m, upTo := l.e.judge.teller.tell(sent)
 	bare := m
 	bare.findings = nil
 	now := string(bare.encode())
@@ -237,12 +238,7 @@ func (tl *teller) answer(_ context.Context, _ topology.Peer, req []byte) ([]byte
 	if err != nil {
 		return nil, e.errorOf("tables", topology.NotApplied, err)
 	}
-	var l *link
-	for _, known := range e.links {
-		if string(known.peer) == theirs.site {
-			l = known
-		}
-	}
+	l := e.links.find(core.Site(theirs.site))
 	if l == nil {
 		return nil, e.errorOf("tables", topology.NotApplied, fmt.Errorf("%w: site %s is not linked with %s", topology.ErrUnsupported, theirs.site, e.site))
 	}
@@ -293,14 +289,14 @@ func (l *link) heard(m *telling) {
 			l.e.log.Error("a table is not the same at the other end of a link", "peer", l.peer, "what", d)
 		}
 	}
-	l.e.teller.publish()
+	l.e.judge.teller.publish()
 }
 
 // publish notes which tables are settled otherwise at the end of some link: this
 // site refuses them until that is over.
 func (tl *teller) publish() {
 	all := map[record.TableID]error{}
-	for _, l := range tl.e.links {
+	for _, l := range tl.e.links.list() {
 		l.tables.mu.Lock()
 		for id, err := range l.tables.refused {
 			all[id] = err

@@ -15,8 +15,9 @@ import (
 // function that fails, differs or never returns spoils nothing but what is shown, and
 // its table is quarantined for that.
 type judge struct {
-	e    *engine
-	wake chan struct{}
+	e      *engine
+	teller *teller // of what was found
+	wake   chan struct{}
 
 	mu       sync.Mutex // a leaf
 	hung     map[record.TableID]*hang
@@ -36,7 +37,7 @@ type hang struct {
 
 func newJudge(e *engine) *judge {
 	return &judge{
-		e: e, wake: make(chan struct{}, 1), hung: map[record.TableID]*hang{},
+		e: e, teller: &teller{e: e}, wake: make(chan struct{}, 1), hung: map[record.TableID]*hang{},
 		accused: map[record.TableID]string{}, tried: map[record.TableID]time.Time{}, faults: map[string]uint64{},
 	}
 }

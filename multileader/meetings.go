@@ -67,6 +67,15 @@ func (m *machine) list(e record.Entry, r *record.Record, n int, x *loss) {
 	m.meetings.count(m.tables.of(x.cell.Table), x, len(value))
 }
 
+// lose lists what a change cost that was no record's: a repair, a snapshot of another
+// site.
+func (m *machine) lose(e record.Entry, r *record.Record, n int, c *conflict.Change) {
+	m.list(e, r, n, &loss{
+		cell: c.Cell, by: r.Dot, kind: topology.ConflictTypeOf(c.State.Siblings, c.Lost), resolver: m.tables.of(c.Cell.Table).named(),
+		stays: c.State.Siblings, lost: c.Lost, fresh: len(c.Lost),
+	})
+}
+
 // judge has what several wrote examined, where somebody can.
 func (m *machine) judge(c record.Cell) {
 	if m.examine != nil {

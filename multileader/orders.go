@@ -124,7 +124,7 @@ func loserOf(c *topology.Conflict, dot version.Dot) (*record.Version, error) {
 
 // showsJust reports whether a cell shows exactly those values.
 func (od *orders) showsJust(t *table, c *topology.Conflict, shown []record.Version) (bool, error) {
-	b, err := od.e.env.Store.Get(c.Cell)
+	b, err := od.e.cells.Get(c.Cell)
 	if err != nil {
 		return false, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/triad-kv/triad/conflict"
 	"github.com/triad-kv/triad/internal/kind"
+	"github.com/triad-kv/triad/multileader/core"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
@@ -63,7 +64,7 @@ func (rd *reader) Wait(ctx context.Context, t topology.Token) error {
 		return err
 	}
 	for _, m := range want {
-		if _, ok := rd.e.o.numbered(m.Origin.ID); !ok {
+		if rd.e.roster().Numbered(m.Origin.ID) == nil {
 			return fmt.Errorf("%w: a token that has seen writes of %v, who is no site of this cluster", topology.ErrMalformed, m.Origin)
 		}
 	}
@@ -77,29 +78,19 @@ func (rd *reader) Wait(ctx context.Context, t topology.Token) error {
 		case <-rd.e.group.Failed():
 			return rd.e.group.Failure()
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %s: %w", topology.ErrTimeout, rd.e.o.behind(has, want), ctx.Err())
+			return fmt.Errorf("%w: %s: %w", topology.ErrTimeout, lackOf(rd.e.roster(), has, want), ctx.Err())
 		}
 	}
 }
 
-// numbered returns the site of a number.
-func (o *Options) numbered(id uint32) (Site, bool) {
-	for _, s := range o.Sites {
-		if s.Number == id {
-			return s, true
-		}
-	}
-	return Site{}, false
-}
-
-// behind says in words what has lacks of want.
-func (o *Options) behind(has, want version.Vector) string {
+// lackOf says in words what has lacks of want.
+func lackOf(r *core.Roster, has, want version.Vector) string {
 	words := "this node lacks writes"
 	sep := " of "
 	for _, m := range want {
 		if n := has.Get(m.Origin); n < m.Seq {
-			s, _ := o.numbered(m.Origin.ID)
-			words += fmt.Sprintf("%s%s (%v): it shows %d of the %d that the token has seen", sep, s.Name, m.Origin, n, m.Seq)
+			s := r.Numbered(m.Origin.ID)
+			words += fmt.Sprintf("%s%s (%v): it shows %d of the %d that the token has seen", sep, s.Site, m.Origin, n, m.Seq)
 			sep = ", of "
 		}
 	}
@@ -124,13 +115,13 @@ func (rd *reader) lookAt(table record.TableID, all bool) look {
 // cells reads what o asks for of a key.
 func (l *look) cells(table record.TableID, key []byte, o *topology.ReadOptions) ([]topology.CellReading, error) {
 	k := l.of.kind
-	if err := l.rd.e.teller.refusalOf(l.of); err != nil {
+	if err := l.rd.e.judge.teller.refusalOf(l.of); err != nil {
 		return nil, err
 	}
 	switch {
 	case !o.Whole && (len(o.Field) > 0 || !kind.Parted(k)):
 		cell := record.Cell{Table: table, Key: key, Field: o.Field}
-		b, err := l.rd.e.env.Store.Get(cell)
+		b, err := l.rd.e.cells.Get(cell)
 		if err != nil || b == nil {
 			return nil, err
 		}
@@ -146,7 +137,7 @@ func (l *look) cells(table record.TableID, key []byte, o *topology.ReadOptions) 
 }
 
 func (l *look) wholeKey(table record.TableID, key []byte) (cells []topology.CellReading, err error) {
-	s, err := l.rd.e.env.Store.Snapshot()
+	s, err := l.rd.e.cells.Snapshot()
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +185,7 @@ func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byt
 	if _, err := rd.ready(ctx, o); err != nil {
 		return err
 	}
-	s, err := rd.e.env.Store.Snapshot()
+	s, err := rd.e.cells.Snapshot()
 	if err != nil {
 		return err
 	}
@@ -207,7 +198,7 @@ func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byt
 		}
 	}
 	l := rd.lookAt(table, false)
-	if err := rd.e.teller.refusalOf(l.of); err != nil {
+	if err := rd.e.judge.teller.refusalOf(l.of); err != nil {
 		return err
 	}
 	k := l.of.kind

@@ -15,7 +15,7 @@ import (
 // differ.
 func (cp *comparer) repair(ctx context.Context, v *topology.Verification, from string) error {
 	e := cp.e
-	site, _ := e.o.site(from)
+	site := e.seated(from)
 	for i := range v.Differences {
 		d := &v.Differences[i]
 		if d.Site != from {
@@ -33,7 +33,7 @@ func (cp *comparer) repair(ctx context.Context, v *topology.Verification, from s
 			return err
 		}
 		var held record.State
-		b, err := e.env.Store.Get(d.Cell)
+		b, err := e.cells.Get(d.Cell)
 		if err == nil && b != nil {
 			err = record.DecodeState(b, &held)
 		}
@@ -89,6 +89,9 @@ func (m *machine) repaired(e record.Entry, r *record.Record, p *core.Repair) err
 	if core.SumOf(m.tables.resolver(p.Cell.Table), p.Cell, &held, m.enc) != p.Expect {
 		return nil
 	}
+	if err := m.in.unveil(m, e, r, 0, p.Cell); err != nil {
+		return err
+	}
 	c := conflict.Change{Cell: p.Cell.Clone()}
 	if len(p.State) > 0 {
 		if err := record.DecodeState(append([]byte(nil), p.State...), &c.State); err != nil {
@@ -97,10 +100,7 @@ func (m *machine) repaired(e record.Entry, r *record.Record, p *core.Repair) err
 	}
 	c.Lost = append(c.Lost, held.Siblings...)
 	if len(c.Lost) > 0 {
-		m.list(e, r, 0, &loss{
-			cell: c.Cell, kind: topology.ConflictTypeOf(c.State.Siblings, c.Lost), resolver: m.tables.of(c.Cell.Table).named(),
-			stays: c.State.Siblings, lost: c.Lost, fresh: len(c.Lost),
-		})
+		m.lose(e, r, 0, &c)
 	}
 	ed := topology.Edit{Cell: c.Cell}
 	if len(c.State.Siblings) > 0 {

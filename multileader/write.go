@@ -270,7 +270,7 @@ func (wr *writer) decided(w *write) ([]record.Mutation, error) {
 	out := make([]record.Mutation, 0, len(ms))
 	for i := range ms {
 		of := known.of(ms[i].Table)
-		if err := e.teller.refusalOf(of); err != nil {
+		if err := e.judge.teller.refusalOf(of); err != nil {
 			return nil, err
 		}
 		drop, err := fit(of.kind, &ms[i])

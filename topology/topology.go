@@ -424,6 +424,7 @@ type Reading struct {
 	Stale     time.Duration // upper bound on how stale it may be; 0 for a linearizable read, -1 if not known
 	Guarantee Guarantee     // what was met
 	Context   Context       // of a key whose table keeps siblings: what was shown, to be written with
+	Replicas  int           // leaderless: on how many it is known to stand
 }
 
 // CellReading is one cell's value.

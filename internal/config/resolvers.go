@@ -89,6 +89,10 @@ func (t Topology) siteNames() (names []string) {
 // Kinds that this version has not are refused with the others.
 func (c checker) severalTable(path string, topology Topology, t Table) {
 	const at = ".resolver"
+	if topology.leaderless() {
+		leaderlessTable(c, path+at, t)
+		return
+	}
 	if t.Resolver == "" || c.Faulty(path+at) || c.Faulty(path+".kind") || c.Faulty("topology") || c.Faulty("sites") || len(topology.Sites) == 0 {
 		return
 	}
@@ -113,6 +117,21 @@ func (c checker) severalTable(path string, topology Topology, t Table) {
 		why = fmt.Sprintf("resolver %v; functions of your own are for programs that run a node", notOneOf(t.Resolver, words))
 	}
 	c.Fault(path+at, "%s", why)
+}
+
+// leaderlessTable refuses a resolver that is not that of the table's kind: where there is
+// no leader there is no other.
+func leaderlessTable(c checker, path string, t Table) {
+	if t.Resolver == "" || c.Faulty(path) {
+		return
+	}
+	switch has := map[string]string{"any": resolverLWW, "bytes": resolverLWW, "row": resolverFields}[t.Kind]; {
+	case t.Resolver == has:
+	case has == "":
+		c.Fault(path, "a %s is a data type of several writers, which needs no resolver: drop it", t.Kind)
+	default:
+		c.Fault(path, "tables of kind %s are settled by %s without a leader; write that or drop it", t.Kind, has)
+	}
 }
 
 // resolverSays is a table's resolver for people; empty where that is the usual one.
