@@ -43,7 +43,7 @@ func (n remote) handle() {
 		call.MethodEnrol:     n.addMember,
 		call.MethodDismiss:   n.removeMember,
 		call.MethodSlot:      n.slot,
-		call.MethodSlots:     n.slots,
+		call.MethodSlots:     func(ctx context.Context, req []byte) ([]byte, error) { return slotsOf(ctx, n, req) },
 	} {
 		n.transport.HandleCall(method, topology.PeerClient|topology.PeerNode,
 			func(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) { return h(ctx, req) })
