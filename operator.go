@@ -248,7 +248,7 @@ func (n remote) switchover(ctx context.Context, req []byte) ([]byte, error) {
 	return call.EncodePromotion(p), nil
 }
 
-func (n remote) restore(ctx context.Context, req []byte) ([]byte, error) {
+func restoreAt(ctx context.Context, n remote, req []byte) ([]byte, error) {
 	m, err := call.DecodeRestore(req)
 	if err != nil {
 		return nil, n.malformed("restore", err)

@@ -34,7 +34,7 @@ func (n remote) handle() {
 		call.MethodSettle:    func(ctx context.Context, req []byte) ([]byte, error) { return settle(ctx, n, req) },
 		call.MethodHistory:   n.history,
 		call.MethodHandover:  n.switchover,
-		call.MethodRestore:   n.restore,
+		call.MethodRestore:   func(ctx context.Context, req []byte) ([]byte, error) { return restoreAt(ctx, n, req) },
 		call.MethodPause:     n.pause,
 		call.MethodApprove:   n.approve,
 		call.MethodExplain:   n.explain,
