@@ -40,6 +40,7 @@ type cluster struct {
 	list  []topology.Member
 	opts  Options
 	wal   wal.Options
+	joins []string // sites that the configuration of others does not know
 	nodes map[topology.NodeID]*node
 
 	mu  sync.Mutex
@@ -90,6 +91,8 @@ func newCluster(t testing.TB, o Options, each int, sites ...string) *cluster {
 // options are those of a site, whose policy counts its own nodes.
 func (c *cluster) options(site string) Options {
 	o := c.opts
+	o.Joins = slices.Contains(c.joins, site)
+	o.Sites = slices.DeleteFunc(slices.Clone(o.Sites), func(s Site) bool { return slices.Contains(c.joins, s.Name) })
 	if k := o.Group.Sync.Kind; k != quorum.KindAsync {
 		o.Group.Sync.Of = nil
 		for _, m := range c.list {
@@ -113,9 +116,14 @@ func freeAddrs(t testing.TB, n int) (addrs []string) {
 
 func (c *cluster) startAll() {
 	for _, m := range c.list {
-		c.nodes[m.ID].start()
+		if !slices.Contains(c.joins, m.Site) {
+			c.nodes[m.ID].start()
+		}
 	}
 	for _, s := range c.opts.Sites {
+		if slices.Contains(c.joins, s.Name) {
+			continue
+		}
 		c.leads(topology.NodeID(s.Name + "1"))
 	}
 }
@@ -400,7 +408,7 @@ func (n *node) cells(own bool) map[string]string {
 	all := map[string]string{}
 	for e, err := range s.Scan(record.Cell{}, record.Cell{Table: math.MaxUint32}) {
 		require.NoError(n.c.t, err)
-		if local := e.Table == record.TableOrigins || e.Table == record.TableLosers || e.Table == record.TableLeavings ||
+		if local := e.Table == record.TableOrigins || e.Table == record.TableLosers || e.Table == record.TableLeavings || e.Table == record.TableIncoming ||
 			e.Table == record.TableSystem && strings.HasPrefix(string(e.Key), "reign"); local != own {
 			continue
 		}

@@ -24,10 +24,17 @@ type sinks struct {
 	gate    gate // Begin, Cut, Install and the applier, one at a time
 	session atomic.Uint64
 	heard   heard
+	aside   tail // kept aside, and not cut yet; owned by whoever holds the gate
 	intake  *intake
 
 	mu   sync.Mutex
 	open []*sink
+}
+
+// tail is the entries after from of a log that ends at to, with one of term.
+type tail struct {
+	from, to record.LSN
+	term     uint64
 }
 
 // heard is what the leader last said, for lag and staleness.
@@ -174,25 +181,31 @@ func (k *sink) rewind(ctx context.Context, to record.LSN, why string) (stream.Ta
 		return stream.Tail{}, err
 	}
 	if err := e.env.Log.Truncate(core.Rewound(e.env.Log.Bounds(), e.env.Log.History(), to)); err != nil {
-		e.fail(err)
+		if !e.passing(err) { // else the leader's next stream tries again
+			e.fail(err)
+		}
 		return stream.Tail{}, err
 	}
+	k.s.aside = tail{}
 	a := k.ask(core.Event{Kind: core.EvTruncated, LSN: to, Term: e.env.Log.History().Last()})
 	return a.tail, a.err
 }
 
-// export keeps the entries after `to` in a side file.
+// export keeps the entries after `to` in a side file: once, however often the disk
+// then has no room to cut them.
 func (e *engine) export(ctx context.Context, to record.LSN, why string) error {
-	if e.env.Log.Bounds().End <= to {
+	kept := tail{to, e.env.Log.Bounds().End, e.env.Log.History().Last()}
+	if kept.to <= to || kept == e.sinks.aside {
 		return nil
 	}
-	kept, err := e.env.Sidelog.Keep(why, e.env.Log.Read(ctx, to+1))
+	f, err := e.env.Sidelog.Keep(why, e.env.Log.Read(ctx, to+1))
 	if err != nil {
 		return fmt.Errorf("the tail after entry %d must be cut and can not be kept aside: %w", to, err)
 	}
-	e.rewound.Add(kept.Records)
-	e.rewoundBytes.Add(e.env.Log.Offset(kept.Last) - e.env.Log.Offset(kept.First-1))
-	e.log.Warn("rewound", "records", kept.Records, "first", kept.First, "last", kept.Last, "file", kept.Name, "why", why)
+	e.sinks.aside = kept
+	e.rewound.Add(f.Records)
+	e.rewoundBytes.Add(e.env.Log.Offset(f.Last) - e.env.Log.Offset(f.First-1))
+	e.log.Warn("rewound", "records", f.Records, "first", f.First, "last", f.Last, "file", f.Name, "why", why)
 	return nil
 }
 

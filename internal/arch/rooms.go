@@ -68,7 +68,7 @@ var rooms = []room{
 	{at: "internal/stream", own: []string{"version", "record", "topology"}, third: []home{errgroup}},
 	{at: "singleleader/...", own: []string{"version", "record", "quorum", "topology", "internal/stream"}, third: system(wire)},
 	{at: "multileader/...", own: []string{"internal/kind", "version", "record", "quorum", "topology", "internal/stream", "conflict/...", "crdt/...", "singleleader/..."}, third: system(wire)},
-	{at: "leaderless/...", own: []string{"version", "record", "quorum", "topology", "internal/stream", "conflict/...", "crdt/..."}, third: system(wire)},
+	{at: "leaderless/...", own: []string{"internal/kind", "version", "record", "quorum", "topology", "internal/stream", "conflict/...", "crdt/..."}, third: system(wire)},
 
 	// The adapters: none imports another.
 	{at: "internal/wal", own: []string{"version", "record", "topology"}, third: system(home{path: vfs})},
@@ -97,7 +97,7 @@ var rooms = []room{
 
 	// What stands around the house.
 	{at: "internal/admin", own: []string{"record", "topology"}, third: system(home{path: "github.com/prometheus/client_golang/prometheus"})},
-	{at: "internal/config", own: []string{".", "record", "quorum", "topology", "singleleader", "multileader", "control/raft", "internal/stream", "internal/members", "internal/hooks", "internal/config/strict"}},
+	{at: "internal/config", own: []string{".", "record", "quorum", "topology", "singleleader", "multileader", "leaderless/...", "control/raft", "internal/stream", "internal/members", "internal/hooks", "internal/config/strict"}},
 	{at: "internal/config/strict", third: []home{{path: "github.com/goccy/go-yaml"}}},
 	{at: "internal/sim/...", own: []string{"*"}, third: system(home{path: "github.com/anishathalye/porcupine"}, home{path: pebble})},
 	{at: "internal/server/...", own: []string{"*"}, third: anything},

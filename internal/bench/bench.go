@@ -62,10 +62,20 @@ func Run(ctx context.Context, o Options) (*result.Report, error) {
 	b.report.Took = time.Since(began).Seconds()
 	b.check()
 	if err == nil && len(b.report.Checks) > 0 {
-		err = fmt.Errorf("%w: %s", demo.ErrCheck, strings.Join(b.report.Checks, "; "))
+		var what []string
+		for _, c := range b.report.Checks[:min(len(b.report.Checks), checksNamed)] {
+			what = append(what, c.What)
+		}
+		if more := len(b.report.Checks) - len(what); more > 0 {
+			what = append(what, fmt.Sprintf("and %d more", more))
+		}
+		err = fmt.Errorf("%w: %s", demo.ErrCheck, strings.Join(what, "; "))
 	}
 	return &b.report, err
 }
+
+// checksNamed is how many checks an error names; the report has all.
+const checksNamed = 3
 
 type bench struct {
 	o      Options
@@ -143,7 +153,10 @@ func (b *bench) check() {
 				if a.Level != "" {
 					at = fmt.Sprintf(", reads %s", a.Level)
 				}
-				b.report.Checks = append(b.report.Checks, fmt.Sprintf("%s with %s%s: %s, %d of %d, which it promises not to happen: %s", c.Subject, c.Workload, at, a.What, a.Found, a.Judged, a.Example))
+				b.report.Checks = append(b.report.Checks, result.Check{
+					What:    fmt.Sprintf("%s with %s%s: %s, %d of %d, which it promises not to happen", c.Subject, c.Workload, at, a.What, a.Found, a.Judged),
+					Example: a.Example,
+				})
 			}
 		}
 	}
@@ -156,7 +169,7 @@ func (b *bench) check() {
 				return v.Of == x.Subject && slices.Contains(seen[v.Name], what)
 			})
 			if !found {
-				b.report.Checks = append(b.report.Checks, fmt.Sprintf("%s: no %s were found, which it allows and this scenario brings about", x.Subject, what))
+				b.report.Checks = append(b.report.Checks, result.Check{What: fmt.Sprintf("%s: no %s were found, which it allows and this scenario brings about", x.Subject, what)})
 			}
 		}
 	}

@@ -133,9 +133,9 @@ shows: {sites: [lost-updates, stale-reads]}
 		{Subject: "sites", Workload: "w", Anomalies: []result.Anomaly{anomaly(scenario.StaleReads, scenario.LevelAny, 1, false)}},
 	}}}
 	b.check()
-	require.Equal(t, []string{
-		"one with w, reads linearizable: stale reads, 2 of 10, which it promises not to happen: the example",
-		"sites: no lost updates were found, which it allows and this scenario brings about",
+	require.Equal(t, []result.Check{
+		{What: "one with w, reads linearizable: stale reads, 2 of 10, which it promises not to happen", Example: "the example"},
+		{What: "sites: no lost updates were found, which it allows and this scenario brings about"},
 	}, b.report.Checks)
 }
 

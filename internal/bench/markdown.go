@@ -23,7 +23,7 @@ func Markdown(w io.Writer, r *result.Report) error {
 		fmt.Fprintf(&b, "\nLeft out: %s.\n", why)
 	}
 	for _, c := range r.Checks {
-		fmt.Fprintf(&b, "\n**A check did not hold**: %s.\n", c)
+		fmt.Fprintf(&b, "\n**A check did not hold**: %s.\n", c.What)
 	}
 	fmt.Fprintf(&b, "\n## What each promises\n\n| subject | a write that is acknowledged |\n|---|---|\n")
 	seen := map[string]bool{}

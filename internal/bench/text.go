@@ -44,6 +44,12 @@ func Text(w io.Writer, r *result.Report) error {
 	for _, why := range r.LeftOut {
 		fmt.Fprintf(&b, "\nleft out: %s\n", why)
 	}
+	for _, c := range r.Checks {
+		fmt.Fprintf(&b, "\nNOT HELD: %s\n", c.What)
+		for line := range strings.Lines(c.Example) {
+			fmt.Fprintf(&b, "    %s\n", grid.Plain(strings.TrimSpace(line)))
+		}
+	}
 	if r.Partial != "" {
 		fmt.Fprintf(&b, "\nPARTIAL: %s\n", r.Partial)
 	}
@@ -262,7 +268,7 @@ func staleness(r *result.Report) Section {
 }
 
 func suffered(r *result.Report) Section {
-	t := grid.Table{Header: []string{"fault", "work", "subject", "nobody wrote for s", "worst site", "it did not write for s", "nor read for s", "lost, all runs"}}
+	t := grid.Table{Header: []string{"fault", "work", "subject", "write p50", "p99", "nobody wrote for s", "worst site", "it did not write for s", "nor read for s", "lost, all runs"}}
 	for i, f := range r.Faults {
 		for _, w := range workloads(r) {
 			for _, subject := range subjects(r) {
@@ -285,13 +291,14 @@ func suffered(r *result.Report) Section {
 				}
 				t.Rows = append(t.Rows, []string{
 					fmt.Sprintf("%s (%s %s)", f.Name, f.Do, strings.Join(f.Who, ", ")), w, subject,
+					of(func(s result.Suffered) float64 { return s.WriteP50 }), of(func(s result.Suffered) float64 { return s.WriteP99 }),
 					of(func(s result.Suffered) float64 { return s.Anywhere }), worst,
 					of(func(s result.Suffered) float64 { return s.NoWrite }), of(func(s result.Suffered) float64 { return s.NoRead }), fmt.Sprint(lost),
 				})
 			}
 		}
 	}
-	return Section{Title: "what faults cost", Table: t, Note: "The longest time without an answer, from when a fault began until 5 s after it was mended; medians of the runs."}
+	return Section{Title: "what faults cost", Table: t, Note: "Latencies in ms, of writes that were due while it lasted. Then the longest time without an answer, from when a fault began until 5 s after it was mended; medians of the runs."}
 }
 
 func sorted(words []string) []string {

@@ -291,7 +291,7 @@ func FuzzMessages(f *testing.F) {
 
 func TestAnUnknownOptionIsRefused(t *testing.T) {
 	for name, o := range map[string]Option{
-		"of no kind": {}, "of two kinds": {wish: WishAny | WishAfter}, "of a later version": {wish: 1 << 13},
+		"of no kind": {}, "of two kinds": {wish: WishAny | WishAfter}, "of a later version": {wish: 1 << 14},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := Read{Table: "t", Key: []byte("k"), Options: []Option{o}}

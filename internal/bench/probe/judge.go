@@ -27,11 +27,21 @@ func Judge(v scenario.Variant, ops []history.Op, finals []check.Final) (*Verdict
 	j := judge{v: v, ops: ops, rules: check.Rules{Sites: v.Scattered(), Lossy: v.Topology == scenario.SingleLeader && !v.Forbids(scenario.LostWrites, "")}}
 	j.out.Staleness = map[string]result.Stale{}
 	for _, level := range scenario.Levels {
+		if !asked(ops, level) {
+			continue
+		}
 		if err := j.level(level); err != nil {
 			return nil, err
 		}
 	}
 	return &j.out, j.writes(finals)
+}
+
+// asked reports whether any read of a level was answered.
+func asked(ops []history.Op, level scenario.Level) bool {
+	return slices.ContainsFunc(ops, func(op history.Op) bool {
+		return !op.Kind.Writes() && op.Outcome == history.Applied && op.Guarantee() == guarantee(level)
+	})
 }
 
 type judge struct {

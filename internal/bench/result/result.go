@@ -33,9 +33,15 @@ type Report struct {
 	LeftOut []string `json:"left_out,omitempty"` // subjects that could not be run, and why
 	Cells   []Cell   `json:"cells"`
 	Faults  []Fault  `json:"faults,omitempty"` // of the scenario
-	// Checks are what had to hold, and did not: a promise that was broken, or an
-	// anomaly that was to be found.
-	Checks []string `json:"checks,omitempty"`
+	// Checks are what had to hold, and did not.
+	Checks []Check `json:"checks,omitempty"`
+}
+
+// Check is something that did not hold: a promise that was broken, or an anomaly that
+// was to be found and was not.
+type Check struct {
+	What    string `json:"what"`
+	Example string `json:"example,omitempty"` // of what was seen
 }
 
 // Fault is one fault as the scenario has it.
@@ -155,6 +161,10 @@ type Suffered struct {
 	NoWrite  float64 `json:"no_write_s"`
 	NoRead   float64 `json:"no_read_s"`
 	Anywhere float64 `json:"anywhere_s"`
+	// WriteP50 and WriteP99 are of writes that were due while it lasted, in ms, and were
+	// answered.
+	WriteP50 float64 `json:"write_p50_ms,omitempty"`
+	WriteP99 float64 `json:"write_p99_ms,omitempty"`
 	Worst    string  `json:"worst_site,omitempty"`
 }
 

@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/triad-kv/triad"
@@ -13,6 +14,7 @@ import (
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/singleleader"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
 )
 
 // engine makes what a subject's topology adds to the configuration of a node.
@@ -148,7 +150,39 @@ func (w *World) Converge(ctx context.Context, key string) (time.Duration, error)
 			return 0, fmt.Errorf("%s does not show what was written before: %w", n.ID, err)
 		}
 	}
+	if w.o.Variant.Topology == scenario.Leaderless {
+		// Each key goes its own way there: that one is everywhere says nothing of others.
+		if err := Until(ctx, w.same); err != nil {
+			return 0, err
+		}
+	}
 	return time.Since(began), nil
+}
+
+// same returns nil once all nodes hold the same writes of every key.
+func (w *World) same(ctx context.Context) error {
+	var first map[string]version.Dot
+	for _, n := range w.nodes {
+		open := n.Open()
+		if open == nil {
+			return errDown
+		}
+		has := map[string]version.Dot{}
+		for _, t := range append(w.o.Tables, triad.Table{Name: triad.DefaultTable}) {
+			for item, err := range open.Scan(ctx, t.Name, nil, nil, triad.Any()) {
+				if err != nil {
+					return err
+				}
+				has[t.Name+"/"+string(item.Key)] = item.Dot
+			}
+		}
+		if first == nil {
+			first = has
+		} else if !maps.Equal(first, has) {
+			return fmt.Errorf("%s and %s do not hold the same yet", w.nodes[0].ID, n.ID)
+		}
+	}
+	return nil
 }
 
 // Pauses of Until, and how long it lets one try take.
