@@ -8,6 +8,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad/internal/typed"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
@@ -66,7 +67,7 @@ func BenchmarkGet(b *testing.B) {
 
 func BenchmarkRowPut(b *testing.B) {
 	d := definition{Table: users, id: 20}
-	row, err := encode(user{Name: "Alice", Age: 33, Tags: []string{"x"}})
+	row, err := typed.Encode(user{Name: "Alice", Age: 33, Tags: []string{"x"}})
 	require.NoError(b, err)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -41,6 +41,9 @@ func (t *named) tryDecide(ctx context.Context, key string, opts []Option, op fun
 			return Receipt{}, notApplied(fmt.Errorf("%w: Request: this topology does not know a retry", topology.ErrUnsupported))
 		}
 	}
+	if err := levelled(n.Node, &w); err != nil {
+		return Receipt{}, notApplied(err)
+	}
 	u, ok := n.engine.(topology.Updater)
 	if !ok {
 		return Receipt{}, notApplied(fmt.Errorf("this topology decides no write from what it finds: %w", topology.ErrUnsupported))
@@ -65,20 +68,27 @@ func (t *named) tryDecide(ctx context.Context, key string, opts []Option, op fun
 // look lets op, which asks for one part at most or for all of a key, answer from
 // what this node reads. A key, or a table, that is not there is not an error.
 func (t *named) look(ctx context.Context, name, key string, opts []Option, op func(kind.Key) kind.Op) error {
-	err := t.check(ctx, name, key, opts)
-	if errors.Is(err, topology.ErrNoTable) && errors.Is(err, topology.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if err := t.tryLook(ctx, key, opts, op); err != nil {
-		return t.error(name, key, err)
-	}
-	return nil
+	_, err := t.lookFrom(ctx, name, key, opts, op)
+	return err
 }
 
-func (t *named) tryLook(ctx context.Context, key string, opts []Option, op func(kind.Key) kind.Op) error {
+// lookFrom is look, and returns what is known of the state that it has shown.
+func (t *named) lookFrom(ctx context.Context, name, key string, opts []Option, op func(kind.Key) kind.Op) (topology.Reading, error) {
+	err := t.check(ctx, name, key, opts)
+	if errors.Is(err, topology.ErrNoTable) && errors.Is(err, topology.ErrNotFound) {
+		return topology.Reading{}, nil
+	}
+	if err != nil {
+		return topology.Reading{}, err
+	}
+	r, err := t.tryLook(ctx, key, opts, op)
+	if err != nil {
+		return topology.Reading{}, t.error(name, key, err)
+	}
+	return r, nil
+}
+
+func (t *named) tryLook(ctx context.Context, key string, opts []Option, op func(kind.Key) kind.Op) (topology.Reading, error) {
 	n := inner{t.node}
 	w, err := call.Gather(opts, call.WishRead)
 	if err == nil {
@@ -88,30 +98,32 @@ func (t *named) tryLook(ctx context.Context, key string, opts []Option, op func(
 		err = n.gate.enter(ctx)
 	}
 	if err != nil {
-		return notApplied(err)
+		return topology.Reading{}, notApplied(err)
 	}
 	defer n.gate.leave()
 	for {
 		at := n.catalogue.now()
 		d, err := n.tableToRead(ctx, t.name, &w)
 		if err != nil {
-			return notApplied(err)
+			return topology.Reading{}, notApplied(err)
 		}
-		err = n.lookAt(ctx, d, key, &w, op)
+		r, err := n.lookAt(ctx, d, key, &w, op)
 		if n.catalogue.still(ctx, d, at) {
-			return err
+			return r, err
 		}
 	}
 }
 
-func (n inner) lookAt(ctx context.Context, d definition, key string, w *call.Wishes, op func(kind.Key) kind.Op) error {
+// lookAt returns what is known of the state that the last read has shown, which is none
+// older than the others'; but how stale it may be, and what was met, is the first's.
+func (n inner) lookAt(ctx context.Context, d definition, key string, w *call.Wishes, op func(kind.Key) kind.Op) (shown topology.Reading, err error) {
 	k, err := d.key([]byte(key), n.config.WallClock())
 	if err != nil {
-		return notApplied(err)
+		return shown, notApplied(err)
 	}
 	o, err := n.readOptions(ctx, w)
 	if err != nil {
-		return notApplied(err)
+		return shown, notApplied(err)
 	}
 	asked := op(k)
 	reads := asked.Reads()
@@ -120,15 +132,19 @@ func (n inner) lookAt(ctx context.Context, d definition, key string, w *call.Wis
 		o.Whole, o.Field, o.Parts = reads[i].Whole, reads[i].Field, len(reads) > 1
 		r, err := n.engine.Read(ctx, d.id, k.Name, o)
 		if err != nil && !errors.Is(err, topology.ErrNotFound) {
-			return err
+			return shown, err
 		}
+		if i == 0 {
+			shown.Stale, shown.Guarantee = r.Stale, r.Guarantee
+		}
+		shown.Token, shown.Served = shown.Token.Join(r.Token), r.Served
 		seen[i] = r.Cells
-		if err == nil && r.Served == n.config.ID {
+		if err == nil && r.Served == n.config.ID && r.Replicas == 0 { // without a leader what it shows is not all there is
 			o = topology.ReadOptions{Guarantee: topology.ReadAny} // this node does not show less than it just did
 		}
 	}
 	if _, err := asked.Decide(seen); err != nil {
-		return notApplied(err)
+		return shown, notApplied(err)
 	}
-	return nil
+	return shown, nil
 }

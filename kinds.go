@@ -2,12 +2,10 @@ package triad
 
 import (
 	"context"
-	"fmt"
-	"reflect"
 
 	"github.com/triad-kv/triad/internal/kind"
+	"github.com/triad-kv/triad/internal/typed"
 	"github.com/triad-kv/triad/record"
-	"github.com/triad-kv/triad/topology"
 )
 
 // Counters is a table of counters. It is safe for concurrent use.
@@ -62,9 +60,9 @@ func SetOf[T any](node *Node, name string) *Sets[T] {
 // Add adds members and returns how many of them were not there. It costs a look at
 // each of them, however large the set is. Options: [Durability], [Request].
 func (t *Sets[T]) Add(ctx context.Context, key string, members []T, opts ...Option) (int, Receipt, error) {
-	ms, err := partsOf(members)
+	ms, err := typed.Parts(members)
 	if err != nil {
-		return 0, Receipt{}, t.error("add", key, err)
+		return 0, Receipt{}, t.error("add", key, notApplied(err))
 	}
 	var o *kind.SetAdd
 	r, err := t.decide(ctx, "add", key, opts, func(k kind.Key) kind.Op {
@@ -80,9 +78,9 @@ func (t *Sets[T]) Add(ctx context.Context, key string, members []T, opts ...Opti
 // Remove removes members and returns how many of them were there. Options:
 // [Durability], [Request].
 func (t *Sets[T]) Remove(ctx context.Context, key string, members []T, opts ...Option) (int, Receipt, error) {
-	ms, err := partsOf(members)
+	ms, err := typed.Parts(members)
 	if err != nil {
-		return 0, Receipt{}, t.error("remove", key, err)
+		return 0, Receipt{}, t.error("remove", key, notApplied(err))
 	}
 	var o *kind.SetRemove
 	r, err := t.decide(ctx, "remove", key, opts, func(k kind.Key) kind.Op {
@@ -97,9 +95,9 @@ func (t *Sets[T]) Remove(ctx context.Context, key string, members []T, opts ...O
 
 // Has reports whether a member is in a set. Options: those of [Node.Get].
 func (t *Sets[T]) Has(ctx context.Context, key string, member T, opts ...Option) (bool, error) {
-	ms, err := partsOf([]T{member})
+	ms, err := typed.Parts([]T{member})
 	if err != nil {
-		return false, t.error("has", key, err)
+		return false, t.error("has", key, notApplied(err))
 	}
 	var o *kind.SetHas
 	err = t.look(ctx, "has", key, opts, func(k kind.Key) kind.Op {
@@ -122,7 +120,7 @@ func (t *Sets[T]) Members(ctx context.Context, key string, opts ...Option) ([]T,
 	}
 	members := make([]T, len(o.Members))
 	for i, b := range o.Members {
-		if members[i], err = partTo[T](b); err != nil {
+		if members[i], err = typed.PartTo[T](b); err != nil {
 			return nil, t.error("members", key, notApplied(err))
 		}
 	}
@@ -141,50 +139,4 @@ func (t *Sets[T]) Len(ctx context.Context, key string, opts ...Option) (int, err
 		return 0, err
 	}
 	return o.Count, nil
-}
-
-// partsOf returns parts of a key as they are stored.
-func partsOf[T any](vs []T) ([][]byte, error) {
-	bs := make([][]byte, len(vs))
-	for i, v := range vs {
-		b, err := partOf(v)
-		if err != nil {
-			return nil, notApplied(err)
-		}
-		bs[i] = b
-	}
-	return bs, nil
-}
-
-// partOf returns a part of a key as it is stored: text and bytes as they are, so
-// that other protocols read the same, and everything else as msgpack.
-func partOf[T any](v T) ([]byte, error) {
-	switch r := reflect.ValueOf(&v).Elem(); {
-	case r.Kind() == reflect.String:
-		return []byte(r.String()), nil
-	case isBytes(r.Type()):
-		return r.Bytes(), nil
-	}
-	b, err := encode(v)
-	if err != nil {
-		return nil, fmt.Errorf("%T: %w: %w", v, topology.ErrMalformed, err)
-	}
-	return b, nil
-}
-
-// partTo is the inverse of partOf. It keeps b.
-func partTo[T any](b []byte) (v T, err error) {
-	switch r := reflect.ValueOf(&v).Elem(); {
-	case r.Kind() == reflect.String:
-		r.SetString(string(b))
-		return v, nil
-	case isBytes(r.Type()):
-		r.SetBytes(b)
-		return v, nil
-	}
-	return decode[T](b)
-}
-
-func isBytes(t reflect.Type) bool {
-	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/triad-kv/triad/internal/kind"
+	"github.com/triad-kv/triad/internal/typed"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
@@ -36,7 +37,7 @@ func (t *Maps[V]) Put(ctx context.Context, key, field string, v V, opts ...Optio
 func (t *Maps[V]) PutAll(ctx context.Context, key string, vs map[string]V, opts ...Option) (int, Receipt, error) {
 	fields := make([]kind.Field, 0, len(vs))
 	for _, name := range slices.Sorted(maps.Keys(vs)) {
-		b, err := partOf(vs[name])
+		b, err := typed.Part(vs[name])
 		if err != nil {
 			return 0, Receipt{}, t.error("put", key, notApplied(err))
 		}
@@ -85,7 +86,7 @@ func (t *Maps[V]) Get(ctx context.Context, key, field string, opts ...Option) (v
 	if o == nil || o.Values[0] == nil {
 		return v, t.error("get", key, notApplied(topology.ErrNotFound))
 	}
-	if v, err = partTo[V](o.Values[0]); err != nil {
+	if v, err = typed.PartTo[V](o.Values[0]); err != nil {
 		return v, t.error("get", key, notApplied(err))
 	}
 	return v, nil
@@ -106,7 +107,7 @@ func (t *Maps[V]) All(ctx context.Context, key string, opts ...Option) (map[stri
 		return all, nil
 	}
 	for _, f := range o.Fields {
-		if all[string(f.Name)], err = partTo[V](f.Value); err != nil {
+		if all[string(f.Name)], err = typed.PartTo[V](f.Value); err != nil {
 			return nil, t.error("all", key, notApplied(err))
 		}
 	}

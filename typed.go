@@ -1,19 +1,15 @@
 package triad
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
-	"reflect"
-
-	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/triad-kv/triad/internal/call"
 	"github.com/triad-kv/triad/internal/kind"
+	"github.com/triad-kv/triad/internal/typed"
 	"github.com/triad-kv/triad/record"
-	"github.com/triad-kv/triad/record/pack"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -39,33 +35,7 @@ type named struct {
 // in `msgpack:"name"`), so that columns are stored, compared and, where several
 // sites write, merged one by one; Put replaces the whole row all the same.
 func TableOf[T any](node *Node, name string) *TypedTable[T] {
-	return &TypedTable[T]{named{node: node, name: name, kind: kindOf[T]()}}
-}
-
-// kindOf returns what a table of T is defined as.
-func kindOf[T any]() record.Kind {
-	t := reflect.TypeFor[T]()
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	var sample reflect.Value
-	switch {
-	case t.Kind() == reflect.Struct:
-		sample = reflect.New(t)
-	case t.Kind() == reflect.Map && t.Key().Kind() == reflect.String:
-		sample = reflect.MakeMap(t)
-	default:
-		return record.KindBytes
-	}
-	// A type may encode itself as something else, as time.Time does.
-	b, err := encode(sample.Interface())
-	if err == nil {
-		_, err = kind.Columns(b)
-	}
-	if err != nil {
-		return record.KindBytes
-	}
-	return record.KindRow
+	return &TypedTable[T]{named{node: node, name: name, kind: typed.KindOf[T]()}}
 }
 
 // Name returns the table's name.
@@ -73,7 +43,7 @@ func (t *named) Name() string { return t.name }
 
 // Put makes v the value of key. Options: those of [Node.Put].
 func (t *TypedTable[T]) Put(ctx context.Context, key string, v T, opts ...Option) (Receipt, error) {
-	b, err := encode(v)
+	b, err := typed.Encode(v)
 	if err != nil {
 		return Receipt{}, t.error("put", key, notApplied(fmt.Errorf("%T: %w: %w", v, topology.ErrMalformed, err)))
 	}
@@ -101,7 +71,7 @@ func (t *TypedTable[T]) Read(ctx context.Context, key string, opts ...Option) (T
 	if err != nil {
 		return none, Reading{}, err
 	}
-	v, err := decode[T](r.Value)
+	v, err := typed.Decode[T](r.Value)
 	if err != nil {
 		return none, Reading{}, t.error("get", key, notApplied(err))
 	}
@@ -131,7 +101,7 @@ func (t *TypedTable[T]) Scan(ctx context.Context, from, to string, opts ...Optio
 				yield(Row[T]{Key: r.Key}, t.error("scan", r.Key, notApplied(err)))
 				return
 			}
-			if r.Value, err = decode[T](item.Value); err != nil {
+			if r.Value, err = typed.Decode[T](item.Value); err != nil {
 				yield(Row[T]{Key: r.Key}, t.error("scan", r.Key, notApplied(err)))
 				return
 			}
@@ -151,7 +121,7 @@ func (t *TypedTable[T]) Of(k KeyChange) (v T, there bool, err error) {
 		}
 		return v, false, err
 	}
-	if v, err = decode[T](k.Value); err != nil {
+	if v, err = typed.Decode[T](k.Value); err != nil {
 		return v, false, t.error("watch", string(k.Key), notApplied(err))
 	}
 	return v, true, nil
@@ -166,7 +136,7 @@ type Row[T any] struct {
 
 // Add adds a put to a batch. The table must be there when the batch is written.
 func (t *TypedTable[T]) Add(b *Batch, key string, v T) *Batch {
-	value, err := encode(v)
+	value, err := typed.Encode(v)
 	if err != nil {
 		return b.fail(t.error("put", key, notApplied(fmt.Errorf("%T: %w: %w", v, topology.ErrMalformed, err))))
 	}
@@ -226,36 +196,4 @@ func (t *named) lookup(ctx context.Context, local bool) error {
 
 func (t *named) error(op, key string, err error) error {
 	return t.node.errorOf(op, t.name, []byte(key), err)
-}
-
-// encode returns v as msgpack, maps in the order of their keys.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := msgpack.NewEncoder(&b)
-	e.SetSortMapKeys(true)
-	e.UseCompactInts(true)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
-}
-
-// decode reads a T from bytes that anybody may have written: they are walked
-// first, so that the decoder meets no length that is only claimed and no depth
-// it cannot stand; what it still panics at is malformed too.
-func decode[T any](b []byte) (v T, err error) {
-	if err := pack.Walk(b); err != nil {
-		return v, fmt.Errorf("%w: %w", topology.ErrMalformed, err)
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			var none T
-			v, err = none, fmt.Errorf("%w: not a %T: %v", topology.ErrMalformed, none, p)
-		}
-	}()
-	if err := msgpack.Unmarshal(b, &v); err != nil {
-		var none T
-		return none, fmt.Errorf("%w: not a %T: %w", topology.ErrMalformed, none, err)
-	}
-	return v, nil
 }

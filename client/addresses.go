@@ -20,6 +20,13 @@ func (l *addresses) first() string {
 	return l.all[0]
 }
 
+// several reports whether there is more than one.
+func (l *addresses) several() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.all) > 1
+}
+
 // prefer makes addr the one to ask. Beside the addresses that were given, those
 // of the last leaders that were named are kept, namedMax of them.
 func (l *addresses) prefer(addr string) {

@@ -98,73 +98,77 @@ func (h *hedging) wait() (time.Duration, bool) {
 }
 
 // try sends a read to the first of rest and, where that is slow and the budget
-// lasts, to the second. It returns the first good answer, or else the first
-// node's failure; both calls have ended by then.
-func (r *router) try(ctx context.Context, n need, rest []stop, method string, req []byte) attempt {
-	more := len(rest) > 1
+// lasts, to the second. It returns the first answer that no other node would better,
+// or else the first node's failure; both calls have ended by then.
+func (r *router) try(ctx context.Context, q query, rest []stop) attempt {
+	next := len(rest) > 1
 	h := r.hedging
-	var wait time.Duration
-	hedged := false
-	if h != nil && more {
-		wait, hedged = h.wait()
+	if h == nil {
+		return r.one(ctx, q, rest[0], next)
 	}
 	began := time.Now()
-	if !hedged {
-		a := r.one(ctx, n, rest[0], more, method, req)
-		if h != nil && good(a.err) {
-			h.measure(time.Since(began))
-		}
-		return a
+	a := r.hedged(ctx, q, rest)
+	if good(a.err) {
+		h.measure(time.Since(began))
+	}
+	return a
+}
+
+// hedged is try where there is a budget for second calls.
+func (r *router) hedged(ctx context.Context, q query, rest []stop) attempt {
+	wait, known := r.hedging.wait()
+	if len(rest) < 2 || !known {
+		return r.one(ctx, q, rest[0], len(rest) > 1)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	first, second := make(chan attempt, 1), make(chan attempt, 1)
-	go func() { first <- r.one(ctx, n, rest[0], true, method, req) }()
+	go func() { first <- r.one(ctx, q, rest[0], true) }()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case a := <-first:
-		if good(a.err) {
-			h.measure(time.Since(began))
-		}
 		return a
 	case <-timer.C:
 	}
-	if !h.spend() {
+	if !r.hedging.spend() {
 		return <-first
 	}
-	go func() { second <- r.one(ctx, n, rest[1], len(rest) > 2, method, req) }()
-	a, b := r.race(first, second, cancel)
-	h.measure(time.Since(began))
+	go func() { second <- r.one(ctx, q, rest[1], len(rest) > 2) }()
+	a := race(first, second, cancel)
 	a.sent = 2
-	if good(b.err) && !good(a.err) {
-		b.sent = 2
+	return a
+}
+
+// race waits for an answer of either that is final, cancels the other and waits for
+// that too. Without one it returns the first node's failure.
+func race(first, second <-chan attempt, cancel func()) attempt {
+	var a, b attempt
+	select {
+	case a = <-first:
+		if final(a.err) {
+			cancel()
+			<-second
+			return a
+		}
+		b = <-second
+	case b = <-second:
+		if final(b.err) {
+			cancel()
+			<-first
+			return b
+		}
+		a = <-first
+	}
+	if final(b.err) && !final(a.err) {
 		return b
 	}
 	return a
 }
 
-// race waits for a good answer of either, cancels the other and waits for that too.
-// Only one of them comes back as good, where the other came later.
-func (r *router) race(first, second <-chan attempt, cancel func()) (a, b attempt) {
-	select {
-	case a = <-first:
-		if good(a.err) {
-			cancel()
-		}
-		b = <-second
-	case b = <-second:
-		if good(b.err) {
-			cancel()
-		}
-		if a = <-first; good(a.err) && good(b.err) {
-			a.err = errLate
-		}
-	}
-	return a, b
-}
-
-var errLate = fmt.Errorf("another node was first: %w", topology.ErrUnavailable)
+// final reports whether no other node would answer a read otherwise: it has what its
+// caller asked for, or a reason that holds everywhere.
+func final(err error) bool { return good(err) || !elsewhere(err) }
 
 // good reports whether a call has ended with what its caller asked for: a value, or
 // that there is none.

@@ -18,6 +18,11 @@ type Routing struct {
 	// TokenWait is how long a node that follows may take to show what a token has
 	// seen before another is asked; default 50 ms.
 	TokenWait time.Duration
+	// NodeWait is how long a node may take to answer a read while there is another
+	// that may be asked: one that takes calls and hangs is then passed over; default
+	// 2 s. A read that has to wait for longer at every node, as for an election, goes
+	// round until its attempts are spent.
+	NodeWait time.Duration
 	// Hedge asks a second node where the first is slow; default never.
 	Hedge Hedge
 }
@@ -26,7 +31,13 @@ func (r Routing) withDefaults() (Routing, error) {
 	if r.TokenWait == 0 {
 		r.TokenWait = 50 * time.Millisecond
 	}
+	if r.NodeWait == 0 {
+		r.NodeWait = 2 * time.Second
+	}
 	var faults []error
+	if r.NodeWait < time.Millisecond {
+		faults = append(faults, fmt.Errorf("routing.node_wait: %v, at least 1ms", r.NodeWait))
+	}
 	if r.Route > RouteSticky {
 		faults = append(faults, fmt.Errorf("routing.route: %v is none", r.Route))
 	}
@@ -92,10 +103,13 @@ type stop struct {
 // the answer and whose it is.
 func (r *router) ask(ctx context.Context, n need, method string, req []byte) ([]byte, string, error) {
 	if r.Route == RouteUsual {
-		return r.c.askFrom(ctx, reads, method, req)
+		return carrier{r.c}.ask(ctx, r.NodeWait, reads, method, req)
 	}
 	o := r.c.options
 	pause, attempts := o.RetryMin, 0
+	if r.hedging != nil {
+		r.hedging.earn()
+	}
 	for {
 		last := r.c.cluster.surveyed(ctx, o.RefreshEvery)
 		if ctx.Err() != nil {
@@ -106,11 +120,9 @@ func (r *router) ask(ctx context.Context, n need, method string, req []byte) ([]
 		}
 		last = call.NotApplied(last)
 		rest := r.plan(n)
-		if r.hedging != nil {
-			r.hedging.earn()
-		}
+		q := query{need: n, others: len(rest) > 1, method: method, req: req}
 		for len(rest) > 0 && attempts < o.AttemptsMax {
-			a := r.try(ctx, n, rest, method, req)
+			a := r.try(ctx, q, rest)
 			if a.err == nil || ctx.Err() != nil || !elsewhere(a.err) {
 				r.settle(a)
 				return a.body, a.at.addr, a.err
@@ -139,6 +151,14 @@ func (r *router) settle(a attempt) {
 	r.stuck = a.at.id
 }
 
+// query is a read on its way.
+type query struct {
+	need
+	others bool // there is more than one node that it may be asked of
+	method string
+	req    []byte
+}
+
 // attempt is how a call to a node, or to two, has ended.
 type attempt struct {
 	body []byte
@@ -147,17 +167,26 @@ type attempt struct {
 	sent int // how many were asked
 }
 
-// one sends a read to one node. A node that follows is not waited for longer than
-// it may take to reach a token, if there is one and another to ask.
-func (r *router) one(ctx context.Context, n need, at stop, more bool, method string, req []byte) attempt {
-	if !n.after.IsZero() && !at.leads && more {
+// one sends a read to one node. It is not waited for longer than NodeWait if there are
+// others, and one that follows no longer than it may take to reach a token, if there is
+// one and another is next.
+func (r *router) one(ctx context.Context, q query, at stop, next bool) attempt {
+	within, wait := ctx, time.Duration(0)
+	if q.others {
+		wait = r.NodeWait
+	}
+	catchUp := !q.after.IsZero() && !at.leads && next && r.TokenWait < r.NodeWait
+	if catchUp {
+		wait = r.TokenWait
+	}
+	if wait > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, r.TokenWait)
+		within, cancel = context.WithTimeout(ctx, wait)
 		defer cancel()
 	}
-	body, err := r.c.transport.CallAddr(ctx, at.addr, method, req)
-	if context.Cause(ctx) == nil {
-		r.c.cluster.note(at.addr, unreached(err, r.c.options.Name))
+	body, err := r.c.transport.CallAddr(within, at.addr, q.method, q.req)
+	if late := within.Err() != nil; ctx.Err() == nil && !(late && catchUp) {
+		r.c.cluster.note(at.addr, late && err != nil || unreached(err, r.c.options.Name))
 	}
 	return attempt{body: body, err: err, at: at, sent: 1}
 }

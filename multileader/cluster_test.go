@@ -40,6 +40,7 @@ type cluster struct {
 	list  []topology.Member
 	opts  Options
 	wal   wal.Options
+	joins []string // sites that the configuration of others does not know
 	nodes map[topology.NodeID]*node
 
 	mu  sync.Mutex
@@ -90,6 +91,8 @@ func newCluster(t testing.TB, o Options, each int, sites ...string) *cluster {
 // options are those of a site, whose policy counts its own nodes.
 func (c *cluster) options(site string) Options {
 	o := c.opts
+	o.Joins = slices.Contains(c.joins, site)
+	o.Sites = slices.DeleteFunc(slices.Clone(o.Sites), func(s Site) bool { return slices.Contains(c.joins, s.Name) })
 	if k := o.Group.Sync.Kind; k != quorum.KindAsync {
 		o.Group.Sync.Of = nil
 		for _, m := range c.list {
@@ -113,9 +116,14 @@ func freeAddrs(t testing.TB, n int) (addrs []string) {
 
 func (c *cluster) startAll() {
 	for _, m := range c.list {
-		c.nodes[m.ID].start()
+		if !slices.Contains(c.joins, m.Site) {
+			c.nodes[m.ID].start()
+		}
 	}
 	for _, s := range c.opts.Sites {
+		if slices.Contains(c.joins, s.Name) {
+			continue
+		}
 		c.leads(topology.NodeID(s.Name + "1"))
 	}
 }
@@ -313,6 +321,13 @@ func (n *node) get(key string, o topology.ReadOptions) (string, error) {
 	return string(r.Cells[0].Value), nil
 }
 
+// wait waits until the node has applied what token covers.
+func (n *node) wait(token topology.Token) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	return n.Wait(ctx, token)
+}
+
 func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	for end := time.Now().Add(30 * time.Second); !f(); time.Sleep(time.Millisecond) {
@@ -393,7 +408,7 @@ func (n *node) cells(own bool) map[string]string {
 	all := map[string]string{}
 	for e, err := range s.Scan(record.Cell{}, record.Cell{Table: math.MaxUint32}) {
 		require.NoError(n.c.t, err)
-		if local := e.Table == record.TableOrigins || e.Table == record.TableLosers || e.Table == record.TableLeavings ||
+		if local := e.Table == record.TableOrigins || e.Table == record.TableLosers || e.Table == record.TableLeavings || e.Table == record.TableIncoming ||
 			e.Table == record.TableSystem && strings.HasPrefix(string(e.Key), "reign"); local != own {
 			continue
 		}

@@ -196,7 +196,7 @@ func TestARecordThatDoesNotFitItsTableChangesNothingAndIsListed(t *testing.T) {
 	w, err := us.put("after", "v")
 	require.NoError(t, err)
 	for _, n := range c.nodes {
-		require.NoError(t, n.Wait(t.Context(), w.Token))
+		require.NoError(t, n.wait(w.Token))
 		_, err := n.get("k", topology.ReadOptions{})
 		require.ErrorIs(t, err, topology.ErrNotFound)
 		listed := 0

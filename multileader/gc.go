@@ -90,12 +90,8 @@ func (m *machine) loadCuts(view topology.Snapshot) error {
 		if err := record.DecodeState(e.State, &s); err != nil {
 			return fmt.Errorf("%w: %w", topology.ErrMalformed, err)
 		}
-		for i := range s.Siblings {
-			r := record.Record{Time: s.Siblings[i].Time, Mutations: []record.Mutation{{Table: record.TableSystem, Op: record.OpMark, Key: []byte(record.MarkCut), Value: slices.Clone(s.Siblings[i].Value)}}}
-			if c := core.CutOf(&r); c != nil && len(e.Key) == len(keyCut)+8 {
-				o := version.Origin{ID: binary.BigEndian.Uint32(e.Key[1:]), Incarnation: binary.BigEndian.Uint32(e.Key[5:])}
-				m.cuts.by[o] = c
-			}
+		if o, c := cutIn(e.Cell, &s); c != nil {
+			m.cuts.by[o] = c
 		}
 	}
 	m.showCuts()
@@ -120,7 +116,10 @@ func (m *machine) cut(r *record.Record, c *core.Cut) error {
 		return nil
 	}
 	stable, ok, _ := core.Stable(c.Members, m.cuts.by, m.vector.With(r.Origin, r.Seq))
-	view, err := m.over.store.Snapshot()
+	if m.in.settles() { // what is listed is not in its place yet
+		return nil
+	}
+	view, err := m.over.raw().Snapshot()
 	if err != nil {
 		return err
 	}
@@ -230,10 +229,7 @@ func (c *cutter) cut(now time.Time) {
 	c.last = now
 	v := e.machine.cuts.shown.Load()
 	x := &core.Cut{Has: c.durable(), Dead: c.dead()}
-	for _, s := range e.o.Sites {
-		x.Members = append(x.Members, s.Number)
-	}
-	slices.Sort(x.Members)
+	x.Members = e.reign.core.Roster().Holders(v.applied)
 	by := maps.Clone(v.by)
 	by[e.reign.core.Origin] = x
 	stable, ok, _ := core.Stable(x.Members, by, v.applied)
@@ -355,11 +351,7 @@ func (c *cutter) held(applied version.Vector) string {
 	if now.Sub(c.began) < patience*e.o.CutEvery {
 		return ""
 	}
-	var members []uint32
-	for _, s := range e.o.Sites {
-		members = append(members, s.Number)
-	}
-	_, ok, why := core.Stable(members, e.machine.cuts.shown.Load().by, applied)
+	_, ok, why := core.Stable(e.reign.core.Roster().Holders(applied), e.machine.cuts.shown.Load().by, applied)
 	if ok {
 		return ""
 	}

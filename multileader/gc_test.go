@@ -58,7 +58,7 @@ func TestDeletesGoOnceEverySiteHasThem(t *testing.T) {
 		last, err = c.nodes["eu1"].remove(fmt.Sprint("k", i))
 		require.NoError(t, err)
 	}
-	require.NoError(t, c.nodes["us1"].Wait(t.Context(), last.Token))
+	require.NoError(t, c.nodes["us1"].wait(last.Token))
 	for i := range 2 { // us says twice that it has the deletes
 		w, err := us.put(fmt.Sprint("more", i), "v")
 		require.NoError(t, err)
@@ -136,7 +136,7 @@ func TestAnOwnCutIsTakenAlone(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, us.loop.call(func() { us.step(core.Event{Kind: core.EvCut, Cut: &core.Cut{Members: []uint32{1}}}) }))
 	eventually(t, "the cut is applied", func() bool { return us.group.Applied() == us.log.Bounds().End && us.log.Bounds().End >= 4 })
-	m := newMachine(us.store)
+	m := newMachine(&lens{store: us.store})
 	m.place.own = us.own()
 	var rec record.Record
 	for e, err := range us.log.Read(t.Context(), 1) {

@@ -43,7 +43,7 @@ func (cp *comparer) look(ctx context.Context, after version.Vector) (*viewer, er
 	if err := e.reader.Wait(ctx, topology.TokenOf(after)); err != nil {
 		return nil, err
 	}
-	view, err := e.env.Store.Snapshot()
+	view, err := e.cells.Snapshot()
 	if err != nil {
 		return nil, err
 	}

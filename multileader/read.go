@@ -9,6 +9,7 @@ import (
 	"math"
 
 	"github.com/triad-kv/triad/internal/kind"
+	"github.com/triad-kv/triad/multileader/core"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
@@ -58,7 +59,7 @@ func (rd *reader) Wait(ctx context.Context, t topology.Token) error {
 		return err
 	}
 	for _, m := range want {
-		if _, ok := rd.e.o.numbered(m.Origin.ID); !ok {
+		if rd.e.roster().Numbered(m.Origin.ID) == nil {
 			return fmt.Errorf("%w: a token that has seen writes of %v, who is no site of this cluster", topology.ErrMalformed, m.Origin)
 		}
 	}
@@ -72,29 +73,19 @@ func (rd *reader) Wait(ctx context.Context, t topology.Token) error {
 		case <-rd.e.group.Failed():
 			return rd.e.group.Failure()
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %s: %w", topology.ErrTimeout, rd.e.o.behind(has, want), ctx.Err())
+			return fmt.Errorf("%w: %s: %w", topology.ErrTimeout, lackOf(rd.e.roster(), has, want), ctx.Err())
 		}
 	}
 }
 
-// numbered returns the site of a number.
-func (o *Options) numbered(id uint32) (Site, bool) {
-	for _, s := range o.Sites {
-		if s.Number == id {
-			return s, true
-		}
-	}
-	return Site{}, false
-}
-
-// behind says in words what has lacks of want.
-func (o *Options) behind(has, want version.Vector) string {
+// lackOf says in words what has lacks of want.
+func lackOf(r *core.Roster, has, want version.Vector) string {
 	words := "this node lacks writes"
 	sep := " of "
 	for _, m := range want {
 		if n := has.Get(m.Origin); n < m.Seq {
-			s, _ := o.numbered(m.Origin.ID)
-			words += fmt.Sprintf("%s%s (%v): it shows %d of the %d that the token has seen", sep, s.Name, m.Origin, n, m.Seq)
+			s := r.Numbered(m.Origin.ID)
+			words += fmt.Sprintf("%s%s (%v): it shows %d of the %d that the token has seen", sep, s.Site, m.Origin, n, m.Seq)
 			sep = ", of "
 		}
 	}
@@ -107,7 +98,7 @@ func (rd *reader) cells(table record.TableID, key []byte, o *topology.ReadOption
 	switch {
 	case !o.Whole && (len(o.Field) > 0 || !kind.Parted(k)):
 		cell := record.Cell{Table: table, Key: key, Field: o.Field}
-		b, err := rd.e.env.Store.Get(cell)
+		b, err := rd.e.cells.Get(cell)
 		if err != nil || b == nil {
 			return nil, err
 		}
@@ -123,7 +114,7 @@ func (rd *reader) cells(table record.TableID, key []byte, o *topology.ReadOption
 }
 
 func (rd *reader) wholeKey(k record.Kind, table record.TableID, key []byte) (cells []topology.CellReading, err error) {
-	s, err := rd.e.env.Store.Snapshot()
+	s, err := rd.e.cells.Snapshot()
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +159,7 @@ func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byt
 	if _, err := rd.ready(ctx, o); err != nil {
 		return err
 	}
-	s, err := rd.e.env.Store.Snapshot()
+	s, err := rd.e.cells.Snapshot()
 	if err != nil {
 		return err
 	}

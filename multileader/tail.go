@@ -27,7 +27,7 @@ type tail struct {
 // tailTicks is for how long a tail is kept that nobody needs.
 const tailTicks = 100
 
-func newTail(e *engine) *tail { return &tail{e: e, over: newOverlay(e.env.Store)} }
+func newTail(e *engine) *tail { return &tail{e: e, over: newOverlay(e.cells)} }
 
 // use makes the tail reach to the log's end.
 func (t *tail) use() error {
@@ -87,6 +87,9 @@ func (t *tail) placed(e record.Entry) {
 func (t *tail) add(lsn record.LSN, r *record.Record) error {
 	t.end = lsn
 	if r.IsNote() {
+		if core.Raises(r) {
+			return errSettles
+		}
 		return nil
 	}
 	changes, err := core.Apply(r, t.tables.resolver, t.vector, &t.over)

@@ -37,8 +37,9 @@ type testCluster struct {
 	nodes    map[topology.NodeID]*testNode
 	dial     func(from, to topology.NodeID) bool // whether a connection may be made
 	wal      wal.Options
-	memTable int64                // bytes of the store's write buffer; 0 is the default
-	agreed   *topologytest.Agreed // nil: control static, led by first
+	memTable int64                                   // bytes of the store's write buffer; 0 is the default
+	agreed   *topologytest.Agreed                    // nil: control static, led by first
+	control  func(topology.Control) topology.Control // around every node's; nil: nothing
 }
 
 // testNode is one node; what is on fs survives it.
@@ -49,6 +50,7 @@ type testNode struct {
 	fs     vfs.FS
 	dir    string
 	names  []topology.Member                         // of its configuration; nil: all of the cluster's
+	feeds  []topology.NodeID                         // its upstreams
 	wrap   func(topology.GroupLog) topology.GroupLog // nil: as it is
 	front  func(topology.Store) topology.Store       // nil: as it is
 	home   *home.Home
@@ -192,11 +194,16 @@ func (n *testNode) run(p *store.Pebble, list *members.List, logger *slog.Logger)
 		ctl, err = static.New(static.Options{Leader: c.first})(topology.ControlEnv{Self: n.id, Stable: n.home, Transport: tr, Membership: list, Logger: logger})
 		require.NoError(t, err)
 	}
+	if c.control != nil {
+		ctl = c.control(ctl)
+	}
 	log := topology.GroupLog(n.log)
 	if n.wrap != nil {
 		log = n.wrap(log)
 	}
-	eng, err := New(c.opts)(topology.Env{
+	o := c.opts
+	o.Upstreams = n.feeds
+	eng, err := New(o)(topology.Env{
 		Self: n.id, Life: n.home.Life(), Log: log, Store: n.store, Stable: n.home, Sidelog: n.side,
 		Transport: tr, Membership: list, Control: ctl, Clock: version.NewClock(nil, 0), Logger: logger,
 		Founded: n.home.Fresh,

@@ -29,6 +29,9 @@ func New(o Options) topology.Builder {
 		if slices.Contains(o.Witnesses, env.Self) {
 			return openWitness(env)
 		}
+		if err := o.feedable(env.Self); err != nil {
+			return nil, fmt.Errorf("single-leader: %w", err)
+		}
 		return open(env, o, nil)
 	}
 }
@@ -117,6 +120,8 @@ func open(env topology.Env, o Options, part *Group) (*engine, error) {
 		env.Transport.HandleCall(methodPledge, topology.PeerNode, e.council.answerPledge)
 	}
 	env.Transport.HandleCall(methodRead, topology.PeerNode, e.answerRead)
+	env.Transport.HandleCall(methodFeed, topology.PeerNode, e.reign.feeds.answerFeed)
+	env.Transport.HandleCall(methodFed, topology.PeerNode, e.reign.feeds.answerFed)
 	return e, nil
 }
 
@@ -204,6 +209,7 @@ func (e *engine) Run(ctx context.Context) error {
 		g.Go(func() error { return e.expiries.run(ctx) })
 	}
 	g.Go(func() error { return e.reign.run(ctx) })
+	g.Go(func() error { return e.sinks.intake.run(ctx) })
 	g.Go(func() error { return e.roles.run(ctx) })
 	if e.council != nil {
 		g.Go(func() error { return e.council.run(ctx) })
@@ -240,6 +246,7 @@ func (e *engine) flushed(b topology.Bounds, err error) {
 	}
 	e.turn.post(core.Event{Kind: core.EvFlushed, LSN: b.Flushed})
 	e.sinks.wake()
+	e.reign.feeds.wake()
 }
 
 // fail stops the node: nothing more is acknowledged, waiting callers are
@@ -295,6 +302,9 @@ func (e *engine) perform(a *ask, effects []core.Effect) {
 			e.applier.reach(x.LSN)
 			if e.pending.shows() {
 				e.applier.want()
+			}
+			if e.core.Role == core.Follower {
+				e.reign.wake()
 			}
 		case core.DoRound:
 			e.reign.round.Store(x.Round)

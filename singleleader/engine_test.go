@@ -330,7 +330,7 @@ func TestASessionReadsItsWritesAtADelayedFollower(t *testing.T) {
 }
 
 func TestBoundedStalenessRefusesWhatIsTooOld(t *testing.T) {
-	c := newCluster(t, Options{Sync: quorum.First(1, "b"), ApplyDelay: 0}, "a", "b")
+	c := newCluster(t, Options{Sync: quorum.First(1, "b")}, "a", "b")
 	c.startAll()
 	c.leads("a")
 	r, err := c.nodes["a"].put("k", "v")

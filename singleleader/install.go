@@ -52,6 +52,7 @@ func (k *sink) Install(ctx context.Context, o stream.Offer, st topology.Stage) (
 		e.fail(err)
 		return stream.Tail{}, err
 	}
+	k.s.aside = tail{}
 	if err := e.applier.restart(); err != nil {
 		e.fail(err)
 		return stream.Tail{}, err

@@ -28,7 +28,7 @@ func (l *lateLog) Append(term uint64, rs ...record.Record) (record.LSN, error) {
 
 // Whoever waits to see what is committed is not left waiting by a node that ends.
 func TestAReadThatWaitsIsAnsweredWhenTheNodeEnds(t *testing.T) {
-	c := newCluster(t, Options{ApplyDelay: time.Hour}, "a")
+	c := newCluster(t, Options{Replica: Replica{ApplyDelay: time.Hour}}, "a")
 	c.startAll()
 	c.leads("a")
 	a := c.nodes["a"]

@@ -17,15 +17,14 @@ import (
 
 // Options configure a single-leader group. The zero value works: asynchronous
 // replication, answered once durable at the leader. They must be the same on
-// every node but for ApplyDelay.
+// every node but for Replica.
 type Options struct {
 	// Sync says whom a commit waits for; the zero value is quorum.Async().
 	Sync quorum.Policy
 	// Durability says when a write's caller is answered; default Flushed.
 	Durability topology.Durability
-	// ApplyDelay holds committed entries back from this node's store for a
-	// while, counted from their acceptance by the leader's clock.
-	ApplyDelay time.Duration
+	// Replica is what this node does of its own as a copy of the leader.
+	Replica
 	// ReadReplicas are members that copy the log for readers alone: no commit
 	// counts them, and none is made leader without force. One that was counted
 	// before it was named here, or was made leader by force, stays a voter.
@@ -87,6 +86,21 @@ type Options struct {
 	// or to start a term. Default 200 ms.
 	RetryEvery time.Duration
 }
+
+// Replica is what a node does of its own as a copy of the leader; it may differ between
+// nodes.
+type Replica struct {
+	// ApplyDelay holds committed entries back from this node's store for a
+	// while, counted from their acceptance by the leader's clock.
+	ApplyDelay time.Duration
+	// Upstreams are members that this node, a read replica, takes the log from instead
+	// of from the leader: from the first that feeds it, and from the leader where none
+	// does (S13). At most UpstreamsMax.
+	Upstreams []topology.NodeID
+}
+
+// UpstreamsMax is how many upstreams a node may name.
+const UpstreamsMax = 16
 
 // Rewinds bound what is cut from a log.
 type Rewinds struct {
@@ -180,6 +194,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.RetryEvery <= 0 {
 		o.RetryEvery = 200 * time.Millisecond
 	}
+	errs = append(errs, o.badUpstreams()...)
 	errs = append(errs, o.Leases.complete(o.FailAfter, o.Sync.Kind)...)
 	return o, errors.Join(errs...)
 }
@@ -216,6 +231,37 @@ func (o Options) badMembers() []error {
 		errs = append(errs, fmt.Errorf("min in sync %d: from 1, the leader alone, to %d under %v", o.MinInSync, most, o.Sync))
 	}
 	return errs
+}
+
+// badUpstreams says what is wrong with whom this node is to be fed by.
+func (o Options) badUpstreams() (errs []error) {
+	if len(o.Upstreams) > UpstreamsMax {
+		errs = append(errs, fmt.Errorf("%d upstreams: at most %d", len(o.Upstreams), UpstreamsMax))
+	}
+	for i, id := range o.Upstreams {
+		switch {
+		case !id.Valid():
+			errs = append(errs, fmt.Errorf("upstreams: %q is not a node's name", id))
+		case slices.Contains(o.Witnesses, id):
+			errs = append(errs, fmt.Errorf("upstreams: %s is a witness, which keeps nothing to feed others with", id))
+		case slices.Contains(o.Upstreams[:i], id):
+			errs = append(errs, fmt.Errorf("upstreams: %s is named twice", id))
+		}
+	}
+	return errs
+}
+
+// feedable returns why a node may not have the upstreams that its options name.
+func (o Options) feedable(self topology.NodeID) error {
+	switch {
+	case len(o.Upstreams) == 0:
+		return nil
+	case slices.Contains(o.Upstreams, self):
+		return fmt.Errorf("upstreams: %s is this node", self)
+	case !slices.Contains(o.ReadReplicas, self):
+		return fmt.Errorf("upstreams: %s is not among the read replicas, and whoever may be counted is fed by the leader alone", self)
+	}
+	return nil
 }
 
 // complete fills in what is not said, and says what is wrong with the rest.

@@ -15,8 +15,8 @@ import (
 	"github.com/triad-kv/triad/topology"
 )
 
-// reign is the leader's side: while this node leads, one sender for every other
-// member.
+// reign is the sending side: while this node leads, one sender for every other member;
+// while it follows, one for each that asked it (S13).
 type reign struct {
 	e      *engine
 	again  chan struct{}
@@ -24,6 +24,7 @@ type reign struct {
 	commit atomic.Uint64
 	names  []topology.NodeID // members of the rule, leader first; owned by the turn
 	ships  atomic.Pointer[[]*ship]
+	feeds  *feeds
 
 	mu   sync.Mutex
 	lags lags // of the own end, for the lag of others in time
@@ -45,10 +46,13 @@ type ship struct {
 	moved   record.LSN // the newest flushed position that was seen to be new, or enough,
 	movedAt time.Time  // and when
 	problem string
+
+	feed
 }
 
 func newReign(e *engine) *reign {
 	r := &reign{e: e, again: make(chan struct{}, 1)}
+	r.feeds = &feeds{r: r, asked: map[topology.NodeID]bool{}}
 	r.ships.Store(new([]*ship))
 	return r
 }
@@ -70,32 +74,43 @@ func (r *reign) wake() {
 	}
 }
 
-// run keeps senders as long as this node leads, term after term.
+// post is for what a node sends its log: a term that it leads, or, where session is not
+// 0, the stream of its leader or upstream that it passes on.
+type post struct{ term, session uint64 }
+
+// post returns what this node is to send its log for at present.
+func (r *reign) post() (p post) {
+	r.e.turn.call(func() {
+		switch c := &r.e.core; {
+		case c.Role == core.Leader:
+			p = post{term: c.Term}
+		case core.Path(c) != nil:
+			p = post{c.Term, core.Session(c)}
+		}
+	})
+	return p
+}
+
+// run keeps senders as long as this node leads, term after term, or feeds others.
 func (r *reign) run(ctx context.Context) error {
 	var muster, stop func() error
-	var term uint64
+	var at post
 	halt := func() error {
 		if stop == nil {
 			return nil
 		}
 		err := stop()
-		muster, stop, term = nil, nil, 0
+		muster, stop, at = nil, nil, post{}
 		return err
 	}
 	for {
-		var now uint64
-		r.e.turn.call(func() {
-			if r.e.core.Role == core.Leader {
-				now = r.e.core.Term
-			}
-		})
-		if now != term {
+		if now := r.post(); now != at {
 			if err := halt(); err != nil {
 				return err
 			}
-			if now != 0 {
+			if now != (post{}) {
 				muster, stop = r.start(ctx, now)
-				term = now
+				at = now
 			}
 		}
 		if muster != nil {
@@ -113,22 +128,25 @@ func (r *reign) run(ctx context.Context) error {
 
 // start returns what brings the senders of a term in line with the members, one for
 // each other one, and what ends them all.
-func (r *reign) start(ctx context.Context, term uint64) (muster, stop func() error) {
+func (r *reign) start(ctx context.Context, at post) (muster, stop func() error) {
 	e := r.e
 	ctx, cancel := context.WithCancel(ctx)
-	begin := stream.Begin{Group: e.part.name(), Term: term, Body: e.group.Load().Encode()}
+	begin := stream.Begin{Group: e.part.name(), Term: at.term, Body: e.group.Load().Encode()}
+	if at.session != 0 {
+		e.turn.call(func() { begin.Path = core.Path(&e.core) })
+	}
 	ends := map[*ship]func() error{}
 	to := func(members []topology.Member) error {
 		var ships []*ship
 		for _, m := range members {
-			if m.ID == e.env.Self {
+			if m.ID == e.env.Self || at.session != 0 && !r.feeds.asks(m.ID) {
 				continue
 			}
-			if at := slices.IndexFunc(*r.ships.Load(), func(s *ship) bool { return s.to == m.ID }); at >= 0 {
-				ships = append(ships, (*r.ships.Load())[at])
+			if i := slices.IndexFunc(*r.ships.Load(), func(s *ship) bool { return s.to == m.ID && !s.over.Load() }); i >= 0 {
+				ships = append(ships, (*r.ships.Load())[i])
 				continue
 			}
-			s := r.ship(m.ID, term, begin)
+			s := r.ship(m.ID, at.term, begin)
 			ships, ends[s] = append(ships, s), s.begin(ctx, e)
 		}
 		gone := slices.DeleteFunc(slices.Clone(*r.ships.Load()), func(s *ship) bool { return slices.Contains(ships, s) })
@@ -156,10 +174,16 @@ func (r *reign) start(ctx context.Context, term uint64) (muster, stop func() err
 func (r *reign) ship(to topology.NodeID, term uint64, begin stream.Begin) *ship {
 	e := r.e
 	s := &ship{to: to, term: term}
-	s.sender = stream.NewSender(stream.SenderConfig{
+	s.asked = make(chan struct{}, 1)
+	c := stream.SenderConfig{
 		Begin: begin, Log: e.env.Log, Store: e.env.Store, Limits: e.o.Stream,
 		Riding: r.riding, Acked: func(a stream.Ack) { r.acked(s, a) },
-	})
+	}
+	if len(begin.Path) > 0 {
+		s.passes = true
+		r.feeds.configure(&c)
+	}
+	s.sender = stream.NewSender(c)
 	return s
 }
 
@@ -193,6 +217,9 @@ func (r *reign) acked(s *ship, a stream.Ack) {
 	s.ack, s.contact = a, time.Now()
 	life := s.life
 	s.mu.Unlock()
+	if s.passes {
+		return // it counts for nothing (S13)
+	}
 	r.e.turn.post(core.Event{Kind: core.EvAck, Node: s.to, Life: life, Ack: a})
 	if c := r.e.council; c != nil && c.wants(s.to, life) {
 		nudge(c.counts)
@@ -217,17 +244,13 @@ func (s *ship) run(ctx context.Context, e *engine) {
 		if ctx.Err() != nil {
 			return
 		}
-		if s.note(false, err) {
+		if s.note(false, err) && s.elsewhere.Load() == nil {
 			e.log.Warn("replication stopped", "to", s.to, "reason", err)
 		}
-		t := time.NewTimer(pause)
-		select {
-		case <-t.C:
-			pause = min(2*pause, retryPausesMax*e.o.RetryEvery)
-		case <-ctx.Done():
-			t.Stop()
+		if !s.rest(ctx, e, pause) {
 			return
 		}
+		pause = min(2*pause, retryPausesMax*e.o.RetryEvery)
 	}
 }
 
@@ -238,6 +261,9 @@ func (s *ship) meet(e *engine, life uint64) {
 	s.life, s.ack = life, stream.Ack{}
 	s.movedAt = time.Now()
 	s.mu.Unlock()
+	if s.passes {
+		return
+	}
 	e.turn.call(func() {
 		e.perform(&ask{}, step(e, core.Event{Kind: core.EvMeet, Node: s.to, Term: s.term, Life: life}))
 	})
@@ -277,6 +303,9 @@ func (s *ship) status(e *engine, end record.LSN, m topology.Member, sync bool) t
 		p.State, p.Problem = "refused", s.problem
 	default:
 		p.Problem = s.problem
+	}
+	if x := s.elsewhere.Load(); x != nil && !s.up && x.fresh() {
+		x.tell(&p)
 	}
 	s.mu.Unlock()
 	if end > p.Applied {

@@ -195,7 +195,7 @@ func TestARetryIsKnownAfterAFailover(t *testing.T) {
 // What a leader had accepted and could not commit is committed by the next one,
 // if it has it: a retry there must not write it again.
 func TestARetryIsKnownFromWhatWasNotCommitted(t *testing.T) {
-	c := newCluster(t, Options{Sync: quorum.Any(2, "b", "c"), ApplyDelay: time.Hour}, "a", "b", "c") // nothing is applied
+	c := newCluster(t, Options{Sync: quorum.Any(2, "b", "c"), Replica: Replica{ApplyDelay: time.Hour}}, "a", "b", "c") // nothing is applied
 	c.startAll()
 	c.leads("a")
 	a, b := c.nodes["a"], c.nodes["b"]

@@ -24,9 +24,17 @@ type sinks struct {
 	gate    gate // Begin, Cut, Install and the applier, one at a time
 	session atomic.Uint64
 	heard   heard
+	aside   tail // kept aside, and not cut yet; owned by whoever holds the gate
+	intake  *intake
 
 	mu   sync.Mutex
 	open []*sink
+}
+
+// tail is the entries after from of a log that ends at to, with one of term.
+type tail struct {
+	from, to record.LSN
+	term     uint64
 }
 
 // heard is what the leader last said, for lag and staleness.
@@ -40,7 +48,7 @@ type heard struct {
 	current time.Time // when this node last showed all the leader had
 }
 
-func newSinks(e *engine) *sinks { return &sinks{e: e, gate: newGate()} }
+func newSinks(e *engine) *sinks { return &sinks{e: e, gate: newGate(), intake: newIntake(e)} }
 
 // serve takes one stream.
 func (s *sinks) serve(ctx context.Context, st topology.Stream) error {
@@ -54,6 +62,8 @@ func (s *sinks) serve(ctx context.Context, st topology.Stream) error {
 		s.open = slices.DeleteFunc(s.open, func(o *sink) bool { return o == k })
 		s.mu.Unlock()
 		s.e.turn.post(core.Event{Kind: core.EvGone, Session: k.session})
+		s.e.reign.changed()
+		nudge(s.intake.looks)
 		if s.e.council != nil {
 			nudge(s.e.council.looks)
 		}
@@ -120,7 +130,7 @@ func (k *sink) Begin(ctx context.Context, from topology.Peer, b stream.Begin) (s
 		return stream.Tail{}, err
 	}
 	defer k.s.gate.leave()
-	ev := core.Event{Kind: core.EvBegin, Node: from.ID, Life: from.Life, Term: b.Term}
+	ev := core.Event{Kind: core.EvBegin, Node: g.Leader, Life: g.Life, Term: b.Term, Relay: core.RelayOf(&b)}
 	a := k.ask(ev)
 	if a.err == nil && a.persist {
 		if err := e.ballot.accept(ctx, g); err != nil {
@@ -155,6 +165,8 @@ func (k *sink) Cut(ctx context.Context, c stream.Cut) (stream.Tail, error) {
 		k.mu.Lock()
 		k.agreed.Met(c)
 		k.mu.Unlock()
+		e.reign.changed()
+		nudge(k.s.intake.looks)
 	}
 	return a.tail, nil
 }
@@ -169,25 +181,31 @@ func (k *sink) rewind(ctx context.Context, to record.LSN, why string) (stream.Ta
 		return stream.Tail{}, err
 	}
 	if err := e.env.Log.Truncate(core.Rewound(e.env.Log.Bounds(), e.env.Log.History(), to)); err != nil {
-		e.fail(err)
+		if !e.passing(err) { // else the leader's next stream tries again
+			e.fail(err)
+		}
 		return stream.Tail{}, err
 	}
+	k.s.aside = tail{}
 	a := k.ask(core.Event{Kind: core.EvTruncated, LSN: to, Term: e.env.Log.History().Last()})
 	return a.tail, a.err
 }
 
-// export keeps the entries after `to` in a side file.
+// export keeps the entries after `to` in a side file: once, however often the disk
+// then has no room to cut them.
 func (e *engine) export(ctx context.Context, to record.LSN, why string) error {
-	if e.env.Log.Bounds().End <= to {
+	kept := tail{to, e.env.Log.Bounds().End, e.env.Log.History().Last()}
+	if kept.to <= to || kept == e.sinks.aside {
 		return nil
 	}
-	kept, err := e.env.Sidelog.Keep(why, e.env.Log.Read(ctx, to+1))
+	f, err := e.env.Sidelog.Keep(why, e.env.Log.Read(ctx, to+1))
 	if err != nil {
 		return fmt.Errorf("the tail after entry %d must be cut and can not be kept aside: %w", to, err)
 	}
-	e.rewound.Add(kept.Records)
-	e.rewoundBytes.Add(e.env.Log.Offset(kept.Last) - e.env.Log.Offset(kept.First-1))
-	e.log.Warn("rewound", "records", kept.Records, "first", kept.First, "last", kept.Last, "file", kept.Name, "why", why)
+	e.sinks.aside = kept
+	e.rewound.Add(f.Records)
+	e.rewoundBytes.Add(e.env.Log.Offset(f.Last) - e.env.Log.Offset(f.First-1))
+	e.log.Warn("rewound", "records", f.Records, "first", f.First, "last", f.Last, "file", f.Name, "why", why)
 	return nil
 }
 
@@ -237,7 +255,7 @@ func (k *sink) Ack() stream.Ack {
 }
 
 func (h *heard) note(m *stream.Append, applied record.LSN) {
-	now := time.Now()
+	now := time.Now().Add(-m.Age)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.when, h.term, h.end, h.behind = now, m.Term, m.End, m.Behind

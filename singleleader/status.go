@@ -56,10 +56,9 @@ func (e *engine) Status() topology.Status {
 		}
 	}
 	e.seats.tell(&s, g)
-	if s.Role == topology.RoleLeader {
-		if why := thin(g); why != "" {
-			s.Warnings = append(s.Warnings, why)
-		}
+	e.sinks.intake.tell(&s)
+	if why := thin(g); why != "" && s.Role == topology.RoleLeader {
+		s.Warnings = append(s.Warnings, why)
 	}
 	if e.resync.Load() {
 		s.Warnings = append(s.Warnings, "the log and the store of this node do not fit together: it waits for a snapshot from the leader")

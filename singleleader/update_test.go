@@ -57,7 +57,9 @@ func look(key, field string, whole bool, seen *[]string) topology.Update {
 }
 
 func (n *testNode) update(us ...topology.Update) []topology.Update {
-	n.Update(n.c.t.Context(), us, topology.WriteOptions{})
+	ctx, cancel := context.WithTimeout(n.c.t.Context(), 20*time.Second)
+	defer cancel()
+	n.Update(ctx, us, topology.WriteOptions{})
 	return us
 }
 

@@ -18,12 +18,12 @@ import (
 func restored(t *testing.T, m *member) (restore func()) {
 	t.Helper()
 	aside := t.TempDir()
-	m.kill()
+	m.Kill()
 	require.NoError(t, os.CopyFS(aside, os.DirFS(m.Dir)))
 	ready(m)
 	return func() {
 		t.Helper()
-		m.kill()
+		m.Kill()
 		require.NoError(t, os.RemoveAll(m.Dir))
 		require.NoError(t, os.CopyFS(m.Dir, os.DirFS(aside)))
 		ready(m)

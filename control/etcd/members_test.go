@@ -44,19 +44,19 @@ func TestMembersComeAndGo(t *testing.T) {
 	next("all are there")
 
 	lead := leader(t, ms...)
-	lead.kill()
+	lead.Kill()
 	next("the leader was killed")
 	ready(lead)
 	next("it is back")
 
 	lead = leader(t, ms...)
-	lead.freeze()
+	lead.Freeze()
 	next("the leader hangs, and its connections stand")
-	lead.thaw()
+	lead.Thaw()
 	next("it goes on")
 
 	for _, m := range ms {
-		m.kill()
+		m.Kill()
 		next("one was killed: " + m.Name)
 		ready(m)
 	}
@@ -71,8 +71,8 @@ func TestWithoutAQuorumNothingIsApplied(t *testing.T) {
 	stable := newMemory()
 	c, _ := running(t, stable, etcd.Options{Endpoints: endpoints(ms), RequestTimeout: 200 * time.Millisecond})
 	swap(t, c, 0, "one")
-	ms[0].kill()
-	ms[1].kill()
+	ms[0].Kill()
+	ms[1].Kill()
 	_, err := c.Load(t.Context(), "group")
 	require.ErrorIs(t, err, topology.ErrUnavailable)
 	_, err = c.Swap(t.Context(), topology.Document{Name: "group", Version: 1})
@@ -93,7 +93,7 @@ func TestWithoutAMemberCallsSayWhatToDo(t *testing.T) {
 	stable := newMemory()
 	c, _ := running(t, stable, etcd.Options{Endpoints: []string{m.Client}})
 	swap(t, c, 0, "one")
-	m.kill()
+	m.Kill()
 	check := func(c topology.Control) {
 		t.Helper()
 		_, load := c.Load(t.Context(), "group")
@@ -119,7 +119,7 @@ func TestWithoutAMemberCallsSayWhatToDo(t *testing.T) {
 func TestARunThatFindsNoEtcdWaitsForIt(t *testing.T) {
 	t.Parallel()
 	ms := servers(t, 1)
-	ms[0].kill()
+	ms[0].Kill()
 	c, stop := running(t, newMemory(), etcd.Options{Endpoints: endpoints(ms)})
 	idle, stopIdle := running(t, newMemory(), etcd.Options{Endpoints: endpoints(ms)})
 	_, stale := idle.Latest("group")

@@ -95,13 +95,21 @@ func (o Options) complete() (Options, error) {
 	if o.TLS != nil {
 		o.TLS = o.TLS.Clone()
 	}
-	return o, o.check()
+	if err := o.Check(); err != nil {
+		return o, fmt.Errorf("control: etcd: %w", err)
+	}
+	return o, nil
 }
 
-func (o Options) check() error {
+// Check returns what is wrong with the options, an error a line. It reaches nobody. What
+// is zero is well, as a default stands in for it.
+func (o Options) Check() error {
+	setText(&o.Prefix, prefixDefault)
+	setText(&o.Cluster, clusterDefault)
+	setTime(&o.LeaseTTL, leaseDefault)
 	var faults []error
 	fault := func(format string, args ...any) {
-		faults = append(faults, fmt.Errorf("control: etcd: "+format, args...))
+		faults = append(faults, fmt.Errorf(format, args...))
 	}
 	if len(o.Endpoints) > EndpointsMax {
 		fault("%d endpoints are more than %d", len(o.Endpoints), EndpointsMax)

@@ -17,6 +17,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/triad-kv/triad/control/etcd"
+	"github.com/triad-kv/triad/control/etcd/internal/etcdtest"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -45,7 +46,7 @@ func TestWhoEtcdDoesNotLetInIsToldSo(t *testing.T) {
 	require.True(t, isOpen(r.Lost()))
 	require.NoError(t, r.Close())
 
-	m.kill() // it forgets who has shown a password
+	m.Kill() // it forgets who has shown a password
 	ready(m)
 	swap(t, c, 1, "two")
 	until(t, c, "group", 2)
@@ -69,9 +70,9 @@ func TestWhoEtcdDoesNotLetInIsToldSo(t *testing.T) {
 
 func TestEtcdBehindTLS(t *testing.T) {
 	t.Parallel()
-	m := &member{t: t, shape: shape{Name: "m0", Dir: t.TempDir(), Client: address(t), Peer: address(t), TLS: true}}
+	m := etcdtest.New(t, etcdtest.Shape{Name: "m0", Dir: t.TempDir(), Client: address(t), Peer: address(t), TLS: true})
 	m.Cluster = "m0=http://" + m.Peer
-	t.Cleanup(m.kill)
+	t.Cleanup(m.Kill)
 	ready(m)
 	pem, err := os.ReadFile(filepath.Join(m.Dir, "fixtures", "client", "cert.pem"))
 	require.NoError(t, err)
@@ -155,7 +156,7 @@ func TestAQuotaThatIsReachedIsToldAndNothingIsApplied(t *testing.T) {
 	etcds := raw(t, m.Client)
 	c, _ := running(t, newMemory(), etcd.Options{Endpoints: []string{m.Client}})
 	swap(t, c, 0, "one")
-	m.kill()
+	m.Kill()
 	m.Quota = 1 // byte: whatever comes is too much
 	ready(m)
 	require.Eventually(t, func() bool {

@@ -40,7 +40,8 @@ type Member struct {
 	Address    string          `json:"address,omitempty"`
 	Site       string          `json:"site,omitempty"` // where every site has a leader
 	Role       topology.Role   `json:"role"`
-	State      string          `json:"state"` // of the stream to it: probe, snapshot, replicate, down, refused
+	State      string          `json:"state"`              // of the stream to it: probe, snapshot, replicate, down, refused; cascade where it has none
+	Upstream   topology.NodeID `json:"upstream,omitempty"` // who feeds it, where that is not its leader
 	Commit     string          `json:"commit,omitempty"`
 	Term       uint64          `json:"term"`
 	SentLSN    uint64          `json:"sent_lsn"`
@@ -91,7 +92,45 @@ func OverviewOf(all []Answer) Overview {
 	if i := slices.IndexFunc(all, func(a Answer) bool { return a.Err == nil && len(a.Status.Sites) > 0 }); i >= 0 {
 		return overviewOfSites(all, all[i].Status)
 	}
+	if i := slices.IndexFunc(all, func(a Answer) bool { return a.Err == nil && a.Status.Kind == "leaderless" }); i >= 0 {
+		return overviewOfReplicas(all, all[i].Status)
+	}
 	return overviewOfGroup(all)
+}
+
+// Leaderless reports whether nobody leads, and everybody takes writes.
+func (o Overview) Leaderless() bool { return o.Topology == "leaderless" }
+
+// overviewOfReplicas puts together the answers of nodes none of which leads: who does
+// not answer is shown as one of those who do knows it.
+func overviewOfReplicas(all []Answer, one topology.Status) Overview {
+	o := Overview{Cluster: one.Cluster, Topology: one.Kind, Policy: one.Policy, Members: []Member{}}
+	for _, a := range all {
+		if a.Err != nil || slices.ContainsFunc(o.Members, func(m Member) bool { return m.Node == a.Status.Node }) {
+			continue
+		}
+		m := memberOf(a, topology.Status{})
+		m.State = "catches up"
+		if a.Status.Role.Writes() {
+			m.State = "takes writes"
+		}
+		for _, p := range a.Status.Peers {
+			if p.State != "replicate" && m.Problem == "" {
+				m.Problem = string(p.Node) + " is " + p.State + " for it: " + p.Problem
+			}
+		}
+		o.Members = append(o.Members, m)
+	}
+	for _, p := range one.Peers {
+		if !Answers(all, p.Node) {
+			m := absent(p)
+			m.Commit = ""
+			o.Members = append(o.Members, m)
+		}
+	}
+	o.Silent = silent(all, o.Members)
+	slices.SortFunc(o.Members, func(a, b Member) int { return cmp.Compare(a.Node, b.Node) })
+	return o
 }
 
 // overviewOfSites puts together the answers of nodes each site of which has a leader:
@@ -184,7 +223,7 @@ func memberOf(a Answer, leader topology.Status) Member {
 		Node: s.Node, Address: a.Addr, Role: s.Role, State: "alone", Term: s.Term,
 		WriteLSN: uint64(s.End), FlushLSN: uint64(s.Flushed), ReplayLSN: uint64(s.Applied),
 		LagRecords: s.Lag.Records, LagBytes: s.Lag.Bytes, LagSeconds: s.Lag.Time.Seconds(),
-		DelaySecs: s.Delay.Seconds(), Rewound: s.Rewound, Undefined: s.Undefined, Problem: s.Failure, Warnings: s.Warnings,
+		DelaySecs: s.Delay.Seconds(), Upstream: s.Upstream, Rewound: s.Rewound, Undefined: s.Undefined, Problem: s.Failure, Warnings: s.Warnings,
 	}
 	switch {
 	case s.Node == leader.Node:
@@ -205,6 +244,9 @@ func memberOf(a Answer, leader topology.Status) Member {
 		if m.Problem == "" {
 			m.Problem = p.Problem
 		}
+		if s.Upstream != "" && s.Lag != (topology.Lag{}) {
+			continue // what it says of itself is newer than what it told the leader
+		}
 		// The leader's distances do not age when a node is cut off.
 		m.LagRecords, m.LagBytes, m.LagSeconds = p.Lag.Records, p.Lag.Bytes, p.Lag.Time.Seconds()
 	}
@@ -218,7 +260,7 @@ func absent(p topology.PeerStatus) Member {
 		problem = "it does not answer"
 	}
 	return Member{
-		Node: p.Node, Address: p.Addr, Role: "unknown", State: p.State, Commit: commitMode(p.Sync),
+		Node: p.Node, Address: p.Addr, Role: "unknown", State: p.State, Upstream: p.Upstream, Commit: commitMode(p.Sync),
 		SentLSN: uint64(p.Sent), WriteLSN: uint64(p.Written), FlushLSN: uint64(p.Flushed), ReplayLSN: uint64(p.Applied),
 		LagRecords: p.Lag.Records, LagBytes: p.Lag.Bytes, LagSeconds: p.Lag.Time.Seconds(), Problem: problem,
 	}

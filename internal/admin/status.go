@@ -30,15 +30,16 @@ type Status struct {
 
 // Standing is how the node stands to its group and to those who ask it.
 type Standing struct {
-	Sync      bool      `json:"sync"`             // commits wait for it, or may count it
-	Stale     float64   `json:"stale_seconds"`    // upper bound on how old what it shows may be; -1 if not known
-	Reached   time.Time `json:"reached,omitzero"` // on the leader: when as many as a commit needs were last heard of
-	Undefined []string  `json:"undefined_tables,omitempty"`
-	Paused    bool      `json:"paused"` // nobody is made leader but by hand
-	Change    *Change   `json:"change,omitempty"`
-	Lease     float64   `json:"lease_seconds,omitempty"` // on the leader: for which it may still answer reads by itself
-	Site      string    `json:"site,omitempty"`
-	Sites     []Site    `json:"sites,omitempty"` // where several take writes
+	Sync      bool            `json:"sync"`             // commits wait for it, or may count it
+	Stale     float64         `json:"stale_seconds"`    // upper bound on how old what it shows may be; -1 if not known
+	Reached   time.Time       `json:"reached,omitzero"` // on the leader: when as many as a commit needs were last heard of
+	Undefined []string        `json:"undefined_tables,omitempty"`
+	Paused    bool            `json:"paused"` // nobody is made leader but by hand
+	Change    *Change         `json:"change,omitempty"`
+	Lease     float64         `json:"lease_seconds,omitempty"` // on the leader: for which it may still answer reads by itself
+	Upstream  topology.NodeID `json:"upstream,omitempty"`      // who feeds the node, where that is not its leader
+	Site      string          `json:"site,omitempty"`
+	Sites     []Site          `json:"sites,omitempty"` // where several take writes
 }
 
 // Change is a change of the members that is under way.
@@ -107,6 +108,8 @@ type Peer struct {
 	Lag     Lag             `json:"lag"`
 	Contact time.Time       `json:"contact"` // last frame from it
 	Problem string          `json:"problem,omitempty"`
+
+	Upstream topology.NodeID `json:"upstream,omitempty"` // the follower that feeds it, where its state is cascade
 }
 
 // StatusOf is s with names for JSON.
@@ -116,7 +119,7 @@ func StatusOf(s topology.Status) Status {
 		Since: s.Since, Log: Log{First: s.First, End: s.End, Flushed: s.Flushed, Commit: s.Commit, Applied: s.Applied},
 		Lag: lagOf(s.Lag), Delay: s.Delay.Seconds(), Rewound: s.Rewound, Failure: s.Failure, Warnings: s.Warnings,
 		Scrub:    Scrub{Passes: s.Scrub.Passes, Ended: s.Scrub.Ended, Seconds: s.Scrub.Took.Seconds(), Bytes: s.Scrub.Bytes, Damage: s.Scrub.Damage},
-		Standing: Standing{Sync: s.Sync, Stale: s.Stale.Seconds(), Reached: s.Reached, Undefined: s.Undefined, Paused: s.Paused, Lease: s.Lease.Seconds(), Change: changeOf(s.Change), Site: s.Site},
+		Standing: Standing{Sync: s.Sync, Stale: s.Stale.Seconds(), Reached: s.Reached, Undefined: s.Undefined, Paused: s.Paused, Lease: s.Lease.Seconds(), Change: changeOf(s.Change), Site: s.Site, Upstream: s.Upstream},
 	}
 	if s.Stale < 0 {
 		a.Stale = -1
@@ -125,6 +128,7 @@ func StatusOf(s topology.Status) Status {
 		a.Peers = append(a.Peers, Peer{
 			Node: p.Node, Addr: p.Addr, State: p.State, Sync: p.Sync, Sent: p.Sent, Written: p.Written, Flushed: p.Flushed,
 			Applied: p.Applied, Lag: lagOf(p.Lag), Contact: p.Contact, Problem: p.Problem,
+			Upstream: p.Upstream,
 		})
 	}
 	for _, x := range s.Sites {

@@ -215,6 +215,8 @@ func putOption(w *pack.Writer, o *Option) {
 	switch o.wish {
 	case WishDurability:
 		w.Uint(uint64(o.durability))
+	case WishConsistency:
+		w.Uint(uint64(o.level))
 	case WishAfter:
 		w.Str(o.token.String())
 	case WishMaxStale:
@@ -245,6 +247,8 @@ func getOption(r *pack.Reader) Option {
 	switch o.wish {
 	case WishDurability:
 		o.durability = topology.Durability(r.UintMax(uint64(topology.Applied)))
+	case WishConsistency:
+		o.level = topology.Consistency(r.UintMax(uint64(topology.ConsistencyAll)))
 	case WishAfter:
 		o.token = getToken(r)
 	case WishMaxStale:

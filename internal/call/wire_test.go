@@ -46,6 +46,11 @@ var messages = map[string]struct {
 	"page":              form(Page{Items: []Item{{Key: []byte("k"), Value: []byte{}, Dot: dot, Time: 4}}, More: true}, func(m Page) []byte { return m.Encode() }, DecodePage),
 	"page of parts":     form(Page{Items: []Item{{Key: []byte("k"), Value: []byte("v"), Dot: dot, Time: 4}, {Key: []byte("s"), Value: []byte{}, Dot: dot, Time: 4, Kind: record.KindSet}}}, func(m Page) []byte { return m.Encode() }, DecodePage),
 	"receipt":           form(topology.Receipt{Token: token, Dot: dot, LSN: 9, Term: 3, Time: 8, Durability: topology.Flushed, Durable: []topology.NodeID{"a", "b"}}, EncodeReceipt, DecodeReceipt),
+	"parts":             form(Parts{Op: MapPut, Table: "t", Key: []byte("k"), Parts: [][]byte{[]byte("f"), {}}, Options: []Option{Request(1, 2)}}, func(m Parts) []byte { return m.Encode() }, DecodeParts),
+	"parts to count":    form(Parts{Op: CounterAdd, Table: "t", Key: []byte("k"), By: math.MinInt64}, func(m Parts) []byte { return m.Encode() }, DecodeParts),
+	"changed":           form(Changed{Receipt: topology.Receipt{Token: token, Dot: dot, LSN: 9, Term: 3, Time: 8, Durability: topology.Flushed}, Number: -7}, func(m Changed) []byte { return m.Encode() }, DecodeChanged),
+	"shown":             form(Shown{Parts: [][]byte{[]byte("a"), {}}, Number: 2, Token: token, Served: "a", Stale: -1, Guarantee: topology.ReadSession}, func(m Shown) []byte { return m.Encode() }, DecodeShown),
+	"request":           form(record.RequestID{Client: math.MaxUint64, Seq: 7}, EncodeRequest, DecodeRequest),
 	"forward": form(Forward{
 		Proto: 3, Durability: topology.Applied, Reads: topology.ReadOptions{Guarantee: topology.ReadBounded, MaxStale: time.Second}, Token: token,
 		Commands: []Command{
@@ -111,6 +116,7 @@ var messages = map[string]struct {
 	"status changing": form(changing(), EncodeStatus, DecodeStatus),
 	"seat":            form(topology.Seat{Member: topology.Member{ID: "d", Addr: "h:1", Site: "eu"}, Role: topology.MemberVoter, Votes: true}, EncodeSeat, DecodeSeat),
 	"status leased":   form(leased(), EncodeStatus, DecodeStatus),
+	"status fed":      form(fed(), EncodeStatus, DecodeStatus),
 	"status of sites": form(sited(), EncodeStatus, DecodeStatus),
 }
 
@@ -140,6 +146,12 @@ func changing() topology.Status {
 func leased() topology.Status {
 	s := changing()
 	s.Lease = time.Second
+	return s
+}
+
+func fed() topology.Status {
+	s := leased()
+	s.Upstream, s.Peers[0].Upstream = "c", "d"
 	return s
 }
 
@@ -181,7 +193,7 @@ func TestEveryMessageComesBackAsItWasSent(t *testing.T) {
 
 // A field that Status gets must travel: this fails until it does.
 func TestEveryFieldOfAStatusTravels(t *testing.T) {
-	full := messages["status leased"].want.(topology.Status)
+	full := messages["status fed"].want.(topology.Status)
 	for _, v := range []reflect.Value{reflect.ValueOf(full), reflect.ValueOf(full.Sites[0]), reflect.ValueOf(full.Peers[0]), reflect.ValueOf(full.Scrub), reflect.ValueOf(full.Standing)} {
 		for i := range v.NumField() {
 			require.False(t, v.Field(i).IsZero(), "set %s in the test", v.Type().Field(i).Name)
@@ -215,7 +227,7 @@ func TestAMessageOfAnotherFormatOrWithMoreFieldsIsRefused(t *testing.T) {
 				at = 3
 			}
 			b := append([]byte(nil), m.bytes...)
-			b[at] = formatLeased + 1
+			b[at] = formatFed + 1
 			_, err := m.decode(b)
 			require.ErrorIs(t, err, topology.ErrUnsupported)
 			b = append([]byte(nil), m.bytes...)
@@ -279,7 +291,7 @@ func FuzzMessages(f *testing.F) {
 
 func TestAnUnknownOptionIsRefused(t *testing.T) {
 	for name, o := range map[string]Option{
-		"of no kind": {}, "of two kinds": {wish: WishAny | WishAfter}, "of a later version": {wish: 1 << 13},
+		"of no kind": {}, "of two kinds": {wish: WishAny | WishAfter}, "of a later version": {wish: 1 << 14},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := Read{Table: "t", Key: []byte("k"), Options: []Option{o}}

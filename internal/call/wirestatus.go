@@ -13,25 +13,27 @@ import (
 const (
 	statusFields = 19
 	scrubFields  = 5 // behind them, in formats 2 and 3
-	standFields  = 6 // behind those, in formats 3 to 6
-	sitesFields  = 2 // behind those, in formats 4 to 6
-	changeFields = 3 // behind those, in formats 5 and 6
+	standFields  = 6 // behind those, in formats 3 to 7
+	sitesFields  = 2 // behind those, in formats 4 to 7
+	changeFields = 3 // behind those, in formats 5 to 7
 	siteFields   = 14
 	sitesMax     = 64
 	peerFields   = 12
-	leaseFields  = 1 // behind those, in format 6
+	leaseFields  = 1 // behind those, in formats 6 and 7
+	fedFields    = 2 // behind those, in format 7
 	formatStands = 3 // of a status that says how the node stands
 	formatSites  = 4 // and how other sites do
 	formatChange = 5 // and that a change of the members is under way
 	formatLeased = 6 // and that it has a lease
+	formatFed    = 7 // and who is fed by another than the leader
 	warningsMax  = 64
 )
 
 // EncodeStatus returns a status' bytes: its fields in the order of
 // topology.Status, the three of a lag one after another; in format 2 those of a
 // scrub follow, in format 3 those of its standing and what was sent to each
-// peer, in format 4 those of sites, in format 5 the change of the members, and in
-// format 6 its lease. What says nothing of these is of an earlier format, which older clients
+// peer, in format 4 those of sites, in format 5 the change of the members, in
+// format 6 its lease, and in format 7 its upstream and that of each peer. What says nothing of these is of an earlier format, which older clients
 // read.
 func EncodeStatus(s topology.Status) []byte {
 	w := begin(statusFields)
@@ -47,6 +49,8 @@ func EncodeStatus(s topology.Status) []byte {
 		w = beginAs(formatChange, statusFields+scrubFields+standFields+sitesFields+changeFields)
 	case formatLeased:
 		w = beginAs(formatLeased, statusFields+scrubFields+standFields+sitesFields+changeFields+leaseFields)
+	case formatFed:
+		w = beginAs(formatFed, statusFields+scrubFields+standFields+sitesFields+changeFields+leaseFields+fedFields)
 	}
 	w.Str(string(s.Node))
 	w.Str(s.Cluster)
@@ -73,6 +77,12 @@ func EncodeStatus(s topology.Status) []byte {
 	w.Str(text(s.Failure))
 	warnings := s.Warnings[:min(len(s.Warnings), warningsMax)]
 	putTexts(w, warnings)
+	putRest(w, f, &s, peers)
+	return w.Bytes()
+}
+
+// putRest puts what formats after the first one say.
+func putRest(w *pack.Writer, f uint64, s *topology.Status, peers []topology.PeerStatus) {
 	if f >= formatMore {
 		w.Uint(s.Scrub.Passes)
 		putTime(w, s.Scrub.Ended)
@@ -81,7 +91,7 @@ func EncodeStatus(s topology.Status) []byte {
 		putTexts(w, s.Scrub.Damage[:min(len(s.Scrub.Damage), warningsMax)])
 	}
 	if f >= formatStands {
-		putStanding(w, &s, peers)
+		putStanding(w, s, peers)
 	}
 	if f >= formatSites {
 		w.Str(s.Site)
@@ -99,7 +109,13 @@ func EncodeStatus(s topology.Status) []byte {
 	if f >= formatLeased {
 		w.Int(int64(s.Lease))
 	}
-	return w.Bytes()
+	if f >= formatFed {
+		w.Str(string(s.Upstream))
+		w.Array(len(peers))
+		for i := range peers {
+			w.Str(string(peers[i].Upstream))
+		}
+	}
 }
 
 func putStanding(w *pack.Writer, s *topology.Status, peers []topology.PeerStatus) {
@@ -147,7 +163,13 @@ func formatOf(s *topology.Status) uint64 {
 	for i := range s.Peers {
 		stands = stands || s.Peers[i].Sent > 0
 	}
+	fed := s.Upstream != ""
+	for i := range s.Peers {
+		fed = fed || s.Peers[i].Upstream != ""
+	}
 	switch {
+	case fed:
+		return formatFed
 	case s.Lease != 0:
 		return formatLeased
 	case s.Change != topology.MemberChange{}:
@@ -255,6 +277,9 @@ func DecodeStatus(b []byte) (topology.Status, error) {
 	if f >= formatLeased {
 		s.Lease = time.Duration(r.Int())
 	}
+	if f >= formatFed {
+		getUpstreams(&r, &s)
+	}
 	if r.Err() == nil && formatOf(&s) != f {
 		r.Fail(fmt.Sprintf("format %d says nothing that format %d could not", f, formatOf(&s)))
 	}
@@ -272,9 +297,19 @@ func getStanding(r *pack.Reader, s *topology.Status) {
 	}
 }
 
+func getUpstreams(r *pack.Reader, s *topology.Status) {
+	s.Upstream = topology.NodeID(r.StrMax(nameBytesMax))
+	if n := r.ArrayMax(nodesMax); n != len(s.Peers) {
+		r.Fail("it is not said of every peer who feeds it")
+	}
+	for i := range s.Peers {
+		s.Peers[i].Upstream = topology.NodeID(r.StrMax(nameBytesMax))
+	}
+}
+
 // openStatus opens a status of any format.
 func openStatus(b []byte) (r pack.Reader, f uint64, err error) {
-	r, f, err = openTo(formatLeased, b, statusFields)
+	r, f, err = openTo(formatFed, b, statusFields)
 	switch f {
 	case formatChange:
 		r, _, err = openTo(formatChange, b, statusFields+scrubFields+standFields+sitesFields+changeFields)
@@ -286,6 +321,8 @@ func openStatus(b []byte) (r pack.Reader, f uint64, err error) {
 		r, _, err = openTo(formatStands, b, statusFields+scrubFields+standFields)
 	case formatLeased:
 		r, _, err = openTo(formatLeased, b, statusFields+scrubFields+standFields+sitesFields+changeFields+leaseFields)
+	case formatFed:
+		r, _, err = openTo(formatFed, b, statusFields+scrubFields+standFields+sitesFields+changeFields+leaseFields+fedFields)
 	}
 	return r, f, err
 }

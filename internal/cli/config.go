@@ -14,11 +14,11 @@ import (
 	"github.com/triad-kv/triad/internal/demo/grid"
 )
 
-func newConfig() *cobra.Command {
-	return parent("config", "Check and show configuration files", newConfigCheck(), newConfigShow())
+func newConfig(files config.Reader) *cobra.Command {
+	return parent("config", "Check and show configuration files", newConfigCheck(files), newConfigShow(files))
 }
 
-func newConfigCheck() *cobra.Command {
+func newConfigCheck(files config.Reader) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check FILE...",
 		Short: "Say what files of nodes and clusters would run, and what is wrong with them",
@@ -42,7 +42,7 @@ variable. Exit code 2 if one is refused; then all that is wrong with it is shown
 			if err != nil {
 				return err
 			}
-			f, err := config.Read(fileName(name), text)
+			f, err := files.Read(fileName(name), text)
 			var r *strict.Refused
 			switch {
 			case errors.As(err, &r):
@@ -110,7 +110,7 @@ func showChecked(w io.Writer, form string, all []checked) error {
 	return nil
 }
 
-func newConfigShow() *cobra.Command {
+func newConfigShow(files config.Reader) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show -c FILE",
 		Short: "Show every value of a node's configuration, and where it comes from",
@@ -121,7 +121,7 @@ of a cluster, its values. Exit code 2 if the configuration is refused.`,
 		Args:    exactly(),
 	}
 	form := outputFlag(c)
-	s := settingFlags(c)
+	s := settingFlags(c, files)
 	given := c.Flags().Bool("given", false, "without the defaults")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		f, err := s.any(cmd)
@@ -165,7 +165,7 @@ func (s *settings) any(cmd *cobra.Command) (config.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return config.Read(fileName(s.file), text, over...)
+	return s.files.Read(fileName(s.file), text, over...)
 }
 
 // readFile reads a configuration, never more of it than one may be long.

@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad/internal/config"
 	"github.com/triad-kv/triad/internal/config/strict"
 )
 
@@ -20,13 +22,25 @@ func write(t *testing.T, name, text string) string {
 	return path
 }
 
+// elsewhere is the example of another command.
+const elsewhere = "../../examples/nodes/etcd.yaml"
+
 // examples are the configuration files that come with the program.
 func examples(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob("../../examples/*/*.yaml")
 	require.NoError(t, err)
+	require.Contains(t, files, elsewhere)
+	files = slices.DeleteFunc(files, func(f string) bool { return f == elsewhere })
 	require.GreaterOrEqual(t, len(files), 7)
 	return files
+}
+
+func TestAFileOfAnotherCommandNamesIt(t *testing.T) {
+	r := command(t, "config", "check", elsewhere)
+	require.Equal(t, exitUsage, r.code)
+	require.Contains(t, r.errs, "etcd.yaml:19:9: control.kind: control etcd is in the command triad-etcd and not in this one")
+	require.Equal(t, 3, strings.Count(r.errs, "\n"), "one finding, and its place: %s", r.errs)
 }
 
 func TestEveryExampleChecks(t *testing.T) {
@@ -156,7 +170,7 @@ func TestAMisspeltVariableIsRefusedAndAForeignOneIsNot(t *testing.T) {
 
 func TestNoFlagOfAKeyIsAlsoAFlagOfTheCommand(t *testing.T) {
 	seen := map[string]string{}
-	for _, k := range (settingFlags(newVersion())).keys {
+	for _, k := range (settingFlags(newVersion(), config.Reader{})).keys {
 		name := strict.FlagName(k.Path, "-")
 		require.NotContains(t, []string{"output", "config", "given", "help"}, name)
 		require.Empty(t, seen[name], "%s and %s are one flag", k.Path, seen[name])

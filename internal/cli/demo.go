@@ -11,10 +11,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/vbauerster/mpb/v8/cwriter"
 
+	"github.com/triad-kv/triad/internal/config"
 	"github.com/triad-kv/triad/internal/demo"
 )
 
-func newDemo() *cobra.Command {
+func newDemo(controls []config.ControlKind) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo [NAME|FILE]",
 		Short: "Run a cluster on this machine, and prove what it says",
@@ -43,7 +44,7 @@ policy, tables; examples/clusters holds those of the ready ones.`,
 	c.Flags().StringVar(&o.Cluster, "cluster", "", "name of the cluster; default that of the file, or triad for a ready cluster")
 	c.Flags().BoolVar(&o.Verbose, "verbose", false, "print what the nodes log, too")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		layout, err := demo.Find(strings.Join(args, ""))
+		layout, err := demo.Find(strings.Join(args, ""), controls...)
 		if err != nil {
 			return err
 		}

@@ -12,18 +12,19 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/triad-kv/triad/internal/config"
 	"github.com/triad-kv/triad/internal/demo"
 )
 
 // newNode is how the demo runs a node as a process of its own.
-func newNode() *cobra.Command {
+func newNode(controls []config.ControlKind) *cobra.Command {
 	c := &cobra.Command{
 		Use:    "node",
 		Short:  "Run one node of a demo until SIGTERM",
 		Hidden: true,
 		Args:   exactly(),
 	}
-	var s demo.Spec
+	s := demo.Spec{Controls: controls}
 	c.Flags().StringVar((*string)(&s.ID), "id", "", "name of the node")
 	c.Flags().StringVar(&s.File, "file", "", "file of the cluster")
 	c.Flags().StringVar(&s.Cluster, "cluster", "triad", "name of the cluster")

@@ -107,7 +107,7 @@ func TestWhatCannotBeWrittenIsRefused(t *testing.T) {
 func TestStatusShowsWhoLeadsAndWhoIsSilent(t *testing.T) {
 	h := serve(t)
 	require.Regexp(t, `(?m)^cluster triad: single-leader, a leads term 1, commits wait for async$`, succeed(t, "status"))
-	require.Regexp(t, `(?m)^a +leader +leads +- +1 +\d+ +\d+ +\d+ +\d+ +0 +0 B +0s +- +`+h.addr+`$`, succeed(t, "status"))
+	require.Regexp(t, `(?m)^a +leader +leads +- +1 +\d+ +\d+ +\d+ +\d+ +0 +0 B +0s +- +- +`+h.addr+`$`, succeed(t, "status"))
 	o := fields(t, succeed(t, "status", "--endpoints", h.addr+",127.0.0.1:1", "-o", "json"))
 	require.Equal(t, "a", o["leader"])
 	require.Len(t, o["members"], 1)

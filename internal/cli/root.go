@@ -8,9 +8,12 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/triad-kv/triad/internal/config"
 )
 
-func newRoot() *cobra.Command {
+func newRoot(controls ...config.ControlKind) *cobra.Command {
+	files := config.Reader{Controls: controls}
 	root := &cobra.Command{
 		Use:   "triad",
 		Short: "One write-ahead log, three ways to replicate it",
@@ -34,9 +37,33 @@ ready to answer, 4 a check did not hold.`,
 		return usagef("%w; see `%s --help`", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		newDemo(), newStatus(), newTable(), newGet(), newPut(), newDel(), newScan(), newWatch(), newSlot(), newFailover(),
-		newSwitchover(), newMember(), newPause(), newResume(), newResolve(), newHistory(), newConflicts(), newCompare(), newWAL(), newRewound(), newVersion(), newNode(),
-		newConfig(), newServer(), newCert(), newQuorum(),
+		newDemo(controls),
+		newStatus(),
+		newTable(),
+		newGet(),
+		newPut(),
+		newDel(),
+		newScan(),
+		newWatch(),
+		newSlot(),
+		newFailover(),
+		newSwitchover(),
+		newMember(),
+		newPause(),
+		newResume(),
+		newResolve(),
+		newHistory(),
+		newConflicts(),
+		newCompare(),
+		newWAL(),
+		newRewound(),
+		newVersion(),
+		newNode(controls),
+		newConfig(files),
+		newServer(files),
+		newCert(), newQuorum(),
+		newQuorum(),
+		newBench(),
 	)
 	return root
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/triad-kv/triad/internal/config/strict"
 )
 
-func newServer() *cobra.Command {
+func newServer(files config.Reader) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "server -c FILE",
 		Short: "Run a node from a configuration file until SIGTERM",
@@ -28,7 +28,7 @@ is taken, the rest is named; what is refused changes nothing.`,
 		Example: "  triad server -c examples/nodes/a.yaml\n  triad server --node-dir data/a --listen-peers 127.0.0.1:7400",
 		Args:    exactly(),
 	}
-	s := settingFlags(c)
+	s := settingFlags(c, files)
 	offset := c.Flags().Duration(clockOffset, 0, "how wrong this node's clock is, on purpose")
 	if err := c.Flags().MarkHidden(clockOffset); err != nil {
 		panic(err) // it was added a line above

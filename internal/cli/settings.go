@@ -16,6 +16,7 @@ import (
 // TRIAD_LISTEN_PEERS and --listen-peers. A flag wins over the environment, which
 // wins over the file.
 type settings struct {
+	files config.Reader
 	file  string
 	flags *pflag.FlagSet
 	keys  []strict.Key
@@ -24,10 +25,10 @@ type settings struct {
 // keyOfFlag marks a flag that is a key of the file; its value is the path.
 const keyOfFlag = "triad_key"
 
-func settingFlags(c *cobra.Command) *settings {
-	s := &settings{flags: c.Flags()}
+func settingFlags(c *cobra.Command, files config.Reader) *settings {
+	s := &settings{files: files, flags: c.Flags()}
 	s.flags.StringVarP(&s.file, "config", "c", "", "the file, node.yaml; - is standard input")
-	for _, k := range strict.Keys(config.Node{}) {
+	for _, k := range files.Keys() {
 		if !k.Single {
 			continue
 		}
@@ -109,6 +110,6 @@ func (s *settings) node(cmd *cobra.Command) (n *config.Node, idle []string, err 
 			return nil, nil, err
 		}
 	}
-	n, err = config.ReadNode(fileName(s.file), text, over...)
+	n, err = s.files.ReadNode(fileName(s.file), text, over...)
 	return n, idle, err
 }

@@ -21,10 +21,12 @@ func newStatus() *cobra.Command {
 		Short: "Show who leads, and who has what",
 		Long: `Show who leads, and who has what: every node that one of --endpoints is, or that
 its leader knows. LSNs are places in the log: sent, what the leader has sent to a node; write, what
-that has received; flush, what it has durable; replay, what it shows. A read replica is counted by no commit and made leader by nobody.
+that has received; flush, what it has durable; replay, what it shows. A read replica is counted by no commit and made leader by nobody;
+upstream is the follower that feeds it, where the leader does not (cascade).
 Where every site has a leader, all sites are shown, each with its own, and how their links are: behind, what the other
 site is known to have and this one has not; ahead, what this one has and the other is not known to have.
-Exit code 3 if no node answered, or none of them leads; or, of several sites, one has no leader.`,
+Where nobody leads every node has a log of its own, and its LSNs are of that.
+Exit code 3 if no node answered, or none of them leads or, where nobody does, takes writes; or, of several sites, one has no leader.`,
 		Args: exactly(),
 	}
 	r := remoteFlags(c)
@@ -129,11 +131,13 @@ func look(ctx context.Context, c *client.Client, endpoints []string) (overview, 
 type overview admin.Overview
 
 func (o overview) result() result {
-	r := result{value: o, table: grid.Table{Header: []string{"node", "role", "state", "commit", "term", "sent lsn", "write lsn", "flush lsn", "replay lsn", "lag", "in bytes", "in time", "apply delay", "address"}}}
+	r := result{value: o, table: grid.Table{Header: []string{"node", "role", "state", "commit", "term", "sent lsn", "write lsn", "flush lsn", "replay lsn", "lag", "in bytes", "in time", "apply delay", "upstream", "address"}}}
 	var below []string
 	if len(o.Sites) > 0 {
 		r.above, below = o.sites()
 		r.table.Header = slices.Insert(r.table.Header, 0, "site")
+	} else if admin.Overview(o).Leaderless() {
+		r.above = grid.Plain(fmt.Sprintf("cluster %s: leaderless, every node takes writes, %s", o.Cluster, o.Policy))
 	} else {
 		r.above = grid.Plain(fmt.Sprintf("cluster %s: %s, %s, commits wait for %s", o.Cluster, o.Topology, leads(o.Leader, o.Term), o.Policy))
 	}
@@ -147,7 +151,7 @@ func (o overview) result() result {
 		lag := time.Duration(m.LagSeconds * float64(time.Second)).Round(time.Millisecond)
 		cells := []string{
 			string(m.Node), string(m.Role), m.State, m.Commit, termText(m.Term), fmt.Sprint(m.SentLSN), fmt.Sprint(m.WriteLSN), fmt.Sprint(m.FlushLSN), fmt.Sprint(m.ReplayLSN),
-			fmt.Sprint(m.LagRecords), grid.Bytes(m.LagBytes), lag.String(), delayText(m.DelaySecs), m.Address,
+			fmt.Sprint(m.LagRecords), grid.Bytes(m.LagBytes), lag.String(), delayText(m.DelaySecs), string(m.Upstream), m.Address,
 		}
 		if len(o.Sites) > 0 {
 			cells = slices.Insert(cells, 0, m.Site)

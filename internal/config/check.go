@@ -22,6 +22,8 @@ type checker struct {
 	*strict.Values
 	here string            // the site, where sites count apart
 	far  map[string]string // then the sites of the members of others
+
+	controls []string // the kinds that a file may name
 }
 
 // name wants a name of a node, a site or a cluster.
@@ -92,21 +94,28 @@ func (l Listen) addresses(under string) (paths, addrs []string) {
 // kind checks which topology and which control are wanted. It reports false if
 // nothing else of the topology means anything.
 func (c checker) kind(t Topology, k Control) bool {
-	if !c.Faulty("topology.kind") && t.Kind != kindSingleLeader && !t.several() {
+	if !c.Faulty("topology.kind") && t.Kind != kindSingleLeader && !t.several() && !t.leaderless() {
 		c.Dismiss("topology") // its keys are those of another kind
-		c.word("topology.kind", t.Kind, "topology", []string{kindSingleLeader, kindMultiLeader}, "leaderless")
+		c.word("topology.kind", t.Kind, "topology", []string{kindSingleLeader, kindMultiLeader, kindLeaderless})
 		return false
 	}
 	if !t.several() {
 		c.oneSite(t)
 	}
-	if !c.word("control.kind", k.Kind, "control", []string{controlStatic, controlRaft}, "etcd") {
+	if !t.leaderless() {
+		council{c}.notQuorums()
+	}
+	if binary := elsewhere[k.Kind]; binary != "" && !slices.Contains(c.controls, k.Kind) {
+		c.Dismiss("control") // its keys are those of that kind
+		c.Fault("control.kind", "control %s is in the command %s and not in this one; use it, which is all of this one too", k.Kind, binary)
+		return true
+	}
+	if !c.word("control.kind", k.Kind, "control", c.controls) {
 		return true
 	}
 	for path, given := range map[string]bool{
-		"control.voters":    len(k.Voters) > 0 && k.Kind == controlStatic,
-		"control.heartbeat": c.Given("control.heartbeat") && k.Kind == controlStatic,
-		"control.endpoints": len(k.Endpoints) > 0,
+		"control.voters":    len(k.Voters) > 0 && k.Kind != controlRaft,
+		"control.heartbeat": c.Given("control.heartbeat") && k.Kind != controlRaft,
 	} {
 		if given {
 			c.Fault(path, "it belongs to another control than %s; drop it", k.Kind)
@@ -125,6 +134,13 @@ func (c checker) hooks(h Hooks) {
 	}
 }
 
+// elected refuses the name of a leader where the members elect who leads.
+func elected(c checker, k Control) {
+	if k.Leader != "" {
+		c.Fault("control.leader", "with control %s the members elect who leads; drop it: the first by name begins, and triad switchover hands over", k.Kind)
+	}
+}
+
 // raftVoters checks who keeps the documents, and names them where nobody did: all
 // members that vote on data and the witnesses, if they are few enough and odd.
 func (c checker) raftVoters(k *Control, ms []Member) {
@@ -136,9 +152,7 @@ func (c checker) raftVoters(k *Control, ms []Member) {
 			voting = append(voting, m.ID)
 		}
 	}
-	if k.Leader != "" {
-		c.Fault("control.leader", "with control %s the members elect who leads; drop it: the first by name begins, and triad switchover hands over", k.Kind)
-	}
+	elected(c, *k)
 	for _, v := range k.Voters {
 		if !slices.Contains(ids, v) {
 			c.Fault(path, "%.70q %s", v, c.stranger(v, ids))
@@ -179,6 +193,7 @@ func first(ms []Member) (id string) {
 const (
 	kindSingleLeader = "single-leader"
 	kindMultiLeader  = "multi-leader"
+	kindLeaderless   = "leaderless"
 	controlStatic    = "static"
 	controlRaft      = "raft"
 )
@@ -286,7 +301,7 @@ func (c checker) tables(ts []Table, r RESP, t Topology) {
 		c.Fault("resp.prefixes", "%d are more than %d", len(r.Prefixes), tablesMax)
 		return
 	}
-	names, several := []string{triad.DefaultTable}, t.several()
+	names, several := []string{triad.DefaultTable}, t.several() || t.leaderless()
 	for _, t := range ts {
 		path := strict.Join("tables", t.Name)
 		names = append(names, t.Name)

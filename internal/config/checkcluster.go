@@ -11,8 +11,8 @@ import (
 
 // check finds what is wrong with a cluster, and completes what follows from the
 // rest: who is where, and who leads.
-func (c *Cluster) check() {
-	k := checker{Values: c.values}
+func (c *Cluster) check(controls []string) {
+	k := checker{Values: c.values, controls: controls}
 	k.name("cluster", "cluster", c.Cluster)
 	if len(c.Sites) > sitesMax {
 		k.Fault("sites", "%d are more than %d", len(c.Sites), sitesMax)
@@ -40,6 +40,7 @@ func (c *Cluster) check() {
 	}
 	if k.kind(c.Topology, c.Control) && !k.Faulty("nodes") && !k.Faulty("sites") && !k.Faulty("control") && !k.Faulty("topology.kind") {
 		c.checkGroups(k)
+		c.checkUpstreams(k)
 	}
 	k.tables(c.Tables, c.RESP, c.Topology)
 	k.limits(c.Limits, c.Topology)
@@ -138,8 +139,8 @@ func (c *Cluster) checkRoles(k checker) {
 		r := &c.Replicas[i]
 		path := strict.Join("nodes", r.ID)
 		switch {
-		case r.Role == RoleWitness:
-			k.Fault(path+".role", "a cluster of the demo shows what its nodes hold, and a witness holds nothing: give it another role; in the files of single nodes there are witnesses")
+		case r.Role == RoleWitness && c.Control.Kind == controlStatic:
+			k.Fault(path+".role", "a witness votes where members elect who leads: write control: {kind: raft}, or give it another role")
 		case r.Role == RoleLeader && leaders[c.leads(r)] != "":
 			k.Fault(path+".role", "%s leads already: one node does%s", leaders[c.leads(r)], c.ofSite(r))
 		case r.Role == RoleLeader:

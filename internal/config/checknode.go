@@ -4,8 +4,8 @@ import "github.com/triad-kv/triad/internal/config/strict"
 
 // check finds what is wrong with a node, and completes what follows from the
 // rest.
-func (n *Node) check() {
-	c := checker{Values: n.values}
+func (n *Node) check(controls []string) {
+	c := checker{Values: n.values, controls: controls}
 	c.name("cluster", "cluster", n.Cluster)
 	c.name("node.id", "node", n.Self.ID)
 	if n.Self.Site != "" {
@@ -35,6 +35,10 @@ func (n *Node) check() {
 
 // checkGroup checks who leads and whom commits wait for.
 func (n *Node) checkGroup(c checker) {
+	if n.Topology.leaderless() {
+		council{c}.ofNode(n)
+		return
+	}
 	ms := n.everybody()
 	if n.Topology.several() {
 		if !n.sitesOfNode(c) {
@@ -44,14 +48,23 @@ func (n *Node) checkGroup(c checker) {
 		c.here = n.Self.Site
 	}
 	leader := first(ms)
-	if n.Control.Kind == controlRaft {
+	switch {
+	case n.Control.Kind == controlRaft:
 		c.raftVoters(&n.Control, ms)
-	} else {
+	case n.Control.Elects():
+		checkOutside(c, n.Control, n.Cluster, ms)
+	case c.Faulty("control.kind"): // who leads first is then not known
+	default:
 		leader = c.leader(n.Control, ms)
 	}
 	if n.Topology.several() && n.Control.Kind == controlStatic {
 		n.Control.Leader = leader
 	}
+	sharers := ms
+	if len(n.Members) == 0 {
+		sharers = nil // gossip, or the group's document, knows them
+	}
+	upstreams(c, "node.upstream", n.Self.Role, n.Self.ID, n.Self.Upstream, sharers)
 	c.policy(n.Topology.Sync.Policy, leader, ms)
 	c.minimum(n.Topology, n.Control)
 	c.lending(n.Topology, n.Control)

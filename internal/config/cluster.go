@@ -55,6 +55,7 @@ type Replica struct {
 	ID         string   `yaml:",key"`
 	Role       Role     `yaml:"role,short"`
 	ApplyDelay Duration `yaml:"apply_delay" default:"0"`
+	Upstream   []string `yaml:"upstream"`
 	Memory     bool     `yaml:"memory" default:"false"`
 	Listen     Listen   `yaml:"listen"`
 
@@ -64,17 +65,23 @@ type Replica struct {
 // ReadCluster reads cluster.yaml. name is how errors call the file, which are
 // [*strict.Refused]; overrides replace what it says.
 func ReadCluster(name string, text []byte, overrides ...strict.Override) (*Cluster, error) {
+	return Reader{}.ReadCluster(name, text, overrides...)
+}
+
+// ReadCluster is the function of that name, with the reader's controls.
+func (r Reader) ReadCluster(name string, text []byte, overrides ...strict.Override) (*Cluster, error) {
 	d, err := strict.Parse(name, text)
 	if err != nil {
 		return nil, err
 	}
-	return bindCluster(d, overrides)
+	return r.bindCluster(d, overrides)
 }
 
-func bindCluster(d *strict.Document, overrides []strict.Override) (*Cluster, error) {
-	c := &Cluster{}
-	c.values = strict.Bind(d, c, forCluster(overrides)...)
-	c.check()
+func (r Reader) bindCluster(d *strict.Document, overrides []strict.Override) (*Cluster, error) {
+	overrides = forCluster(overrides)
+	c := &Cluster{Control: Control{Options: r.outside(d, overrides)}}
+	c.values = strict.Bind(d, c, overrides...)
+	c.check(r.names())
 	if err := c.values.Err(); err != nil {
 		return nil, err
 	}
@@ -142,10 +149,13 @@ func (c *Cluster) Nodes() []Node {
 		n.values = strict.Bind(nil, &n)
 		n.Cluster, n.Topology, n.Tables, n.Limits, n.RESP = c.Cluster, c.Topology, c.Tables, c.Limits, c.RESP
 		n.Self.ID, n.Self.Site, n.Self.Role, n.Self.ApplyDelay, n.Self.Memory = r.ID, r.Site, ms[i].Role, r.ApplyDelay, r.Memory
+		n.Self.Upstream = r.Upstream
 		n.Listen, n.Members, n.Control = r.Listen, slices.Clone(ms), c.Control
 		switch {
 		case c.Topology.several():
 			n.Control = c.controlOf(r.Site)
+		case c.Topology.leaderless():
+			n.Control.Leader = first(ms)
 		case c.Control.Kind == controlStatic:
 			n.Control.Leader = c.Leader()
 		}

@@ -17,8 +17,10 @@ type Line struct {
 
 // Describe says what the node would be, for people.
 func (n *Node) Describe() []Line {
-	ls := []Line{{"node", fmt.Sprintf("%s of cluster %s, %s", n.Self.ID, n.Cluster, roleSays(n.Self.Role, n.Self.Site, n.Self.ApplyDelay))}}
-	if n.Topology.several() {
+	ls := []Line{{"node", fmt.Sprintf("%s of cluster %s, %s", n.Self.ID, n.Cluster, roleSays(n.Self.Role, n.Self.Site, n.Self.ApplyDelay)+fedSays(n.Self.Upstream))}}
+	if n.Topology.leaderless() {
+		ls = append(ls, quorumsSay(n.Topology, len(n.everybody()))...)
+	} else if n.Topology.several() {
 		ls = append(ls, severalSay(n.Topology)...)
 		for _, s := range n.Topology.Sites {
 			own, _ := within(n.everybody(), s.Name)
@@ -30,6 +32,9 @@ func (n *Node) Describe() []Line {
 		}
 	} else {
 		ls = append(ls, topologySays(n.Topology, n.leading(), n.everybody())...)
+	}
+	if n.Control.Options != nil {
+		ls = append(ls, Line{"control", n.Control.Kind + ", " + n.Control.Options.Describe(n.controlPlace())})
 	}
 	var ms []string
 	for _, m := range n.Members {
@@ -46,7 +51,7 @@ func (n *Node) Describe() []Line {
 // leading is who leads first.
 func (n *Node) leading() string {
 	switch {
-	case n.Control.Kind == controlRaft:
+	case n.Control.Elects():
 		return first(n.group())
 	case n.Control.Leader == "":
 		return n.Self.ID
@@ -57,7 +62,9 @@ func (n *Node) leading() string {
 // Describe says what the cluster would be, for people.
 func (c *Cluster) Describe() []Line {
 	ls := []Line{{"cluster", fmt.Sprintf("%s, %d nodes on this machine", c.Cluster, len(c.Replicas))}}
-	if c.Topology.several() {
+	if c.Topology.leaderless() {
+		ls = append(ls, quorumsSay(c.Topology, len(c.Replicas))...)
+	} else if c.Topology.several() {
 		ls = append(ls, severalSay(c.Topology)...)
 		for _, s := range c.Topology.Sites {
 			own, _ := within(c.members(), s.Name)
@@ -66,8 +73,11 @@ func (c *Cluster) Describe() []Line {
 	} else {
 		ls = append(ls, topologySays(c.Topology, c.Leader(), c.members())...)
 	}
+	if c.Control.Options != nil {
+		ls = append(ls, Line{"control", c.Control.Kind + ", " + c.Control.Options.Describe(&ControlPlace{Cluster: c.Cluster, values: c.values})})
+	}
 	for _, r := range c.Replicas {
-		ls = append(ls, Line{"node " + r.ID, roleSays(r.Role, r.Site, r.ApplyDelay)})
+		ls = append(ls, Line{"node " + r.ID, roleSays(r.Role, r.Site, r.ApplyDelay) + fedSays(r.Upstream)})
 	}
 	for i, from := range c.Sites {
 		for _, to := range c.Sites[i+1:] {
@@ -94,6 +104,14 @@ func roleSays(r Role, site string, late Duration) string {
 		says += ", in site " + site
 	}
 	return says
+}
+
+// fedSays tells who feeds a node.
+func fedSays(up []string) string {
+	if len(up) == 0 {
+		return ""
+	}
+	return ", fed by " + strings.Join(up, ", else ") + ", else by its leader"
 }
 
 func topologySays(t Topology, leader string, ms []Member) []Line {

@@ -15,14 +15,19 @@ type File interface {
 
 // Read reads a file of either kind: one that has nodes or sites is a cluster.
 func Read(name string, text []byte, overrides ...strict.Override) (File, error) {
+	return Reader{}.Read(name, text, overrides...)
+}
+
+// Read is the function of that name, with the reader's controls.
+func (r Reader) Read(name string, text []byte, overrides ...strict.Override) (File, error) {
 	d, err := strict.Parse(name, text)
 	if err != nil {
 		return nil, err
 	}
 	if d.Has("nodes") || d.Has("sites") {
-		return bindCluster(d, overrides)
+		return r.bindCluster(d, overrides)
 	}
-	return bindNode(d, overrides)
+	return r.bindNode(d, overrides)
 }
 
 // Changed returns the keys whose values differ between two configurations of

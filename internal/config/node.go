@@ -32,6 +32,7 @@ type Self struct {
 	Dir        string   `yaml:"dir"`
 	Memory     bool     `yaml:"memory" default:"false"` // the store, not the log
 	ApplyDelay Duration `yaml:"apply_delay" default:"0"`
+	Upstream   []string `yaml:"upstream"` // of a read replica: who feeds it instead of the leader, preferred first
 }
 
 // Listen holds an address host:port a port; one that is empty is not opened.
@@ -70,20 +71,25 @@ type Admin struct {
 // [*strict.Refused]; overrides replace what it says. A nil text is no file: then
 // the overrides say everything.
 func ReadNode(name string, text []byte, overrides ...strict.Override) (*Node, error) {
+	return Reader{}.ReadNode(name, text, overrides...)
+}
+
+// ReadNode is the function of that name, with the reader's controls.
+func (r Reader) ReadNode(name string, text []byte, overrides ...strict.Override) (*Node, error) {
 	if text == nil {
-		return bindNode(nil, overrides)
+		return r.bindNode(nil, overrides)
 	}
 	d, err := strict.Parse(name, text)
 	if err != nil {
 		return nil, err
 	}
-	return bindNode(d, overrides)
+	return r.bindNode(d, overrides)
 }
 
-func bindNode(d *strict.Document, overrides []strict.Override) (*Node, error) {
-	n := &Node{}
+func (r Reader) bindNode(d *strict.Document, overrides []strict.Override) (*Node, error) {
+	n := &Node{Control: Control{Options: r.outside(d, overrides)}}
 	n.values = strict.Bind(d, n, overrides...)
-	n.check()
+	n.check(r.names())
 	if err := n.values.Err(); err != nil {
 		return nil, err
 	}

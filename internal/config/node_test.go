@@ -17,6 +17,7 @@ import (
 	"github.com/triad-kv/triad/internal/members"
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
 )
 
 func TestALibraryNodesWorthOfFileIsEnough(t *testing.T) {
@@ -261,4 +262,29 @@ func TestTheHooksOfAFileAreRun(t *testing.T) {
 	require.NoError(t, node.Close())
 	require.NoError(t, <-done)
 	require.True(t, heard("shop a leader\nshop a follower\n")(), "before Close returns")
+}
+
+func TestAReadReplicaIsFedByItsUpstreams(t *testing.T) {
+	n := readNode(t, `
+node: {id: d, dir: data/d, role: read-replica, upstream: [c, b]}
+members: {a: "127.0.0.1:7400", b: "127.0.0.1:7401", c: {addr: "127.0.0.1:7402", role: delayed}, d: "127.0.0.1:7403"}
+control: {leader: a}
+topology: {sync: "first 1 (b)"}
+`)
+	require.Equal(t, []topology.NodeID{"c", "b"}, n.Options().Upstreams)
+	require.Contains(t, n.Describe()[0].Says, "read-replica, fed by c, else b, else by its leader")
+}
+
+func TestNodesOfAClusterAreFedByTheirUpstreams(t *testing.T) {
+	c, err := ReadCluster("cluster.yaml", []byte(`
+nodes:
+  a: leader
+  b: standby
+  c: {role: read-replica, upstream: [b]}
+  d: {role: delayed, apply_delay: 30s, upstream: [c, b]}
+`))
+	require.NoError(t, err)
+	ns := c.Nodes()
+	require.Equal(t, []topology.NodeID{"b"}, ns[2].Options().Upstreams)
+	require.Equal(t, []topology.NodeID{"c", "b"}, ns[3].Options().Upstreams)
 }

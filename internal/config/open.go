@@ -7,6 +7,7 @@ import (
 	"github.com/triad-kv/triad/control/raft"
 	"github.com/triad-kv/triad/internal/hooks"
 	"github.com/triad-kv/triad/internal/stream"
+	"github.com/triad-kv/triad/leaderless"
 	"github.com/triad-kv/triad/multileader"
 	"github.com/triad-kv/triad/singleleader"
 	"github.com/triad-kv/triad/topology"
@@ -15,9 +16,13 @@ import (
 // Open is what the node is opened with. The caller adds what no file says: a
 // logger, listeners, a file system.
 func (n *Node) Open() (triad.Config, error) {
+	control, err := n.openControl()
+	if err != nil {
+		return triad.Config{}, err
+	}
 	c := triad.Config{
 		ID: topology.NodeID(n.Self.ID), Cluster: n.Cluster, Site: n.Self.Site, Dir: n.Self.Dir, Memory: n.Self.Memory,
-		Listen: n.Listen.Peers, Leader: topology.NodeID(n.Control.Leader), Control: n.Control.builder(),
+		Listen: n.Listen.Peers, Leader: topology.NodeID(n.Control.Leader), Control: control,
 		Topology: n.engine(), Limits: n.Limits.options(),
 	}
 	for _, m := range n.Members {
@@ -36,6 +41,9 @@ func (n *Node) Open() (triad.Config, error) {
 // engine builds the engine, with its hooks, which log as it does.
 func (n *Node) engine() topology.Builder {
 	return func(env topology.Env) (topology.Engine, error) {
+		if n.Topology.leaderless() {
+			return leaderless.New(quorumOptions(n))(env)
+		}
 		o, h := n.Options(), n.Topology.Hooks
 		c := &hooks.Commands{Promoted: h.Promoted, Demoted: h.Demoted, Fence: h.Fence, Timeout: time.Duration(h.Timeout), Cluster: n.Cluster, Logger: env.Logger}
 		if len(h.Promoted)+len(h.Demoted) > 0 {
@@ -54,9 +62,10 @@ func (n *Node) engine() topology.Builder {
 }
 
 // Elects reports whether the members elect their leader, with such a control.
-func (k Control) Elects() bool { return k.Kind == controlRaft }
+func (k Control) Elects() bool { return k.Kind == controlRaft || k.Options != nil }
 
-// builder is the control backend's; nil for that which needs none.
+// builder is that of a control backend that this package knows; nil for the control
+// that needs none.
 func (k Control) builder() topology.ControlBuilder {
 	if k.Kind != controlRaft {
 		return nil
@@ -83,7 +92,7 @@ func (n *Node) Options() singleleader.Options {
 	}
 	return singleleader.Options{
 		Sync: counted(t.Sync.Policy, ms), ReadReplicas: replicas, Witnesses: witnesses, Durability: topology.Durability(t.Durability),
-		ApplyDelay: time.Duration(n.Self.ApplyDelay), ValueBytesMax: int(n.Limits.ValueBytesMax),
+		Replica: singleleader.Replica{ApplyDelay: time.Duration(n.Self.ApplyDelay), Upstreams: nodeIDs(n.Self.Upstream)}, ValueBytesMax: int(n.Limits.ValueBytesMax),
 		PendingBytesMax: int64(t.PendingBytesMax), RetainBytesMax: uint64(t.RetainBytesMax), Stream: t.Stream.options(),
 		CallTimeout: time.Duration(t.CallTimeout), RetryEvery: time.Duration(t.RetryEvery),
 		FailAfter: time.Duration(t.FailAfter), DropAfter: time.Duration(t.DropAfter), HangAfter: time.Duration(t.HangAfter), MinInSync: t.MinInSync, FailFast: t.FailFast,

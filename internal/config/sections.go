@@ -9,13 +9,15 @@ type Control struct {
 	Leader    string   `yaml:"leader"` // of the first term, where nobody is elected
 	Voters    []string `yaml:"voters"`
 	Heartbeat Duration `yaml:"heartbeat" default:"300ms"`
-	Endpoints []string `yaml:"endpoints"`
+
+	Options ControlOptions `yaml:",inline"` // of a kind that this package does not know; nil for others
 }
 
 // Topology says how the log is replicated. It is the same on every node.
 type Topology struct {
 	Kind string `yaml:"kind" default:"single-leader"`
 	Across
+	Quorums
 	Sync             Sync       `yaml:"sync" default:"async"`
 	Durability       Durability `yaml:"durability" default:"flushed"`
 	PendingBytesMax  Size       `yaml:"pending_bytes_max" default:"32MiB"`
@@ -43,6 +45,17 @@ type Across struct {
 	CutEvery      Duration     `yaml:"cut_every" default:"10s"`
 	ConflictsKept Duration     `yaml:"conflicts_kept" default:"168h"`
 	VerifyEvery   Duration     `yaml:"verify_every" default:"24h"`
+}
+
+// Quorums say how many replicas a key has where nobody leads, and how many of them a
+// request waits for.
+type Quorums struct {
+	Replicas   int         `yaml:"replicas" default:"3"`
+	Partitions int         `yaml:"partitions" default:"32"`
+	Write      Consistency `yaml:"write" default:"quorum"`
+	Read       Consistency `yaml:"read" default:"quorum"`
+	Repair     Repair      `yaml:"repair" default:"async"`
+	HedgeAfter Duration    `yaml:"hedge_after" default:"50ms"`
 }
 
 // Lent is what a leader may do by itself for a while, and what an election may cost.

@@ -64,13 +64,16 @@ func (c checker) stranger(id string, members []string) string {
 	return why
 }
 
-// oneSite refuses what means something between sites alone.
+// oneSite refuses what means something between sites alone, or where more than one writes.
 func (c checker) oneSite(t Topology) {
 	for path, given := range map[string]bool{
 		"topology.links": c.Given("topology.links"), "topology.sites": len(t.Sites) > 0,
 		"topology.max_skew": c.Given("topology.max_skew"), "topology.tick_every": c.Given("topology.tick_every"),
 		"topology.cut_every": c.Given("topology.cut_every"), "topology.conflicts_kept": c.Given("topology.conflicts_kept"), "topology.verify_every": c.Given("topology.verify_every"),
 	} {
+		if t.leaderless() && (path == "topology.max_skew" || path == "topology.tick_every") {
+			continue
+		}
 		if given && !c.Faulty(path) {
 			c.Fault(path, "it belongs to %s, where several sites write; drop it", kindMultiLeader)
 		}
@@ -223,9 +226,16 @@ func (c *Cluster) sitesOfCluster(k checker) {
 // checkGroups checks who leads and whom commits wait for, in every group of nodes
 // that has a log of its own.
 func (c *Cluster) checkGroups(k checker) {
+	if c.Topology.leaderless() {
+		council{k}.quorums(&c.Topology, c.Control, c.members())
+		return
+	}
 	if !c.Topology.several() {
-		if c.Control.Kind == controlRaft {
+		switch {
+		case c.Control.Kind == controlRaft:
 			k.raftVoters(&c.Control, c.members())
+		case c.Control.Elects():
+			checkOutside(k, c.Control, c.Cluster, c.members())
 		}
 		k.policy(c.Topology.Sync.Policy, c.Leader(), c.members())
 		k.minimum(c.Topology, c.Control)
@@ -240,8 +250,11 @@ func (c *Cluster) checkGroups(k checker) {
 		ms, k.far = within(c.members(), s.Name)
 		k.here = s.Name
 		control := c.controlOf(s.Name)
-		if control.Kind == controlRaft {
+		switch {
+		case control.Kind == controlRaft:
 			k.raftVoters(&control, ms)
+		case control.Elects():
+			checkOutside(k, control, c.Cluster, ms)
 		}
 		k.policy(c.Topology.Sync.Policy, c.LeaderOf(s.Name), ms)
 		if k.Faulty("control") || k.Faulty("topology.sync") {
@@ -258,6 +271,8 @@ func (c *Cluster) controlOf(site string) Control {
 	k := c.Control
 	if k.Kind == controlStatic {
 		k.Leader = c.LeaderOf(site)
+	}
+	if k.Kind != controlRaft {
 		return k
 	}
 	k.Voters = nil
@@ -269,7 +284,7 @@ func (c *Cluster) controlOf(site string) Control {
 	}
 	if len(k.Voters) == 0 {
 		for _, m := range own {
-			if m.Role.votes() {
+			if m.Role.votes() || m.Role == RoleWitness {
 				k.Voters = append(k.Voters, m.ID)
 			}
 		}

@@ -98,7 +98,7 @@ func newCluster(o Options, dir string, s scenario) (*cluster, ports, error) {
 	for i, r := range c.of.Replicas {
 		n := &node{role: r.Role, site: r.Site, addr: members[i].Addr, Spec: Spec{
 			ID: members[i].ID, File: file, Cluster: o.Cluster, Dir: filepath.Join(dir, r.ID), Members: members,
-			ApplyDelay: time.Duration(r.ApplyDelay), Links: wiresOf(c.of, i, s.cuts),
+			ApplyDelay: time.Duration(r.ApplyDelay), Links: wiresOf(c.of, i, s.cuts), Controls: o.Layout.controls,
 		}}
 		if o.RESP != nil {
 			n.resp = ls.clients[i].Addr().String()
@@ -305,6 +305,13 @@ func (c *cluster) living() []*node {
 		}
 	}
 	return ns
+}
+
+// keepers are those of them that keep data.
+func (c *cluster) keepers() []*node { return keepers(c.living()) }
+
+func keepers(ns []*node) []*node {
+	return slices.DeleteFunc(ns, func(n *node) bool { return n.role == config.RoleWitness })
 }
 
 // node returns the node of that name.

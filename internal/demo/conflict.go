@@ -142,7 +142,7 @@ func (c *clash) edit(ctx context.Context) error {
 	if err := c.settled(met[len(met)-1], shown); err != nil {
 		return err
 	}
-	c.held("both edits were acknowledged; %d nodes show %q, and the other is in the list", len(c.c.living()), shown)
+	c.held("both edits were acknowledged; %d nodes show %q, and the other is in the list", len(c.c.keepers()), shown)
 	return nil
 }
 
@@ -351,7 +351,7 @@ func (c *clash) heal(ctx context.Context) error {
 
 // compare reads everything from every node, and wants the same bytes.
 func (c *clash) compare(ctx context.Context) error {
-	ns := c.c.living()
+	ns := c.c.keepers()
 	sums := make([]holding, len(ns))
 	g, within := errgroup.WithContext(ctx)
 	for i, n := range ns {

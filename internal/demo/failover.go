@@ -32,7 +32,7 @@ func fitsElection(c *config.Cluster) error {
 
 // fitsFailover wants a group that can lose its leader.
 func fitsFailover(c *config.Cluster) error {
-	if len(c.Control.Voters) < 3 || len(c.Replicas) < 3 {
+	if votes := len(c.Control.Voters); votes < 3 && c.Control.Options == nil || len(c.Replicas) < 3 {
 		return errors.New("it needs three nodes that vote on who leads")
 	}
 	return fitsElection(c)
@@ -97,7 +97,7 @@ func (g *group) preferred() (ids []topology.NodeID) {
 		ids = append(ids, topology.NodeID(id))
 	}
 	for _, n := range g.c.nodes {
-		if !n.readsOnly() && !slices.Contains(ids, n.ID) {
+		if n.mayLead() && !slices.Contains(ids, n.ID) {
 			ids = append(ids, n.ID)
 		}
 	}
@@ -133,7 +133,9 @@ func (d *demo) succession(ctx context.Context, old *node, latest client.Receipt,
 	if err := until(ctx, d.led); err != nil {
 		return err
 	}
-	d.line("%s follow it after %v", idsOf(d.followers()), time.Since(since).Round(time.Millisecond))
+	if fs := d.followers(); len(fs) > 0 {
+		d.line("%s follow it after %v", idsOf(fs), time.Since(since).Round(time.Millisecond))
+	}
 	return nil
 }
 
@@ -261,7 +263,7 @@ func (f *fall) elect(ctx context.Context) error {
 // was not.
 func (f *fall) shown(ctx context.Context) error {
 	table, _ := f.writable()
-	for _, n := range f.c.living() {
+	for _, n := range f.c.keepers() {
 		for key, text := range f.kept {
 			if _, err := f.reads(ctx, f.at[n.ID], n, key, text, client.After(f.latest.Token)); err != nil {
 				return err
@@ -313,7 +315,7 @@ func (f *fall) aside(ctx context.Context) error {
 	for _, key := range f.vain {
 		missing[key] = true
 	}
-	for _, n := range f.c.living() {
+	for _, n := range f.c.keepers() {
 		side := home.Aside(vfs.Default, n.Dir)
 		kept, err := side.List()
 		if err != nil {

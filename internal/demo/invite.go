@@ -4,6 +4,7 @@ import (
 	"net"
 	"strings"
 
+	"github.com/triad-kv/triad/internal/config"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
@@ -45,10 +46,14 @@ func (d *demo) invite() {
 // roleOf is what a node is for, as far as the demo knows.
 func (g *group) roleOf(n *node) topology.Role {
 	switch {
+	case g.c.of.NobodyLeads():
+		return topology.RoleReplica
 	case n == g.leader, n == g.leads[n.site]:
 		return topology.RoleLeader
 	case n.readsOnly():
 		return topology.RoleReadReplica
+	case n.role == config.RoleWitness:
+		return topology.RoleWitness
 	}
 	return topology.RoleFollower
 }

@@ -25,6 +25,8 @@ type Layout struct {
 	Ready   bool
 	text    []byte
 	cluster *config.Cluster
+
+	controls []config.ControlKind
 }
 
 // Names are the ready clusters.
@@ -32,12 +34,12 @@ func Names() []string { return clusters.Names() }
 
 // Find returns the ready cluster of that name, or the one that a file describes;
 // NameDefault if the name is empty. Its error is ErrInput, or a *strict.Refused
-// that shows what is wrong with the file.
-func Find(name string) (*Layout, error) {
+// that shows what is wrong with the file, which may name the controls.
+func Find(name string, controls ...config.ControlKind) (*Layout, error) {
 	if name == "" {
 		name = NameDefault
 	}
-	l := &Layout{Name: name}
+	l := &Layout{Name: name, controls: controls}
 	file := name
 	var err error
 	if l.Ready = slices.Contains(Names(), name); l.Ready {
@@ -48,7 +50,8 @@ func Find(name string) (*Layout, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.cluster, err = config.ReadCluster(file, l.text); err != nil {
+	l.cluster, err = config.Reader{Controls: controls}.ReadCluster(file, l.text)
+	if err != nil {
 		return nil, err
 	}
 	return l, nil

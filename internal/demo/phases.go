@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/triad-kv/triad/client"
+	"github.com/triad-kv/triad/internal/config"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -82,10 +83,10 @@ func (g *group) status(ctx context.Context, n *node) (topology.Status, error) {
 	return s, err
 }
 
-// followers are the living nodes but the leader.
+// followers are the living nodes that keep data but the leader.
 func (g *group) followers() []*node {
 	var ns []*node
-	for _, n := range g.c.living() {
+	for _, n := range g.c.keepers() {
 		if n != g.leader {
 			ns = append(ns, n)
 		}
@@ -115,8 +116,20 @@ func (g *group) led(ctx context.Context) error {
 			return fmt.Errorf("%s is %s of %q in term %d, not %s of %s in term %d", n.ID, f.Role, f.Leader, f.Term, g.roleOf(n), s.Node, s.Term)
 		}
 		p := peerOf(s, n.ID)
-		if p.State != "replicate" {
+		if p.State != "replicate" && p.State != topology.StateCascade {
 			return fmt.Errorf("%s is not streamed to: it is in state %q %s", n.ID, p.State, p.Problem)
+		}
+	}
+	for _, n := range g.c.living() {
+		if n.role != config.RoleWitness {
+			continue
+		}
+		w, err := g.status(ctx, n)
+		if err != nil {
+			return err
+		}
+		if w.Role != topology.RoleWitness || w.Leader != s.Node || w.Term != s.Term {
+			return fmt.Errorf("%s is %s and knows %q as leader of term %d, not %s of %d", n.ID, w.Role, w.Leader, w.Term, s.Node, s.Term)
 		}
 	}
 	return nil
@@ -170,7 +183,7 @@ const promptMax = time.Second
 
 // defined returns nil once every prompt node has the tables.
 func (g *group) defined(ctx context.Context) error {
-	for _, n := range g.c.living() {
+	for _, n := range g.c.keepers() {
 		if n.ApplyDelay > promptMax {
 			continue
 		}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/triad-kv/triad/client"
+	"github.com/triad-kv/triad/internal/config"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -38,6 +39,11 @@ func (d *demo) roles(ctx context.Context) (topology.Status, error) {
 		rows = append(rows, []string{
 			string(n.ID), string(f.Role), n.site, commitMode(counted), d.wayTo(n), delayOf(f.Delay), n.addr,
 		})
+	}
+	for _, n := range d.c.living() {
+		if n.role == config.RoleWitness {
+			rows = append(rows, []string{string(n.ID), string(topology.RoleWitness), n.site, "votes", d.wayTo(n), "", n.addr})
+		}
 	}
 	d.table([]string{"node", "role", "site", "commit", "from the leader", "apply delay", "address"}, rows)
 	return s, nil
@@ -168,7 +174,7 @@ func (d *demo) holdings(ctx context.Context) ([]holding, error) {
 
 // timely are the living nodes that are waited for.
 func (g *group) timely() []*node {
-	return slices.DeleteFunc(g.c.living(), func(n *node) bool { return n.ApplyDelay > lateMax })
+	return slices.DeleteFunc(g.c.keepers(), func(n *node) bool { return n.ApplyDelay > lateMax })
 }
 
 // hold reads every table of a node from its own store, at one LSN.

@@ -24,7 +24,9 @@ const (
 	ScenarioSemiSync = "semi-sync" // a cut off synchronous replica
 	ScenarioPayments = "payments"  // what a standby, a read replica and a delayed one are for
 	ScenarioReaders  = "readers"   // reads in a site far from the leader
+	ScenarioWitness  = "witness"   // two nodes with data and a witness, each of which is lost in turn
 	ScenarioConflict = "conflict"  // sites that all write: edits that meet, a site cut off, a leader killed
+	ScenarioQuorum   = "quorum"    // nobody leads: fresh and stale reads, a node away, a disk lost
 	ScenarioWrites   = "writes"    // any cluster: writes, lag, the same bytes everywhere
 )
 
@@ -48,7 +50,9 @@ func scenarios() []scenario {
 		{name: ScenarioSemiSync, of: "semi-sync-trio", fits: fitsSemiSync, cuts: true, play: playSemiSync},
 		{name: ScenarioPayments, of: "payments", fits: fitsPayments, delay: paymentsDelay, play: playPayments},
 		{name: ScenarioReaders, of: "geo-readers", fits: fitsReaders, play: playReaders},
+		{name: ScenarioWitness, of: "two-and-a-witness", fits: fitsWitness, play: playWitness},
 		{name: ScenarioConflict, of: "multi-leader", fits: fitsConflict, cuts: true, play: playConflict},
+		{name: ScenarioQuorum, of: "leaderless", fits: fitsQuorum, play: playQuorum},
 		{name: ScenarioWrites, play: playWrites},
 	}
 }
@@ -72,6 +76,9 @@ func (l *Layout) scenario() string {
 	if l.cluster.SeveralLead() {
 		return ScenarioConflict
 	}
+	if l.cluster.NobodyLeads() {
+		return ScenarioQuorum
+	}
 	return ScenarioWrites
 }
 
@@ -90,6 +97,9 @@ func findScenario(o Options) (scenario, error) {
 	s := all[i]
 	if o.Layout.cluster.SeveralLead() && s.name != ScenarioConflict {
 		return s, fmt.Errorf("%w: scenario %s can not be played on %s: it is of one leader; %s is played where every site has one", ErrInput, s.name, o.Layout.Name, ScenarioConflict)
+	}
+	if o.Layout.cluster.NobodyLeads() && s.name != ScenarioQuorum {
+		return s, fmt.Errorf("%w: scenario %s can not be played on %s: nobody leads it; %s is played there", ErrInput, s.name, o.Layout.Name, ScenarioQuorum)
 	}
 	if s.fits != nil {
 		if err := s.fits(o.Layout.cluster); err != nil {
@@ -139,6 +149,9 @@ func (g *group) slowest() time.Duration {
 func (n *node) readsOnly() bool {
 	return n.role == config.RoleReadReplica || n.role == config.RoleDelayed
 }
+
+// mayLead reports whether it is one that an election may choose.
+func (n *node) mayLead() bool { return !n.readsOnly() && n.role != config.RoleWitness }
 
 // holds reports whether a cluster has a table of that kind.
 func holds(c *config.Cluster, name, kind string) bool {

@@ -72,6 +72,13 @@ func TestEveryReadyClusterHoldsWhatItShows(t *testing.T) {
 			`(?m)^ +\d+ +users/1003 +update/update +ap `, `(?m)^ +\d+ +users/1004 +update/delete +ap .*: removed$`,
 			`6 nodes in 3 sites hold the same bytes`,
 		},
+		"two-and-a-witness": {
+			`(?m)^  witness +witness +- +votes `, `left leads term 1; a write is on the disks of left, right, and witness keeps none of it`,
+			`right took over in term \d+ by its vote and that of witness, with all 2 acknowledged writes`, `left is started again`,
+			`left took over in term \d+ by its vote and that of witness, with all 4 acknowledged writes`,
+			`without witness the two go on in term \d+: LSN \d+ is on the disks of left, right`,
+			`2 nodes have applied all \d+ records and hold the same bytes`,
+		},
 		"geo-readers": {
 			`(?m)^  us1 +read-replica +us +async +40ms`, `(?m)^  ap1 +read-replica +ap +async +90ms`,
 			`(?m)^  us +bounded, 5s +us1 +Alice `, `(?m)^  us +after its token +us1 +Alice 2 `,
@@ -90,6 +97,24 @@ func TestEveryReadyClusterHoldsWhatItShows(t *testing.T) {
 				require.Regexp(t, regexp.MustCompile(s), out.String())
 			}
 		})
+	}
+}
+
+func TestAFileOfTwoNodesAndAWitnessIsPlayedAsAnyOther(t *testing.T) {
+	t.Parallel()
+	d, out := playing(t, Options{Layout: found(t, fileOf(t, `
+topology: {sync: first 1, min_in_sync: 1}
+control: {kind: raft}
+sites: {here: {nodes: [a, b]}, there: {nodes: [w], delay: {here: 5ms}}}
+nodes: {a: leader, b: standby, w: witness}
+`))})
+	require.NoError(t, d.run(t.Context()), "%s", out)
+	require.Regexp(t, `(?m)^  w +witness +there +votes +5ms`, out.String())
+	require.Contains(t, out.String(), "2 nodes have applied all")
+	require.Contains(t, out.String(), "ok: 4 checks held")
+	for _, text := range []string{small, "nodes: {a: leader, b: standby, w: witness}\ncontrol: {kind: raft}\ntopology: {sync: first 1}\n"} {
+		_, err := newDemo(Options{Layout: found(t, fileOf(t, text)), Scenario: ScenarioWitness})
+		require.ErrorIs(t, err, ErrInput)
 	}
 }
 
@@ -242,9 +267,9 @@ func forced(d *demo) {
 
 func TestAClusterIsFoundByNameOrFile(t *testing.T) {
 	require.Equal(t, NameDefault, found(t, "").Name)
-	require.Equal(t, []string{"geo-readers", "multi-leader", "payments", "semi-sync-trio", "single-leader"}, Names())
+	require.Equal(t, []string{"geo-readers", "multi-leader", "payments", "semi-sync-trio", "single-leader", "two-and-a-witness"}, Names())
 	for name, want := range map[string]string{
-		"semi-sync-tiro": `there is no demo "semi-sync-tiro"; did you mean semi-sync-trio? (there are: geo-readers, multi-leader, payments, semi-sync-trio, single-leader; or name a file, as in ./cluster.yaml)`,
+		"semi-sync-tiro": `there is no demo "semi-sync-tiro"; did you mean semi-sync-trio? (there are: geo-readers, multi-leader, payments, semi-sync-trio, single-leader, two-and-a-witness; or name a file, as in ./cluster.yaml)`,
 		"x":              `there is no demo "x" (there are: geo-readers,`,
 		"./none.yaml":    "no such file or directory",
 		"none.yml":       "no such file or directory",

@@ -132,7 +132,7 @@ func (t *trio) cutOff(ctx context.Context) error {
 	if err := t.durable(a.receipt); err != nil {
 		return err
 	}
-	for _, n := range t.c.living() {
+	for _, n := range t.c.keepers() {
 		for key, text := range map[string]string{keyUnknown: "Dana", keyWaits: "Eve"} {
 			if _, err := t.reads(ctx, t.at[n.ID], n, key, text, client.After(t.latest.Token)); err != nil {
 				return err
@@ -146,7 +146,7 @@ func (t *trio) cutOff(ctx context.Context) error {
 // hidden wants no node to show what was not acknowledged.
 func (t *trio) hidden(ctx context.Context) error {
 	table, _ := t.writable()
-	for _, n := range t.c.living() {
+	for _, n := range t.c.keepers() {
 		r, err := t.at[n.ID].Get(ctx, table, []byte(keyUnknown), client.Any())
 		if err == nil {
 			return fmt.Errorf("%s shows %q, which was not committed", n.ID, r.Value)

@@ -56,7 +56,7 @@ func (x *site) living() (ns []*node) {
 // successor is a node that may lead when the leader is lost.
 func (x *site) successor() *node {
 	for _, n := range x.living() {
-		if n != x.leader && !n.readsOnly() {
+		if n != x.leader && n.mayLead() {
 			return n
 		}
 	}
@@ -73,7 +73,7 @@ func fitsConflict(c *config.Cluster) error {
 	}
 	voters := 0
 	for _, r := range c.Replicas {
-		if r.Site == c.Sites[0].Name && r.Role != config.RoleReadReplica && r.Role != config.RoleDelayed {
+		if r.Site == c.Sites[0].Name && r.Role != config.RoleReadReplica && r.Role != config.RoleDelayed && r.Role != config.RoleWitness {
 			voters++
 		}
 	}
@@ -113,7 +113,7 @@ func (s *sites) led(ctx context.Context, x *site) error {
 	if l.Role != topology.RoleLeader {
 		return fmt.Errorf("%s is %s, not the leader of %s", l.Node, l.Role, x.name)
 	}
-	for _, n := range x.living() {
+	for _, n := range keepers(x.living()) {
 		if p := peerOf(l, n.ID); n != x.leader && p.State != "replicate" {
 			return fmt.Errorf("%s is not streamed to: it is in state %q %s", n.ID, p.State, p.Problem)
 		}
@@ -199,7 +199,7 @@ func (s *sites) remove(ctx context.Context, x *site, key string) (client.Receipt
 func (s *sites) agree(ctx context.Context, key string) (string, error) {
 	table, kind := s.writable()
 	var shown, by string
-	for _, n := range s.c.living() {
+	for _, n := range s.c.keepers() {
 		r, err := s.at[n.ID].Get(ctx, table, []byte(key), client.After(s.latest.Token))
 		text := ""
 		switch {

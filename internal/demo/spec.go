@@ -28,6 +28,8 @@ type Spec struct {
 	Members    []topology.Member
 	ApplyDelay time.Duration // replaces that of the file
 	Links      []Wire        // to nodes that are far away, or may be cut off
+
+	Controls []config.ControlKind // that the file may name
 }
 
 // Wire is how far away another node is.
@@ -46,7 +48,7 @@ func (s Spec) Node() (*config.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := config.ReadCluster(s.File, text)
+	c, err := config.Reader{Controls: s.Controls}.ReadCluster(s.File, text)
 	if err != nil {
 		return nil, err
 	}

@@ -27,6 +27,9 @@ const (
 // HeartbeatDefault is Limits.HeartbeatEvery where nothing is said.
 const HeartbeatDefault = 250 * time.Millisecond
 
+// HoldDefault is Limits.SnapshotHold where nothing is said.
+const HoldDefault = time.Minute
+
 // Limits bound what a stream holds. The zero value means the defaults.
 type Limits struct {
 	BatchBytesMax    int           // of entries in one message; default 1 MiB
@@ -54,7 +57,7 @@ func (l Limits) withDefaults() Limits {
 	}
 	setTime(&l.HeartbeatEvery, HeartbeatDefault)
 	setTime(&l.CommitDelay, 500*time.Microsecond)
-	setTime(&l.SnapshotHold, time.Minute)
+	setTime(&l.SnapshotHold, HoldDefault)
 	return l
 }
 
@@ -71,6 +74,11 @@ type Riding struct {
 	Round  uint64
 	Eager  bool // see Append
 	Time   version.Timestamp
+
+	// What a follower that feeds another one has of its leader (S13).
+	End    record.LSN    // the end of the leader's log, where that is beyond the sender's own
+	Behind uint64        // bytes from the end of the sender's own log to there
+	Age    time.Duration // of that word; 0: the sender leads
 }
 
 // SenderConfig is what a Sender works with.
@@ -80,6 +88,11 @@ type SenderConfig struct {
 	Store  topology.Store
 	Riding func() Riding // what goes with the next batch; must not block
 	Acked  func(Ack)     // called for every ack, from the sender's goroutine; must not block
+	// Last is Begin.Last when a connection begins. Nil: Begin says it.
+	Last func() Place
+	// Await returns once this log is far enough to say where it parts from one that
+	// ends at last. Nil: it always is, as a leader's.
+	Await  func(ctx context.Context, last Place) error
 	Limits Limits
 }
 
@@ -170,13 +183,22 @@ func (v *conversation) send(m interface{ encode(*pack.Writer) }) error {
 // reconcile asks and answers until the logs agree, sending a snapshot where
 // they can not.
 func (v *conversation) reconcile(ctx context.Context) error {
-	if err := v.send(&v.c.Begin); err != nil {
+	begin := v.c.Begin
+	if v.c.Last != nil {
+		begin.Last = v.c.Last()
+	}
+	if err := v.send(&begin); err != nil {
 		return err
 	}
 	for {
 		var t Tail
 		if err := v.expect(kindTail, &t); err != nil {
 			return err
+		}
+		if v.c.Await != nil {
+			if err := v.c.Await(ctx, t.Last); err != nil {
+				return err
+			}
 		}
 		cut := v.p.Probed(v.c.Begin.Term, t, v.bounds(), v.c.Log.History())
 		v.seen.Store(uint32(v.p.State))
@@ -339,9 +361,12 @@ func (v *conversation) batch(ctx context.Context, beat bool) (sent bool, err err
 	a.Prev.Term, _ = v.c.Log.History().TermAt(next - 1)
 	last := next - 1 + record.LSN(a.Count)
 	ride := v.c.Riding()
-	a.Commit, a.Round, a.Eager, a.Time = ride.Commit, ride.Round, ride.Eager, ride.Time
+	a.Commit, a.Round, a.Eager, a.Time, a.Age = ride.Commit, ride.Round, ride.Eager, ride.Time, ride.Age
 	a.End = max(b.End, last)
 	a.Behind = v.c.Log.Offset(a.End) - v.c.Log.Offset(last)
+	if ride.End > a.End {
+		a.End, a.Behind = ride.End, a.Behind+ride.Behind
+	}
 	if a.Count > 0 {
 		v.mu.Lock()
 		v.p.Sent(last, len(v.buf))

@@ -3,6 +3,7 @@ package stream
 import (
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/record/pack"
@@ -26,6 +27,7 @@ const (
 
 const (
 	nameBytesMax = 255
+	pathMax      = 1 << 6
 	markBytesMax = record.KeyBytesMax + record.FieldBytesMax + 64
 	bodyBytesMax = 1 << 20
 	termsMax     = 1 << 16
@@ -49,6 +51,10 @@ type Begin struct {
 	Group string
 	Term  uint64
 	Body  []byte // the group's document, opaque here
+
+	// What a follower says that feeds another one (S13); empty from a leader.
+	Path []topology.NodeID // by whom its log is fed: the leader first, itself last
+	Last Place             // the durable end of its log
 }
 
 // Tail is what a receiver holds.
@@ -78,6 +84,7 @@ type Append struct {
 	Round  uint64            // echoed by the next Ack: a read round
 	Eager  bool              // an Ack is wanted once entries are written, before they are flushed
 	Time   version.Timestamp // the sender's HLC
+	Age    time.Duration     // of the leader's word that End and Commit are of; 0 from the leader itself
 	Count  int
 	// Entries are verified, and valid until the Sink returns.
 	Entries []record.Entry
@@ -137,18 +144,49 @@ func getPlace(r *pack.Reader) Place {
 	return Place{Term: r.Uint(), LSN: record.LSN(r.Uint())}
 }
 
+const (
+	beginParts   = 3
+	relayedParts = 6 // of a Begin that does not come from the leader
+)
+
 func (b *Begin) encode(w *pack.Writer) {
-	start(w, kindBegin, 3)
+	if len(b.Path) == 0 {
+		start(w, kindBegin, beginParts)
+	} else {
+		start(w, kindBegin, relayedParts)
+	}
 	w.Str(b.Group)
 	w.Uint(b.Term)
 	w.Bin(b.Body)
+	if len(b.Path) == 0 {
+		return
+	}
+	w.Array(len(b.Path))
+	for _, n := range b.Path {
+		w.Str(string(n))
+	}
+	putPlace(w, b.Last)
 }
 
 func (b *Begin) decode(r *pack.Reader) {
-	r.ArrayOf(3)
+	parts := r.Array()
+	if r.Err() == nil && parts != beginParts && parts != relayedParts {
+		r.Fail("it has neither the parts of a leader's beginning nor those of a follower's")
+	}
 	b.Group = r.StrMax(nameBytesMax)
 	b.Term = r.Uint()
 	b.Body = r.BinMax(bodyBytesMax)
+	b.Path, b.Last = nil, Place{}
+	if parts != relayedParts {
+		return
+	}
+	for n := r.ArrayMax(pathMax); n > 0; n-- {
+		b.Path = append(b.Path, topology.NodeID(r.StrMax(nameBytesMax)))
+	}
+	if len(b.Path) == 0 && r.Err() == nil {
+		r.Fail("nobody is on the way from the leader")
+	}
+	b.Last = getPlace(r)
 }
 
 func (t *Tail) encode(w *pack.Writer) {
@@ -179,8 +217,18 @@ func (c *Cut) decode(r *pack.Reader) {
 	c.To = getPlace(r)
 }
 
+const (
+	appendParts  = 10
+	passedParts  = 11        // of an Append that is passed on, with its age
+	appendAgeMax = time.Hour // as old as any older word
+)
+
 func (a *Append) encode(w *pack.Writer) {
-	start(w, kindAppend, 10)
+	if a.Age > 0 {
+		start(w, kindAppend, passedParts)
+	} else {
+		start(w, kindAppend, appendParts)
+	}
 	w.Uint(a.Term)
 	putPlace(w, a.Prev)
 	w.Uint(uint64(a.Commit))
@@ -190,11 +238,17 @@ func (a *Append) encode(w *pack.Writer) {
 	w.Bool(a.Eager)
 	w.Uint(uint64(a.Time))
 	w.Uint(uint64(a.Count))
+	if a.Age > 0 {
+		w.Uint(uint64(min(a.Age, appendAgeMax)))
+	}
 }
 
 // decode reads the header and verifies every entry behind it.
 func (a *Append) decode(r *pack.Reader) error {
-	r.ArrayOf(10)
+	parts := r.Array()
+	if r.Err() == nil && parts != appendParts && parts != passedParts {
+		r.Fail("it has neither the parts of a leader's entries nor those of entries passed on")
+	}
 	a.Term = r.Uint()
 	a.Prev = getPlace(r)
 	a.Commit = record.LSN(r.Uint())
@@ -204,6 +258,9 @@ func (a *Append) decode(r *pack.Reader) error {
 	a.Eager = r.Bool()
 	a.Time = version.Timestamp(r.Uint())
 	a.Count = int(r.UintMax(math.MaxInt32))
+	if a.Age = 0; parts == passedParts {
+		a.Age = time.Duration(r.UintMax(uint64(appendAgeMax)))
+	}
 	a.Entries = a.Entries[:0]
 	if r.Err() != nil {
 		return r.Err()

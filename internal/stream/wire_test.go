@@ -2,6 +2,7 @@ package stream
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -30,6 +31,7 @@ func TestMessagesReadBackAsTheyWereWritten(t *testing.T) {
 		in, out message
 	}{
 		{kindBegin, &Begin{Group: "main", Term: 3, Body: []byte{1, 2}}, &Begin{}},
+		{kindBegin, &Begin{Group: "main", Term: 3, Body: []byte{1, 2}, Path: []topology.NodeID{"a", "b"}, Last: Place{2, 9}}, &Begin{}},
 		{kindTail, &Tail{Term: 3, Last: Place{2, 9}, Snapshot: true}, &Tail{}},
 		{kindCut, &Cut{Term: 3, Asked: Place{2, 9}, To: Place{1, 4}}, &Cut{}},
 		{kindAck, &Ack{Term: 3, Written: 9, Flushed: 8, Applied: 7, Round: 6}, &Ack{}},
@@ -80,6 +82,13 @@ func TestAnAppendIsTakenOnlyIfItsEntriesAreWholeAndInOrder(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, a.Entries, 2)
 	require.Equal(t, testEntry(6, 3, 20), a.Entries[1])
+
+	passed := head()
+	passed.Age = 5 * time.Millisecond
+	a, err = decodeAppend(encodeAppend(passed, testEntry(5, 2, 10)))
+	require.NoError(t, err)
+	require.Equal(t, passed.Age, a.Age)
+	require.Len(t, a.Entries, 1)
 
 	for name, b := range map[string][]byte{
 		"a gap":               encodeAppend(head(), testEntry(6, 3, 1)),

@@ -12,7 +12,7 @@ import (
 const GroupName = "main"
 
 // Opening returns the document that a stream of from begins with. It must be
-// that of a term of which from is the leader.
+// that of a term of which from is the leader, or which it follows and passes on (S13).
 func Opening(from topology.Peer, b stream.Begin, name string) (Group, error) {
 	g, err := DecodeGroup(b.Body)
 	if err != nil {
@@ -20,6 +20,9 @@ func Opening(from topology.Peer, b stream.Begin, name string) (Group, error) {
 	}
 	if b.Group != name {
 		return g, fmt.Errorf("%w: the stream of %s is of group %s, this node is of group %s", topology.ErrMalformed, from.ID, b.Group, name)
+	}
+	if r := RelayOf(&b); r != nil && g.Term == b.Term {
+		return g, r.passes(&g, from.ID)
 	}
 	if g.Term != b.Term || g.Leader != from.ID || g.Life != from.Life {
 		return g, fmt.Errorf("%w: the stream of %s claims term %d of group %s, its document says term %d led by %s", topology.ErrMalformed, from.ID, b.Term, b.Group, g.Term, g.Leader)

@@ -33,6 +33,7 @@ type Core struct {
 	Applied  record.LSN
 	Commit   record.LSN // known to be committed, and in the own log
 
+	Feeder topology.NodeID // who is asked to feed this node instead of the leader; empty: the leader is to
 	Lead   Leading
 	follow following
 	rounds uint64 // the newest read round this core has asked, in any term: an old one's echo answers no newer one
@@ -75,6 +76,7 @@ type following struct {
 	session uint64       // the stream; 0 for none
 	asked   stream.Place // the tail this node told, to which an answer must belong
 	agreed  bool         // the logs agree up to asked (S8)
+	relay   *Relay       // nil: the leader feeds this node itself
 	commit  record.LSN   // the leader's
 	end     record.LSN   // the leader's
 	round   uint64
@@ -101,6 +103,7 @@ const (
 	EvGone                           // stream session ended
 	EvTick                           // time has passed: a lease is to be renewed, or over
 	EvYield                          // the lease is given up, for a successor; n is 0: it is taken again
+	EvFeeder                         // node is asked to feed this one, nobody: the leader is
 )
 
 // Event is something that happened. Which fields count is said by Kind.
@@ -124,6 +127,7 @@ type Event struct {
 	Wait    time.Duration // and for others' to be over,
 	Heard   bool          // counted from when a leader was last heard of, not from now
 	Append  *stream.Append
+	Relay   *Relay // of a Begin that does not come from the leader
 }
 
 // EffectKind says what is to be done.
@@ -199,6 +203,8 @@ func (c *Core) Step(ev Event) []Effect {
 		c.truncated(ev)
 	case EvAppend:
 		c.take(ev)
+	case EvFeeder:
+		c.Feeder = ev.Node
 	case EvGone:
 		if c.follow.session == ev.Session {
 			c.follow.session, c.follow.agreed = 0, false

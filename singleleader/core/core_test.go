@@ -25,6 +25,8 @@ import (
 //	NAME count, as lead
 //	NAME ack node=b term=T [life=L] [written=N flushed=N round=R]
 //	NAME cut session=S term=T asked=LSN@T to=LSN@T [history=(START@T, …)]
+//	NAME begin … path=(a, b) last=LSN@T          passed on by b, which a feeds
+//	NAME feeds node=… term=T last=LSN@T          whether it may feed that one
 //	NAME append session=S term=T prev=LSN@T [entries=N@T …] [commit=N end=N round=R]
 func TestStories(t *testing.T) {
 	datadriven.Walk(t, "testdata/core", func(t *testing.T, path string) {
@@ -37,6 +39,9 @@ func TestStories(t *testing.T) {
 			}
 			c := cores[d.Cmd]
 			require.NotNil(t, c, "%s: no node %q", d.Pos, d.Cmd)
+			if d.CmdArgs[0].Key == "feeds" {
+				return storyFeeds(c, storyArgs{t, d})
+			}
 			var b strings.Builder
 			for _, x := range c.Step(storyEvent(t, d)) {
 				b.WriteString(storyEffect(x))
@@ -104,6 +109,12 @@ func storyEvent(t *testing.T, d *datadriven.TestData) Event {
 		LSN: record.LSN(a.num("lsn")), N: int(a.num("n")), Session: a.num("session"),
 		At: a.dur("at"), Slack: a.num("slack"), Lease: a.dur("lease"), Wait: a.dur("wait"), Heard: d.HasArg("heard"),
 	}
+	if p := a.str("path"); p != "" {
+		ev.Relay = &Relay{Last: a.place("last")}
+		for _, n := range strings.Split(p, ", ") {
+			ev.Relay.Path = append(ev.Relay.Path, topology.NodeID(n))
+		}
+	}
 	switch name := d.CmdArgs[0].Key; name {
 	case "lead", "count":
 		ev.Kind, ev.Frozen = EvLead, d.HasArg("frozen")
@@ -151,7 +162,7 @@ func storyEvent(t *testing.T, d *datadriven.TestData) Event {
 // plain are the events that have nothing of their own.
 var plain = map[string]EventKind{
 	"accepted": EvAccepted, "pledged": EvPledged, "meet": EvMeet, "write": EvAppended, "flushed": EvFlushed, "applied": EvApplied,
-	"read": EvRead, "begin": EvBegin, "truncated": EvTruncated, "gone": EvGone, "tick": EvTick, "yield": EvYield,
+	"read": EvRead, "begin": EvBegin, "truncated": EvTruncated, "gone": EvGone, "tick": EvTick, "yield": EvYield, "feeder": EvFeeder,
 }
 
 func storyAppend(a storyArgs) *stream.Append {
@@ -218,6 +229,16 @@ func storyState(c *Core) string {
 	}
 	return fmt.Sprintf("%s: %s in term %d, log %d@%d, flushed %d, commit %d, applied %d%s%s\n", c.Self,
 		[...]string{"idle", "follows", "leads"}[c.Role], c.Term, c.End, c.LastTerm, c.Flushed, c.Commit, c.Applied, admits, storyLease(c))
+}
+
+// storyFeeds says whether c may feed a node, in a group in which a, b and f vote.
+func storyFeeds(c *Core, a storyArgs) string {
+	g := &Group{Voters: []topology.NodeID{"a", "b", "f"}}
+	path, err := Feeds(c, g, Wish{Node: topology.NodeID(a.str("node")), Term: a.num("term"), Last: a.place("last")})
+	if err != nil {
+		return fmt.Sprintf("refused: %v\n", err)
+	}
+	return fmt.Sprintf("feeds it, by %v\n", path)
 }
 
 func storyLease(c *Core) string {

@@ -26,11 +26,13 @@ func (c *Core) begin(ev Event) {
 		c.refuse(topology.ErrConflict, "%s leads term %d from another data directory; run failover to start a new term", c.Leader, c.Term)
 	case ev.Node == c.Self:
 		c.refuse(topology.ErrConflict, "%s is this node", ev.Node)
+	case unwanted(c, ev) != nil:
+		c.do(Effect{Kind: DoRefuse, Err: unwanted(c, ev)})
 	case ev.Term > c.Term:
 		c.do(Effect{Kind: DoPersist, Term: ev.Term, Node: ev.Node, Life: ev.Life})
 	default:
 		c.Role = Follower
-		c.follow = following{session: ev.Session}
+		c.follow = following{session: ev.Session, relay: ev.Relay}
 		c.tail(false)
 	}
 }
@@ -63,6 +65,8 @@ func (c *Core) cut(ev Event) {
 		c.refuse(topology.ErrConflict, "the answer is to tail %d of term %d, ours is %d of term %d", ev.Cut.Asked.LSN, ev.Cut.Asked.Term, c.End, c.LastTerm)
 	case to == ev.Cut.Asked:
 		c.follow.agreed = true
+	case c.follow.relay.lacks(ev.Cut.Asked):
+		c.refuse(topology.ErrConflict, "%s, which feeds this node, has no newer term than %d and can not say that entry %d is not the leader's", c.follow.relay.From(), c.LastTerm, c.End)
 	case to.LSN > c.End || to.LSN == c.End && to.Term >= c.LastTerm:
 		c.refuse(topology.ErrMalformed, "entry %d of term %d is not behind our tail", to.LSN, to.Term)
 	default:
@@ -114,7 +118,9 @@ func (c *Core) take(ev Event) {
 		c.refuse(topology.ErrConflict, "entries before the logs agreed")
 		return
 	}
-	c.heard = c.now
+	if c.follow.relay == nil { // else it is another's word
+		c.heard = c.now
+	}
 	if a.Prev.LSN > c.End {
 		c.refuse(topology.ErrConflict, "entries after %d, our log ends at %d", a.Prev.LSN, c.End)
 		return

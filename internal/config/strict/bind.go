@@ -34,7 +34,7 @@ func (e *OffsetError) Unwrap() error { return e.Err }
 func Bind(d *Document, into any, overrides ...Override) *Values {
 	b := &binder{values: &Values{origins: map[string]Origin{}, keys: map[string]Origin{}}}
 	v := reflect.ValueOf(into).Elem()
-	b.all = Keys(v.Interface())
+	b.all = keysOf(v, "", true, nil)
 	b.defaults(v)
 	if d != nil {
 		b.values.source = d.source
@@ -59,8 +59,7 @@ func (b *binder) fault(line, column int, path, format string, args ...any) {
 // defaults sets the defaults of a struct's fields. A default that cannot be read
 // is a fault of the program.
 func (b *binder) defaults(v reflect.Value) {
-	for i, tag := range fieldsOf(v.Type()) {
-		f := v.FieldByIndex(i)
+	for f, tag := range fieldsOf(v) {
 		switch {
 		case !isLeaf(f.Type()) && f.Kind() == reflect.Struct:
 			b.defaults(f)
@@ -98,19 +97,20 @@ func (b *binder) mapping(n *node, v reflect.Value, path string) {
 	for _, f := range n.fields {
 		at := b.key(f, first, path)
 		known := false
-		for j, tag := range fieldsOf(v.Type()) {
+		for held, tag := range fieldsOf(v) {
 			switch {
 			case tag.name != f.key || tag.name == "":
 			case tag.isSecret:
 				b.fault(f.line, f.column, at, "a secret does not stand in a file that is shown and copied; %s", secretHint(at))
+				b.cover(f)
 				known = true
 			default:
 				known = true
-				b.value(f.value, v.FieldByIndex(j), at)
+				b.value(f.value, held, at)
 			}
 		}
 		if !known {
-			b.unknown(f, v.Type(), path)
+			b.unknown(f, v, path)
 		}
 	}
 }
@@ -133,9 +133,9 @@ func secretHint(path string) string {
 }
 
 // unknown reports a key that a struct does not have, and what was meant.
-func (b *binder) unknown(f field, t reflect.Type, path string) {
+func (b *binder) unknown(f field, v reflect.Value, path string) {
 	var here, said []string // what a key is called, and what to say instead
-	for _, tag := range fieldsOf(t) {
+	for _, tag := range fieldsOf(v) {
 		switch {
 		case tag.isSecret:
 			here, said = append(here, tag.name), append(said, tag.name+"_file")
@@ -161,8 +161,13 @@ func (b *binder) unknown(f field, t reflect.Type, path string) {
 		why += "; known here are " + strings.Join(slices.Compact(said), ", ")
 	}
 	b.fault(f.line, f.column, path, "%s", why)
+	b.cover(f) // the key may be a misspelt secret
+}
+
+// cover hides what a key holds in the fault that was reported last: it is nobody's
+// business.
+func (b *binder) cover(f field) {
 	last := &b.values.faults[len(b.values.faults)-1]
-	// What the key holds is nobody's business: the key may be a misspelt secret.
 	if runes := []rune(last.line); f.column <= len(runes) {
 		if end := strings.IndexRune(string(runes[f.column-1:]), ':'); end >= 0 {
 			last.line = string(runes[:f.column-1]) + string(runes[f.column-1:])[:end+1] + " …"
@@ -189,10 +194,10 @@ func (b *binder) entries(n *node, v reflect.Value, path string) {
 		entry := reflect.New(t).Elem()
 		b.defaults(entry)
 		entry.Field(keyField(t)).SetString(f.key)
-		if short, name := shortField(t); f.value.form == scalar && short != nil {
-			b.value(f.value, entry.FieldByIndex(short), Join(at, name))
-		} else if _, only := shortOnly(t); only {
-			b.value(f.value, entry.FieldByIndex(short), at)
+		if short, name := shortField(entry); f.value.form == scalar && short.IsValid() {
+			b.value(f.value, short, Join(at, name))
+		} else if only := shortOnly(entry); only.IsValid() {
+			b.value(f.value, only, at)
 		} else {
 			b.value(f.value, entry, at)
 		}
@@ -200,15 +205,15 @@ func (b *binder) entries(n *node, v reflect.Value, path string) {
 	}
 }
 
-// shortField returns the field that an entry can be given by alone, nil if there
-// is none, and its key.
-func shortField(t reflect.Type) ([]int, string) {
-	for i, tag := range fieldsOf(t) {
+// shortField returns the field that an entry can be given by alone, if there is one, and
+// its key.
+func shortField(entry reflect.Value) (reflect.Value, string) {
+	for f, tag := range fieldsOf(entry) {
 		if tag.short {
-			return i, tag.name
+			return f, tag.name
 		}
 	}
-	return nil, ""
+	return reflect.Value{}, ""
 }
 
 func (b *binder) list(n *node, v reflect.Value, path string) {
@@ -254,9 +259,9 @@ func (b *binder) override(v reflect.Value, o Override) {
 	f := v
 	if i >= 0 {
 		for name := range strings.SplitSeq(o.Path, ".") {
-			for j, tag := range fieldsOf(f.Type()) {
+			for held, tag := range fieldsOf(f) {
 				if tag.name == name {
-					f = f.FieldByIndex(j)
+					f = held
 					break
 				}
 			}

@@ -30,5 +30,7 @@
 //	members: {a: 127.0.0.1:7400, b: {addr: 127.0.0.1:7401, site: eu}}
 //
 // A type that implements encoding.TextUnmarshaler is given a scalar's text. A key
-// tagged "name,secret" never stands in a file.
+// tagged "name,secret" never stands in a file. An interface tagged ",inline" holds
+// nil, or a pointer to a struct whose keys stand beside the others: it is set before a
+// file is bound, and is how a section gets keys that its own package does not know.
 package strict

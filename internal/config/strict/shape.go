@@ -10,8 +10,8 @@ import (
 
 // tag is what the tags of a struct's field say.
 type tag struct {
-	name, value          string // of the key; the default's text
-	key, short, isSecret bool
+	name, value                  string // of the key; the default's text
+	key, short, isSecret, inline bool
 }
 
 func tagOf(f reflect.StructField) (tag, bool) {
@@ -22,21 +22,35 @@ func tagOf(f reflect.StructField) (tag, bool) {
 	t := tag{value: f.Tag.Get("default")}
 	var options string
 	t.name, options, _ = strings.Cut(text, ",")
-	t.key, t.short, t.isSecret = options == "key", options == "short", options == "secret"
+	t.key, t.short, t.isSecret, t.inline = options == "key", options == "short", options == "secret", options == "inline"
 	return t, true
 }
 
-// fieldsOf yields the fields of a struct that a file may hold, by where they stand and
-// each with its tag. Those of an embedded struct are the struct's own.
-func fieldsOf(t reflect.Type) iter.Seq2[[]int, tag] {
-	return func(yield func([]int, tag) bool) {
-		for _, f := range reflect.VisibleFields(t) {
-			if tag, ok := tagOf(f); ok && !tag.key && !yield(f.Index, tag) {
+// fieldsOf yields the fields of a struct that a file may hold, each with its tag. Those
+// of an embedded struct are the struct's own, and so are those of a struct that an
+// inline field points to.
+func fieldsOf(v reflect.Value) iter.Seq2[reflect.Value, tag] {
+	return func(yield func(reflect.Value, tag) bool) {
+		for _, f := range reflect.VisibleFields(v.Type()) {
+			tag, ok := tagOf(f)
+			switch at := v.FieldByIndex(f.Index); {
+			case !ok || tag.key:
+			case tag.inline && at.IsNil():
+			case tag.inline:
+				for f, tag := range fieldsOf(at.Elem().Elem()) {
+					if !yield(f, tag) {
+						return
+					}
+				}
+			case !yield(at, tag):
 				return
 			}
 		}
 	}
 }
+
+// zero is a struct of a type that holds nothing yet.
+func zero(t reflect.Type) reflect.Value { return reflect.New(t).Elem() }
 
 // keyField returns the field that holds the name of an entry; −1 if t is no
 // struct of named entries.
@@ -74,18 +88,18 @@ type Key struct {
 }
 
 // Keys returns the keys of a struct in its order.
-func Keys(of any) []Key { return keysOf(reflect.TypeOf(of), "", true, nil) }
+func Keys(of any) []Key { return keysOf(reflect.ValueOf(of), "", true, nil) }
 
-func keysOf(t reflect.Type, under string, single bool, keys []Key) []Key {
-	for i, tag := range fieldsOf(t) {
-		f, path := t.FieldByIndex(i).Type, Join(under, tag.name)
-		switch {
-		case isLeaf(f):
-			keys = append(keys, Key{Path: path, Type: typeName(f), Default: tag.value, Secret: tag.isSecret, Single: single})
-		case f.Kind() == reflect.Slice:
-			entry := f.Elem()
-			if only, ok := shortOnly(entry); ok {
-				keys = append(keys, Key{Path: Join(path, "<name>"), Type: typeName(only)})
+func keysOf(v reflect.Value, under string, single bool, keys []Key) []Key {
+	for f, tag := range fieldsOf(v) {
+		path := Join(under, tag.name)
+		switch t := f.Type(); {
+		case isLeaf(t):
+			keys = append(keys, Key{Path: path, Type: typeName(t), Default: tag.value, Secret: tag.isSecret, Single: single})
+		case t.Kind() == reflect.Slice:
+			entry := zero(t.Elem())
+			if only := shortOnly(entry); only.IsValid() {
+				keys = append(keys, Key{Path: Join(path, "<name>"), Type: typeName(only.Type())})
 				continue
 			}
 			keys = keysOf(entry, Join(path, "<name>"), false, keys)
@@ -96,17 +110,15 @@ func keysOf(t reflect.Type, under string, single bool, keys []Key) []Key {
 	return keys
 }
 
-// shortOnly returns the type of the value of entries that are a name and a value
-// and no more.
-func shortOnly(t reflect.Type) (reflect.Type, bool) {
-	var only reflect.Type
-	for i, tag := range fieldsOf(t) {
+// shortOnly returns the value of an entry that is a name and a value and no more.
+func shortOnly(entry reflect.Value) (only reflect.Value) {
+	for f, tag := range fieldsOf(entry) {
 		if !tag.short || tag.name != "" {
-			return nil, false
+			return reflect.Value{}
 		}
-		only = t.FieldByIndex(i).Type
+		only = f
 	}
-	return only, only != nil
+	return only
 }
 
 // typeName says what a leaf holds. A type that is textual may say it itself.

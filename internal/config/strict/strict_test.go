@@ -71,6 +71,44 @@ func refusal(t *testing.T, text string, over ...Override) string {
 	return r.Error()
 }
 
+func TestAColonDividesOnlyWhereASpaceFollows(t *testing.T) {
+	for text, want := range map[string][]string{
+		"list: [127.0.0.1:1, http://b:2]": {"127.0.0.1:1", "http://b:2"},
+		"{list: [127.0.0.1:1]}":           {"127.0.0.1:1"},
+		"{list: [a, b:c:d, http://b:2]}":  {"a", "b:c:d", "http://b:2"},
+		"list:\n- a:1\n- b:2":             {"a:1", "b:2"},
+	} {
+		s, v := bind(t, text)
+		require.NoError(t, v.Err(), text)
+		require.Equal(t, want, s.List, text)
+	}
+	require.Contains(t, refusal(t, "{list: [a: 1]}"), "one value is wanted here (text), this is a mapping")
+}
+
+func TestASectionMayHaveKeysThatItsPackageDoesNotKnow(t *testing.T) {
+	type more struct {
+		Word  string `yaml:"word"`
+		Count int    `yaml:"count" default:"3"`
+		Inner inner  `yaml:"inner"`
+	}
+	type open struct {
+		Name string `yaml:"name"`
+		More any    `yaml:",inline"`
+	}
+	d, err := Parse("f", []byte("{name: n, word: w, inner: {word: x}}"))
+	require.NoError(t, err)
+	o := open{More: &more{}}
+	v := Bind(d, &o, Override{Path: "inner.password", Text: "hunter2"}, Override{Path: "count", Text: "4"})
+	require.NoError(t, v.Err())
+	require.Equal(t, &more{Word: "w", Count: 4, Inner: inner{Word: "x", Password: "hunter2"}}, o.More)
+	var shown []string
+	for _, s := range v.All(o) {
+		shown = append(shown, s.Path+"="+s.Text)
+	}
+	require.Equal(t, []string{"name=n", "word=w", "count=4", "inner.word=x", "inner.word_file=", "inner.password=(hidden)"}, shown)
+	require.Error(t, Bind(d, &open{}).Err(), "without it they are not known")
+}
+
 func TestAFileBecomesAStruct(t *testing.T) {
 	s, v := bind(t, `
 on: true

@@ -3,6 +3,7 @@ package strict
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -70,6 +71,19 @@ func (d *Document) Has(key string) bool {
 		}
 	}
 	return false
+}
+
+// Text is the value that stands under a path of keys; empty if none does.
+func (d *Document) Text(path ...string) string {
+	n := d.root
+	for _, key := range path {
+		i := slices.IndexFunc(n.fields, func(f field) bool { return f.key == key })
+		if i < 0 {
+			return ""
+		}
+		n = n.fields[i].value
+	}
+	return n.text
 }
 
 // Name is how findings call the file.
@@ -217,7 +231,7 @@ func (c *conversion) node(n ast.Node, depth int) *node {
 		at.form = list
 		for _, v := range n.Values {
 			if item := c.node(v, depth+1); item != nil {
-				at.items = append(at.items, item)
+				at.items = append(at.items, whole(v, item))
 			}
 		}
 	case *ast.NullNode:
@@ -226,6 +240,20 @@ func (c *conversion) node(n ast.Node, depth int) *node {
 		c.scalar(n, &at)
 	}
 	return &at
+}
+
+// whole is an item of a list as YAML means it. Of host:port in a list within braces the
+// library makes a mapping, though a colon divides only where a space follows.
+func whole(n ast.Node, item *node) *node {
+	m, ok := n.(*ast.MappingNode)
+	if !ok || m.IsFlowStyle || len(item.fields) != 1 {
+		return item
+	}
+	colon, f := n.GetToken().Position, item.fields[0]
+	if f.value.form != scalar || !f.value.plain || f.value.line != colon.Line || f.value.column != colon.Column+1 {
+		return item
+	}
+	return &node{form: scalar, line: f.line, column: f.column, text: f.key + ":" + f.value.text, word: "text", plain: true}
 }
 
 func (c *conversion) field(v *ast.MappingValueNode, depth int) field {

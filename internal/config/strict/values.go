@@ -118,8 +118,8 @@ func (v *Values) All(of any) []Value {
 func (v *Values) Raw(of any) []Value { return v.gather(reflect.ValueOf(of), "", nil) }
 
 func (v *Values) gather(of reflect.Value, under string, all []Value) []Value {
-	for i, tag := range fieldsOf(of.Type()) {
-		f, path := of.FieldByIndex(i), Join(under, tag.name)
+	for f, tag := range fieldsOf(of) {
+		path := Join(under, tag.name)
 		switch {
 		case tag.isSecret && f.IsZero():
 		case isLeaf(f.Type()):

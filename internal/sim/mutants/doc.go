@@ -4,11 +4,17 @@
 //
 //	go run ./internal/sim/mutants                    # all: make mutants
 //	go run ./internal/sim/mutants -run wal -v        # those whose names match, with the output of their tests
-//	go run ./internal/sim/mutants -third $(git rev-parse HEAD)   # a third, by hash, for CI
 //
 // A mutant is a patch that [go test -overlay] applies: nothing in the tree is
-// touched, and production code has no hooks for it. The files beside this one
-// hold them, by area:
+// touched, and production code has no hooks for it. All are woven into one overlay:
+// of every function that a mutant changes there is a copy as the mutant has it,
+// and the function begins with a choice, which runs the copy of the one mutant that
+// the environment names, if it names one. So each test is built once, and what is
+// built is kept by the go command until the code or a mutant changes. A mutant that
+// changes more than the bodies of functions (a constant, a type, an import, a
+// parameter), or does not compile beside the others, is built on its own.
+//
+// The files beside this one hold them, by area:
 //
 //	mutant wal-ack-before-fsync
 //	rule   PW1
@@ -25,12 +31,15 @@
 // test names the smallest test that must go red, and may be repeated: every one
 // must. deep, which may be left out, names what must go red too where -deep is
 // asked for: a simulation that has to find it from the outside. file, with its
-// texts, may be repeated for a rule that stands in several places.
+// texts, may be repeated for a rule that stands in several places. A line "waits"
+// says that a test of it goes red only once it has waited for some time: such are
+// begun first, and leave their place to others.
 //
-// First everything that the mutants name is run as it is: a test that is red
+// First everything that the mutants name is run while all sleep: a test that is red
 // already shows nothing. Then a mutant is caught, survives, hangs until the time
-// limit (which counts as caught, and is said), does not compile, or does not match
-// the tree any more. Anything but caught is a failure of this command.
+// limit (which counts as caught, and is said), is not run though a test went red
+// (for another reason, so that it shows nothing either), does not compile, or does
+// not match the tree any more. Anything but caught is a failure of this command.
 //
 // [go test -overlay]: https://pkg.go.dev/cmd/go#hdr-Compile_packages_and_dependencies
 package main

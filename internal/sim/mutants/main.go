@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -9,28 +10,29 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
 // options are the flags.
 type options struct {
-	run, third string
-	deep       bool
-	verbose    bool
-	table      bool
-	jobs       int
-	limit      time.Duration
-	doc        string
+	run     string
+	deep    bool
+	verbose bool
+	table   bool
+	jobs    int
+	limit   time.Duration
+	doc     string
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.run, "run", "", "only mutants whose name or rule matches this pattern")
-	flag.StringVar(&o.third, "third", "", "only the third that this commit's `hash` chooses")
 	flag.BoolVar(&o.deep, "deep", false, "what is named as deep must find them too")
 	flag.BoolVar(&o.verbose, "v", false, "print what the tests said")
 	flag.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "how many at once")
@@ -49,7 +51,7 @@ func main() {
 
 // mutate is the command.
 func mutate(ctx context.Context, o options, out io.Writer) error {
-	root, err := moduleRoot(ctx)
+	root, name, err := whereabouts(ctx)
 	if err != nil {
 		return err
 	}
@@ -60,7 +62,7 @@ func mutate(ctx context.Context, o options, out io.Writer) error {
 	if o.table {
 		return write(filepath.Join(root, "docs", "testing.md"), all)
 	}
-	ms, err := pick(all, o.run, o.third)
+	ms, err := pick(all, o.run)
 	if err != nil {
 		return err
 	}
@@ -72,12 +74,17 @@ func mutate(ctx context.Context, o options, out io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	r := &runner{root: root, scratch: scratch, limit: o.limit, deep: o.deep}
+	r := &runner{root: root, name: name, scratch: scratch, limit: o.limit, deep: o.deep}
 	began := time.Now()
-	if err := r.baseline(ctx, ms); err != nil {
+	if err := r.build(ctx, all, ms); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "the tests of %d mutants are green without them, %v\n", len(ms), time.Since(began).Round(time.Second))
+	fmt.Fprintf(out, "the tests are built with %d mutants in them, %v\n", len(all)-len(r.bins.alone), time.Since(began).Round(time.Second))
+	began = time.Now()
+	if err := r.baseline(ctx, ms, o.jobs); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "the tests of %d mutants are green while all sleep, %v\n", len(ms), time.Since(began).Round(time.Second))
 	if err := r.all(ctx, ms, o, out); err != nil {
 		return err
 	}
@@ -87,23 +94,34 @@ func mutate(ctx context.Context, o options, out io.Writer) error {
 	return nil
 }
 
-// all tries ms, some at once, and prints each as it ends, and the score.
-func (r *runner) all(ctx context.Context, ms []mutant, o options, out io.Writer) error {
-	results, queue := make(chan result), make(chan mutant)
-	var wg sync.WaitGroup
-	for range max(1, o.jobs) {
-		wg.Go(func() {
-			for m := range queue {
-				results <- r.mutate(ctx, m)
-			}
-		})
+// pick returns the mutants whose name or rule matches.
+func pick(all []mutant, run string) ([]mutant, error) {
+	re, err := regexp.Compile(run)
+	if err != nil {
+		return nil, fmt.Errorf("-run: %w", err)
 	}
-	go func() {
-		for _, m := range ms {
-			queue <- m
+	var picked []mutant
+	for _, m := range all {
+		if re.MatchString(m.name) || re.MatchString(m.rule) {
+			picked = append(picked, m)
 		}
-		close(queue)
-		wg.Wait()
+	}
+	return picked, nil
+}
+
+// all tries ms, some at once, and prints each as it ends, and the score. Those
+// begin that wait long, or may take long.
+func (r *runner) all(ctx context.Context, ms []mutant, o options, out io.Writer) error {
+	ms = slices.Clone(ms)
+	slices.SortStableFunc(ms, func(a, b mutant) int { return cmp.Compare(r.cost(b), r.cost(a)) })
+	results := make(chan result)
+	go func() {
+		each(ctx, o.jobs, len(ms), func(i int, waits func()) {
+			if ms[i].waits {
+				waits()
+			}
+			results <- r.mutate(ctx, ms[i])
+		})
 		close(results)
 	}()
 	good, bad := 0, []error(nil)
@@ -119,7 +137,7 @@ func (r *runner) all(ctx context.Context, ms []mutant, o options, out io.Writer)
 		bad = append(bad, fmt.Errorf("%s %s (%s): %s\n%s", res.name, res.verdict, res.at, res.why, indent(last(res.output, 20))))
 	}
 	fmt.Fprintf(out, "%d of %d caught\n", good, len(ms))
-	return errors.Join(bad...)
+	return errors.Join(append(bad, ctx.Err())...)
 }
 
 // last returns the last n lines of s.
@@ -130,12 +148,13 @@ func last(s string, n int) string {
 
 func indent(s string) string { return "    " + strings.ReplaceAll(s, "\n", "\n    ") }
 
-// moduleRoot is the folder of the module that this command is run in.
-func moduleRoot(ctx context.Context) (string, error) {
-	b, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
-	mod := strings.TrimSpace(string(b))
-	if err != nil || filepath.Base(mod) != "go.mod" {
-		return "", fmt.Errorf("run it within the module: go env GOMOD says %q (%v)", mod, err)
+// whereabouts is the folder of the module that this command is run in, and what its
+// root package is called.
+func whereabouts(ctx context.Context) (dir, name string, err error) {
+	b, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}\n{{.Path}}").Output()
+	dir, name, found := strings.Cut(strings.TrimSpace(string(b)), "\n")
+	if err != nil || !found {
+		return "", "", fmt.Errorf("run it within the module: go list -m says %q (%v)", b, err)
 	}
-	return filepath.Dir(mod), nil
+	return dir, path.Base(name), nil
 }

@@ -16,6 +16,7 @@ type mutant struct {
 	breaks string     // a sentence
 	tests  [][]string // arguments of go test; each must go red
 	deep   [][]string // the same, where asked for
+	waits  bool       // a test of it waits long for what does not come
 	edits  []edit
 	at     string // where it is written down
 }
@@ -56,7 +57,7 @@ func read(dir string) ([]mutant, error) {
 
 // parse reads the mutants of one file.
 func parse(name, text string) ([]mutant, error) {
-	p := parser{name: name, lines: strings.Split(text, "\n")}
+	p := reading{name: name, lines: strings.Split(text, "\n")}
 	for p.n < len(p.lines) {
 		if err := p.line(); err != nil {
 			return nil, fmt.Errorf("%s:%d: %w: %w", name, p.n, errMutant, err)
@@ -68,15 +69,15 @@ func parse(name, text string) ([]mutant, error) {
 	return p.all, nil
 }
 
-// parser reads line by line.
-type parser struct {
+// reading reads line by line.
+type reading struct {
 	name  string
 	lines []string
 	n     int // lines read
 	all   []mutant
 }
 
-func (p *parser) line() error {
+func (p *reading) line() error {
 	line := p.lines[p.n]
 	p.n++
 	if line == "" || strings.HasPrefix(line, "#") {
@@ -102,6 +103,8 @@ func (p *parser) line() error {
 		m.breaks = strings.TrimSpace(m.breaks + " " + rest)
 	case "test":
 		m.tests = append(m.tests, strings.Fields(rest))
+	case "waits":
+		m.waits = true
 	case "deep":
 		m.deep = append(m.deep, strings.Fields(rest))
 	case "file":
@@ -113,7 +116,7 @@ func (p *parser) line() error {
 }
 
 // edit reads what follows file.
-func (p *parser) edit(m *mutant, file string) error {
+func (p *reading) edit(m *mutant, file string) error {
 	e := edit{file: file}
 	var err error
 	if p.n >= len(p.lines) || p.lines[p.n] != "--- old" {
@@ -127,7 +130,7 @@ func (p *parser) edit(m *mutant, file string) error {
 	return err
 }
 
-func (p *parser) until(mark string) (string, error) {
+func (p *reading) until(mark string) (string, error) {
 	from := p.n
 	for p.n < len(p.lines) {
 		p.n++
@@ -139,7 +142,7 @@ func (p *parser) until(mark string) (string, error) {
 }
 
 // finish holds the mutant before to its form.
-func (p *parser) finish() error {
+func (p *reading) finish() error {
 	if len(p.all) == 0 {
 		return nil
 	}
@@ -149,6 +152,11 @@ func (p *parser) finish() error {
 	} {
 		if missing {
 			return fmt.Errorf("%s has no %s", m.name, what)
+		}
+	}
+	for _, args := range append(slices.Clone(m.tests), m.deep...) {
+		if len(args) == 0 || !strings.HasPrefix(args[0], ".") {
+			return fmt.Errorf("%s does not begin a test with its package", m.name)
 		}
 	}
 	for _, e := range m.edits {

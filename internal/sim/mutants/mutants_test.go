@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -44,6 +43,7 @@ breaks the rule,
 breaks in two lines.
 test   ./x -run ^TestX$
 test   ./y
+waits
 deep   ./z
 file   x/x.go
 --- old
@@ -59,7 +59,7 @@ func TestAMutantIsReadAsItIsWritten(t *testing.T) {
 	require.Len(t, ms, 2)
 	require.Equal(t, mutant{
 		name: "a", rule: "S1", breaks: "the rule, in two lines.", at: "f.txt:2",
-		tests: [][]string{{"./x", "-run", "^TestX$"}, {"./y"}}, deep: [][]string{{"./z"}},
+		tests: [][]string{{"./x", "-run", "^TestX$"}, {"./y"}}, deep: [][]string{{"./z"}}, waits: true,
 		edits: []edit{{file: "x/x.go", old: "\treturn 1", new: "\treturn 2"}},
 	}, ms[0])
 	require.Equal(t, "b", ms[1].name)
@@ -70,9 +70,10 @@ func TestWhatIsNoMutantIsRefusedWithItsLine(t *testing.T) {
 		"no beginning":        {strings.Replace(one, "mutant a\n", "", 1), "f.txt:2: not a mutant: a file begins with a mutant"},
 		"no rule":             {strings.Replace(one, "rule   S1\n", "", 1), "a has no rule"},
 		"no test":             {strings.ReplaceAll(one, "test ", "deep "), "a has no test"},
-		"an unknown word":     {strings.Replace(one, "deep ", "depth ", 1), `f.txt:8: not a mutant: there is no "depth"`},
+		"an unknown word":     {strings.Replace(one, "deep ", "depth ", 1), `f.txt:9: not a mutant: there is no "depth"`},
+		"no package":          {strings.Replace(one, "test   ./y", "test   -run ./y", 1), "a does not begin a test with its package"},
 		"no texts":            {strings.Replace(one, "--- old", "--- odd", 1), `after file stands "--- old"`},
-		"no end":              {strings.Replace(one, "--- end", "", 1), `no "--- end" ends what begins at line 12`},
+		"no end":              {strings.Replace(one, "--- end", "", 1), `no "--- end" ends what begins at line 13`},
 		"a change of nothing": {strings.Replace(one, "return 2", "return 1", 1), "a changes nothing in x/x.go"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -92,74 +93,17 @@ func TestOneNameStandsForOneMutant(t *testing.T) {
 	require.ErrorContains(t, err, "b.txt:2: not a mutant: a is the name of one at a.txt:2")
 }
 
-func TestThirdsCoverEveryMutantOnce(t *testing.T) {
+func TestMutantsArePickedByNameOrRule(t *testing.T) {
 	all, err := read(".")
 	require.NoError(t, err)
-	seen := map[string]int{}
-	for _, hash := range []string{"0", "1", "a2f33b0000000000000000000000000000000000"} {
-		third, err := pick(all, "", hash)
-		require.NoError(t, err)
-		require.NotEmpty(t, third)
-		for _, m := range third {
-			seen[m.name]++
-		}
-	}
-	require.Len(t, seen, len(all))
-	for name, n := range seen {
-		require.Equal(t, 1, n, name)
-	}
-	_, err = pick(all, "", "HEAD")
-	require.ErrorContains(t, err, `"HEAD" is no commit's hash`)
-	byRule, err := pick(all, "^PW5$", "")
+	byName, err := pick(all, "^wal-promise-not-synced$")
+	require.NoError(t, err)
+	require.Len(t, byName, 1)
+	byRule, err := pick(all, "^PW5$")
 	require.NoError(t, err)
 	require.NotEmpty(t, byRule)
-	_, err = pick(all, "(", "")
+	_, err = pick(all, "(")
 	require.ErrorContains(t, err, "-run")
-}
-
-// module writes a module with one rule, held by one of its tests.
-func module(t *testing.T) *runner {
-	dir := t.TempDir()
-	for name, text := range map[string]string{
-		"go.mod": "module example.com/m\n\ngo 1.24\n",
-		"x/x.go": "package x\n\n// One is 1.\nfunc One() int {\n\treturn 1\n}\n\n// Two is nowhere tested.\nfunc Two() int { return 2 }\n",
-		"x/x_test.go": "package x\n\nimport \"testing\"\n\nfunc TestOne(t *testing.T) {\n\tif One() != 1 {\n\t\tt.Fatal(One())\n\t}\n}\n\n" +
-			"func TestRed(t *testing.T) { t.Fatal(\"red\") }\n",
-	} {
-		path := filepath.Join(dir, filepath.FromSlash(name))
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-	}
-	return &runner{root: dir, scratch: t.TempDir(), limit: 30 * time.Second}
-}
-
-func TestAMutantIsCaughtSurvivesOrIsNone(t *testing.T) {
-	r := module(t)
-	try := func(name, old, with string, args ...string) result {
-		return r.mutate(t.Context(), mutant{name: name, tests: [][]string{args}, edits: []edit{{file: "x/x.go", old: old, new: with}}})
-	}
-	red := try("red", "\treturn 1", "\treturn 2", "./x", "-run", "^TestOne$")
-	require.Equal(t, caught, red.verdict)
-	require.Equal(t, "TestOne", red.why)
-	require.Equal(t, survives, try("unseen", "return 2", "return 3", "./x", "-run", "^TestOne$").verdict)
-	require.Equal(t, survives, try("untested", "\treturn 1", "\treturn 2", "./x", "-run", "^TestNone$").verdict)
-	require.Equal(t, broken, try("broken", "\treturn 1", "\treturn one", "./x").verdict)
-	require.Equal(t, caught, try("panic", "\treturn 1", "\tpanic(1)", "./x", "-run", "^TestOne$").verdict)
-	gone := try("gone", "return 7", "return 8", "./x")
-	require.Equal(t, moved, gone.verdict)
-	require.Contains(t, gone.why, "its old text stands 0 times in x/x.go")
-	require.Contains(t, try("twice", "return", "return 0 +", "./x").why, "stands 2 times")
-	b, err := os.ReadFile(filepath.Join(r.root, "x", "x.go"))
-	require.NoError(t, err)
-	require.Contains(t, string(b), "\treturn 1", "the tree is not touched")
-}
-
-func TestATestThatIsRedAlreadyShowsNothing(t *testing.T) {
-	r := module(t)
-	named := func(run string) []mutant { return []mutant{{name: "m", tests: [][]string{{"./x", "-run", run}}}} }
-	require.NoError(t, r.baseline(t.Context(), named("^TestOne$")))
-	require.ErrorContains(t, r.baseline(t.Context(), named("^TestRed$")), "is red without a mutant in it")
-	require.ErrorContains(t, r.baseline(t.Context(), named("^TestNone$")), "runs no test")
 }
 
 func TestTheTableTakesItsPlaceInTheDocument(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,18 +21,21 @@ const (
 	caught   verdict = "caught"
 	hangs    verdict = "hangs" // until the time limit: caught, and a bad answer
 	survives verdict = "SURVIVES"
+	asleep   verdict = "is not run" // though a test went red
 	broken   verdict = "does not compile"
 	moved    verdict = "does not match"
 )
 
 func (v verdict) good() bool { return v == caught || v == hangs }
 
-// runner runs tests over a tree with a file or two replaced.
+// runner tries mutants on the tree at root, which stays as it is.
 type runner struct {
 	root    string // of the module
+	name    string // of the module: the last part of its path
 	scratch string
-	limit   time.Duration // of one go test, its building left out
+	limit   time.Duration // of one run of a test, its building left out
 	deep    bool
+	bins    binaries
 }
 
 // result is one mutant's.
@@ -45,27 +47,51 @@ type result struct {
 	took    time.Duration
 }
 
-// mutate tries one mutant.
+// commands are the arguments of go test that must go red for m, each with the
+// package first.
+func (r *runner) commands(m mutant) [][]string {
+	if r.deep {
+		return append(slices.Clone(m.tests), m.deep...)
+	}
+	return m.tests
+}
+
+// mutate tries one mutant: awake in the tests that hold all of them, or in a build
+// of its own.
 func (r *runner) mutate(ctx context.Context, m mutant) (res result) {
 	began := time.Now()
 	res = result{mutant: m}
 	defer func() { res.took = time.Since(began) }()
-	overlay, err := r.overlay(m)
-	if err != nil {
-		res.verdict, res.why = moved, err.Error()
-		return res
-	}
-	commands := m.tests
-	if r.deep {
-		commands = append(slices.Clone(m.tests), m.deep...)
+	try := func(args []string) (string, bool, error) { return r.run(ctx, m.name, args...) }
+	alone := r.bins.alone[m.name]
+	if alone != "" {
+		files, err := m.apply(r.root)
+		if err == nil {
+			var overlay string
+			overlay, err = r.overlay(m.name, files)
+			try = func(args []string) (string, bool, error) {
+				out, err := r.test(ctx, args, "-overlay", overlay)
+				return out, true, err // as it is the only one, and who calls it is the same
+			}
+		}
+		if err != nil {
+			res.verdict, res.why = moved, err.Error()
+			return res
+		}
 	}
 	var red []string
-	for _, args := range commands {
-		out, err := r.test(ctx, args, "-overlay", overlay)
+	for _, args := range r.commands(m) {
+		out, reached, err := try(args)
 		res.output += out
 		v, tests := judge(out, err)
+		if v.good() && !reached {
+			v = asleep
+		}
 		if !v.good() {
 			res.verdict, res.why = v, "go test "+strings.Join(args, " ")
+			if v == survives && !reached {
+				res.why += ", which does not run what it changes"
+			}
 			return res
 		}
 		if res.verdict != hangs {
@@ -74,16 +100,16 @@ func (r *runner) mutate(ctx context.Context, m mutant) (res result) {
 		red = append(red, tests...)
 	}
 	res.why = strings.Join(red, " ")
+	if alone != "" {
+		res.why += " (a build of its own: " + alone + ")"
+	}
 	return res
 }
 
-// overlay writes the changed files, and the list that go test wants of them.
-func (r *runner) overlay(m mutant) (string, error) {
-	files, err := m.apply(r.root)
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(r.scratch, m.name)
+// overlay writes files, and the list that the go command wants of what they
+// replace, or are more.
+func (r *runner) overlay(name string, files map[string]string) (string, error) {
+	dir := filepath.Join(r.scratch, name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
@@ -106,15 +132,11 @@ func (r *runner) overlay(m mutant) (string, error) {
 // buildLimit is what a build may take on top of the tests.
 const buildLimit = 10 * time.Minute
 
-// plain has our own packages compiled without optimisation, which is most of what a
-// mutant costs: half as long for a package and its test. What others wrote stays as
-// it is everywhere else, and cached.
-const plain = "-gcflags=github.com/triad-kv/triad/...=-N -l"
-
+// test builds and runs tests in one: for a mutant that needs a build of its own.
 func (r *runner) test(ctx context.Context, args []string, more ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.limit+buildLimit)
 	defer cancel()
-	all := append([]string{"test", "-count=1", "-vet=off", "-failfast", plain, "-timeout", r.limit.String()}, append(more, args...)...)
+	all := append([]string{"test", "-count=1", "-vet=off", "-failfast", "-timeout", r.limit.String()}, append(more, args...)...)
 	if r.draws(args) {
 		all = append(all, "-rapid.nofailfile") // what a mutant fails by is nobody's regression test
 	}
@@ -152,7 +174,7 @@ func judge(out string, err error) (v verdict, red []string) {
 	switch {
 	case err == nil:
 		return survives, nil
-	case !errors.As(err, &exit), strings.Contains(out, "[build failed]"), strings.Contains(out, "[setup failed]"), !strings.Contains(out, "FAIL"):
+	case !errors.As(err, &exit), strings.Contains(out, "[build failed]"), strings.Contains(out, "[setup failed]"):
 		return broken, nil
 	}
 	for _, f := range failed.FindAllStringSubmatch(out, -1) {
@@ -165,49 +187,6 @@ func judge(out string, err error) (v verdict, red []string) {
 		red = []string{"a panic, or an exit, of the test"}
 	}
 	return caught, red
-}
-
-// baseline runs everything that ms name over the tree as it is: all that is
-// named of one package at once.
-func (r *runner) baseline(ctx context.Context, ms []mutant) error {
-	type run struct {
-		rest  []string // arguments but the package and -run
-		names []string
-	}
-	by := map[string]*run{}
-	var order []string
-	for _, m := range ms {
-		commands := m.tests
-		if r.deep {
-			commands = append(slices.Clone(m.tests), m.deep...)
-		}
-		for _, args := range commands {
-			rest, name := withoutRun(args)
-			key := strings.Join(rest, " ")
-			if by[key] == nil {
-				by[key] = &run{rest: rest}
-				order = append(order, key)
-			}
-			if !slices.Contains(by[key].names, name) {
-				by[key].names = append(by[key].names, name)
-			}
-		}
-	}
-	var errs []error
-	for _, key := range order {
-		b := by[key]
-		args := b.rest
-		if !slices.Contains(b.names, "") {
-			args = append(slices.Clone(b.rest), "-run", either(b.names))
-		}
-		switch out, err := r.test(ctx, args); {
-		case err != nil:
-			errs = append(errs, fmt.Errorf("go test %s is red without a mutant in it:\n%s", strings.Join(args, " "), out))
-		case strings.Contains(out, "[no tests to run]"), strings.Contains(out, "[no test files]"):
-			errs = append(errs, fmt.Errorf("go test %s runs no test", strings.Join(args, " ")))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // withoutRun takes the pattern of -run out of the arguments of go test.

@@ -1,6 +1,7 @@
 package oneleader
 
 import (
+	"slices"
 	"time"
 
 	"github.com/triad-kv/triad/internal/sim"
@@ -13,8 +14,9 @@ import (
 type config struct {
 	nodes     []topology.NodeID
 	replicas  []topology.NodeID
-	spare     []topology.NodeID // machines that are no members yet
-	minInSync int               // 0: as many as the policy has
+	upstreams map[topology.NodeID][]topology.NodeID // of replicas
+	spare     []topology.NodeID                     // machines that are no members yet
+	minInSync int                                   // 0: as many as the policy has
 	sync      quorum.Policy
 
 	segmentBytes   int64
@@ -97,7 +99,7 @@ func draw(s *sim.Sim) config {
 		c.nodes = append(c.nodes, topology.NodeID('a'+rune(i)))
 	}
 	if n > 3 && s.Chance(0.3) {
-		c.replicas = c.nodes[n-1:]
+		c.cascade(s)
 	}
 	voters := n - len(c.replicas)
 	switch k := s.Between(1, max(voters-1, 1)); sim.Pick(s, "any", "any", "any", "first", "first", "all", "async") {
@@ -111,6 +113,22 @@ func draw(s *sim.Sim) config {
 		c.sync = quorum.Async()
 	}
 	return c
+}
+
+// cascade draws who copies the log for readers alone, and by whom each of them is fed
+// rather than by the leader (S13).
+func (c *config) cascade(s *sim.Sim) {
+	n := len(c.nodes)
+	c.replicas = c.nodes[n-s.Between(1, n-3):]
+	if s.Chance(0.2) {
+		return
+	}
+	c.upstreams = map[topology.NodeID][]topology.NodeID{}
+	for _, r := range c.replicas {
+		up := slices.DeleteFunc(slices.Clone(c.nodes), func(o topology.NodeID) bool { return o == r })
+		s.Rand.Shuffle(len(up), func(i, j int) { up[i], up[j] = up[j], up[i] })
+		c.upstreams[r] = up[:s.Between(1, len(up))]
+	}
 }
 
 // agree draws what only a group has whose nodes agree who leads.

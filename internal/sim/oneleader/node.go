@@ -151,6 +151,7 @@ type process struct {
 	applying applying
 	sinks    sinks
 	reign    reign
+	feeding  feeding
 	ballot   ballot
 	council  council
 }
@@ -344,6 +345,7 @@ func (p *process) begin() {
 	} else {
 		p.ballot.stand()
 	}
+	p.feeding.begin(p)
 	p.trimLater()
 }
 

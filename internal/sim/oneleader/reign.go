@@ -3,6 +3,7 @@ package oneleader
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/triad-kv/triad/internal/sim"
@@ -35,6 +36,8 @@ type ship struct {
 	need record.LSN
 	beat bool // a heartbeat is due
 	snap *parcel
+
+	*relayed // nil: the log of a term that this node leads
 }
 
 // parcel is a snapshot half sent.
@@ -82,7 +85,7 @@ func (r *reign) wake(p *process) {
 func (r *reign) needs(p *process) record.LSN {
 	end := p.log.Bounds().End
 	need, at := end+1, p.log.Offset(end)
-	for _, h := range r.ships {
+	for _, h := range slices.Concat(r.ships, p.feeding.ships) {
 		if n := h.need; n > 0 && n < need && at-p.log.Offset(n-1) <= p.w.c.retainBytesMax {
 			need = n
 		}
@@ -117,6 +120,10 @@ func (h *ship) dial() {
 }
 
 func (h *ship) again() {
+	if h.relayed != nil {
+		h.p.feeding.drop(h)
+		return
+	}
 	if !h.over {
 		h.p.after(h.p.s.Lasting(h.p.w.c.retry, 5*h.p.w.c.retry), h.dial)
 	}
@@ -126,19 +133,24 @@ func (h *ship) begin(conn *sim.Conn) {
 	h.conn, h.pr = conn, stream.NewProgress(h.p.w.c.windowBytesMax)
 	h.told, h.beat = stream.Append{}, true
 	h.acks, h.movedAt = stream.Ack{}, h.p.s.Now()
-	h.p.step(core.Event{Kind: core.EvMeet, Node: h.to.id, Term: h.term, Life: h.life}, nil)
+	if h.relayed == nil {
+		h.p.step(core.Event{Kind: core.EvMeet, Node: h.to.id, Term: h.term, Life: h.life}, nil)
+	} else if h.stale() || h.p.group.Term != h.term {
+		h.again()
+		return
+	}
 	conn.Take = h.take
 	conn.Closed = func() {
 		h.conn = nil
 		h.again()
 	}
-	h.send(&stream.Begin{Group: core.GroupName, Term: h.term, Body: h.p.group.Encode()})
+	h.send(h.opening())
 }
 
 func (h *ship) send(m stream.Message) { h.conn.Send(stream.Encode(m)) }
 
-// end gives the connection up and tries again.
-func (h *ship) end(why string) {
+// quit gives the connection up and tries again.
+func (h *ship) quit(why string) {
 	h.p.s.Note(string(h.p.n.id), "stops shipping: "+why)
 	h.conn.Close()
 	h.conn = nil
@@ -167,15 +179,24 @@ func (h *ship) take(b []byte) {
 		h.acked(*m)
 	case *stream.Refusal:
 		h.obeys = m.Term
-		h.end("refused")
+		h.quit("refused")
 	default:
-		h.end("it talks nonsense")
+		h.quit("it talks nonsense")
 	}
 }
 
 func (h *ship) probed(t *stream.Tail) {
 	p := h.p
-	cut := h.pr.Probed(h.term, *t, p.log.Bounds(), p.log.History())
+	if h.stale() {
+		h.quit("fed otherwise")
+		return
+	}
+	if h.awaits(t) {
+		return
+	}
+	b := p.log.Bounds()
+	b.End = h.end()
+	cut := h.pr.Probed(h.term, *t, b, p.log.History())
 	if h.pr.State == stream.Snapshot {
 		h.offer()
 		return
@@ -204,7 +225,7 @@ func (h *ship) beats(conn *sim.Conn) {
 
 func (h *ship) acked(a stream.Ack) {
 	if a.Term != h.term {
-		h.end("ack of another term")
+		h.quit("ack of another term")
 		return
 	}
 	if err := h.pr.Received(a); err != nil {
@@ -213,6 +234,10 @@ func (h *ship) acked(a stream.Ack) {
 	}
 	h.need = a.Flushed + 1
 	h.acks, h.contact = a, h.p.s.Now()
+	if h.relayed != nil {
+		h.ship()
+		return
+	}
 	h.p.reign.heard[h.to] = h.life
 	h.p.step(core.Event{Kind: core.EvAck, Node: h.to.id, Life: h.life, Ack: a}, nil)
 	h.counted()
@@ -234,6 +259,9 @@ func (h *ship) counted() {
 
 // ship sends batches as there are entries and the window is open.
 func (h *ship) ship() {
+	if h.conn != nil && !h.p.dead && h.stale() {
+		h.quit("fed otherwise")
+	}
 	for h.conn != nil && !h.over && !h.p.dead && h.pr.State == stream.Replicate {
 		sent := h.batch()
 		if h.conn == nil || !sent {
@@ -247,15 +275,15 @@ func (h *ship) batch() bool {
 	p, next := h.p, h.pr.Next
 	a := stream.Append{Term: h.term, Prev: stream.Place{LSN: next - 1}}
 	a.Prev.Term, _ = p.log.History().TermAt(next - 1)
-	b, last, size := p.log.Bounds(), next-1, 0
-	if h.pr.Open() && b.End >= next {
+	end, last, size := h.end(), next-1, 0
+	if h.pr.Open() && end >= next {
 		for e, err := range p.log.Read(context.Background(), next) {
 			if err != nil {
 				p.s.Reach("an entry was gone before it was sent")
-				h.end("the log was cut")
+				h.quit("the log was cut")
 				return false
 			}
-			if len(a.Entries) > 0 && size+record.EntryHeaderBytes+len(e.Bytes) > p.w.c.batchBytesMax {
+			if e.LSN > end || len(a.Entries) > 0 && size+record.EntryHeaderBytes+len(e.Bytes) > p.w.c.batchBytesMax {
 				break
 			}
 			size += record.EntryHeaderBytes + len(e.Bytes)
@@ -263,7 +291,12 @@ func (h *ship) batch() bool {
 			last = e.LSN
 		}
 	}
-	a.Commit, a.Round, a.Time = p.core.Commit, p.reign.round, p.clock.Last()
+	a.Commit, a.Time = p.core.Commit, p.clock.Last()
+	if h.relayed == nil {
+		a.Round = p.reign.round
+	} else {
+		a.Age = max(p.s.Now()-p.feeding.heard, 1)
+	}
 	if len(a.Entries) == 0 && !h.beat && a.Round <= h.told.Round {
 		if a.Commit > h.told.Commit {
 			h.tellSoon()
@@ -271,7 +304,7 @@ func (h *ship) batch() bool {
 		return false
 	}
 	h.beat = false
-	a.End = max(b.End, last)
+	a.End = max(end, last)
 	a.Behind = p.log.Offset(a.End) - p.log.Offset(last)
 	if len(a.Entries) > 0 {
 		h.pr.Sent(last, size)

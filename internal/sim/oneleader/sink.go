@@ -131,7 +131,7 @@ func (k *sink) begin(b *stream.Begin) (stream.Tail, error) {
 	if removed(&p.council) {
 		return stream.Tail{}, topology.ErrConflict
 	}
-	ev := core.Event{Kind: core.EvBegin, Node: k.from.ID, Life: k.from.Life, Term: b.Term}
+	ev := core.Event{Kind: core.EvBegin, Node: g.Leader, Life: g.Life, Term: b.Term, Relay: core.RelayOf(b)}
 	a := k.ask(ev)
 	if a.err == nil && a.persist {
 		if err := p.ballot.accept(g); err != nil {
@@ -315,6 +315,7 @@ func (k *sink) append(m *stream.Append) error {
 	k.due = k.due || m.Count == 0
 	k.agreed.Took(m)
 	p.council.hears(m.Term)
+	p.feeding.heard = p.s.Now() - m.Age
 	k.wake()
 	return nil
 }

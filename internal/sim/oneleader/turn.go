@@ -52,6 +52,7 @@ func (p *process) perform(ev core.Event, effects []core.Effect, a *answer) {
 		case core.DoApply:
 			p.w.ledger.mayApply(p, x.LSN)
 			p.applying.reach(p, x.LSN)
+			p.feeding.wake(p)
 		case core.DoRound:
 			p.reign.round = x.Round
 			p.reign.wake(p)
@@ -157,6 +158,7 @@ func (p *process) flushed(b topology.Bounds, err error) {
 	p.n.isDurable(b, p.log.History())
 	p.s.Note(string(p.n.id), "flushed", uint64(b.Flushed))
 	p.step(core.Event{Kind: core.EvFlushed, LSN: b.Flushed}, nil)
+	p.feeding.wake(p)
 	for _, k := range p.sinks.open {
 		k.wake()
 	}

@@ -21,6 +21,7 @@ var World = sim.World{
 		"a condition did not hold",
 		"a diverged tail was rewound",
 		"a follower answered a linearizable read",
+		"a follower fed another",
 		"a follower refused an old term",
 		"a half-open connection was given up",
 		"a leader stepped down",
@@ -56,6 +57,7 @@ var Elections = sim.World{
 	Reaches: []string{
 		"a diverged tail was rewound",
 		"a follower answered a linearizable read",
+		"a follower fed another",
 		"a change of the members outlived its leader",
 		"a leader handed over",
 		"a leader stepped down",
