@@ -61,7 +61,7 @@ ready to answer, 4 a check did not hold.`,
 		newNode(controls),
 		newConfig(files),
 		newServer(files),
-		newCert(), newQuorum(),
+		newCert(),
 		newQuorum(),
 		newBench(),
 	)
