@@ -126,6 +126,9 @@ func (k *sink) Begin(ctx context.Context, from topology.Peer, b stream.Begin) (s
 	if e.seats.removed() {
 		return stream.Tail{}, fmt.Errorf("%w: %w", topology.ErrConflict, errRemoved)
 	}
+	if e.restoring.busy.Load() {
+		return stream.Tail{}, fmt.Errorf("%w: an operator brings this node back to a point of the past", topology.ErrUnavailable)
+	}
 	if err := k.s.gate.enter(ctx); err != nil {
 		return stream.Tail{}, err
 	}
@@ -153,7 +156,7 @@ func (k *sink) Cut(ctx context.Context, c stream.Cut) (stream.Tail, error) {
 		return stream.Tail{}, err
 	}
 	defer k.s.gate.leave()
-	a := k.ask(core.Event{Kind: core.EvCut, Cut: c, History: e.env.Log.History()})
+	a := k.ask(core.Event{Kind: core.EvCut, Cut: c, History: e.env.Log.History(), Forks: e.group.Load().Forks})
 	switch {
 	case a.err != nil:
 		return stream.Tail{Term: e.group.Load().Term}, a.err
