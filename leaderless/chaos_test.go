@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -23,7 +24,7 @@ type written struct {
 // nodes crash, are cut off, and lose their disks one after another.
 func TestNothingAcknowledgedIsLost(t *testing.T) {
 	const writers, rounds = 6, 8
-	c := newCluster(t, Options{Replicas: 3}, 4)
+	c := newCluster(t, Options{Replicas: 3, CallTimeout: time.Second}, 4)
 	c.startAll()
 	rng := rand.New(rand.NewPCG(7, 7))
 	var all [writers]written

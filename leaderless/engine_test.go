@@ -67,6 +67,7 @@ func TestAWipedReplicaIsRebuiltAndResurrectsNothing(t *testing.T) {
 	c.nodes["c"].start()
 	c.settled()
 	require.GreaterOrEqual(t, c.nodes["c"].life.incarnation, before)
+	require.NotZero(t, c.nodes["c"].stats.fills.Load(), "it has voted without having been filled")
 	c.converged()
 	for i := range 50 {
 		for _, m := range c.list {
