@@ -167,6 +167,12 @@ func (h *host) apply(lsn record.LSN) {
 		if err != nil {
 			panic(err)
 		}
+		if _, learnt, _ := core.Learnt(&r); learnt != nil {
+			if err := h.applied.Add(e, h.net.place); err != nil {
+				panic(err)
+			}
+			continue
+		}
 		set := h.applied.At(h.net.place.Partition(r.Mutations[0].Key))
 		changes, err := core.Apply(&r, set, func(c record.Cell) (record.State, error) { return h.store[cellName(c)], nil })
 		if err != nil {
@@ -232,7 +238,7 @@ func putOf(name, key, value string, level quorum.Consistency, seen core.Context)
 }
 
 func getOf(name, key string, level quorum.Consistency, repair core.Repair) *request {
-	key, whole := strings.CutSuffix(key, ".*")
+	key, whole := strings.CutSuffix(key, ".all")
 	at := topology.CellRange{Cell: record.Cell{Table: record.TableDefault, Key: []byte(key)}, Whole: whole}
 	return &request{name: name, event: core.Event{Kind: core.EvGet, Range: at, Level: level, Repair: repair}}
 }
@@ -284,6 +290,9 @@ func describe(e record.Entry) string {
 		return err.Error()
 	}
 	m := r.Mutations[0]
+	if _, set, err := core.Learnt(&r); set != nil || err != nil {
+		return fmt.Sprintf("at %d a note: it has all that %s come to", e.LSN, setText(set))
+	}
 	switch m.Op {
 	case record.OpState:
 		var s record.State
@@ -395,6 +404,9 @@ func (h *host) recount() int {
 		r, err := e.Record()
 		if err != nil {
 			panic(err)
+		}
+		if _, learnt, _ := core.Learnt(&r); learnt != nil {
+			continue
 		}
 		m := &r.Mutations[0]
 		key := cellName(record.Cell{Key: m.Key, Field: m.Field})
