@@ -30,7 +30,7 @@ func ContextOf(s *version.Set) Context {
 	w.Array(2)
 	w.Array(3 * len(s.Prefix))
 	for _, m := range s.Prefix {
-		putContextDot(w, version.Dot{Origin: m.Origin, Seq: m.Seq})
+		putContextDot(w, version.Dot(m))
 	}
 	w.Array(3 * len(s.Dots))
 	for _, d := range s.Dots {
@@ -65,7 +65,7 @@ func decodeContext(b []byte) (*version.Set, error) {
 	r.ArrayOf(2)
 	s := &version.Set{}
 	for _, d := range contextDots(&r) {
-		s.Prefix = append(s.Prefix, version.Mark{Origin: d.Origin, Seq: d.Seq})
+		s.Prefix = append(s.Prefix, version.Mark(d))
 	}
 	s.Dots = contextDots(&r)
 	if r.Err() == nil && !s.Valid() {
