@@ -25,6 +25,7 @@ type desk struct {
 
 	rewound      atomic.Uint64       // records cut from the log and kept aside since the start
 	rewoundBytes atomic.Uint64       // of them
+	missing      atomic.Uint64       // records lost since the start that the log had no more, and so not kept aside
 	waiting      atomic.Pointer[cut] // the rewind that waits for an operator; nil: none
 	approved     atomic.Pointer[cut] // the one that an operator has let go on
 

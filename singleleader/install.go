@@ -6,6 +6,7 @@ import (
 
 	"github.com/triad-kv/triad/internal/stream"
 	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 )
@@ -36,6 +37,9 @@ func (k *sink) Install(ctx context.Context, o stream.Offer, st topology.Stage) (
 		}
 	}
 	why := fmt.Sprintf("a snapshot of term %d at entry %d replaced the log", o.Term, o.LSN)
+	if err := e.miss(k.parts, why); err != nil {
+		return stream.Tail{}, err
+	}
 	if err := e.export(ctx, core.Leaves(e.env.Log.Bounds().First, applied, k.parts), why); err != nil {
 		return stream.Tail{}, err
 	}
@@ -53,7 +57,7 @@ func (k *sink) Install(ctx context.Context, o stream.Offer, st topology.Stage) (
 		e.fail(err)
 		return stream.Tail{}, err
 	}
-	k.s.aside = tail{}
+	k.s.aside, k.s.missed = tail{}, tail{}
 	if err := e.applier.restart(); err != nil {
 		e.fail(err)
 		return stream.Tail{}, err
@@ -63,6 +67,27 @@ func (k *sink) Install(ctx context.Context, o stream.Offer, st topology.Stage) (
 	a := k.ask(core.Event{Kind: core.EvTruncated, LSN: o.LSN, Term: o.History.Last(), N: 1})
 	e.log.Info("installed a snapshot", "lsn", o.LSN, "term", o.Term)
 	return a.tail, a.err
+}
+
+// miss notes what is lost when the log and the store are replaced, where the log
+// parts from the leader's after parts, and that can not be kept aside: retention took
+// it out of the log before, within its budget, and the store has no entries. It is
+// noted once, however often the install then fails.
+func (e *engine) miss(parts record.LSN, why string) error {
+	from, to := core.Missing(e.env.Log.Bounds().First, parts)
+	term, _ := e.env.Log.History().TermAt(to)
+	lost := tail{from - 1, to, term}
+	if to < from || lost == e.sinks.missed {
+		return nil
+	}
+	f, err := e.env.Sidelog.Miss(why+", which is of another history than they are; they had left the log before, and nobody keeps them", from, to)
+	if err != nil {
+		return fmt.Errorf("entries %d to %d are lost, and that can not be noted: %w", from, to, err)
+	}
+	e.sinks.missed = lost
+	e.missing.Add(uint64(to - from + 1))
+	e.log.Error("lost and not kept aside", "records", to-from+1, "first", from, "last", to, "term", term, "file", f.Name, "why", f.Why)
+	return nil
 }
 
 // finishInstall makes the log follow a store that a snapshot has replaced.

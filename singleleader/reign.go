@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/triad-kv/triad/internal/stream"
+	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
@@ -318,17 +320,34 @@ func (s *ship) status(e *engine, end record.LSN, m topology.Member, sync bool) t
 	return p
 }
 
-// needs returns the first LSN a member within the budget of bytes still needs;
-// end+1 if none needs any.
+// needs returns the first LSN a member within the budget of bytes still needs, end+1
+// if none needs any; of what others lack in an asynchronous group, as much as fits.
 func (r *reign) needs(end record.LSN, bytesMax uint64) record.LSN {
-	need := end + 1
+	need, lacks := end+1, end+1
 	at := r.e.env.Log.Offset(end)
 	for _, s := range *r.ships.Load() {
-		if n := s.sender.Needs(); n > 0 && n < need && at-r.e.env.Log.Offset(n-1) <= bytesMax {
+		n := s.sender.Needs()
+		if n > 0 && n < need && at-r.e.env.Log.Offset(n-1) <= bytesMax {
 			need = n
 		}
+		lacks = min(lacks, n)
+	}
+	if r.e.o.Sync.Kind == quorum.KindAsync {
+		need = min(need, max(lacks, r.within(end, bytesMax)))
 	}
 	return need
+}
+
+// within returns the first entry from which on the log has at most so many bytes. Of
+// what was acknowledged in an asynchronous group, and a member lacks, that much stays,
+// however far behind it is: one that is made leader by force makes it lost, and then it
+// is to be kept aside (C10).
+func (r *reign) within(end record.LSN, bytesMax uint64) record.LSN {
+	b, at := r.e.env.Log.Bounds(), r.e.env.Log.Offset(end)
+	n := sort.Search(int(end+1-min(b.First, end+1)), func(i int) bool {
+		return at-r.e.env.Log.Offset(b.First+record.LSN(i)-1) <= bytesMax
+	})
+	return b.First + record.LSN(n)
 }
 
 // peers returns the status of every other member, by name.

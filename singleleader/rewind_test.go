@@ -3,6 +3,7 @@ package singleleader
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -112,4 +113,74 @@ func TestATailThatCanNotBeCutYetIsKeptAsideOnce(t *testing.T) {
 	kept, err := a.side.List()
 	require.NoError(t, err)
 	require.Len(t, kept, 1)
+}
+
+// What another leader lacks, and retention has taken out of the log that had it, can
+// not be kept aside when it is lost: it is told, once, also over a restart, and however
+// often the snapshot then fails to be installed.
+func TestWhatIsLostAfterItLeftTheLogIsNoted(t *testing.T) {
+	c := newBehind(t)
+	a, b := c.nodes["a"], c.nodes["b"]
+	first, end := a.log.Bounds().First, a.log.Bounds().End
+	a.stop()
+	c.start("b")
+	parts := b.log.Bounds().End
+	_, err := b.Promote(t.Context(), true)
+	require.NoError(t, err)
+	for i := range 400 { // until its log no longer has the place where the two part
+		_, err := b.put(fmt.Sprint("n", i), strings.Repeat("n", 400))
+		require.NoError(t, err)
+	}
+	c.applied(b.Status().End, "b")
+	flushed, err := b.store.Flush(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, b.log.Truncate(topology.Range{First: min(b.Retain(flushed), flushed+1), Last: math.MaxUint64}))
+	require.Greater(t, b.log.Bounds().First, parts)
+	c.start("a")
+	c.applied(b.Status().End, "a")
+	told := func() (missing, kept []topology.Kept) {
+		all, err := a.side.List()
+		require.NoError(t, err)
+		for _, k := range all {
+			if k.Records == 0 {
+				missing = append(missing, k)
+			} else {
+				kept = append(kept, k)
+			}
+		}
+		return missing, kept
+	}
+	missing, kept := told()
+	require.Len(t, missing, 1)
+	require.Equal(t, [2]record.LSN{parts + 1, first - 1}, [2]record.LSN{missing[0].First, missing[0].Last})
+	require.Contains(t, missing[0].Why, "had left the log before")
+	require.Len(t, kept, 1)
+	require.Equal(t, [2]record.LSN{first, end}, [2]record.LSN{kept[0].First, kept[0].Last}, "and the rest is kept")
+	require.Contains(t, strings.Join(a.Status().Warnings, "\n"), "kept nowhere")
+	a.stop()
+	c.start("a")
+	_, err = b.put("k", "again")
+	require.NoError(t, err)
+	c.applied(b.Status().End, "a")
+	missing, _ = told()
+	require.Len(t, missing, 1)
+}
+
+// A member that is further behind than the budget gets a snapshot, but if it is made
+// leader by force, what the budget holds is kept aside.
+func TestAnAsynchronousLeaderKeepsWhatFitsOfWhatOthersLack(t *testing.T) {
+	c := newBehind(t)
+	a := c.nodes["a"]
+	b := a.log.Bounds()
+	most := a.log.Offset(b.End) - a.log.Offset(b.First-2)
+	require.Greater(t, most, c.opts.RetainBytesMax)
+	flushed, err := a.store.Flush(t.Context())
+	require.NoError(t, err)
+	keep := a.Retain(flushed)
+	require.LessOrEqual(t, a.log.Offset(b.End)-a.log.Offset(keep-1), c.opts.RetainBytesMax)
+	require.Greater(t, a.log.Offset(b.End)-a.log.Offset(keep-2), c.opts.RetainBytesMax)
+
+	c.start("b")
+	c.applied(b.End, "b")
+	eventually(t, "nobody lacks anything", func() bool { return a.Retain(flushed) == b.End+1 })
 }

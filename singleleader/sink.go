@@ -25,6 +25,7 @@ type sinks struct {
 	session atomic.Uint64
 	heard   heard
 	aside   tail // kept aside, and not cut yet; owned by whoever holds the gate
+	missed  tail // noted as lost, and not replaced yet; likewise
 	intake  *intake
 
 	mu   sync.Mutex

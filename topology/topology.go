@@ -233,7 +233,11 @@ type Sidelog interface {
 	// Keep writes entries, and why they left, to a side file, durably before
 	// it returns. No entries make no file.
 	Keep(why string, entries iter.Seq2[record.Entry, error]) (Kept, error)
-	// List returns what is kept, oldest first.
+	// Miss notes, durably before it returns, that the entries from first to last
+	// are lost and can not be kept, and why: it is listed like what is kept, with no
+	// records.
+	Miss(why string, first, last record.LSN) (Kept, error)
+	// List returns what is kept, and what is missing, oldest first.
 	List() ([]Kept, error)
 }
 
@@ -243,7 +247,7 @@ type Kept struct {
 	Why     string
 	First   record.LSN
 	Last    record.LSN
-	Records uint64
+	Records uint64 // 0: nothing is kept of First to Last, and this only says so
 }
 
 // Membership says who can be reached; never who counts.

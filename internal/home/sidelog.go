@@ -79,11 +79,21 @@ func newSidelog(h *Home) *Sidelog {
 
 // Keep implements topology.Sidelog. When it fails, nothing is kept.
 func (s *Sidelog) Keep(why string, entries iter.Seq2[record.Entry, error]) (topology.Kept, error) {
+	return s.add(topology.Kept{Why: why}, entries)
+}
+
+// Miss implements topology.Sidelog. It makes a file that holds no entries.
+func (s *Sidelog) Miss(why string, first, last record.LSN) (topology.Kept, error) {
+	return s.add(topology.Kept{Why: why, First: first, Last: last}, func(func(record.Entry, error) bool) {})
+}
+
+// add makes a file of what kept says already, and of entries. Where neither has a
+// place there is none.
+func (s *Sidelog) add(kept topology.Kept, entries iter.Seq2[record.Entry, error]) (topology.Kept, error) {
 	<-s.turn
 	defer func() { s.turn <- struct{}{} }()
-	kept := topology.Kept{Why: why}
-	if len(why) > SideWhyBytesMax {
-		kept.Why = strings.ToValidUTF8(why[:SideWhyBytesMax], "")
+	if len(kept.Why) > SideWhyBytesMax {
+		kept.Why = strings.ToValidUTF8(kept.Why[:SideWhyBytesMax], "")
 	}
 	if err := s.open(); err != nil {
 		return topology.Kept{}, err
@@ -101,7 +111,7 @@ func (s *Sidelog) Keep(why string, entries iter.Seq2[record.Entry, error]) (topo
 	}
 	kept.Name = fmt.Sprintf("%0*d%s", sideNumberDigits, next, sideExt)
 	temporary := s.path(kept.Name + temporarySuffix)
-	if err := s.write(temporary, &kept, entries); err != nil || kept.Records == 0 {
+	if err := s.write(temporary, &kept, entries); err != nil || kept.First == 0 {
 		if gone := s.home.disk.Remove(temporary); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
 			err = errors.Join(err, gone)
 		}
@@ -133,18 +143,22 @@ func (s *Sidelog) open() error {
 }
 
 // write writes a whole file and completes kept. It makes none if there are no
-// entries.
+// entries, and kept names none.
 func (s *Sidelog) write(path string, kept *topology.Kept, entries iter.Seq2[record.Entry, error]) error {
 	var f vfs.File
 	var w *bufio.Writer
 	var b []byte
 	var sum uint32
+	create := func() (err error) {
+		if f, err = s.home.disk.Create(path, writeCategory); err == nil {
+			w = bufio.NewWriterSize(f, sideBufferBytes)
+		}
+		return err
+	}
 	err := func() error {
 		for e, err := range entries {
 			if err == nil && f == nil {
-				if f, err = s.home.disk.Create(path, writeCategory); err == nil {
-					w = bufio.NewWriterSize(f, sideBufferBytes)
-				}
+				err = create()
 			}
 			if err != nil {
 				return err
@@ -160,7 +174,12 @@ func (s *Sidelog) write(path string, kept *topology.Kept, entries iter.Seq2[reco
 			}
 		}
 		if f == nil {
-			return nil
+			if kept.First == 0 {
+				return nil
+			}
+			if err := create(); err != nil {
+				return err
+			}
 		}
 		b = seal(magicSide, encodeSummary(kept, sum))
 		_, _ = w.Write(binary.LittleEndian.AppendUint32(b, uint32(len(b)))) // Flush tells

@@ -196,3 +196,25 @@ func TestNoCrashLeavesHalfASideFile(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatCanNotBeKeptIsNoted(t *testing.T) {
+	disk := vfs.NewMem()
+	h, err := Open(options(disk, "data/a"))
+	require.NoError(t, err)
+	want := topology.Kept{Name: "00000001.entries", Why: "trimmed", First: 13, Last: 104}
+	noted, err := h.Sidelog().Miss(want.Why, want.First, want.Last)
+	require.NoError(t, err)
+	require.Equal(t, want, noted)
+	_, err = h.Sidelog().Keep("tail", tail(105, 2, nil))
+	require.NoError(t, err)
+	require.NoError(t, h.Close())
+
+	s := open(t, disk).Sidelog()
+	all, err := s.List()
+	require.NoError(t, err)
+	require.Len(t, all, 2)
+	require.Equal(t, want, all[0])
+	for range s.Entries(want.Name) {
+		t.Fatal("it has no entries")
+	}
+}

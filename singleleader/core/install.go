@@ -98,6 +98,16 @@ func Leaves(first, applied, parts record.LSN) record.LSN {
 	return max(applied, first-1)
 }
 
+// Missing returns the entries that a snapshot takes back, as the logs part after
+// parts, and that a log which begins at first has no more: nobody can keep them
+// aside. There are none where to is before from.
+func Missing(first, parts record.LSN) (from, to record.LSN) {
+	if parts == 0 {
+		return first, first - 1
+	}
+	return parts + 1, first - 1
+}
+
 // Parts returns the entry after which a log of that history, which ends at end, is not
 // the one that a snapshot at lsn of another history is of; 0 where it is all the way, as
 // far as that goes. What a leader no longer has in its log, but in a snapshot, may be

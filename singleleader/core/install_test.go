@@ -82,3 +82,20 @@ func TestALogKeepsWhatAnotherLeaderMayLack(t *testing.T) {
 	g.Agreed.Lag = 0
 	require.EqualValues(t, 10, Keep(&lead, &g), "no election loses anything")
 }
+
+func TestWhatIsLostAndNoLogHasIsTold(t *testing.T) {
+	for name, c := range map[string]struct{ first, parts, from, to record.LSN }{
+		"nothing parts":               {105, 0, 105, 104},
+		"the log has it all":          {1, 12, 13, 0},
+		"the log begins where it was": {13, 12, 13, 12},
+		"the log begins later":        {105, 12, 13, 104},
+	} {
+		from, to := Missing(c.first, c.parts)
+		require.Equal(t, max(c.to+1, c.from), max(to+1, from), name)
+		if c.to >= c.from {
+			require.Equal(t, [2]record.LSN{c.from, c.to}, [2]record.LSN{from, to}, name)
+		} else {
+			require.Less(t, to, from, name)
+		}
+	}
+}

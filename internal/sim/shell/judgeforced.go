@@ -3,17 +3,19 @@ package shell
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/triad-kv/triad/internal/sim/check"
 	"github.com/triad-kv/triad/internal/sim/history"
 	"github.com/triad-kv/triad/internal/sim/load"
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
 )
 
 // judgeForced judges what holds although a leader was forced, in an asynchronous
 // group (S9): each acknowledged write that is lost was kept aside by a node that had
-// it (C10), and all nodes hold the same, in which everything else is.
+// it, or noted by one whose log had it no more (C10), and all nodes hold the same, in which everything else is.
 func (r *Result) judgeForced(rules check.Rules) error {
 	rules.Lossy = true
 	c, err := check.New(rules, r.Ops, r.Finals...)
@@ -28,7 +30,12 @@ func (r *Result) judgeForced(rules check.Rules) error {
 		}
 	}
 	for _, op := range r.Ops {
-		if p := op.Place; lost[op.ID] && !p.Dot.IsZero() && !r.Aside[check.Write{Dot: p.Dot, Time: p.Time}] {
+		p := op.Place
+		switch {
+		case !lost[op.ID] || p.Dot.IsZero() || r.Aside[check.Write{Dot: p.Dot, Time: p.Time}]:
+		case r.noted(p):
+			r.Reached[reachedMissing]++
+		default:
 			errs = append(errs, fmt.Errorf("it was acknowledged and is lost, and no node has kept it aside: %v", op))
 		}
 	}
@@ -41,6 +48,14 @@ func (r *Result) judgeForced(rules check.Rules) error {
 	}
 	report := c.Kept().And(c.Nowhere()).And(c.Converged()).And(c.Counters()).And(c.Bank(load.Accounts, accounts, opening)).And(c.Places())
 	return errors.Join(append(errs, report.Err())...)
+}
+
+// noted reports whether a node says that what it had at a place is lost, which it
+// could not keep aside, as its log had been trimmed.
+func (r *Result) noted(p history.Place) bool {
+	return slices.ContainsFunc(r.Missing, func(k topology.Kept) bool {
+		return k.First <= record.LSN(p.LSN) && record.LSN(p.LSN) <= k.Last
+	})
 }
 
 // lost are the acknowledged writes in whose places all logs have another term, also

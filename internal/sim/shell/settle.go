@@ -27,6 +27,7 @@ type Result struct {
 	Took    time.Duration        // virtual
 	Forced  time.Duration        // from when on a forced leader may have lost something; 0 if none was
 	Aside   map[check.Write]bool // what nodes have kept of the tails that were cut from their logs
+	Missing []topology.Kept      // what they noted as lost, as it had left their logs before
 }
 
 // Log is what a machine holds of the log.
@@ -55,6 +56,7 @@ const (
 	reachedRotEnd  = "a node ended by the damage in its directory"
 	reachedMended  = "damage was repaired where it stood, or hit nothing"
 	reachedForced  = "a node was made leader by force"
+	reachedMissing = "acknowledged writes were lost by force, had left the log, and that was noted"
 	reachedLost    = "acknowledged writes were lost by force, and kept aside"
 )
 
@@ -148,7 +150,7 @@ func (w *world) final(ctx context.Context, id topology.NodeID) (check.Final, err
 func (w *world) readLogs(r *Result) {
 	r.Logs, r.Aside = map[topology.NodeID]Log{}, map[check.Write]bool{}
 	for _, id := range w.plan.Nodes {
-		log, err := w.machines[id].readLog(r.Aside)
+		log, err := w.machines[id].readLog(r)
 		if err != nil {
 			w.fault("the log of %s can not be read after the run: %v", id, err)
 		}
@@ -168,14 +170,14 @@ func (w *world) readLogs(r *Result) {
 	}
 }
 
-// readLog reads the log of a machine, and adds to aside what was cut from it.
-func (m *machine) readLog(aside map[check.Write]bool) (log Log, err error) {
+// readLog reads the log of a machine, and adds to r what was cut from it.
+func (m *machine) readLog(r *Result) (log Log, err error) {
 	h, err := home.Open(home.Options{FS: m.disk, Dir: "data", Cluster: "triad", Node: m.id})
 	if err != nil {
 		return log, err
 	}
 	defer h.Close()
-	if err := readAside(h.Sidelog(), aside); err != nil {
+	if err := r.readAside(h.Sidelog()); err != nil {
 		return log, err
 	}
 	dir, err := h.Place("log")
@@ -194,30 +196,33 @@ func (m *machine) readLog(aside map[check.Write]bool) (log Log, err error) {
 			return log, err
 		}
 		e.Bytes = slices.Clone(e.Bytes)
-		r, err := e.Record()
+		rec, err := e.Record()
 		if err != nil {
 			return log, err
 		}
-		log.Entries = append(log.Entries, Entry{e, r})
+		log.Entries = append(log.Entries, Entry{e, rec})
 	}
 	return log, nil
 }
 
-func readAside(side *home.Sidelog, aside map[check.Write]bool) error {
+func (r *Result) readAside(side *home.Sidelog) error {
 	all, err := side.List()
 	if err != nil {
 		return err
 	}
 	for _, k := range all {
+		if k.Records == 0 {
+			r.Missing = append(r.Missing, k)
+		}
 		for e, err := range side.Entries(k.Name) {
 			if err != nil {
 				return err
 			}
-			r, err := e.Record()
+			rec, err := e.Record()
 			if err != nil {
 				return err
 			}
-			aside[check.Write{Dot: r.Dot, Time: r.Time}] = true
+			r.Aside[check.Write{Dot: rec.Dot, Time: rec.Time}] = true
 		}
 	}
 	return nil
