@@ -40,6 +40,16 @@ type cut struct {
 
 func (c cut) records() uint64 { return uint64(c.end - c.after) }
 
+// warn says what an operator has to look at.
+func (d *desk) warn(s *topology.Status) {
+	if n := d.missing.Load(); n > 0 {
+		s.Warnings = append(s.Warnings, fmt.Sprintf("%d records that this node had shown or held were lost to another leader and are kept nowhere, as its log had been trimmed: `triad rewound list` says which", n))
+	}
+	if c := d.waiting.Load(); c != nil {
+		s.Warnings = append(s.Warnings, c.words())
+	}
+}
+
 // Count implements topology.Counter.
 func (d *desk) Count(c *topology.Counts) {
 	p := d.e.pending

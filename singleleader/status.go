@@ -66,12 +66,7 @@ func (e *engine) Status() topology.Status {
 	if f := e.roles.fence.Load(); f != nil && f.term == g.Term {
 		s.Warnings = append(s.Warnings, f.why)
 	}
-	if n := e.missing.Load(); n > 0 {
-		s.Warnings = append(s.Warnings, fmt.Sprintf("%d records that this node had shown or held were lost to another leader and are kept nowhere, as its log had been trimmed: `triad rewound list` says which", n))
-	}
-	if c := e.waiting.Load(); c != nil {
-		s.Warnings = append(s.Warnings, c.words())
-	}
+	e.warn(&s)
 	if g.Policy != "async" && e.o.Sync.Kind.String() == "async" {
 		s.Warnings = append(s.Warnings, "this node is configured async, the group runs "+g.Policy+"; the next term led by this node changes it")
 	}
