@@ -37,7 +37,7 @@ type Options struct {
 	// ConflictsKept is for how long what lost to a concurrent write is kept. Default 7 days.
 	ConflictsKept time.Duration
 	// SnapshotKept is for how long a snapshot is kept that a site takes of this one and
-	// does not go on with, and the log behind it. Default 5 minutes.
+	// does not go on with, and the log behind it. Default 5 min.
 	SnapshotKept time.Duration
 	// VerifyEvery is the pause between two comparisons of what sites hold, which the
 	// leader of each site makes with the sites whose number is greater and with its own
@@ -49,8 +49,6 @@ type Options struct {
 	// Limits bound what a core holds and sends; a field that is zero is the default of
 	// sites that are far from one another.
 	Limits core.Limits
-
-	partBytes int // of a snapshot's part, in tests
 }
 
 // Site is one data centre.
@@ -99,7 +97,7 @@ const (
 // window has to hold what passes while an acknowledgement is on its way.
 var limitsDefault = core.Limits{
 	Queue: 4096, Uncommitted: 16384, Shipment: 512, Window: 1 << 16, WindowBytes: 64 << 20,
-	ResendTicks: resendTicks, GapTicks: gapTicks, FetchTicks: fetchTicks,
+	ResendTicks: resendTicks, GapTicks: gapTicks, FetchTicks: fetchTicks, PartBytes: partBytesMax,
 }
 
 // withDefaults returns o as it is meant, for a node of site self.
@@ -116,9 +114,6 @@ func (o Options) withDefaults(self string) (Options, error) {
 	}
 	if o.ConflictsKept <= 0 {
 		o.ConflictsKept = conflictsDefault
-	}
-	if o.partBytes == 0 {
-		o.partBytes = partBytesMax
 	}
 	if o.SnapshotKept <= 0 {
 		o.SnapshotKept = SnapshotKeptDefault
