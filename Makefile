@@ -1,10 +1,10 @@
-.PHONY: help build test race lint fuzz sim mutants matrix soak bench demo ci
+.PHONY: help build test race lint fuzz sim mutants matrix soak bench bench-smoke demo ci
 SEEDS ?= 200
 DURATION ?= 30m
 .DEFAULT_GOAL := help
 
 help: ## print the targets
-	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
 build: ## bin/triad
 	CGO_ENABLED=0 go build -o bin/triad ./cmd/triad
@@ -36,6 +36,9 @@ soak: ## break real processes for DURATION (30m), by SEED
 
 bench: ## what a synchronous commit costs, against the yardstick
 	CGO_ENABLED=0 go run ./benchmarks/commit
+
+bench-smoke: ## the harness over the topologies: what promises forbid is not seen, what they allow is
+	CGO_ENABLED=0 go run ./cmd/triad bench smoke --out bin/bench-smoke
 
 demo: ## a cluster on this machine
 	go run ./cmd/triad demo

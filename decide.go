@@ -41,6 +41,9 @@ func (t *named) tryDecide(ctx context.Context, key string, opts []Option, op fun
 			return Receipt{}, notApplied(fmt.Errorf("%w: Request: this topology does not know a retry", topology.ErrUnsupported))
 		}
 	}
+	if err := levelled(n.Node, &w); err != nil {
+		return Receipt{}, notApplied(err)
+	}
 	u, ok := n.engine.(topology.Updater)
 	if !ok {
 		return Receipt{}, notApplied(fmt.Errorf("this topology decides no write from what it finds: %w", topology.ErrUnsupported))
@@ -136,7 +139,7 @@ func (n inner) lookAt(ctx context.Context, d definition, key string, w *call.Wis
 		}
 		shown.Token, shown.Served = shown.Token.Join(r.Token), r.Served
 		seen[i] = r.Cells
-		if err == nil && r.Served == n.config.ID {
+		if err == nil && r.Served == n.config.ID && r.Replicas == 0 { // without a leader what it shows is not all there is
 			o = topology.ReadOptions{Guarantee: topology.ReadAny} // this node does not show less than it just did
 		}
 	}

@@ -93,7 +93,7 @@ func (n running) declare(ctx context.Context) error {
 			missing = nil // it has no table, and needs none
 		}
 		var err error
-		missing, err = n.catalogue.declare(ctx, missing, s.Role == topology.RoleLeader)
+		missing, err = n.catalogue.declare(ctx, missing, s.Role.Writes())
 		n.catalogue.await(missing)
 		switch {
 		case contradiction(err):

@@ -86,6 +86,21 @@ func (o Operator) Switchover(ctx context.Context, to topology.NodeID) (p topolog
 	return p, err
 }
 
+// Restore makes this node lead from a point of the past, which it does not show more
+// than, and has the whole cluster give up what came after; see [topology.Restorer]. With
+// giveUp 0 it only says what that would be.
+func (o Operator) Restore(ctx context.Context, to topology.Point, giveUp uint64) (p topology.Restoration, err error) {
+	err = o.with(ctx, "restore", func() error {
+		r, ok := o.n.engine.(topology.Restorer)
+		if !ok {
+			return notApplied(fmt.Errorf("this topology goes back to no point of its past: %w", topology.ErrUnsupported))
+		}
+		p, err = r.Restore(ctx, to, giveUp)
+		return err
+	})
+	return p, err
+}
+
 // HandOver makes another node the leader, where nodes elect one and this one leads, as
 // it is about to end: a program calls it before it ends what its clients are connected
 // to, so that they are told where to go. Run and Close do it by themselves else. It
@@ -228,6 +243,18 @@ func (n remote) switchover(ctx context.Context, req []byte) ([]byte, error) {
 		return nil, err
 	}
 	return call.EncodePromotion(p), nil
+}
+
+func (n remote) restore(ctx context.Context, req []byte) ([]byte, error) {
+	m, err := call.DecodeRestore(req)
+	if err != nil {
+		return nil, n.malformed("restore", err)
+	}
+	p, err := n.Operator().Restore(ctx, m.To, m.GiveUp)
+	if err != nil {
+		return nil, err
+	}
+	return call.EncodeRestoration(p), nil
 }
 
 func (n remote) pause(ctx context.Context, req []byte) ([]byte, error) {

@@ -16,6 +16,11 @@ type Option = call.Option
 // committed, only when its caller hears of it.
 func Durability(d topology.Durability) Option { return call.Durability(d) }
 
+// Consistency says how many replicas of a key a request waits for, where nobody leads:
+// one, more than half of them, or all, instead of what the configuration says. Where
+// somebody leads it is topology.ErrUnsupported.
+func Consistency(c topology.Consistency) Option { return call.Consistency(c) }
+
 // After asks a read to see at least what token has seen (rule C8): the write it
 // came from, and what was read with it. It waits for that where it must. A
 // session begins with the zero token, which has seen nothing: any node may answer.

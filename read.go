@@ -103,6 +103,9 @@ func (n inner) getFrom(ctx context.Context, d definition, key []byte, w *call.Wi
 // what has to be waited for before.
 func (n inner) readOptions(ctx context.Context, w *call.Wishes) (topology.ReadOptions, error) {
 	o := w.Read()
+	if err := levelled(n.Node, w); err != nil {
+		return o, err
+	}
 	token := w.AwaitFirst()
 	if token.IsZero() {
 		return o, nil

@@ -139,7 +139,24 @@ func (n inner) plan(w *call.Wishes) (plan, error) {
 			return plan{}, fmt.Errorf("%w: Request: this topology does not know a retry", topology.ErrUnsupported)
 		}
 	}
+	if err := levelled(n.Node, w); err != nil {
+		return plan{}, err
+	}
 	return plan{Batch: record.Batch{Request: w.Request()}, node: n.Node, ttl: w.TTL()}, nil
+}
+
+// Levelled is an optional ability of an engine: requests may say for how many replicas
+// they wait. Without it the option Consistency is refused.
+type Levelled interface {
+	Levelled()
+}
+
+// levelled refuses a level where there are none.
+func levelled(n *Node, w *call.Wishes) error {
+	if _, ok := n.engine.(Levelled); !ok && w.Has(call.WishConsistency) {
+		return fmt.Errorf("%w: Consistency: one leader orders all writes here, and its policy says who has them", topology.ErrUnsupported)
+	}
+	return nil
 }
 
 // write adds one write.

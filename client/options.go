@@ -12,6 +12,9 @@ import (
 // another or is given twice makes the call fail with topology.ErrUnsupported.
 type Option = call.Option
 
+// Consistency says how many replicas of a key a request waits for, where nobody leads.
+func Consistency(c topology.Consistency) Option { return call.Consistency(c) }
+
 // Durability says when a write is answered.
 func Durability(d topology.Durability) Option { return call.Durability(d) }
 

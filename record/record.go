@@ -51,6 +51,11 @@ const MarkTerm = "term"
 // value is what the caller was told beside the receipt, for a retry (rule S17).
 const MarkResult = "result"
 
+// ResolvedKey is the key of the system table that is written where a named request is
+// settled as not applied: the record takes the name, so that the request, if it comes
+// late, is refused.
+const ResolvedKey = "resolved"
+
 // MarkOrigin is the key of the mark by which a site of a multi-leader cluster notes
 // under which origin it writes from there on; its value is multileader/core's.
 const MarkOrigin = "origin"

@@ -45,7 +45,33 @@ func ParseDurability(s string) (Durability, error) {
 // WriteOptions are the per-call options of a write. The zero value is the
 // engine's defaults.
 type WriteOptions struct {
-	Durability Durability
+	Durability  Durability
+	Consistency Consistency // leaderless: how many replicas must have it
+}
+
+// Consistency says how many replicas of a key a leaderless request waits for (rule
+// L2). An engine with a leader ignores it.
+type Consistency uint8
+
+const (
+	ConsistencyDefault Consistency = iota // the engine's configured one
+	ConsistencyOne
+	ConsistencyQuorum // more than half
+	ConsistencyAll
+)
+
+func (c Consistency) String() string {
+	return [...]string{"default", "one", "quorum", "all"}[min(c, ConsistencyAll)]
+}
+
+// ParseConsistency reads a consistency as configurations spell it.
+func ParseConsistency(s string) (Consistency, error) {
+	for c := ConsistencyOne; c <= ConsistencyAll; c++ {
+		if c.String() == s {
+			return c, nil
+		}
+	}
+	return 0, fmt.Errorf("consistency %q: one of one, quorum, all", s)
 }
 
 // Guarantee is what a read asks for, and what its answer met.
@@ -60,22 +86,30 @@ const (
 	ReadLeased                        // the same, as far as clocks run as they should: by the leader's lease where it has one
 )
 
+// What the answer of a leaderless read may have met besides; nobody asks for it by these
+// names, but by how many replicas it wants to hear.
+const (
+	ReadRegular   Guarantee = ReadLeased + 1 + iota // at least all that as many replicas had acknowledged before the read began
+	ReadMonotonic                                   // and no later read finds less
+)
+
 func (g Guarantee) String() string {
-	return [...]string{"default", "any", "bounded", "session", "linearizable", "leased"}[min(g, ReadLeased)]
+	return [...]string{"default", "any", "bounded", "session", "linearizable", "leased", "regular", "monotonic"}[min(g, ReadMonotonic)]
 }
 
 // ReadOptions are the per-call options of a read. The zero value is the
 // topology's default. Bounds that are set are all met, or the read fails with
 // ErrStale.
 type ReadOptions struct {
-	Guarantee Guarantee
-	After     Token         // ReadSession
-	MaxStale  time.Duration // ReadBounded: 0 is no bound in time
-	MaxLag    uint64        // ReadBounded: 0 is no bound in records
-	MaxBytes  uint64        // ReadBounded: 0 is no bound in bytes
-	Field     []byte        // one cell of the key; empty is the cell without a field
-	Whole     bool          // all cells of the key
-	Parts     bool          // of a key with parts the cell without a field is read beside them: how many there are is not asked
+	Guarantee   Guarantee
+	After       Token         // ReadSession
+	MaxStale    time.Duration // ReadBounded: 0 is no bound in time
+	MaxLag      uint64        // ReadBounded: 0 is no bound in records
+	MaxBytes    uint64        // ReadBounded: 0 is no bound in bytes
+	Field       []byte        // one cell of the key; empty is the cell without a field
+	Whole       bool          // all cells of the key
+	Consistency Consistency   // leaderless: how many replicas are heard
+	Parts       bool          // of a key with parts the cell without a field is read beside them: how many there are is not asked
 }
 
 // Role is what a node does for its group.
@@ -87,9 +121,13 @@ const (
 	RoleCandidate   Role = "none" // knows no leader yet
 	RoleReadReplica Role = "read-replica"
 	RoleWitness     Role = "witness" // votes, and keeps no data
+	RoleReplica     Role = "replica" // leaderless: takes writes like every other
 	RoleRemoved     Role = "removed" // is no member of its group any more
 	RoleFailed      Role = "failed"  // refuses to go on; Status.Failure says why
 )
+
+// Writes reports whether a node with this role takes writes.
+func (r Role) Writes() bool { return r == RoleLeader || r == RoleReplica }
 
 // Status is what a node knows of itself and, where it leads, of its followers.
 type Status struct {

@@ -103,9 +103,9 @@ const (
 const TokenBytesMax = 200
 
 // VectorTokenBytesMax is the length that no printed token exceeds.
-const VectorTokenBytesMax = 2048
+const VectorTokenBytesMax = 16 << 10
 
-const tokenMarksMax = 64
+const tokenMarksMax = 512
 
 // String returns the token in printable ASCII, fit for a cookie; empty for the
 // zero token.

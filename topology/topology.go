@@ -423,6 +423,7 @@ type Reading struct {
 	Served    NodeID        // who read its store
 	Stale     time.Duration // upper bound on how stale it may be; 0 for a linearizable read, -1 if not known
 	Guarantee Guarantee     // what was met
+	Replicas  int           // leaderless: on how many it is known to stand
 }
 
 // CellReading is one cell's value.

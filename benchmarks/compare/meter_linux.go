@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/triad-kv/triad/internal/bench/machine"
 )
 
 // ticks is how many a second the counters of /proc take: USER_HZ, 100 on every
@@ -18,7 +20,7 @@ const ticks = 100
 // what they have started, and the disk that holds dir.
 func newMeter(dir string, pids func() []int) meter {
 	return func() reading {
-		r := reading{own: ownCPU(), machine: machineCPU()}
+		r := reading{own: machine.CPU(), machine: machineCPU()}
 		for _, pid := range pids() {
 			r.own += processCPU(pid)
 			for _, started := range startedBy(pid) {
@@ -28,16 +30,6 @@ func newMeter(dir string, pids func() []int) meter {
 		r.flushes, r.writtenKiB = disk(dir)
 		return r
 	}
-}
-
-// ownCPU is what this process has used, to the microsecond.
-func ownCPU() float64 {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	seconds := func(t syscall.Timeval) float64 { return float64(t.Sec) + float64(t.Usec)/1e6 }
-	return seconds(u.Utime) + seconds(u.Stime)
 }
 
 // processCPU is what a living process has used, from fields 14 and 15 of its
@@ -110,22 +102,4 @@ func number(s string) float64 {
 		return 0
 	}
 	return n
-}
-
-// machineName says what the figures were taken on.
-func machineName() string {
-	model := "unknown processor"
-	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for line := range strings.Lines(string(b)) {
-			if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == "model name" {
-				model = strings.TrimSpace(v)
-				break
-			}
-		}
-	}
-	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	if err != nil {
-		return model
-	}
-	return model + ", Linux " + strings.TrimSpace(string(release))
 }

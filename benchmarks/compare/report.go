@@ -13,6 +13,8 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/triad-kv/triad/internal/bench/machine"
 )
 
 // Row is the medians of one subject under one number of writers.
@@ -48,7 +50,7 @@ type Report struct {
 // report prints the table and writes the JSON that was asked for.
 func report(o Options, cells []Cell, out io.Writer) error {
 	r := Report{
-		Command: strings.Join(os.Args[1:], " "), Op: o.Op, Machine: machineName(), Cores: runtime.NumCPU(),
+		Command: strings.Join(os.Args[1:], " "), Op: o.Op, Machine: machine.Name(), Cores: runtime.NumCPU(),
 		Go: runtime.Version(), Date: time.Now().UTC().Truncate(time.Second),
 		Rows: rows(o, cells), Cells: cells,
 	}

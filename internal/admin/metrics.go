@@ -101,7 +101,7 @@ func (e exposition) lag(d *prometheus.Desc, l topology.Lag, labels ...string) {
 
 func (e exposition) node(s *topology.Status) {
 	e.gauge(mTerm, float64(s.Term))
-	for _, r := range []topology.Role{topology.RoleLeader, topology.RoleFollower, topology.RoleReadReplica, topology.RoleWitness, topology.RoleCandidate, topology.RoleRemoved, topology.RoleFailed} {
+	for _, r := range []topology.Role{topology.RoleLeader, topology.RoleFollower, topology.RoleReadReplica, topology.RoleWitness, topology.RoleCandidate, topology.RoleReplica, topology.RoleRemoved, topology.RoleFailed} {
 		e.gauge(mRole, oneIf(s.Role == r), string(r))
 	}
 	for at, lsn := range map[string]record.LSN{"first": s.First, "end": s.End, "flushed": s.Flushed, "commit": s.Commit, "applied": s.Applied} {

@@ -92,7 +92,45 @@ func OverviewOf(all []Answer) Overview {
 	if i := slices.IndexFunc(all, func(a Answer) bool { return a.Err == nil && len(a.Status.Sites) > 0 }); i >= 0 {
 		return overviewOfSites(all, all[i].Status)
 	}
+	if i := slices.IndexFunc(all, func(a Answer) bool { return a.Err == nil && a.Status.Kind == "leaderless" }); i >= 0 {
+		return overviewOfReplicas(all, all[i].Status)
+	}
 	return overviewOfGroup(all)
+}
+
+// Leaderless reports whether nobody leads, and everybody takes writes.
+func (o Overview) Leaderless() bool { return o.Topology == "leaderless" }
+
+// overviewOfReplicas puts together the answers of nodes none of which leads: who does
+// not answer is shown as one of those who do knows it.
+func overviewOfReplicas(all []Answer, one topology.Status) Overview {
+	o := Overview{Cluster: one.Cluster, Topology: one.Kind, Policy: one.Policy, Members: []Member{}}
+	for _, a := range all {
+		if a.Err != nil || slices.ContainsFunc(o.Members, func(m Member) bool { return m.Node == a.Status.Node }) {
+			continue
+		}
+		m := memberOf(a, topology.Status{})
+		m.State = "catches up"
+		if a.Status.Role.Writes() {
+			m.State = "takes writes"
+		}
+		for _, p := range a.Status.Peers {
+			if p.State != "replicate" && m.Problem == "" {
+				m.Problem = string(p.Node) + " is " + p.State + " for it: " + p.Problem
+			}
+		}
+		o.Members = append(o.Members, m)
+	}
+	for _, p := range one.Peers {
+		if !Answers(all, p.Node) {
+			m := absent(p)
+			m.Commit = ""
+			o.Members = append(o.Members, m)
+		}
+	}
+	o.Silent = silent(all, o.Members)
+	slices.SortFunc(o.Members, func(a, b Member) int { return cmp.Compare(a.Node, b.Node) })
+	return o
 }
 
 // overviewOfSites puts together the answers of nodes each site of which has a leader:

@@ -53,6 +53,7 @@ func leads(a *Admin, r *http.Request, s *topology.Status) string {
 	why := ready(a, r, s)
 	switch {
 	case why != "":
+	case s.Role == topology.RoleReplica: // every node takes writes
 	case s.Role != topology.RoleLeader:
 		why = "not the leader"
 	case s.Reached.IsZero() || time.Since(s.Reached) > silenceMax:

@@ -68,7 +68,7 @@ var rooms = []room{
 	{at: "internal/stream", own: []string{"version", "record", "topology"}, third: []home{errgroup}},
 	{at: "singleleader/...", own: []string{"version", "record", "quorum", "topology", "internal/stream"}, third: system(wire)},
 	{at: "multileader/...", own: []string{"internal/kind", "version", "record", "quorum", "topology", "internal/stream", "conflict/...", "crdt/...", "singleleader/..."}, third: system(wire)},
-	{at: "leaderless/...", own: []string{"version", "record", "quorum", "topology", "internal/stream", "conflict/...", "crdt/..."}, third: system(wire)},
+	{at: "leaderless/...", own: []string{"internal/kind", "version", "record", "quorum", "topology", "internal/stream", "conflict/...", "crdt/..."}, third: system(wire)},
 
 	// The adapters: none imports another.
 	{at: "internal/wal", own: []string{"version", "record", "topology"}, third: system(home{path: vfs})},
@@ -78,6 +78,8 @@ var rooms = []room{
 	{at: "internal/gossip", own: []string{"version", "record", "topology"}, third: system(home{path: "github.com/hashicorp/serf"}, home{path: "github.com/hashicorp/memberlist"})},
 	{at: "internal/home", own: []string{"record", "topology"}, third: system(home{path: vfs})},
 	{at: "internal/link"},
+	{at: "internal/progress", third: system(home{path: "github.com/vbauerster/mpb"})},
+	{at: "internal/plug", third: system(home{path: vfs})},
 	{at: "internal/hooks", own: []string{"topology"}, third: system()},
 	{at: "internal/members", own: []string{"topology"}, third: system()},
 	{at: "control/static", own: []string{"version", "record", "topology"}, third: system()},
@@ -95,11 +97,12 @@ var rooms = []room{
 
 	// What stands around the house.
 	{at: "internal/admin", own: []string{"record", "topology"}, third: system(home{path: "github.com/prometheus/client_golang/prometheus"})},
-	{at: "internal/config", own: []string{".", "record", "quorum", "topology", "singleleader", "multileader", "control/raft", "internal/stream", "internal/members", "internal/hooks", "internal/config/strict"}},
+	{at: "internal/config", own: []string{".", "record", "quorum", "topology", "singleleader", "multileader", "leaderless/...", "control/raft", "internal/stream", "internal/members", "internal/hooks", "internal/config/strict"}},
 	{at: "internal/config/strict", third: []home{{path: "github.com/goccy/go-yaml"}}},
 	{at: "internal/sim/...", own: []string{"*"}, third: system(home{path: "github.com/anishathalye/porcupine"}, home{path: pebble})},
 	{at: "internal/server/...", own: []string{"*"}, third: anything},
 	{at: "internal/demo/...", own: []string{"*"}, third: anything},
+	{at: "internal/bench/...", own: []string{"*"}, third: anything},
 	{at: "internal/nemesis/...", own: []string{"*"}, third: system(testify)},
 	{at: "internal/arch"},
 	{at: "internal/cli", own: []string{"*"}, third: anything},
@@ -114,13 +117,13 @@ var ends = []string{"cmd/...", "benchmarks/...", "examples/...", "internal/nemes
 // fronts are rooms that only products import, though "*" would open them to
 // the simulator too.
 var (
-	fronts   = []string{"internal/server/...", "internal/demo/...", "internal/cli"}
-	products = []string{"cmd/...", "control/etcd/cmd/...", "internal/cli", "benchmarks/...", "examples/...", "internal/nemesis/..."}
+	fronts   = []string{"internal/server/...", "internal/demo/...", "internal/bench/...", "internal/cli"}
+	products = []string{"cmd/...", "control/etcd/cmd/...", "internal/cli", "internal/bench/...", "benchmarks/...", "examples/...", "internal/nemesis/..."}
 )
 
 // texts are folders of examples that are no program but files compiled in: who may
 // import everything may import them, though they lie among the ends.
-var texts = []string{"examples/clusters"}
+var texts = []string{"examples/clusters", "benchmarks/scenarios"}
 
 // covers reports whether a place of the table is, or holds, the folder dir.
 func covers(at, dir string) bool {

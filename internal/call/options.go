@@ -16,6 +16,7 @@ import (
 type Option struct {
 	wish       Wish
 	durability topology.Durability
+	level      topology.Consistency
 	token      topology.Token
 	stale      time.Duration
 	lag        uint64
@@ -47,10 +48,11 @@ const (
 	WishTTL
 	WishMaxBytes
 	WishLeased
+	WishConsistency
 
 	WishIf    = WishIfAbsent | WishIfVersion | WishIfValue
-	WishWrite = WishDurability | WishRequest | WishTTL
-	WishRead  = WishAfter | WishBounds | WishLinearizable | WishLeased | WishAny
+	WishWrite = WishDurability | WishRequest | WishTTL | WishConsistency
+	WishRead  = WishAfter | WishBounds | WishLinearizable | WishLeased | WishAny | WishConsistency
 
 	WishBounds = WishMaxStale | WishMaxLag | WishMaxBytes
 )
@@ -58,7 +60,7 @@ const (
 // String names the first of a set.
 func (w Wish) String() string {
 	names := [...]string{
-		"Durability", "After", "MaxStale", "MaxLag", "Linearizable", "Any", "IfAbsent", "IfVersion", "IfValue", "Request", "TTL", "MaxBytes", "Leased",
+		"Durability", "After", "MaxStale", "MaxLag", "Linearizable", "Any", "IfAbsent", "IfVersion", "IfValue", "Request", "TTL", "MaxBytes", "Leased", "Consistency",
 	}
 	if i := bits.TrailingZeros16(uint16(w)); i < len(names) {
 		return names[i]
@@ -68,18 +70,19 @@ func (w Wish) String() string {
 
 // The options; packages triad and client say what each means.
 
-func Durability(d topology.Durability) Option { return Option{wish: WishDurability, durability: d} }
-func After(t topology.Token) Option           { return Option{wish: WishAfter, token: t} }
-func MaxStale(d time.Duration) Option         { return Option{wish: WishMaxStale, stale: d} }
-func MaxLag(records uint64) Option            { return Option{wish: WishMaxLag, lag: records} }
-func MaxBytes(bytes uint64) Option            { return Option{wish: WishMaxBytes, bytes: bytes} }
-func Linearizable() Option                    { return Option{wish: WishLinearizable} }
-func Leased() Option                          { return Option{wish: WishLeased} }
-func Any() Option                             { return Option{wish: WishAny} }
-func IfAbsent() Option                        { return Option{wish: WishIfAbsent} }
-func IfVersion(d version.Dot) Option          { return Option{wish: WishIfVersion, dot: d} }
-func IfValue(value []byte) Option             { return Option{wish: WishIfValue, value: value} }
-func TTL(d time.Duration) Option              { return Option{wish: WishTTL, ttl: d} }
+func Durability(d topology.Durability) Option   { return Option{wish: WishDurability, durability: d} }
+func After(t topology.Token) Option             { return Option{wish: WishAfter, token: t} }
+func MaxStale(d time.Duration) Option           { return Option{wish: WishMaxStale, stale: d} }
+func MaxLag(records uint64) Option              { return Option{wish: WishMaxLag, lag: records} }
+func MaxBytes(bytes uint64) Option              { return Option{wish: WishMaxBytes, bytes: bytes} }
+func Linearizable() Option                      { return Option{wish: WishLinearizable} }
+func Leased() Option                            { return Option{wish: WishLeased} }
+func Any() Option                               { return Option{wish: WishAny} }
+func IfAbsent() Option                          { return Option{wish: WishIfAbsent} }
+func IfVersion(d version.Dot) Option            { return Option{wish: WishIfVersion, dot: d} }
+func IfValue(value []byte) Option               { return Option{wish: WishIfValue, value: value} }
+func TTL(d time.Duration) Option                { return Option{wish: WishTTL, ttl: d} }
+func Consistency(c topology.Consistency) Option { return Option{wish: WishConsistency, level: c} }
 
 // Request names a write of a client.
 func Request(client, seq uint64) Option {
@@ -121,6 +124,11 @@ func (w *Wishes) take(o *Option) error {
 			return fmt.Errorf("%w: %v is none of received, flushed, applied", topology.ErrUnsupported, o.durability)
 		}
 		w.all.durability = o.durability
+	case WishConsistency:
+		if o.level < topology.ConsistencyOne || o.level > topology.ConsistencyAll {
+			return fmt.Errorf("%w: %v is none of one, quorum, all", topology.ErrUnsupported, o.level)
+		}
+		w.all.level = o.level
 	case WishAfter:
 		w.all.token = o.token
 	case WishMaxStale:
@@ -170,14 +178,14 @@ func (w *Wishes) Request() record.RequestID { return w.all.request }
 
 // Write returns what an engine is told of a write.
 func (w *Wishes) Write() topology.WriteOptions {
-	return topology.WriteOptions{Durability: w.all.durability}
+	return topology.WriteOptions{Durability: w.all.durability, Consistency: w.all.level}
 }
 
 // Read returns what an engine is told of a read: every bound that was set, and
 // the guarantee to hold it to. A guarantee is one thing: where a token is wished
 // for together with another, see [Wishes.AwaitFirst].
 func (w *Wishes) Read() topology.ReadOptions {
-	o := topology.ReadOptions{After: w.all.token, MaxStale: w.all.stale, MaxLag: w.all.lag, MaxBytes: w.all.bytes}
+	o := topology.ReadOptions{After: w.all.token, MaxStale: w.all.stale, MaxLag: w.all.lag, MaxBytes: w.all.bytes, Consistency: w.all.level}
 	switch {
 	case w.Has(WishLinearizable):
 		o.Guarantee = topology.ReadLinearizable

@@ -26,6 +26,7 @@ const (
 	MethodPromote  = "client.promote"  // whether by force → topology.Promotion
 	MethodResolve  = "client.resolve"  // a dot and its term → topology.Resolution
 	MethodHandover = "client.handover" // a node's name → topology.Promotion
+	MethodRestore  = "client.restore"  // Restore → topology.Restoration
 	MethodPause    = "client.pause"    // whether → nothing
 	MethodHistory  = "client.history"  // nothing → Past
 	MethodExplain  = "client.explain"  // nothing → topology.Explanation
@@ -216,6 +217,8 @@ func putOption(w *pack.Writer, o *Option) {
 	switch o.wish {
 	case WishDurability:
 		w.Uint(uint64(o.durability))
+	case WishConsistency:
+		w.Uint(uint64(o.level))
 	case WishAfter:
 		w.Str(o.token.String())
 	case WishMaxStale:
@@ -246,6 +249,8 @@ func getOption(r *pack.Reader) Option {
 	switch o.wish {
 	case WishDurability:
 		o.durability = topology.Durability(r.UintMax(uint64(topology.Applied)))
+	case WishConsistency:
+		o.level = topology.Consistency(r.UintMax(uint64(topology.ConsistencyAll)))
 	case WishAfter:
 		o.token = getToken(r)
 	case WishMaxStale:

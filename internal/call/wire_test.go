@@ -50,6 +50,7 @@ var messages = map[string]struct {
 	"parts to count":    form(Parts{Op: CounterAdd, Table: "t", Key: []byte("k"), By: math.MinInt64}, func(m Parts) []byte { return m.Encode() }, DecodeParts),
 	"changed":           form(Changed{Receipt: topology.Receipt{Token: token, Dot: dot, LSN: 9, Term: 3, Time: 8, Durability: topology.Flushed}, Number: -7}, func(m Changed) []byte { return m.Encode() }, DecodeChanged),
 	"shown":             form(Shown{Parts: [][]byte{[]byte("a"), {}}, Number: 2, Token: token, Served: "a", Stale: -1, Guarantee: topology.ReadSession}, func(m Shown) []byte { return m.Encode() }, DecodeShown),
+	"request":           form(record.RequestID{Client: math.MaxUint64, Seq: 7}, EncodeRequest, DecodeRequest),
 	"forward": form(Forward{
 		Proto: 3, Durability: topology.Applied, Reads: topology.ReadOptions{Guarantee: topology.ReadBounded, MaxStale: time.Second}, Token: token,
 		Commands: []Command{
@@ -110,6 +111,11 @@ var messages = map[string]struct {
 			Mine: []Rival{{Site: "us", Dot: dot, Time: 5, Kind: record.KindBytes, Value: []byte("v"), Bytes: 9}},
 		}},
 	}, func(m Verification) []byte { return m.Encode() }, DecodeVerification),
+	"restore": form(Restore{To: topology.Point{LSN: 7, Time: time.Unix(8, 9)}, GiveUp: 10}, Restore.Encode, DecodeRestore),
+	"restored": form(topology.Restoration{
+		Promotion: topology.Promotion{Term: 4, Leader: "d", Start: 9, Reached: []topology.NodeID{"a"}, Missed: []topology.NodeID{"b"}},
+		At:        8, Time: time.Unix(1, 2), Last: 11, First: time.Unix(3, 4), Newest: time.Unix(5, 6), Records: 3,
+	}, EncodeRestoration, DecodeRestoration),
 	"count":           form(uint64(7), EncodeCount, DecodeCount),
 	"status standing": form(standing(), EncodeStatus, DecodeStatus),
 	"status changing": form(changing(), EncodeStatus, DecodeStatus),
@@ -299,7 +305,7 @@ func FuzzMessages(f *testing.F) {
 
 func TestAnUnknownOptionIsRefused(t *testing.T) {
 	for name, o := range map[string]Option{
-		"of no kind": {}, "of two kinds": {wish: WishAny | WishAfter}, "of a later version": {wish: 1 << 13},
+		"of no kind": {}, "of two kinds": {wish: WishAny | WishAfter}, "of a later version": {wish: 1 << 14},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := Read{Table: "t", Key: []byte("k"), Options: []Option{o}}

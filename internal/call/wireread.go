@@ -242,12 +242,23 @@ func DecodeForce(b []byte) (bool, error) {
 // EncodePromotion returns the bytes of what a promotion did.
 func EncodePromotion(p topology.Promotion) []byte {
 	w := begin(5)
+	putPromotion(w, &p)
+	return w.Bytes()
+}
+
+func putPromotion(w *pack.Writer, p *topology.Promotion) {
 	w.Uint(p.Term)
 	w.Str(string(p.Leader))
 	w.Uint(uint64(p.Start))
 	putNodes(w, p.Reached)
 	putNodes(w, p.Missed)
-	return w.Bytes()
+}
+
+func getPromotion(r *pack.Reader) topology.Promotion {
+	return topology.Promotion{
+		Term: r.Uint(), Leader: topology.NodeID(r.StrMax(nameBytesMax)), Start: record.LSN(r.Uint()),
+		Reached: getNodes(r), Missed: getNodes(r),
+	}
 }
 
 // DecodePromotion reads what a promotion did.
@@ -256,10 +267,7 @@ func DecodePromotion(b []byte) (topology.Promotion, error) {
 	if err != nil {
 		return topology.Promotion{}, err
 	}
-	p := topology.Promotion{
-		Term: r.Uint(), Leader: topology.NodeID(r.StrMax(nameBytesMax)), Start: record.LSN(r.Uint()),
-		Reached: getNodes(&r), Missed: getNodes(&r),
-	}
+	p := getPromotion(&r)
 	return p, done(&r)
 }
 

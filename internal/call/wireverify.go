@@ -14,7 +14,7 @@ const MethodVerify = "client.verify"
 const (
 	verifyTablesMax = 1 << 10
 	verifyPeersMax  = 1 << 10
-	comparedFields      = 6
+	comparedFields  = 6
 	differFields    = 8
 
 	// VerifyValueBytesMax is how much of a value an answer holds.

@@ -22,6 +22,7 @@ type freshness struct {
 	linearizable bool
 	leased       bool
 	any          bool
+	consistency  string
 }
 
 func freshnessFlags(c *cobra.Command) *freshness {
@@ -33,7 +34,25 @@ func freshnessFlags(c *cobra.Command) *freshness {
 	c.Flags().BoolVar(&f.linearizable, "linearizable", false, "see everything acknowledged before; the default in a single-leader cluster")
 	c.Flags().BoolVar(&f.leased, "leased", false, "the same, by the leader's lease where it has one (topology.lease)")
 	c.Flags().BoolVar(&f.any, "any", false, "take whatever the asked node holds, however stale")
+	consistencyFlag(c, &f.consistency)
 	return f
+}
+
+// consistencyFlag is for how many replicas a request waits where nobody leads.
+func consistencyFlag(c *cobra.Command, to *string) {
+	c.Flags().StringVar(to, "consistency", "", "where nobody leads: for how many replicas to wait, one, quorum or all; the cluster's default if not given")
+}
+
+// consistencyOf is the option of that flag, none if it was not given.
+func consistencyOf(text string) ([]client.Option, error) {
+	if text == "" {
+		return nil, nil
+	}
+	level, err := topology.ParseConsistency(text)
+	if err != nil {
+		return nil, usagef("--consistency: %w", err)
+	}
+	return []client.Option{client.Consistency(level)}, nil
 }
 
 // options are the flags as the client takes them, which refuses what does not fit
@@ -77,7 +96,8 @@ func (f *freshness) options(cmd *cobra.Command) ([]client.Option, error) {
 		}
 		all = append(all, client.Any())
 	}
-	return all, nil
+	level, err := consistencyOf(f.consistency)
+	return append(all, level...), err
 }
 
 // reading is the answer of `triad get`.

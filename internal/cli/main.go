@@ -3,6 +3,7 @@
 // name besides those that every binary has.
 //
 //	triad demo                       a cluster on this machine, from the first write to a failover
+//	triad bench                      what each topology gives, costs and loses, side by side
 //	triad server -c node.yaml        one node, from a file; triad config check says what it would run
 //	triad status                     who leads, and who has what
 //	triad put users 1001 '{…}'       and get, del, scan

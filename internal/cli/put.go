@@ -23,6 +23,7 @@ type wish struct {
 	ifAbsent   bool
 	ifVersion  string
 	ifValue    string
+	level      string
 }
 
 func wishFlags(c *cobra.Command) *wish {
@@ -30,6 +31,7 @@ func wishFlags(c *cobra.Command) *wish {
 	c.Flags().BoolVar(&w.ifAbsent, "if-absent", false, "only if the key holds nothing")
 	c.Flags().StringVar(&w.ifVersion, "if-version", "", "only if the key holds the value of this transaction, as in 1.1:42")
 	c.Flags().StringVar(&w.ifValue, "if-value", "", "only if the key holds this value; not for rows")
+	consistencyFlag(c, &w.level)
 	return w
 }
 
@@ -43,6 +45,11 @@ func (w *wish) options(cmd *cobra.Command) ([]client.Option, error) {
 		}
 		all = append(all, client.Durability(d))
 	}
+	level, err := consistencyOf(w.level)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, level...)
 	if w.ifAbsent {
 		all, conditions = append(all, client.IfAbsent()), conditions+1
 	}

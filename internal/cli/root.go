@@ -65,6 +65,8 @@ ready to answer, 4 a check did not hold.`,
 		newServer(files),
 		newCert(),
 		newQuorum(),
+		newBench(),
+		newRestore(),
 	)
 	return root
 }

@@ -3,8 +3,10 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/triad-kv/triad/internal/admin"
 	"github.com/triad-kv/triad/internal/demo/grid"
 	"github.com/triad-kv/triad/topology"
 )
@@ -19,6 +21,12 @@ func leads(id topology.NodeID, term uint64) string {
 
 // unled is the error of an overview in which somebody should lead and nobody does.
 func (o overview) unled() error {
+	if admin.Overview(o).Leaderless() {
+		if slices.ContainsFunc(o.Members, func(m admin.Member) bool { return m.Role.Writes() }) {
+			return nil
+		}
+		return advise(fmt.Errorf("no node that answers takes writes: %w", topology.ErrUnavailable))
+	}
 	if len(o.Sites) == 0 && o.Leader == "" {
 		return advise(fmt.Errorf("no node that answers leads: %w", topology.ErrUnavailable))
 	}

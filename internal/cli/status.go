@@ -25,7 +25,8 @@ that has received; flush, what it has durable; replay, what it shows. A read rep
 upstream is the follower that feeds it, where the leader does not (cascade).
 Where every site has a leader, all sites are shown, each with its own, and how their links are: behind, what the other
 site is known to have and this one has not; ahead, what this one has and the other is not known to have.
-Exit code 3 if no node answered, or none of them leads; or, of several sites, one has no leader.`,
+Where nobody leads every node has a log of its own, and its LSNs are of that.
+Exit code 3 if no node answered, or none of them leads or, where nobody does, takes writes; or, of several sites, one has no leader.`,
 		Args: exactly(),
 	}
 	r := remoteFlags(c)
@@ -135,6 +136,8 @@ func (o overview) result() result {
 	if len(o.Sites) > 0 {
 		r.above, below = o.sites()
 		r.table.Header = slices.Insert(r.table.Header, 0, "site")
+	} else if admin.Overview(o).Leaderless() {
+		r.above = grid.Plain(fmt.Sprintf("cluster %s: leaderless, every node takes writes, %s", o.Cluster, o.Policy))
 	} else {
 		r.above = grid.Plain(fmt.Sprintf("cluster %s: %s, %s, commits wait for %s", o.Cluster, o.Topology, leads(o.Leader, o.Term), o.Policy))
 	}

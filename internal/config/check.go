@@ -94,13 +94,16 @@ func (l Listen) addresses(under string) (paths, addrs []string) {
 // kind checks which topology and which control are wanted. It reports false if
 // nothing else of the topology means anything.
 func (c checker) kind(t Topology, k Control) bool {
-	if !c.Faulty("topology.kind") && t.Kind != kindSingleLeader && !t.several() {
+	if !c.Faulty("topology.kind") && t.Kind != kindSingleLeader && !t.several() && !t.leaderless() {
 		c.Dismiss("topology") // its keys are those of another kind
-		c.word("topology.kind", t.Kind, "topology", []string{kindSingleLeader, kindMultiLeader}, "leaderless")
+		c.word("topology.kind", t.Kind, "topology", []string{kindSingleLeader, kindMultiLeader, kindLeaderless})
 		return false
 	}
 	if !t.several() {
 		c.oneSite(t)
+	}
+	if !t.leaderless() {
+		council{c}.notQuorums()
 	}
 	if binary := elsewhere[k.Kind]; binary != "" && !slices.Contains(c.controls, k.Kind) {
 		c.Dismiss("control") // its keys are those of that kind
@@ -190,6 +193,7 @@ func first(ms []Member) (id string) {
 const (
 	kindSingleLeader = "single-leader"
 	kindMultiLeader  = "multi-leader"
+	kindLeaderless   = "leaderless"
 	controlStatic    = "static"
 	controlRaft      = "raft"
 )
@@ -297,7 +301,7 @@ func (c checker) tables(ts []Table, r RESP, t Topology) {
 		c.Fault("resp.prefixes", "%d are more than %d", len(r.Prefixes), tablesMax)
 		return
 	}
-	names, several := []string{triad.DefaultTable}, t.several()
+	names, several := []string{triad.DefaultTable}, t.several() || t.leaderless()
 	for _, t := range ts {
 		path := strict.Join("tables", t.Name)
 		names = append(names, t.Name)

@@ -35,6 +35,10 @@ func (n *Node) check(controls []string) {
 
 // checkGroup checks who leads and whom commits wait for.
 func (n *Node) checkGroup(c checker) {
+	if n.Topology.leaderless() {
+		council{c}.ofNode(n)
+		return
+	}
 	ms := n.everybody()
 	if n.Topology.several() {
 		if !n.sitesOfNode(c) {

@@ -154,6 +154,8 @@ func (c *Cluster) Nodes() []Node {
 		switch {
 		case c.Topology.several():
 			n.Control = c.controlOf(r.Site)
+		case c.Topology.leaderless():
+			n.Control.Leader = first(ms)
 		case c.Control.Kind == controlStatic:
 			n.Control.Leader = c.Leader()
 		}

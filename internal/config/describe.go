@@ -18,7 +18,9 @@ type Line struct {
 // Describe says what the node would be, for people.
 func (n *Node) Describe() []Line {
 	ls := []Line{{"node", fmt.Sprintf("%s of cluster %s, %s", n.Self.ID, n.Cluster, roleSays(n.Self.Role, n.Self.Site, n.Self.ApplyDelay)+fedSays(n.Self.Upstream))}}
-	if n.Topology.several() {
+	if n.Topology.leaderless() {
+		ls = append(ls, quorumsSay(n.Topology, len(n.everybody()))...)
+	} else if n.Topology.several() {
 		ls = append(ls, severalSay(n.Topology)...)
 		for _, s := range n.Topology.Sites {
 			own, _ := within(n.everybody(), s.Name)
@@ -60,7 +62,9 @@ func (n *Node) leading() string {
 // Describe says what the cluster would be, for people.
 func (c *Cluster) Describe() []Line {
 	ls := []Line{{"cluster", fmt.Sprintf("%s, %d nodes on this machine", c.Cluster, len(c.Replicas))}}
-	if c.Topology.several() {
+	if c.Topology.leaderless() {
+		ls = append(ls, quorumsSay(c.Topology, len(c.Replicas))...)
+	} else if c.Topology.several() {
 		ls = append(ls, severalSay(c.Topology)...)
 		for _, s := range c.Topology.Sites {
 			own, _ := within(c.members(), s.Name)

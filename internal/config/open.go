@@ -7,6 +7,7 @@ import (
 	"github.com/triad-kv/triad/control/raft"
 	"github.com/triad-kv/triad/internal/hooks"
 	"github.com/triad-kv/triad/internal/stream"
+	"github.com/triad-kv/triad/leaderless"
 	"github.com/triad-kv/triad/multileader"
 	"github.com/triad-kv/triad/singleleader"
 	"github.com/triad-kv/triad/topology"
@@ -40,6 +41,9 @@ func (n *Node) Open() (triad.Config, error) {
 // engine builds the engine, with its hooks, which log as it does.
 func (n *Node) engine() topology.Builder {
 	return func(env topology.Env) (topology.Engine, error) {
+		if n.Topology.leaderless() {
+			return leaderless.New(quorumOptions(n))(env)
+		}
 		o, h := n.Options(), n.Topology.Hooks
 		c := &hooks.Commands{Promoted: h.Promoted, Demoted: h.Demoted, Fence: h.Fence, Timeout: time.Duration(h.Timeout), Cluster: n.Cluster, Logger: env.Logger}
 		if len(h.Promoted)+len(h.Demoted) > 0 {

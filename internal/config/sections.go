@@ -17,6 +17,7 @@ type Control struct {
 type Topology struct {
 	Kind string `yaml:"kind" default:"single-leader"`
 	Across
+	Quorums
 	Sync             Sync       `yaml:"sync" default:"async"`
 	Durability       Durability `yaml:"durability" default:"flushed"`
 	PendingBytesMax  Size       `yaml:"pending_bytes_max" default:"32MiB"`
@@ -47,6 +48,17 @@ type Across struct {
 	ConflictsKept Duration     `yaml:"conflicts_kept" default:"168h"`
 	SnapshotKept  Duration     `yaml:"snapshot_kept" default:"5m"`
 	VerifyEvery   Duration     `yaml:"verify_every" default:"24h"`
+}
+
+// Quorums say how many replicas a key has where nobody leads, and how many of them a
+// request waits for.
+type Quorums struct {
+	Replicas   int         `yaml:"replicas" default:"3"`
+	Partitions int         `yaml:"partitions" default:"32"`
+	Write      Consistency `yaml:"write" default:"quorum"`
+	Read       Consistency `yaml:"read" default:"quorum"`
+	Repair     Repair      `yaml:"repair" default:"async"`
+	HedgeAfter Duration    `yaml:"hedge_after" default:"50ms"`
 }
 
 // Lent is what a leader may do by itself for a while, and what an election may cost.

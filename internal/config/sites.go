@@ -64,13 +64,16 @@ func (c checker) stranger(id string, members []string) string {
 	return why
 }
 
-// oneSite refuses what means something between sites alone.
+// oneSite refuses what means something between sites alone, or where more than one writes.
 func (c checker) oneSite(t Topology) {
 	for path, given := range map[string]bool{
 		"topology.links": c.Given("topology.links"), "topology.sites": len(t.Sites) > 0, "topology.joins": t.Joins, "topology.expects": len(t.Expects) > 0,
 		"topology.max_skew": c.Given("topology.max_skew"), "topology.tick_every": c.Given("topology.tick_every"),
 		"topology.cut_every": c.Given("topology.cut_every"), "topology.conflicts_kept": c.Given("topology.conflicts_kept"), "topology.snapshot_kept": c.Given("topology.snapshot_kept"), "topology.verify_every": c.Given("topology.verify_every"),
 	} {
+		if t.leaderless() && (path == "topology.max_skew" || path == "topology.tick_every") {
+			continue
+		}
 		if given && !c.Faulty(path) {
 			c.Fault(path, "it belongs to %s, where several sites write; drop it", kindMultiLeader)
 		}
@@ -244,6 +247,10 @@ func (c *Cluster) sitesOfCluster(k checker) {
 // checkGroups checks who leads and whom commits wait for, in every group of nodes
 // that has a log of its own.
 func (c *Cluster) checkGroups(k checker) {
+	if c.Topology.leaderless() {
+		council{k}.quorums(&c.Topology, c.Control, c.members())
+		return
+	}
 	if !c.Topology.several() {
 		switch {
 		case c.Control.Kind == controlRaft:

@@ -12,6 +12,10 @@ func index(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]
 
 // unsafe warns of what loses acknowledged writes.
 func (c checker) unsafe(t Topology, members int) {
+	if t.leaderless() {
+		council{c}.warnQuorums(t)
+		return
+	}
 	if members > 1 && t.Sync.Kind == quorum.KindAsync && t.MaxLagOnFailover > 0 {
 		c.Warn("topology.max_lag_on_failover", "an election may lose up to %d records that were acknowledged, each time; any 1 (…) loses none", t.MaxLagOnFailover)
 	} else if members > 1 && t.Sync.Kind == quorum.KindAsync {

@@ -204,6 +204,11 @@ func (d *demo) greet() {
 		how = "each in a process of its own"
 	}
 	d.title("triad demo %s: %s, %s", d.o.Layout.Name, count(len(d.c.nodes), "node", "nodes"), how)
+	if d.c.of.NobodyLeads() {
+		w, r, n := d.c.of.Topology.Needs()
+		d.note("every key has %d copies, of which writes wait for %d and reads hear %d; data, logs and %s in %s", n, w, r, fileName, d.c.dir)
+		return
+	}
 	d.note("commits wait for %s; data, logs and %s in %s", d.c.of.Topology.Sync, fileName, d.c.dir)
 }
 

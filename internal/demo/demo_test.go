@@ -59,7 +59,7 @@ func TestADemoFailsWhereAFollowerDoes(t *testing.T) {
 		"a part of it is made read-only":  func(_ *demo, n *node) error { return os.Chmod(filepath.Join(n.Dir, "log"), 0o500) },
 		"its directory is removed":        func(_ *demo, n *node) error { return os.RemoveAll(n.Dir) },
 		"its log is removed":              func(_ *demo, n *node) error { return os.RemoveAll(filepath.Join(n.Dir, "log")) },
-		"its disk takes no more writes":   func(_ *demo, n *node) error { n.life.(*inside).plug.pull(); return nil },
+		"its disk takes no more writes":   func(_ *demo, n *node) error { n.life.(*inside).plug.Pull(); return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -78,7 +78,7 @@ func TestADemoFailsWhereAFollowerDoes(t *testing.T) {
 func TestADemoFailsWhereTheSyncFollowerCannotWrite(t *testing.T) {
 	t.Parallel()
 	d, out := playing(t, Options{})
-	out.when("phase 2", func() { d.c.node("standby-1").life.(*inside).plug.pull() })
+	out.when("phase 2", func() { d.c.node("standby-1").life.(*inside).plug.Pull() })
 	require.ErrorIs(t, d.run(t.Context()), ErrCheck)
 	require.Regexp(t, regexp.MustCompile(`FAILED: .*standby-1 ended by itself`), out.String())
 }
@@ -136,7 +136,7 @@ func TestANodeThatEndsWhileTheClusterStaysUpIsAFailure(t *testing.T) {
 	t.Parallel()
 	d, out := playing(t, Options{})
 	d.o.Once = false
-	out.when("failover --to standby-2 --endpoints", func() { d.c.node("standby-3").life.(*inside).plug.pull() })
+	out.when("failover --to standby-2 --endpoints", func() { d.c.node("standby-3").life.(*inside).plug.Pull() })
 	require.ErrorIs(t, d.run(t.Context()), ErrCheck)
 	require.Contains(t, out.String(), "FAILED: standby-3 ended by itself")
 }

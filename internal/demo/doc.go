@@ -25,7 +25,7 @@
 //
 // # How a node in this process is killed
 //
-// Its [plug] is pulled: no byte reaches its disk or its peers any more, whatever
+// Its [plug.Plug] is pulled: no byte reaches its disk or its peers any more, whatever
 // the node tries, and its connections are reset. What it had written before stays
 // as the kernel has it. That is what SIGKILL leaves of a process.
 package demo

@@ -46,6 +46,8 @@ func (d *demo) invite() {
 // roleOf is what a node is for, as far as the demo knows.
 func (g *group) roleOf(n *node) topology.Role {
 	switch {
+	case g.c.of.NobodyLeads():
+		return topology.RoleReplica
 	case n == g.leader, n == g.leads[n.site]:
 		return topology.RoleLeader
 	case n.readsOnly():

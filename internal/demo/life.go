@@ -3,6 +3,8 @@ package demo
 import (
 	"context"
 	"fmt"
+
+	"github.com/triad-kv/triad/internal/plug"
 )
 
 // A life is one run of a node, from its start to its end.
@@ -22,7 +24,7 @@ type life interface {
 // inside is a node in this process, on a loopback socket and a real directory.
 type inside struct {
 	*Alive
-	plug   *plug
+	plug   *plug.Plug
 	cancel context.CancelFunc
 	done   chan struct{}
 	err    error // of Run; set before done is closed
@@ -30,12 +32,12 @@ type inside struct {
 
 // liveInside opens a node and runs it.
 func liveInside(s Start) (life, error) {
-	p := newPlug()
-	s.Peers = p.listener(s.Peers)
+	p := plug.New(plug.Options{})
+	s.Peers = p.Listener(s.Peers)
 	if s.Clients != nil {
-		s.Clients = p.listener(s.Clients)
+		s.Clients = p.Listener(s.Clients)
 	}
-	s.fs, s.below = p.fs(), p.dial
+	s.fs, s.below = p.FS(), p.Dial
 	a, err := s.Open()
 	if err != nil {
 		return nil, err // Open has closed the listeners
@@ -72,7 +74,7 @@ func (i *inside) stop(ctx context.Context) error {
 
 // kill pulls the plug first. What the node then complains of is no news.
 func (i *inside) kill(ctx context.Context) error {
-	i.plug.pull()
+	i.plug.Pull()
 	i.Restore() // or what a cut link holds would be waited for, which no longer goes anywhere
 	i.cancel()
 	select {

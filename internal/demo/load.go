@@ -12,6 +12,7 @@ import (
 	"github.com/triad-kv/triad/client"
 	"github.com/triad-kv/triad/internal/config"
 	"github.com/triad-kv/triad/internal/demo/grid"
+	"github.com/triad-kv/triad/internal/progress"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -58,8 +59,8 @@ func playLoad(ctx context.Context, d *demo) error {
 // last of them.
 func (l loader) write(ctx context.Context) (topology.Token, error) {
 	files := l.files
-	bar := newProgress(l.o.Err, l.o.Terminal, "files written", len(files.files))
-	defer bar.done()
+	bar := progress.New(l.o.Err, l.o.Terminal, "files written", len(files.files))
+	defer bar.Done()
 	var next atomic.Int64
 	var mu sync.Mutex // guards last
 	var last topology.Token
@@ -81,14 +82,14 @@ func (l loader) write(ctx context.Context) (topology.Token, error) {
 					last = r.Token
 				}
 				mu.Unlock()
-				bar.add(1)
+				bar.Add(1)
 			}
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return last, err
 	}
-	bar.done()
+	bar.Done()
 	took := time.Since(started)
 	l.line("written by %d writers in %v: %.0f records/s, %.1f MB/s", min(loadWriters, len(files.files)), took.Round(time.Millisecond),
 		float64(len(files.files))/took.Seconds(), float64(files.bytes)/1e6/took.Seconds())

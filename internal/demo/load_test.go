@@ -69,7 +69,7 @@ func TestALoadFailsWhereAFileIsGone(t *testing.T) {
 func TestALoadFailsWhereAFollowerDoes(t *testing.T) {
 	t.Parallel()
 	d, out := playing(t, Options{Load: folder(t, 20)})
-	out.when("acknowledged", func() { d.c.node("standby-3").life.(*inside).plug.pull() })
+	out.when("acknowledged", func() { d.c.node("standby-3").life.(*inside).plug.Pull() })
 	require.ErrorIs(t, d.run(t.Context()), ErrCheck)
 	require.Regexp(t, `FAILED: .*standby-3`, out.String())
 }
@@ -117,27 +117,4 @@ func TestADigestTellsFieldsApart(t *testing.T) {
 	require.Equal(t, sum("ab", "c"), sum("ab", "c"))
 	require.NotEqual(t, sum("ab", "c"), sum("a", "bc"))
 	require.NotEqual(t, sum("ab"), sum("ab", ""))
-}
-
-func TestProgressIsPlainLinesWithoutATerminal(t *testing.T) {
-	var out bytes.Buffer
-	p := newProgress(&out, false, "files written", 10)
-	p.add(1)
-	require.Empty(t, out.String(), "not before it has taken a while")
-	p.told = p.told.Add(-progressEvery)
-	p.add(2)
-	require.Equal(t, "  files written: 3 of 10\n", out.String())
-	p.done()
-	p.done()
-}
-
-func TestProgressOnATerminalIsABarThatGoesAway(t *testing.T) {
-	var out bytes.Buffer
-	p := newProgress(&out, true, "files written", 10)
-	p.add(10)
-	p.done()
-	p.done()
-	p = newProgress(&out, true, "files written", 10)
-	p.add(3)
-	p.done()
 }

@@ -11,85 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 
 	"github.com/triad-kv/triad/topology"
 )
-
-const category vfs.DiskWriteCategory = "test"
-
-func TestAPulledPlugLetsNothingReachTheDisk(t *testing.T) {
-	dir := t.TempDir()
-	at := func(name string) string { return filepath.Join(dir, name) }
-	p := newPlug()
-	fs := p.fs()
-	require.Equal(t, vfs.Default, vfs.Root(fs))
-	f, err := fs.Create(at("file"), category)
-	require.NoError(t, err)
-	_, err = f.Write([]byte("before"))
-	require.NoError(t, err)
-	p.pull()
-	_, err = f.Write([]byte("after"))
-	require.ErrorIs(t, err, errPulled)
-	_, err = f.WriteAt([]byte("after"), 0)
-	require.ErrorIs(t, err, errPulled)
-	_, err = f.SyncTo(1)
-	require.ErrorIs(t, err, errPulled)
-	for name, change := range map[string]func() error{
-		"sync":        f.Sync,
-		"sync data":   f.SyncData,
-		"preallocate": func() error { return f.Preallocate(0, 1<<20) },
-		"remove":      func() error { return fs.Remove(at("file")) },
-		"remove all":  func() error { return fs.RemoveAll(at("file")) },
-		"rename":      func() error { return fs.Rename(at("file"), at("other")) },
-		"link":        func() error { return fs.Link(at("file"), at("other")) },
-		"mkdir":       func() error { return fs.MkdirAll(at("dir"), 0o700) },
-		"create":      func() error { _, err := fs.Create(at("other"), category); return err },
-		"reuse":       func() error { _, err := fs.ReuseForWrite(at("file"), at("other"), category); return err },
-		"open":        func() error { _, err := fs.OpenReadWrite(at("other"), category); return err },
-		"open dir":    func() error { _, err := fs.OpenDir(dir); return err },
-	} {
-		require.ErrorIs(t, change(), errPulled, name)
-	}
-	require.NoError(t, f.Close())
-	b, err := os.ReadFile(at("file"))
-	require.NoError(t, err)
-	require.Equal(t, "before", string(b))
-	entries, err := os.ReadDir(dir)
-	require.NoError(t, err)
-	require.Len(t, entries, 1)
-}
-
-func TestAPulledPlugResetsItsConnections(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	p := newPlug()
-	plugged := p.listener(l)
-	accepted := make(chan net.Conn, 1)
-	refused := make(chan error, 1)
-	go func() {
-		c, _ := plugged.Accept()
-		accepted <- c
-		_, err := plugged.Accept()
-		refused <- err
-	}()
-	peer, err := net.Dial("tcp", l.Addr().String())
-	require.NoError(t, err)
-	defer func() { require.NoError(t, peer.Close()) }()
-	c := <-accepted
-	_, half := c.(interface{ CloseWrite() error })
-	require.True(t, half)
-	p.pull()
-	require.Error(t, <-refused)
-	_, err = peer.Read(make([]byte, 1))
-	require.ErrorContains(t, err, "reset")
-	require.NotErrorIs(t, err, io.EOF)
-	_, err = c.Write([]byte("x"))
-	require.ErrorIs(t, err, net.ErrClosed)
-	_, err = p.dial(t.Context(), l.Addr().String())
-	require.ErrorIs(t, err, errPulled)
-}
 
 func TestADirectoryThatIsNotWritableIsFoundOut(t *testing.T) {
 	build := func(t *testing.T) string {

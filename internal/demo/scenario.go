@@ -26,6 +26,7 @@ const (
 	ScenarioReaders  = "readers"   // reads in a site far from the leader
 	ScenarioWitness  = "witness"   // two nodes with data and a witness, each of which is lost in turn
 	ScenarioConflict = "conflict"  // sites that all write: edits that meet, a site cut off, a leader killed
+	ScenarioQuorum   = "quorum"    // nobody leads: fresh and stale reads, a node away, a disk lost
 	ScenarioWrites   = "writes"    // any cluster: writes, lag, the same bytes everywhere
 )
 
@@ -51,6 +52,7 @@ func scenarios() []scenario {
 		{name: ScenarioReaders, of: "geo-readers", fits: fitsReaders, play: playReaders},
 		{name: ScenarioWitness, of: "two-and-a-witness", fits: fitsWitness, play: playWitness},
 		{name: ScenarioConflict, of: "multi-leader", fits: fitsConflict, cuts: true, play: playConflict},
+		{name: ScenarioQuorum, of: "leaderless", fits: fitsQuorum, play: playQuorum},
 		{name: ScenarioWrites, play: playWrites},
 	}
 }
@@ -74,6 +76,9 @@ func (l *Layout) scenario() string {
 	if l.cluster.SeveralLead() {
 		return ScenarioConflict
 	}
+	if l.cluster.NobodyLeads() {
+		return ScenarioQuorum
+	}
 	return ScenarioWrites
 }
 
@@ -92,6 +97,9 @@ func findScenario(o Options) (scenario, error) {
 	s := all[i]
 	if o.Layout.cluster.SeveralLead() && s.name != ScenarioConflict {
 		return s, fmt.Errorf("%w: scenario %s can not be played on %s: it is of one leader; %s is played where every site has one", ErrInput, s.name, o.Layout.Name, ScenarioConflict)
+	}
+	if o.Layout.cluster.NobodyLeads() && s.name != ScenarioQuorum {
+		return s, fmt.Errorf("%w: scenario %s can not be played on %s: nobody leads it; %s is played there", ErrInput, s.name, o.Layout.Name, ScenarioQuorum)
 	}
 	if s.fits != nil {
 		if err := s.fits(o.Layout.cluster); err != nil {

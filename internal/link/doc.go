@@ -12,7 +12,10 @@
 //   - A delay lowers no throughput by itself. What is under way is held with the
 //     time at which it is due, as many bytes as a line of [Options.BytesPerSecond]
 //     holds in that time ([Options.QueueBytes]); beyond it writers wait, as for a
-//     socket whose buffer is full. Nothing shapes what is below that rate.
+//     socket whose buffer is full. Only a line that is [Options.Shaped] carries no more
+//     than its rate, over all its connections.
+//   - What is lost on the way ([Options.Loss]) arrives later, and what follows it on its
+//     connection behind it, as TCP has it.
 //   - Deadlines, half-closing and concurrent use are those of a [net.Conn].
 //   - Close ends reading and writing at once and takes nothing back: what was
 //     written arrives when it is due, then the connection below is closed. It is

@@ -62,10 +62,10 @@ func (f *flow) waiting() <-chan struct{} {
 	return f.changed
 }
 
-// due is when what is sent now is due: behind all that was sent before. The lock
-// is held.
-func (f *flow) due() time.Time {
-	if at := time.Now().Add(f.lane.lag()); at.After(f.latest) {
+// due is when n bytes that are sent now are due: behind all that was sent before. The
+// lock is held.
+func (f *flow) due(n int) time.Time {
+	if at := time.Now().Add(f.lane.lag(n)); at.After(f.latest) {
 		f.latest = at
 	}
 	return f.latest
@@ -75,7 +75,7 @@ func (f *flow) due() time.Time {
 func (f *flow) finish(err error) {
 	f.change(func() {
 		if f.end == nil {
-			f.end, f.endDue = err, f.due()
+			f.end, f.endDue = err, f.due(0)
 		}
 	})
 }
@@ -131,7 +131,7 @@ func (f *flow) putSome(b []byte) (n int, wait <-chan struct{}, by time.Time, err
 		return 0, f.waiting(), f.putBy, nil
 	}
 	n = min(len(b), f.most-f.held-parcelBytes)
-	f.parcels = append(f.parcels, parcel{bytes: append([]byte(nil), b[:n]...), due: f.due()})
+	f.parcels = append(f.parcels, parcel{bytes: append([]byte(nil), b[:n]...), due: f.due(n)})
 	f.held += n + parcelBytes
 	f.signal()
 	return n, nil, by, nil

@@ -29,7 +29,13 @@ type Options struct {
 	Jitter         time.Duration // up to so much more, drawn for every write
 	Seed           uint64        // of what is drawn
 	BytesPerSecond int64         // what the line carries, which bounds what is under way; default that of 1 Gbit/s
+	Shaped         bool          // all connections together pass no more than that
+	Loss           float64       // the share of writes, below 1, that are lost on the way and sent once more
 }
+
+// RetransmitAfter is how much later what was lost arrives, or a round trip if that is
+// longer: as TCP does where little else is under way.
+const RetransmitAfter = 200 * time.Millisecond
 
 // QueueBytes is how much is under way at most: the product of bandwidth and delay,
 // not less than QueueBytesMin and not more than QueueBytesMax.
@@ -48,6 +54,8 @@ func (o Options) check() error {
 		return fmt.Errorf("link: delay %v, jitter %v, %d bytes a second: none may be negative", o.Delay, o.Jitter, o.BytesPerSecond)
 	case o.Delay > DelayMax || o.Jitter > DelayMax:
 		return fmt.Errorf("link: delay %v, jitter %v: at most %v", o.Delay, o.Jitter, DelayMax)
+	case o.Loss < 0 || o.Loss >= 1:
+		return fmt.Errorf("link: a loss of %v: it is a share, from 0 to less than 1", o.Loss)
 	}
 	return nil
 }
@@ -100,6 +108,21 @@ func (l *Link) Dial(ctx context.Context, dial func(context.Context) (net.Conn, e
 	return l.Conn(c), nil
 }
 
+// Call does something at the far place that takes a message there and one back, as a
+// call of a client: do runs once the first has arrived, and Call returns once the second
+// has. It reports whether do was run, beside its error; where it was, and ctx ends before
+// the answer is back, nobody knows what came of it.
+func (l *Link) Call(ctx context.Context, do func(context.Context) error) (done bool, err error) {
+	if err := l.there.cross(ctx); err != nil {
+		return false, err
+	}
+	err = do(ctx)
+	if lost := l.back.cross(ctx); lost != nil {
+		return true, lost
+	}
+	return true, err
+}
+
 // Conn wraps a connection to the far place, whose owner it becomes.
 func (l *Link) Conn(c net.Conn) net.Conn { return l.open.wrap(c, l.there, l.back) }
 
@@ -132,6 +155,7 @@ type lane struct {
 
 	mu      sync.Mutex // guards what follows; a leaf
 	draw    *rand.Rand
+	free    time.Time // when a shaped line has carried what was given to it
 	cut     bool
 	healed  time.Time     // when it last was
 	changed chan struct{} // closed at the next Cut or Heal
@@ -154,14 +178,39 @@ func (l *lane) set(cut bool) {
 	l.changed = make(chan struct{})
 }
 
-// lag is the delay of what is sent now.
-func (l *lane) lag() time.Duration {
-	if l.o.Jitter == 0 {
+// lag is the delay of n bytes that are sent now.
+func (l *lane) lag(n int) time.Duration {
+	if l.o.Jitter == 0 && l.o.Loss == 0 && !l.o.Shaped {
 		return l.o.Delay
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.o.Delay + time.Duration(l.draw.Int64N(int64(l.o.Jitter)))
+	d := l.o.Delay + l.queued(n)
+	if l.o.Jitter > 0 {
+		d += time.Duration(l.draw.Int64N(int64(l.o.Jitter)))
+	}
+	if l.o.Loss > 0 && l.draw.Float64() < l.o.Loss {
+		d += max(RetransmitAfter, 2*l.o.Delay)
+	}
+	return d
+}
+
+// queued is how long n bytes wait until a shaped line has carried them. The lock is
+// held.
+func (l *lane) queued(n int) time.Duration {
+	if !l.o.Shaped {
+		return 0
+	}
+	rate := l.o.BytesPerSecond
+	if rate == 0 {
+		rate = bytesPerSecondDefault
+	}
+	now := time.Now()
+	if l.free.Before(now) {
+		l.free = now
+	}
+	l.free = l.free.Add(time.Duration(float64(n) / float64(rate) * float64(time.Second)))
+	return l.free.Sub(now)
 }
 
 // arrives is when something arrives that is due at a time: never sooner than a
@@ -180,7 +229,7 @@ func (l *lane) arrives(due time.Time) (at time.Time, cut bool, changed <-chan st
 
 // cross returns once something sent now has arrived.
 func (l *lane) cross(ctx context.Context) error {
-	due := time.Now().Add(l.lag())
+	due := time.Now().Add(l.lag(0))
 	for {
 		at, cut, changed := l.arrives(due)
 		left := time.Until(at)

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,7 +128,7 @@ func TestASeedDrawsTheSameJitterAgain(t *testing.T) {
 	draws := func(seed uint64) (ds []time.Duration) {
 		l := newLane(Options{Delay: there, Jitter: there, Seed: seed})
 		for range 20 {
-			d := l.lag()
+			d := l.lag(1)
 			require.GreaterOrEqual(t, d, there)
 			require.Less(t, d, 2*there)
 			ds = append(ds, d)
@@ -349,8 +351,93 @@ func TestDialingCostsARoundTripAndWaitsForACutLink(t *testing.T) {
 	})
 }
 
+func TestAShapedLineCarriesNoMoreThanItsRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, err := New(Options{Delay: there, BytesPerSecond: 1 << 20, Shaped: true}, Options{})
+		require.NoError(t, err)
+		began := time.Now()
+		var all sync.WaitGroup
+		for range 2 { // they share the line
+			below, other := halves()
+			near := l.Conn(below)
+			all.Go(func() {
+				for range 8 {
+					if _, err := near.Write(make([]byte, 64<<10)); err != nil {
+						t.Error(err)
+					}
+				}
+				if err := near.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			all.Go(func() {
+				if n, err := io.Copy(io.Discard, other); err != nil || n != 512<<10 {
+					t.Errorf("%d bytes: %v", n, err)
+				}
+				_ = other.Close()
+			})
+		}
+		all.Wait()
+		require.InDelta(t, float64(time.Second+there), float64(time.Since(began)), float64(time.Millisecond))
+		require.NoError(t, l.Drain(t.Context()))
+	})
+}
+
+func TestWhatIsLostArrivesLaterAndInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, err := New(Options{Delay: there, Loss: 0.5, Seed: 1}, Options{})
+		require.NoError(t, err)
+		below, far := halves()
+		near := l.Conn(below)
+		lost := 0
+		for i := range 50 {
+			began := time.Now()
+			text := fmt.Sprintf("%04d", i)
+			write(t, near, text)
+			read(t, far, text)
+			switch took := time.Since(began); took {
+			case there:
+			case there + RetransmitAfter:
+				lost++
+			default:
+				require.Fail(t, "it took", "%v", took)
+			}
+		}
+		require.Greater(t, lost, 10)
+		require.Less(t, lost, 40)
+		require.NoError(t, near.Close())
+		require.NoError(t, far.Close())
+		require.NoError(t, l.Drain(t.Context()))
+	})
+}
+
+func TestACallTakesAWayThereAndAWayBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, err := New(Options{Delay: there}, Options{Delay: back})
+		require.NoError(t, err)
+		began := time.Now()
+		done, err := l.Call(t.Context(), func(context.Context) error {
+			require.Equal(t, there, time.Since(began))
+			return io.EOF
+		})
+		require.True(t, done)
+		require.ErrorIs(t, err, io.EOF)
+		require.Equal(t, there+back, time.Since(began))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		l.Drop(false, true)
+		done, err = l.Call(ctx, func(context.Context) error { return nil })
+		require.True(t, done)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		l.Cut()
+		done, err = l.Call(ctx, func(context.Context) error { return nil })
+		require.False(t, done)
+		require.Error(t, err)
+	})
+}
+
 func TestALinkWithoutSenseIsRefused(t *testing.T) {
-	for _, o := range []Options{{Delay: -1}, {Jitter: -1}, {BytesPerSecond: -1}, {Delay: DelayMax + 1}, {Jitter: DelayMax + 1}} {
+	for _, o := range []Options{{Delay: -1}, {Jitter: -1}, {BytesPerSecond: -1}, {Delay: DelayMax + 1}, {Jitter: DelayMax + 1}, {Loss: -0.1}, {Loss: 1}} {
 		_, err := New(Options{}, o)
 		require.ErrorContains(t, err, "link: ")
 	}

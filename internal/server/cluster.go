@@ -86,7 +86,7 @@ func (s sights) reachable() (nodes []topology.NodeID) {
 // leader is who leads, as far as this node knows.
 func (s sights) leader() topology.NodeID {
 	st := s.node.Status()
-	if st.Role == topology.RoleLeader {
+	if st.Role.Writes() {
 		return st.Node
 	}
 	return st.Leader

@@ -75,7 +75,7 @@ func (c looker) readRange(ctx context.Context, at *topology.CellRange) ([]topolo
 	o := c.readOptions()
 	if at.Whole {
 		cells, err := c.readWhole(ctx, at, o)
-		c.batch.confirmed = err == nil && c.session.strong()
+		c.batch.confirmed = err == nil && c.session.strong() && c.led()
 		return cells, err
 	}
 	o.Field = at.Field
@@ -83,7 +83,7 @@ func (c looker) readRange(ctx context.Context, at *topology.CellRange) ([]topolo
 	if err != nil && !errors.Is(err, topology.ErrNotFound) {
 		return nil, err
 	}
-	c.batch.confirmed = c.session.strong()
+	c.batch.confirmed = c.session.strong() && reading.Replicas == 0
 	if err != nil {
 		return nil, nil
 	}
@@ -103,6 +103,10 @@ func (c *conn) readOptions() topology.ReadOptions {
 	}
 	return o
 }
+
+// led reports whether a node that has been shown to be up to date shows all there is:
+// without a leader it holds some of the keys alone.
+func (c *conn) led() bool { return c.server.node.Status().Role != topology.RoleReplica }
 
 // strong reports whether reads must see all that was acknowledged before.
 func (s *session) strong() bool {

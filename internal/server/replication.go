@@ -19,7 +19,7 @@ var replicationCommands = []command{
 
 // role is the node's, in Redis's words.
 func (s *Server) role() string {
-	if s.node.Status().Role == topology.RoleLeader {
+	if s.node.Status().Role.Writes() {
 		return "master"
 	}
 	return "slave"
@@ -39,7 +39,7 @@ func answerRole(_ context.Context, c *conn, r *request) error {
 	s := c.server
 	st := s.node.Status()
 	w := &r.out
-	if st.Role != topology.RoleLeader {
+	if !st.Role.Writes() {
 		host, port := s.address(st.Leader)
 		state := "connected"
 		if st.Leader == "" {
@@ -71,7 +71,7 @@ func answerRole(_ context.Context, c *conn, r *request) error {
 func (s *Server) replication(st topology.Status) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\r\n", args...) }
-	if st.Role == topology.RoleLeader {
+	if st.Role.Writes() {
 		line("role:master")
 		line("connected_slaves:%d", len(st.Peers))
 		for i, p := range st.Peers {

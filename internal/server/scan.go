@@ -84,11 +84,12 @@ func (w *walk) stretch(ctx context.Context) (more bool, err error) {
 	o := w.readOptions()
 	var last []byte
 	passed := 0
+	confirms := w.session.strong() && w.led()
 	for c, err := range w.server.node.Scan(ctx, w.shelf.ID, w.next, nil, o) {
 		if err != nil {
 			return false, err
 		}
-		w.batch.confirmed = w.session.strong()
+		w.batch.confirmed = confirms
 		if last != nil && bytes.Equal(last, c.Key) {
 			if passed++; passed > fieldsPassed {
 				return true, nil

@@ -30,12 +30,13 @@ type Limits struct {
 	Requests  int // puts and gets under way: 1,024; more are refused
 	Unflushed int // records in the log that are not durable: 4,096; more are refused, own or others'
 	Fill      int // records sent for one exchange of applied sets: 64
+	Gaps      int // writes to one partition that are known beyond a gap: 4,096; then only what closes one is taken
 }
 
-var limitsDefault = Limits{Requests: 1024, Unflushed: 4096, Fill: 64}
+var limitsDefault = Limits{Requests: 1024, Unflushed: 4096, Fill: 64, Gaps: 4096}
 
 func (l Limits) or(d Limits) Limits {
-	for _, p := range [...][2]*int{{&l.Requests, &d.Requests}, {&l.Unflushed, &d.Unflushed}, {&l.Fill, &d.Fill}} {
+	for _, p := range [...][2]*int{{&l.Requests, &d.Requests}, {&l.Unflushed, &d.Unflushed}, {&l.Fill, &d.Fill}, {&l.Gaps, &d.Gaps}} {
 		if *p[0] <= 0 {
 			*p[0] = *p[1]
 		}
@@ -53,6 +54,9 @@ type Config struct {
 	CatchingUp bool
 	MaxSkew    time.Duration // 0: version.MaxSkewDefault
 	Limits     Limits
+	// Known reports whether a table is defined here: records of others wait at their
+	// sender. Nil knows all.
+	Known func(record.TableID) bool
 }
 
 // Core decides for one node. Its exported state is there to be read; nobody
@@ -108,6 +112,8 @@ const (
 	EvHedge                            // request Op takes longer than most: ask the others too
 	EvAlive                            // who can be reached, this node included: Nodes; never who counts
 	EvTick                             // time passes: exchange applied sets
+	EvLost                             // Node can not be reached: nothing that it was sent need be answered
+	EvInstall                          // a part of what another replica holds: Part
 	EvIncarnate                        // this node writes as Incarnation from now on (C1)
 	EvCaughtUp                         // this node holds what N−W+1 others held (L6a)
 )
@@ -131,8 +137,23 @@ type Event struct {
 	Nodes       []topology.NodeID
 	Incarnation uint32
 	Full        bool
+	Part        Part
 	Err         error
 	Message     *Message // owned by the core from then on
+}
+
+// Part is some of what another replica holds of a partition.
+type Part struct {
+	Partition int
+	Cells     []Held
+	Applied   *version.Set // what all parts come to; nil but for the last
+}
+
+// Held is one cell that another replica holds.
+type Held struct {
+	Table record.TableID
+	Key   []byte
+	State record.State
 }
 
 // Context is what a client has seen of a key: exactly which writes, and the
@@ -151,7 +172,7 @@ const (
 	DoSend                            // send Message to Node
 	DoForward                         // pass request Op on to Node, as Forwarded
 	DoLook                            // read Table and Key and tell EvLooked for Node, Op and Full; the values matter if Full
-	DoFill                            // read the records of Dots and tell EvFound for Node and Op
+	DoFill                            // read the records of Dots, the first Most that the log has, and tell EvFound for Node and Op
 	DoAnswer                          // request Op has ended: Answer
 	DoAlarm                           // tell a person Err
 	DoIncarnate                       // make a new incarnation durable, and tell EvIncarnate
@@ -168,6 +189,7 @@ type Effect struct {
 	Key     []byte
 	Full    bool
 	Dots    []version.Dot
+	Most    int // records to read for DoFill
 	Message Message
 	Answer  Answer
 	Err     error
@@ -175,10 +197,12 @@ type Effect struct {
 
 // Answer is how a request ended. An Err states its outcome.
 type Answer struct {
-	Dot     version.Dot  // of a put
-	State   record.State // of a get: no version, one, or one that says absent
-	Context Context      // of a get: what a put that follows is to carry
-	Stands  int          // on how many replicas the answer was known to stand
+	Dot     version.Dot       // of a put
+	Time    version.Timestamp // of a put
+	Have    []topology.NodeID // of a put: who had it durable by then, as far as this node knew
+	State   record.State      // of a get: no version, one, or one that says absent
+	Context Context           // of a get: what a put that follows is to carry
+	Stands  int               // on how many replicas the answer was known to stand
 	Err     error
 }
 
@@ -216,6 +240,10 @@ func (c *Core) Step(ev Event) []Effect {
 		for _, s := range c.shares {
 			s.exchange(c)
 		}
+	case EvLost:
+		c.lose(c, ev.Node, ev.Err)
+	case EvInstall:
+		install(c, &ev)
 	case EvIncarnate:
 		c.incarnate(ev.Incarnation)
 	case EvCaughtUp:
@@ -258,5 +286,10 @@ func (c *Core) Applied(partition int) *version.Set {
 
 // votes reports whether this node may write, acknowledge and answer.
 func (c *Core) votes() bool { return !c.forgot && !c.CatchingUp }
+
+// knows reports whether a table is defined here.
+func (cfg *Config) knows(t record.TableID) bool {
+	return t == record.TableSystem || t == record.TableDefault || cfg.Known == nil || cfg.Known(t)
+}
 
 func (c *Core) isAlive(n topology.NodeID) bool { return slices.Contains(c.alive, n) }

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"github.com/triad-kv/triad/leaderless/placement"
 	"slices"
 
 	"github.com/triad-kv/triad/conflict"
@@ -38,8 +39,8 @@ type heard struct {
 
 // get takes a client's read.
 func (c *Core) get(ev *Event) {
-	replicas := c.cfg.Map.Replicas(c.cfg.Map.Partition(ev.Key))
-	if c.route(ev, ev.Key, replicas) == nil {
+	replicas := c.cfg.Map.Replicas(placement.Of(c.cfg.Map, ev.Table, ev.Key))
+	if c.route(ev, ev.Table, ev.Key, replicas) == nil {
 		return
 	}
 	g := &get{op: ev.Op, table: ev.Table, key: ev.Key, replicas: replicas, repair: ev.Repair}
@@ -86,7 +87,7 @@ func (c *Core) asked(from topology.NodeID, m *Message) {
 	switch {
 	case !c.votes():
 		c.nack(from, m.Op, errMute(c))
-	case c.share(c.cfg.Map.Partition(m.Key)) == nil:
+	case c.share(placement.Of(c.cfg.Map, m.Table, m.Key)) == nil:
 		c.nack(from, m.Op, fmt.Errorf("%w: %s holds no copy of key %q under map %d", topology.ErrStale, c.Self, m.Key, c.cfg.Map.Epoch()))
 	default:
 		c.do(Effect{Kind: DoLook, Node: from, Op: m.Op, Table: m.Table, Key: m.Key, Full: m.Full})

@@ -153,7 +153,7 @@ func (h *host) perform(e core.Effect) {
 func (h *host) fill(e core.Effect) {
 	var found []record.Entry
 	for _, entry := range h.log[:h.core.Flushed] {
-		if r, err := entry.Record(); err == nil && slices.Contains(e.Dots, r.Dot) {
+		if r, err := entry.Record(); err == nil && len(found) < e.Most && slices.Contains(e.Dots, r.Dot) {
 			found = append(found, entry)
 		}
 	}

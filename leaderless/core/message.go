@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"github.com/triad-kv/triad/leaderless/placement"
 	"slices"
 
 	"github.com/triad-kv/triad/record"
@@ -75,7 +76,7 @@ func (c *Core) message(from topology.NodeID, m *Message) {
 			g.found(c, from, m.State, m.Full)
 		}
 	case MsgState, MsgAsk:
-		s := c.share(c.cfg.Map.Partition(m.Key))
+		s := c.share(placement.Of(c.cfg.Map, m.Table, m.Key))
 		if s == nil {
 			c.nack(from, m.Op, fmt.Errorf("%w: %s holds no copy of key %q under map %d", topology.ErrStale, c.Self, m.Key, c.cfg.Map.Epoch()))
 		} else if m.Kind == MsgAsk {

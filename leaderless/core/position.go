@@ -37,8 +37,14 @@ func (p *Position) Add(e record.Entry, m *placement.Map) error {
 	if e.LSN != p.LSN+1 || len(r.Mutations) != 1 {
 		return fmt.Errorf("%w: entry %d, with %d mutations, behind entry %d", topology.ErrMalformed, e.LSN, len(r.Mutations), p.LSN)
 	}
-	if !r.IsNote() {
-		p.At(m.Partition(r.Mutations[0].Key)).Add(r.Dot)
+	partition, learnt, err := Learnt(&r)
+	switch {
+	case err != nil:
+		return fmt.Errorf("entry %d: %w", e.LSN, err)
+	case learnt != nil:
+		p.At(partition).Union(learnt)
+	case !r.IsNote():
+		p.At(placement.Of(m, r.Mutations[0].Table, r.Mutations[0].Key)).Add(r.Dot)
 	}
 	p.LSN, p.Time = e.LSN, max(p.Time, r.Time)
 	return nil

@@ -3,6 +3,7 @@ package core
 import (
 	"cmp"
 	"fmt"
+	"github.com/triad-kv/triad/leaderless/placement"
 	"slices"
 
 	"github.com/triad-kv/triad/conflict"
@@ -16,18 +17,20 @@ import (
 type put struct {
 	op       uint64
 	dot      version.Dot
+	time     version.Timestamp
 	key      []byte
 	entry    record.Entry
 	replicas []topology.NodeID
 	needed   int
 	answers  []answered
+	sent     bool // to the other replicas
 }
 
 // put takes a client's write, passes it on, or refuses it before it has any
 // effect (L1, L2, C9).
 func (c *Core) put(ev *Event) {
-	replicas := c.cfg.Map.Replicas(c.cfg.Map.Partition(ev.Mutation.Key))
-	s := c.route(ev, ev.Mutation.Key, replicas)
+	replicas := c.cfg.Map.Replicas(placement.Of(c.cfg.Map, ev.Mutation.Table, ev.Mutation.Key))
+	s := c.route(ev, ev.Mutation.Table, ev.Mutation.Key, replicas)
 	if s == nil {
 		return
 	}
@@ -47,7 +50,7 @@ func (c *Core) put(ev *Event) {
 	}
 	b := c.enc.Append(nil, &r)
 	p := &put{
-		op: ev.Op, dot: r.Dot, key: ev.Mutation.Key, replicas: replicas, needed: needed,
+		op: ev.Op, dot: r.Dot, time: r.Time, key: ev.Mutation.Key, replicas: replicas, needed: needed,
 		entry: record.Entry{Sum: record.Sum(b), Bytes: b},
 	}
 	c.puts = append(c.puts, p)
@@ -56,8 +59,8 @@ func (c *Core) put(ev *Event) {
 
 // route returns this node's share of a key's partition, or passes the request
 // on, once, to a replica that is alive (L1).
-func (c *Core) route(ev *Event, key []byte, replicas []topology.NodeID) *share {
-	if s := c.share(c.cfg.Map.Partition(key)); s != nil {
+func (c *Core) route(ev *Event, table record.TableID, key []byte, replicas []topology.NodeID) *share {
+	if s := c.share(placement.Of(c.cfg.Map, table, key)); s != nil {
 		return s
 	}
 	op := "put"
@@ -117,6 +120,7 @@ func (c *Core) able(replicas []topology.NodeID, needed int) error {
 // fanOut: the record is durable here, and may leave (C2). It goes to all other
 // replicas, alive or not: who can be reached is a guess.
 func (p *put) fanOut(c *Core) {
+	p.sent = true
 	for _, n := range p.replicas {
 		if n != c.Self {
 			c.send(n, Message{Kind: MsgRecord, Op: p.op, Entry: p.entry})
@@ -164,9 +168,10 @@ func (p *put) why(what string) error {
 func (p *put) end(c *Core, why error) {
 	c.puts = slices.DeleteFunc(c.puts, func(q *put) bool { return q == p })
 	tally := count(p.needed, p.replicas, p.answers)
-	a := Answer{Dot: p.dot}
-	for range tally.Agreed() {
+	a := Answer{Dot: p.dot, Time: p.time}
+	for n := range tally.Agreed() {
 		a.Stands++
+		a.Have = append(a.Have, n)
 	}
 	if why != nil {
 		a.Err = &topology.Error{Op: "put", Node: c.Self, Key: p.key, Outcome: topology.Unknown, Dot: p.dot, Err: why}

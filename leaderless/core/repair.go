@@ -1,6 +1,7 @@
 package core
 
 import (
+	"github.com/triad-kv/triad/leaderless/placement"
 	"slices"
 
 	"github.com/triad-kv/triad/conflict"
@@ -57,7 +58,7 @@ func (g *get) give(c *Core, n topology.NodeID) {
 		c.send(n, Message{Kind: MsgState, Op: op, Table: g.table, Key: g.key, State: g.value})
 		return
 	}
-	s := c.share(c.cfg.Map.Partition(g.key))
+	s := c.share(placement.Of(c.cfg.Map, g.table, g.key))
 	if err := s.note(c, g.table, g.key, &g.value, waiting{node: c.Self, op: op}); err != nil {
 		g.holders = append(g.holders, answered{n, err})
 	}

@@ -67,6 +67,25 @@ func (q *requests) late(c *Core, op uint64, kind EventKind) {
 	}
 }
 
+// lose: a node can not be reached. What it has not answered it need not answer.
+func (q *requests) lose(c *Core, node topology.NodeID, why error) {
+	for _, p := range slices.Clone(q.puts) {
+		if p.sent && slices.Contains(p.replicas, node) && !slices.ContainsFunc(p.answers, func(a answered) bool { return a.node == node }) {
+			p.answer(c, node, why)
+		}
+	}
+	for _, g := range slices.Clone(q.gets) {
+		switch {
+		case g.settled:
+			if slices.Contains(g.given, node) && !slices.ContainsFunc(g.holders, func(a answered) bool { return a.node == node }) {
+				g.failed(c, node, why)
+			}
+		case g.fetching == node, slices.Contains(g.asked, node) && !slices.ContainsFunc(g.heard, func(h heard) bool { return h.node == node }):
+			g.failed(c, node, why)
+		}
+	}
+}
+
 // answered is what a replica said of a request: nil if it took it.
 type answered struct {
 	node topology.NodeID

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"github.com/triad-kv/triad/leaderless/placement"
 	"slices"
 
 	"github.com/triad-kv/triad/conflict"
@@ -23,7 +24,8 @@ type share struct {
 type tailed struct {
 	lsn   record.LSN
 	share *share
-	dot   version.Dot // of a note, zero
+	dot   version.Dot  // of a note, zero
+	set   *version.Set // of a note that tells what a state has brought, all of it
 	waits []waiting
 }
 
@@ -60,6 +62,7 @@ func (c *Core) flushed(lsn record.LSN) {
 		if !t.dot.IsZero() {
 			t.share.applied.Add(t.dot)
 		}
+		t.share.applied.Union(t.set)
 		for _, w := range t.waits {
 			c.durable(w)
 		}
@@ -134,6 +137,8 @@ func (c *Core) takeRecord(from topology.NodeID, m *Message) {
 	if d, ok := s.unknown(r.Context, r.Dot); ok {
 		c.forget(from, d)
 		err = errMute(c)
+	} else if len(s.applied.Dots) >= c.cfg.Limits.Gaps && r.Seq != s.applied.Prefix.Get(r.Origin)+1 {
+		err = fmt.Errorf("%w: %s lacks writes to partition %d, and takes those first", topology.ErrOverloaded, c.Self, s.partition)
 	} else {
 		err = c.room(r.Time)
 	}
@@ -156,7 +161,10 @@ func (c *Core) admissible(e *record.Entry) (r record.Record, s *share, err error
 	if err = conflict.CheckLWW(&r.Mutations[0]); err != nil {
 		return r, nil, fmt.Errorf("%w: record %v: %w", topology.ErrMalformed, r.Dot, err)
 	}
-	if s = c.share(c.cfg.Map.Partition(r.Mutations[0].Key)); s == nil {
+	if !c.cfg.knows(r.Mutations[0].Table) {
+		return r, nil, fmt.Errorf("%w: %s does not know table %d yet", topology.ErrNoTable, c.Self, r.Mutations[0].Table)
+	}
+	if s = c.share(placement.Of(c.cfg.Map, r.Mutations[0].Table, r.Mutations[0].Key)); s == nil {
 		return r, nil, fmt.Errorf("%w: %s holds no copy of key %q under map %d", topology.ErrStale, c.Self, r.Mutations[0].Key, c.cfg.Map.Epoch())
 	}
 	return r, s, nil

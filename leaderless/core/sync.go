@@ -27,13 +27,17 @@ func (s *share) tell(c *Core, to topology.NodeID) {
 	c.send(to, Message{Kind: MsgSync, Partition: s.partition, Applied: s.applied.Clone(), Round: s.round, Room: room})
 }
 
+// dotsMax is how many writes are looked for at most when another lacks some.
+const dotsMax = 1 << 14
+
 // compare sends a replica what it lacks and this node has, some at a time.
 func (s *share) compare(c *Core, from topology.NodeID, m *Message) {
 	if d, ok := s.unknown(m.Applied); ok {
 		c.forget(from, d)
 		return
 	}
-	if dots := s.applied.Missing(m.Applied, min(c.cfg.Limits.Fill, m.Room)); len(dots) > 0 {
-		c.do(Effect{Kind: DoFill, Node: from, Op: m.Round, Dots: dots})
+	// This node may know of writes whose records it does not have: others have them.
+	if dots := s.applied.Missing(m.Applied, dotsMax); len(dots) > 0 {
+		c.do(Effect{Kind: DoFill, Node: from, Op: m.Round, Dots: dots, Most: min(c.cfg.Limits.Fill, m.Room)})
 	}
 }

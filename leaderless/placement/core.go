@@ -23,6 +23,7 @@ type Map struct {
 	target *Layout // where partitions move to; nil if none does
 	nodes  []topology.NodeID
 	parts  []kept
+	shared bool // there is one partition more, which every node holds
 }
 
 // kept is one partition of a map.
@@ -85,8 +86,13 @@ func (m *Map) Target() (Layout, bool) {
 	return *m.target, true
 }
 
-// Partitions returns how many partitions there are: Q.
-func (m *Map) Partitions() int { return len(m.parts) }
+// Partitions returns how many partitions there are: Q, and one more if m is shared.
+func (m *Map) Partitions() int {
+	if m.shared {
+		return len(m.parts) + 1
+	}
+	return len(m.parts)
+}
 
 // N returns how many copies there are of each by the layout.
 func (m *Map) N() int { return m.layout.copies() }
@@ -97,6 +103,9 @@ func (m *Map) Partition(key []byte) int { return int(mix(sum(key)) % uint64(len(
 
 // Part returns a partition as it is under this map.
 func (m *Map) Part(partition int) Part {
+	if partition == len(m.parts) && m.shared {
+		return Part{ID: partition, Old: m.nodes, layout: &m.layout, target: m.target}
+	}
 	k := &m.parts[partition]
 	return Part{ID: partition, Stage: k.stage, Epoch: k.touched, Old: k.old, New: k.new, layout: &m.layout, target: m.target}
 }

@@ -273,7 +273,7 @@ func (p *process) send(to topology.NodeID, m core.Message) {
 // fill reads records for another node.
 func (p *process) fill(e core.Effect) {
 	var found []record.Entry
-	for _, d := range e.Dots {
+	for _, d := range e.Dots[:min(len(e.Dots), e.Most)] {
 		for entry, err := range p.log.Read(context.Background(), p.index[d]) {
 			if err != nil {
 				p.fail(err)

@@ -1,0 +1,211 @@
+package world
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/control/raft"
+	"github.com/triad-kv/triad/control/static"
+	"github.com/triad-kv/triad/internal/bench/scenario"
+	"github.com/triad-kv/triad/multileader"
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/singleleader"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+// engine makes what a subject's topology adds to the configuration of a node.
+type engine func(w *World, n *Node, c *triad.Config)
+
+// engines are the topologies that can be measured. Which is not here is left out of a
+// run, and the report says so.
+var engines = map[scenario.Topology]engine{
+	scenario.SingleLeader: oneLeader,
+	scenario.MultiLeader:  severalLeaders,
+}
+
+// Available returns why a subject can not be run, nil if it can.
+func Available(v scenario.Variant) error {
+	if engines[v.Topology] == nil {
+		return fmt.Errorf("%s: the topology %s is not built yet", v.Of, v.Topology)
+	}
+	return nil
+}
+
+// config is what a node is opened with, but for its files and sockets.
+func (w *World) config(n *Node) (triad.Config, error) {
+	c := triad.Config{
+		ID: topology.NodeID(n.ID), Cluster: "bench", Site: n.Site, Dir: n.dir, Members: w.members, Tables: w.o.Tables,
+		Logger: w.o.Logger.With("node", n.ID), Limits: triad.Limits{LogFirstSegmentBytes: segmentBytes},
+	}
+	if err := Available(w.o.Variant); err != nil {
+		return c, err
+	}
+	engines[w.o.Variant.Topology](w, n, &c)
+	return c, nil
+}
+
+// votersMax is of how many nodes the first keep the documents of control/raft.
+const votersMax = 5
+
+func oneLeader(w *World, _ *Node, c *triad.Config) {
+	v := w.o.Variant
+	var voters []topology.NodeID
+	for _, m := range w.members[:min(len(w.members), votersMax)] {
+		voters = append(voters, m.ID)
+	}
+	if len(voters)%2 == 0 {
+		voters = voters[:len(voters)-1]
+	}
+	o := singleleader.Options{Sync: v.Sync, Durability: v.Durability, FailAfter: time.Duration(v.Subject.FailAfter)}
+	if v.Sync.Kind == quorum.KindAsync {
+		o.MaxLagOnFailover = uint64(v.Subject.MaxLost)
+	}
+	c.Topology = singleleader.New(o)
+	c.Control = raft.New(raft.Options{Voters: voters, Leader: w.members[0].ID})
+}
+
+func severalLeaders(w *World, n *Node, c *triad.Config) {
+	v := w.o.Variant
+	o := multileader.Options{Group: singleleader.Options{Sync: v.Sync, Durability: v.Durability}}
+	for i, site := range w.o.Scenario.Sites {
+		o.Sites = append(o.Sites, multileader.Site{Name: site, Number: uint32(i + 1)})
+	}
+	c.Topology = multileader.New(o)
+	c.Control = static.New(static.Options{Leader: topology.NodeID(scenario.NodeName(n.Site, 0))})
+}
+
+// upKey is what is written to see whether nodes take part.
+const upKey = "up"
+
+// up returns once every node that takes writes has taken one, and every node shows all
+// of them and knows the tables.
+func (w *World) up(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(w.o.Scenario.Settle), fmt.Errorf("not within %v", time.Duration(w.o.Scenario.Settle)))
+	defer cancel()
+	if !w.o.Variant.Scattered() {
+		err := Until(ctx, func(ctx context.Context) error {
+			if w.look(); w.leader.Load() == nil {
+				return fmt.Errorf("nobody leads")
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if _, err := w.Converge(ctx, upKey); err != nil {
+		return err
+	}
+	for _, n := range w.nodes {
+		for _, t := range w.o.Tables {
+			err := Until(ctx, func(ctx context.Context) error {
+				_, err := n.Open().Cells().Table(ctx, t.Name)
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("%s: %w", n.ID, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Converge writes key once at every node that takes writes, and returns how long it
+// took until every node showed all of that, and with it everything acknowledged before.
+func (w *World) Converge(ctx context.Context, key string) (time.Duration, error) {
+	began := time.Now()
+	var seen topology.Token
+	for _, n := range w.Writers() {
+		err := Until(ctx, func(ctx context.Context) error {
+			if !w.o.Variant.Scattered() {
+				n = w.Leader() // it may have changed
+			}
+			open := n.Open()
+			if open == nil {
+				return errDown
+			}
+			r, err := open.Put(ctx, triad.DefaultTable, []byte(key+"/"+n.ID), []byte(key))
+			if err == nil {
+				seen = seen.Join(r.Token)
+			}
+			return err
+		})
+		if err != nil {
+			return 0, fmt.Errorf("a write at %s: %w", n.ID, err)
+		}
+	}
+	for _, n := range w.nodes {
+		err := Until(ctx, func(ctx context.Context) error {
+			open := n.Open()
+			if open == nil {
+				return errDown
+			}
+			return open.Wait(ctx, seen)
+		})
+		if err != nil {
+			return 0, fmt.Errorf("%s does not show what was written before: %w", n.ID, err)
+		}
+	}
+	if w.o.Variant.Topology == scenario.Leaderless {
+		// Each key goes its own way there: that one is everywhere says nothing of others.
+		if err := Until(ctx, w.same); err != nil {
+			return 0, err
+		}
+	}
+	return time.Since(began), nil
+}
+
+// same returns nil once all nodes hold the same writes of every key.
+func (w *World) same(ctx context.Context) error {
+	var first map[string]version.Dot
+	for _, n := range w.nodes {
+		open := n.Open()
+		if open == nil {
+			return errDown
+		}
+		has := map[string]version.Dot{}
+		for _, t := range append(w.o.Tables, triad.Table{Name: triad.DefaultTable}) {
+			for item, err := range open.Scan(ctx, t.Name, nil, nil, triad.Any()) {
+				if err != nil {
+					return err
+				}
+				has[t.Name+"/"+string(item.Key)] = item.Dot
+			}
+		}
+		if first == nil {
+			first = has
+		} else if !maps.Equal(first, has) {
+			return fmt.Errorf("%s and %s do not hold the same yet", w.nodes[0].ID, n.ID)
+		}
+	}
+	return nil
+}
+
+// Pauses of Until, and how long it lets one try take.
+const (
+	untilEvery = 5 * time.Millisecond
+	tryTimeout = 2 * time.Second
+)
+
+// Until returns nil once try does, or once ctx has ended the last error of it.
+func Until(ctx context.Context, try func(ctx context.Context) error) error {
+	tick := time.NewTicker(untilEvery)
+	defer tick.Stop()
+	for {
+		one, cancel := context.WithTimeout(ctx, tryTimeout)
+		err := try(one)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		}
+	}
+}

@@ -1,0 +1,160 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/triad-kv/triad/leaderless"
+	"github.com/triad-kv/triad/leaderless/core"
+	"github.com/triad-kv/triad/quorum"
+)
+
+// Consistency is how many replicas a request waits for where nobody leads, in a file.
+type Consistency string
+
+var levels = map[Consistency]quorum.Consistency{"one": quorum.AtOne, "quorum": quorum.AtQuorum, "all": quorum.AtAll}
+
+// TypeName is what docs call the type.
+func (c Consistency) TypeName() string { return "one, quorum or all" }
+
+// UnmarshalText reads a consistency.
+func (c *Consistency) UnmarshalText(b []byte) error {
+	if _, ok := levels[Consistency(b)]; !ok {
+		return notOneOf(string(b), []string{"one", "quorum", "all"})
+	}
+	*c = Consistency(b)
+	return nil
+}
+
+// Repair is what a read does for replicas that are behind, in a file.
+type Repair string
+
+var repairs = map[Repair]core.Repair{"none": core.RepairNone, "async": core.RepairAsync, "blocking": core.RepairBlocking}
+
+// TypeName is what docs call the type.
+func (r Repair) TypeName() string { return "none, async or blocking" }
+
+// UnmarshalText reads a mode of repair.
+func (r *Repair) UnmarshalText(b []byte) error {
+	if _, ok := repairs[Repair(b)]; !ok {
+		return notOneOf(string(b), []string{"none", "async", "blocking"})
+	}
+	*r = Repair(b)
+	return nil
+}
+
+// leaderless reports whether every node takes writes and none leads.
+func (t Topology) leaderless() bool { return t.Kind == kindLeaderless }
+
+// NobodyLeads reports whether every node takes writes and none leads.
+func (c *Cluster) NobodyLeads() bool { return c.Topology.leaderless() }
+
+// Needs returns how many replicas of a key writes and reads wait for, of how many.
+func (t Topology) Needs() (write, read, of int) {
+	return levels[t.Write].Needed(t.Replicas), levels[t.Read].Needed(t.Replicas), t.Replicas
+}
+
+// quorumOptions are those of the engine.
+func quorumOptions(n *Node) leaderless.Options {
+	t := n.Topology
+	return leaderless.Options{
+		Replicas: t.Replicas, Partitions: t.Partitions, Write: levels[t.Write], Read: levels[t.Read], Repair: repairs[t.Repair],
+		MaxSkew: time.Duration(t.MaxSkew), TickEvery: time.Duration(t.TickEvery), CallTimeout: time.Duration(t.CallTimeout),
+		HedgeAfter: time.Duration(t.HedgeAfter), ValueBytesMax: int(n.Limits.ValueBytesMax), PendingBytesMax: int64(t.PendingBytesMax), RetainBytesMax: uint64(t.RetainBytesMax),
+	}
+}
+
+// Keys that belong to some kinds of topology alone, below topology.
+var (
+	keysOfQuorums = []string{"replicas", "partitions", "write", "read", "repair", "hedge_after"}
+	keysOfLeaders = []string{
+		"sync", "durability", "rewind_records_max", "rewind_bytes_max", "retry_every", "fail_after", "drop_after", "hang_after",
+		"min_in_sync", "fail_fast", "reads", "lease", "clock_drift", "max_lag_on_failover", "hooks", "stream",
+	}
+)
+
+// council is a checker of topologies in which nobody leads.
+type council struct{ checker }
+
+// quorums checks a topology in which nobody leads, against who there is.
+func (c council) quorums(t *Topology, k Control, ms []Member) {
+	if !c.Given("topology.replicas") {
+		t.Replicas = min(t.Replicas, len(ms)) // as many as there are
+	}
+	for _, key := range keysOfLeaders {
+		if path := "topology." + key; c.Given(path) && !c.Faulty(path) {
+			c.Fault(path, "nobody leads in a topology of kind %s; drop it", kindLeaderless)
+		}
+	}
+	if c.Given("control.kind") && k.Kind != controlStatic || c.Given("control.leader") {
+		c.Fault("control", "nobody leads in a topology of kind %s, so that there is nothing to control; drop it", kindLeaderless)
+	}
+	var other []string
+	for _, m := range ms {
+		if !m.Role.votes() {
+			other = append(other, m.ID+" is a "+string(m.Role))
+		}
+	}
+	if len(other) > 0 {
+		c.Fault("topology.kind", "in a topology of kind %s every node holds keys and takes writes: %s", kindLeaderless, strings.Join(other, ", "))
+	}
+	const replicas, partitions = "topology.replicas", "topology.partitions"
+	switch {
+	case c.Faulty(replicas):
+	case t.Replicas < 1 || t.Replicas > len(ms):
+		c.Fault(replicas, "%d copies of every key on %d nodes", t.Replicas, len(ms))
+	}
+	if !c.Faulty(partitions) && (t.Partitions < 1 || t.Partitions > leaderless.PartitionsMax) {
+		c.Fault(partitions, "%d is not from 1 to %d", t.Partitions, leaderless.PartitionsMax)
+	}
+	if len(ms) > quorum.MembersMax {
+		c.Fault("topology.kind", "%d nodes are more than %d", len(ms), quorum.MembersMax)
+	}
+	if t.TickEvery < tickEveryMin && !c.Faulty("topology.tick_every") {
+		c.Fault("topology.tick_every", "%v is less than %v", t.TickEvery, tickEveryMin)
+	}
+}
+
+// notQuorums refuses what means something only where nobody leads.
+func (c council) notQuorums() {
+	for _, key := range keysOfQuorums {
+		if path := "topology." + key; c.Given(path) && !c.Faulty(path) {
+			c.Fault(path, "it belongs to %s, where nobody leads; drop it", kindLeaderless)
+		}
+	}
+}
+
+// quorumsSay says what a topology in which nobody leads promises.
+func quorumsSay(t Topology, nodes int) []Line {
+	w, r, n := t.Needs()
+	reads := "find every write that was acknowledged before them"
+	if w+r <= n {
+		reads = fmt.Sprintf("may miss a write that was acknowledged before them: %d and %d are no more than %d", w, r, n)
+	}
+	return []Line{
+		{"topology", fmt.Sprintf("%s, %d nodes, %d copies of every key in %d partitions, write %s, read %s, repair %s", t.Kind, nodes, n, t.Partitions, t.Write, t.Read, t.Repair)},
+		{"a write survives", fmt.Sprintf("the loss of any %d of the %d nodes that hold its key", w-1, n)},
+		{"writes stop", fmt.Sprintf("for keys of which more than %d of the %d copies are away; reads, where more than %d are", n-w, n, n-r)},
+		{"reads", reads},
+	}
+}
+
+// warnQuorums warns of what loses or hides acknowledged writes.
+func (c council) warnQuorums(t Topology) {
+	w, r, n := t.Needs()
+	if w == 1 && n > 1 {
+		c.Warn("topology.write", "no other node has a write when it is acknowledged: what had not reached another is lost with that node's disk; quorum waits for more than half")
+	}
+	if w+r <= n {
+		c.Warn("topology.read", "reads may miss what was acknowledged before them: %d and %d are no more than %d", w, r, n)
+	}
+}
+
+// ofNode checks a node of a cluster in which nobody leads. The first by name founds
+// the cluster.
+func (c council) ofNode(n *Node) {
+	ms := n.everybody()
+	c.quorums(&n.Topology, n.Control, ms)
+	n.Control.Leader = first(ms)
+}

@@ -1,0 +1,368 @@
+package leaderless
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"github.com/triad-kv/triad/leaderless/placement"
+	"math"
+	"slices"
+
+	"github.com/triad-kv/triad/leaderless/core"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/record/pack"
+	"github.com/triad-kv/triad/topology"
+)
+
+// methodCells is the method by which a node gives another what it holds, a page at a time.
+const methodCells = "leaderless.cells"
+
+// Limits of a page.
+const (
+	pageCellsMax = 512
+	pageBytesMax = 1 << 20
+)
+
+// pageAsked is which cells are asked for: those of some partitions, from a place on.
+//
+// On the wire it is an array of five: the partitions, as an array of uints; the cell to
+// begin at, as table, key, field; and whether the applied sets are wanted. The cell at
+// which to end has two more, table and key: to is the end of the whole table where it is
+// empty, and table 0 the end of all.
+type pageAsked struct {
+	partitions []int
+	from       record.Cell
+	to         record.Cell // no cell of Table+1 or beyond, nor of Key or beyond where it is not empty; zero: no end
+	sets       bool
+}
+
+const pageAskedFields = 7
+
+func (a *pageAsked) encode() []byte {
+	w := pack.NewWriter(nil)
+	w.Array(pageAskedFields)
+	w.Array(len(a.partitions))
+	for _, p := range a.partitions {
+		w.Uint(uint64(p))
+	}
+	w.Uint(uint64(a.from.Table))
+	w.Bin(a.from.Key)
+	w.Bin(a.from.Field)
+	w.Bool(a.sets)
+	w.Uint(uint64(a.to.Table))
+	w.Bin(a.to.Key)
+	return w.Bytes()
+}
+
+func decodePageAsked(b []byte) (a pageAsked, err error) {
+	r := pack.NewReader(b)
+	r.ArrayOf(pageAskedFields)
+	for n := r.ArrayMax(PartitionsMax + 1); n > 0 && r.Err() == nil; n-- {
+		a.partitions = append(a.partitions, int(r.UintMax(PartitionsMax)))
+	}
+	a.from = record.Cell{Table: record.TableID(r.UintMax(math.MaxUint32)), Key: r.BinMax(record.KeyBytesMax + 1), Field: r.BinMax(record.FieldBytesMax + 1)}
+	a.sets = r.Bool()
+	a.to = record.Cell{Table: record.TableID(r.UintMax(math.MaxUint32)), Key: r.BinMax(record.KeyBytesMax)}
+	if err := r.Done(); err != nil {
+		return a, fmt.Errorf("%w: which cells are asked for: %w", topology.ErrMalformed, err)
+	}
+	if !slices.IsSorted(a.partitions) {
+		return a, fmt.Errorf("%w: partitions are not in order", topology.ErrMalformed)
+	}
+	return a, nil
+}
+
+// page is some of what a node holds. On the wire it is an array of four: whether the
+// node votes; its applied sets, as an array of 2n: partition, and a state whose context
+// they are; cells, as an array of 4n: table, key, field, state; and whether there are more.
+type page struct {
+	votes bool
+	sets  []core.Applied
+	cells []topology.Edit
+	more  bool
+}
+
+func (p *page) encode(enc *record.Encoder) []byte {
+	w := pack.NewWriter(nil)
+	w.Array(4)
+	w.Bool(p.votes)
+	w.Array(2 * len(p.sets))
+	for i := range p.sets {
+		w.Uint(uint64(p.sets[i].Partition))
+		w.Bin(enc.AppendState(nil, &record.State{Context: &p.sets[i].Set}))
+	}
+	w.Array(4 * len(p.cells))
+	for i := range p.cells {
+		c := &p.cells[i]
+		w.Uint(uint64(c.Table))
+		w.Bin(c.Key)
+		w.Bin(c.Field)
+		w.Bin(c.State)
+	}
+	w.Bool(p.more)
+	return w.Bytes()
+}
+
+func decodePage(b []byte) (p page, err error) {
+	r := pack.NewReader(b)
+	r.ArrayOf(4)
+	p.votes = r.Bool()
+	for n := r.ArrayMax(2 * (PartitionsMax + 1)); n > 1 && r.Err() == nil; n -= 2 {
+		a := core.Applied{Partition: int(r.UintMax(PartitionsMax))}
+		var s record.State
+		if b := r.BinMax(record.ValueBytesMax); r.Err() == nil {
+			if err := record.DecodeState(b, &s); err != nil {
+				return p, fmt.Errorf("%w: a page of cells: %w", topology.ErrMalformed, err)
+			}
+		}
+		if s.Context != nil {
+			a.Set = *s.Context
+		}
+		p.sets = append(p.sets, a)
+	}
+	for n := r.ArrayMax(4 * pageCellsMax); n > 3 && r.Err() == nil; n -= 4 {
+		p.cells = append(p.cells, topology.Edit{
+			Cell:  record.Cell{Table: record.TableID(r.UintMax(math.MaxUint32)), Key: r.BinMax(record.KeyBytesMax), Field: r.BinMax(record.FieldBytesMax)},
+			State: r.BinMax(math.MaxInt32),
+		})
+	}
+	p.more = r.Bool()
+	if err := r.Done(); err != nil {
+		return p, fmt.Errorf("%w: a page of cells: %w", topology.ErrMalformed, err)
+	}
+	return p, nil
+}
+
+// local reports whether a table is of one node alone.
+func local(t record.TableID) bool {
+	return t != record.TableSystem && t != record.TableDefault && t < record.TableFirst
+}
+
+// pages are what a node gives of its store.
+type pages struct{ e *engine }
+
+// serve answers another node.
+func (g pages) serve(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) {
+	a, err := decodePageAsked(req)
+	var p page
+	if err == nil {
+		p, err = g.page(ctx, &a)
+	}
+	if err != nil {
+		return nil, g.e.errorOf("cells", topology.NotApplied, err)
+	}
+	return p.encode(record.NewEncoder()), nil
+}
+
+// page reads one page of this node's store. The sets are those of before the cells were
+// read, so that the cells come to them, and to more.
+func (g pages) page(ctx context.Context, a *pageAsked) (p page, err error) {
+	e := g.e
+	p.votes, _ = e.life.voting()
+	view, err := e.env.Store.Snapshot()
+	if err != nil {
+		return p, err
+	}
+	defer func() { err = errors.Join(err, view.Close()) }()
+	if a.sets {
+		if p.sets, err = setsOf(view, a.partitions); err != nil {
+			return p, err
+		}
+	}
+	end := record.Cell{Table: math.MaxUint32}
+	switch {
+	case a.to.Table != 0 && len(a.to.Key) > 0:
+		end = a.to
+	case a.to.Table != 0:
+		end = record.Cell{Table: a.to.Table + 1}
+	}
+	bytes := 0
+	for ed, err := range view.Scan(a.from, end) {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return p, err
+		}
+		if local(ed.Table) {
+			continue
+		}
+		if _, ok := slices.BinarySearch(a.partitions, placement.Of(e.place, ed.Table, ed.Key)); !ok {
+			continue
+		}
+		if len(p.cells) == pageCellsMax || bytes >= pageBytesMax {
+			p.more = true
+			return p, nil
+		}
+		p.cells = append(p.cells, topology.Edit{Cell: ed.Cell.Clone(), State: append([]byte(nil), ed.State...)})
+		bytes += len(ed.Key) + len(ed.Field) + len(ed.State)
+	}
+	return p, nil
+}
+
+func setsOf(view topology.Snapshot, partitions []int) (sets []core.Applied, err error) {
+	for _, q := range partitions {
+		b, err := view.Get(partitionCell(q))
+		if err != nil {
+			return nil, err
+		}
+		if b == nil {
+			continue
+		}
+		var s record.State
+		if err := record.DecodeState(b, &s); err != nil {
+			return nil, err
+		}
+		sets = append(sets, core.Applied{Partition: q, Set: *s.Context.Clone()})
+	}
+	return sets, nil
+}
+
+// after is the least cell behind one.
+func after(c record.Cell) record.Cell {
+	return record.Cell{Table: c.Table, Key: bytes.Clone(c.Key), Field: append(bytes.Clone(c.Field), 0)}
+}
+
+// filling is one attempt to take over what N−W+1 others hold (L6a).
+type filling struct {
+	e     *engine
+	only  []int       // partitions; nil: all that this node holds
+	taken map[int]int // by partition: how many others it was taken from
+	cells int
+}
+
+// fill returns once enough was taken for every partition that this node holds.
+func (f *filling) fill(ctx context.Context) error {
+	e := f.e
+	f.taken = map[int]int{}
+	var last error
+	for _, p := range e.peers {
+		if f.enough() {
+			break
+		}
+		if err := f.from(ctx, p.id); err != nil {
+			last = fmt.Errorf("%s: %w", p.id, err)
+		}
+	}
+	if f.enough() {
+		return nil
+	}
+	if last == nil {
+		last = fmt.Errorf("%w: too few others vote", topology.ErrUnavailable)
+	}
+	return last
+}
+
+// needed is from how many others a partition has to be taken.
+func (f *filling) needed(partition int) int {
+	n := len(f.e.place.Replicas(partition))
+	return min(n-1, n-f.e.o.Write.Needed(n)+1)
+}
+
+// enough reports whether every partition was taken often enough.
+func (f *filling) enough() bool {
+	for p := range f.e.place.Partitions() {
+		if f.e.place.Holds(f.e.env.Self, p) && f.taken[p] < f.needed(p) {
+			return false
+		}
+	}
+	return true
+}
+
+// from takes all that this node and another one hold from that one.
+func (f *filling) from(ctx context.Context, id topology.NodeID) error {
+	e := f.e
+	asked := pageAsked{sets: true}
+	for p := range e.place.Partitions() {
+		wanted := f.taken[p] < f.needed(p) && (f.only == nil || slices.Contains(f.only, p))
+		if wanted && e.place.Holds(e.env.Self, p) && e.place.Holds(id, p) {
+			asked.partitions = append(asked.partitions, p)
+		}
+	}
+	var sets []core.Applied
+	for more := true; more; asked.sets = false {
+		call, cancel := context.WithTimeout(ctx, e.o.CallTimeout)
+		b, err := e.env.Transport.Call(call, id, methodCells, asked.encode())
+		cancel()
+		if err != nil {
+			return err
+		}
+		p, err := decodePage(b)
+		if err != nil {
+			return err
+		}
+		if !p.votes {
+			return fmt.Errorf("%w: it does not vote itself", topology.ErrUnavailable)
+		}
+		if asked.sets {
+			sets = p.sets
+		}
+		if err := f.install(ctx, id, p.cells); err != nil {
+			return err
+		}
+		f.cells += len(p.cells)
+		if more = p.more && len(p.cells) > 0; more {
+			asked.from = after(p.cells[len(p.cells)-1].Cell)
+		}
+		e.life.say("it takes over what others hold: %d cells so far", f.cells)
+	}
+	for i := range sets {
+		if err := f.place(ctx, core.Event{Kind: core.EvInstall, Node: id, Part: core.Part{Partition: sets[i].Partition, Applied: &sets[i].Set}}); err != nil {
+			return err
+		}
+	}
+	for _, p := range asked.partitions {
+		f.taken[p]++
+	}
+	return nil
+}
+
+// install places cells in the log, those of one partition together.
+func (f *filling) install(ctx context.Context, id topology.NodeID, cells []topology.Edit) error {
+	byPartition := map[int][]core.Held{}
+	var order []int
+	for i := range cells {
+		c := &cells[i]
+		h := core.Held{Table: c.Table, Key: c.Key}
+		if err := record.DecodeState(c.State, &h.State); err != nil {
+			return fmt.Errorf("%w: key %q: %w", topology.ErrMalformed, c.Key, err)
+		}
+		p := placement.Of(f.e.place, c.Table, c.Key)
+		if byPartition[p] == nil {
+			order = append(order, p)
+		}
+		byPartition[p] = append(byPartition[p], h)
+	}
+	for _, p := range order {
+		if err := f.place(ctx, core.Event{Kind: core.EvInstall, Node: id, Part: core.Part{Partition: p, Cells: byPartition[p]}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// place has a part placed in the log, and waits until it is durable there.
+func (f *filling) place(ctx context.Context, ev core.Event) error {
+	l := f.e.loop
+	r := newRequest(ev)
+	done := make(chan struct{})
+	if err := l.call(func() {
+		l.request(r)
+		l.flush()
+		l.durable = append(l.durable, durable{l.core.End, done})
+		l.release()
+	}); err != nil {
+		return err
+	}
+	<-r.done
+	if r.got.Err != nil {
+		return r.got.Err
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,66 @@
+package leaderless
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+)
+
+func TestTheLogIsKeptForWhoIsAwayAndNoLonger(t *testing.T) {
+	c := newCluster(t, Options{Replicas: 3}, 3)
+	c.startAll()
+	a := c.nodes["a"]
+	for i := range 20 {
+		_, err := a.put(fmt.Sprint("k", i), "v")
+		require.NoError(t, err)
+	}
+	end := func() record.LSN { return a.log.Bounds().End }
+	eventually(t, "nobody needs anything", func() bool { return a.Retain(end()) == end()+1 })
+	c.nodes["c"].stop()
+	before := end()
+	_, err := a.put("more", "v")
+	require.NoError(t, err)
+	eventually(t, "b has it", func() bool {
+		v, err := c.nodes["b"].get("more", topology.ReadOptions{Guarantee: topology.ReadAny})
+		return err == nil && v == "v"
+	})
+	require.LessOrEqual(t, a.Retain(end()), before+1, "c lacks it")
+	c.nodes["c"].start()
+	eventually(t, "c has it", func() bool { return a.Retain(end()) == end()+1 })
+	c.converged()
+}
+
+func TestAReplicaTakesOverWhatIsInNobodysLog(t *testing.T) {
+	c := newCluster(t, Options{Replicas: 3, RetainBytesMax: 1}, 3)
+	c.startAll()
+	c.nodes["c"].stop()
+	for i := range 400 {
+		key := fmt.Sprint("k", i%50)
+		_, err := c.nodes[c.list[i%2].ID].put(key, strings.Repeat(fmt.Sprint(i), 2000))
+		require.NoError(t, err)
+	}
+	_, err := c.nodes["a"].put("k7", "")
+	require.NoError(t, err)
+	for _, id := range []topology.NodeID{"a", "b"} {
+		n := c.nodes[id]
+		_, err := n.store.Flush(t.Context())
+		require.NoError(t, err)
+		end := n.log.Bounds().End
+		require.NoError(t, n.log.Truncate(topology.Range{First: n.Retain(end), Last: end}))
+		require.Greater(t, n.log.Bounds().First, record.LSN(1), "nothing was dropped")
+	}
+	c.nodes["c"].start()
+	c.converged()
+	mends := uint64(0)
+	for _, n := range c.running() {
+		mends += n.stats.mends.Load()
+	}
+	require.NotZero(t, mends)
+	_, err = c.nodes["c"].get("k7", topology.ReadOptions{Guarantee: topology.ReadAny})
+	require.ErrorIs(t, err, topology.ErrNotFound)
+}

@@ -1,0 +1,215 @@
+package leaderless
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/triad-kv/triad/leaderless/core"
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+// writer is the writing side of an engine.
+type writer struct {
+	e      *engine
+	budget *semaphore.Weighted
+}
+
+// Write implements topology.Engine. A batch is of one key: others have other replicas.
+func (wr *writer) Write(ctx context.Context, b record.Batch, o topology.WriteOptions) (topology.Receipt, error) {
+	e := wr.e
+	var key []byte
+	if len(b.Mutations) > 0 {
+		key = b.Mutations[0].Key
+	}
+	m, err := wr.check(ctx, &b)
+	if err != nil {
+		return topology.Receipt{}, keyed(key, e.errorOf("write", topology.NotApplied, err))
+	}
+	r, err := wr.put(ctx, m, core.Context{}, e.levelOf(o.Consistency, e.o.Write), o)
+	if err != nil {
+		return topology.Receipt{}, keyed(key, e.errorOf("write", topology.Unknown, err))
+	}
+	return r, nil
+}
+
+// levelOf is the level of a request that may name one.
+func (e *engine) levelOf(asked topology.Consistency, own quorum.Consistency) quorum.Consistency {
+	switch asked {
+	case topology.ConsistencyOne:
+		return quorum.AtOne
+	case topology.ConsistencyQuorum:
+		return quorum.AtQuorum
+	case topology.ConsistencyAll:
+		return quorum.AtAll
+	}
+	return own
+}
+
+// check holds a batch to what can be written without a leader, before anything happens.
+func (wr *writer) check(ctx context.Context, b *record.Batch) (m record.Mutation, err error) {
+	e := wr.e
+	if err := e.failure(); err != nil {
+		return m, err
+	}
+	if err := ctx.Err(); err != nil {
+		return m, fmt.Errorf("%w: %w", topology.ErrTimeout, err)
+	}
+	most := e.o.ValueBytesMax
+	if most == 0 {
+		most = record.ValueBytesMax
+	}
+	if err := b.Check(most); err != nil {
+		if errors.Is(err, record.ErrTooLarge) {
+			return m, err
+		}
+		return m, fmt.Errorf("%w: %w", topology.ErrMalformed, err)
+	}
+	if len(b.Conditions) > 0 {
+		return m, fmt.Errorf("%w: a condition: without a leader nobody can say what a key holds until the write is there", topology.ErrUnsupported)
+	}
+	if !b.Request.IsZero() {
+		return m, fmt.Errorf("%w: a named request: this topology does not know a retry", topology.ErrUnsupported)
+	}
+	m = b.Mutations[len(b.Mutations)-1]
+	for i := range b.Mutations {
+		if n := &b.Mutations[i]; n.Table != m.Table || !bytes.Equal(n.Key, m.Key) {
+			return m, fmt.Errorf("%w: a batch of several keys: they have other replicas, and nothing is written to all of them or to none", topology.ErrUnsupported)
+		}
+	}
+	k, err := e.kindOf(ctx, m.Table)
+	if err != nil {
+		return m, err
+	}
+	for i := range b.Mutations {
+		if err := fit(k, &b.Mutations[i]); err != nil {
+			return m, err
+		}
+	}
+	return m, nil
+}
+
+// kindOf returns the kind of a table. One that was defined a moment ago may not be known
+// here yet, and is waited for.
+func (e *engine) kindOf(ctx context.Context, id record.TableID) (record.Kind, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.o.CallTimeout)
+	defer cancel()
+	for {
+		news := e.machine.changed()
+		if k, ok := e.machine.tables.kind(id); ok {
+			return k, nil
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return 0, fmt.Errorf("%w: number %d is not known at this node", topology.ErrNoTable, id)
+		}
+	}
+}
+
+// put writes one mutation.
+func (wr *writer) put(ctx context.Context, m record.Mutation, seen core.Context, level quorum.Consistency, o topology.WriteOptions) (topology.Receipt, error) {
+	e := wr.e
+	size := min(int64(len(m.Key)+len(m.Field)+len(m.Value))+256, e.o.PendingBytesMax)
+	if err := wr.budget.Acquire(ctx, size); err != nil {
+		return topology.Receipt{}, e.errorOf("write", topology.NotApplied, fmt.Errorf("%w: %d bytes of writes are waiting already: %w", topology.ErrOverloaded, e.o.PendingBytesMax, err))
+	}
+	defer wr.budget.Release(size)
+	m.Key, m.Value = bytes.Clone(m.Key), bytes.Clone(m.Value) // the caller may be gone before the core is done with them
+	got, by, err := e.do(ctx, &asked{Event: core.Event{Kind: core.EvPut, Mutation: m, Context: seen, Level: level}})
+	if err != nil {
+		return topology.Receipt{}, err
+	}
+	r := topology.Receipt{
+		Token: topology.TokenOf(version.Vector{{Origin: got.Dot.Origin, Seq: got.Dot.Seq}}),
+		Dot:   got.Dot, Time: got.Time, Durability: topology.Flushed, Durable: first(by, got.Have),
+	}
+	if o.Durability == topology.Applied {
+		r.Durability = topology.Applied // a replica says that it has a write once it shows it
+	}
+	return r, nil
+}
+
+// first puts a node before the others.
+func first(id topology.NodeID, of []topology.NodeID) []topology.NodeID {
+	out := []topology.NodeID{}
+	for _, n := range of {
+		if n == id {
+			out = append([]topology.NodeID{n}, out...)
+		} else {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// Update implements topology.Updater: each is decided over what a read of this topology
+// finds, and nothing keeps others from writing at the same time. Decisions that need one
+// order of all writes see that and refuse.
+func (wr *writer) Update(ctx context.Context, us []topology.Update, o topology.WriteOptions) {
+	for i := range us {
+		us[i].Receipt, us[i].Err = topology.Receipt{}, nil
+		r, err := wr.update(ctx, &us[i], o)
+		if err != nil {
+			us[i].Err = wr.e.errorOf("update", topology.NotApplied, err)
+			continue
+		}
+		us[i].Receipt = r
+	}
+}
+
+func (wr *writer) update(ctx context.Context, u *topology.Update, o topology.WriteOptions) (topology.Receipt, error) {
+	e := wr.e
+	if !u.Request.IsZero() {
+		return topology.Receipt{}, fmt.Errorf("%w: a named update: this topology does not know a retry", topology.ErrUnsupported)
+	}
+	if err := e.failure(); err != nil {
+		return topology.Receipt{}, err
+	}
+	s := &sight{}
+	var token topology.Token
+	for i := range u.Reads {
+		r, err := e.reader.read(ctx, u.Reads[i].Table, u.Reads[i].Key, readAsked{level: e.o.Read, repair: e.o.Repair})
+		if err != nil && !errors.Is(err, topology.ErrNotFound) {
+			return topology.Receipt{}, err
+		}
+		if len(u.Reads[i].Field) > 0 {
+			r.Cells = nil
+		}
+		s.cells = append(s.cells, r.Cells)
+		token = token.Join(r.Token)
+	}
+	ms, err := u.Decide(s)
+	if err != nil {
+		return topology.Receipt{}, err
+	}
+	if len(ms) == 0 {
+		return topology.Receipt{Token: token}, nil
+	}
+	b := record.Batch{Mutations: ms}
+	m, err := wr.check(ctx, &b)
+	if err != nil {
+		return topology.Receipt{}, err
+	}
+	return wr.put(ctx, m, core.Context{}, e.levelOf(o.Consistency, e.o.Write), o)
+}
+
+// sight is what a decision sees.
+type sight struct{ cells [][]topology.CellReading }
+
+var _ topology.Scattered = (*sight)(nil)
+
+// Scattered implements topology.Scattered.
+func (*sight) Scattered() {}
+
+// Cells implements topology.Sight.
+func (s *sight) Cells(i int) []topology.CellReading { return s.cells[i] }
+
+// due reports whether an expiry has come by this node's clock.
+func (e *engine) due(at version.Timestamp) bool { return at != 0 && e.env.Clock.Until(at) <= 0 }
