@@ -147,7 +147,7 @@ func (n *Node) sitesOfNode(c checker) bool {
 		ofNodes = append(ofNodes, fmt.Sprintf("%s: %d", s.Name, s.Number))
 	}
 	if n.Topology.Joins {
-		return n.joins(c)
+		return joins(n, c)
 	}
 	if len(names) == 0 {
 		if !c.Faulty("topology.sites") {
@@ -182,7 +182,7 @@ func (n *Node) sitesOfNode(c checker) bool {
 
 // joins checks a node whose site is to be added to others that work: which they are it
 // hears from them.
-func (n *Node) joins(c checker) bool {
+func joins(n *Node, c checker) bool {
 	if len(n.Topology.Sites) > 0 {
 		c.Fault("topology.sites", "a site that joins hears from the others which sites there are, and what its own number is: drop it, or drop topology.joins")
 	}
