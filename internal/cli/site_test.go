@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -61,11 +62,13 @@ func TestASiteIsAddedAndRetires(t *testing.T) {
 	}, 20*time.Second, 10*time.Millisecond)
 	require.Contains(t, succeed(t, "site", "add", "za"), "joins")
 	standing := func(want string) func() bool {
-		return func() bool { return strings.Contains(succeed(t, "site", "list"), want) }
+		return func() bool { return strings.Contains(command(t, "site", "list").out, want) }
 	}
-	require.Eventually(t, func() bool { return command(t, "put", "default", "za1", "v", "-e", addrs["za1"]).code == exitDone }, 20*time.Second, 10*time.Millisecond)
-	require.Regexp(t, `(?m)^za +3 +active`, succeed(t, "site", "list"))
-	require.Eventually(t, func() bool { return strings.Contains(succeed(t, "gc", "explain"), "it has all") }, 20*time.Second, 10*time.Millisecond)
+	active := regexp.MustCompile(`(?m)^za +3 +active`)
+	require.Eventually(t, func() bool { return active.MatchString(command(t, "site", "list").out) }, 20*time.Second, 10*time.Millisecond)
+	require.Regexp(t, active, succeed(t, "site", "list"))
+	succeed(t, "put", "default", "za1", "v", "-e", addrs["za1"])
+	require.Eventually(t, func() bool { return strings.Contains(command(t, "gc", "explain").out, "it has all") }, 20*time.Second, 10*time.Millisecond)
 	require.Contains(t, failing(t, exitFailed, "site", "add", "us"), "it takes part already")
 	require.Contains(t, failing(t, exitFailed, "site", "retire", "sa"), "`triad site list`")
 	require.Contains(t, failing(t, exitUsage, "site", "add", "A P"), "is not a site's name")
