@@ -42,6 +42,9 @@ func (o Operator) Counts() topology.Counts {
 	if e, ok := o.n.engine.(topology.Counter); ok {
 		e.Count(&c)
 	}
+	if e, ok := o.n.engine.(topology.ConflictCounter); ok {
+		c.Conflicts = e.ConflictCounts()
+	}
 	return c
 }
 
@@ -245,7 +248,7 @@ func (n remote) switchover(ctx context.Context, req []byte) ([]byte, error) {
 	return call.EncodePromotion(p), nil
 }
 
-func (n remote) restore(ctx context.Context, req []byte) ([]byte, error) {
+func restoreAt(ctx context.Context, n remote, req []byte) ([]byte, error) {
 	m, err := call.DecodeRestore(req)
 	if err != nil {
 		return nil, n.malformed("restore", err)

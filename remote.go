@@ -34,7 +34,7 @@ func (n remote) handle() {
 		call.MethodSettle:    func(ctx context.Context, req []byte) ([]byte, error) { return settle(ctx, n, req) },
 		call.MethodHistory:   n.history,
 		call.MethodHandover:  n.switchover,
-		call.MethodRestore:   n.restore,
+		call.MethodRestore:   func(ctx context.Context, req []byte) ([]byte, error) { return restoreAt(ctx, n, req) },
 		call.MethodPause:     n.pause,
 		call.MethodApprove:   n.approve,
 		call.MethodExplain:   n.explain,
@@ -46,6 +46,10 @@ func (n remote) handle() {
 		call.MethodSlot:      n.slot,
 		call.MethodSlots:     func(ctx context.Context, req []byte) ([]byte, error) { return slotsOf(ctx, n, req) },
 	} {
+		n.transport.HandleCall(method, topology.PeerClient|topology.PeerNode,
+			func(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) { return h(ctx, req) })
+	}
+	for method, h := range conflictOrdersOf(n) {
 		n.transport.HandleCall(method, topology.PeerClient|topology.PeerNode,
 			func(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) { return h(ctx, req) })
 	}
