@@ -42,6 +42,9 @@ func (o Operator) Counts() topology.Counts {
 	if e, ok := o.n.engine.(topology.Counter); ok {
 		e.Count(&c)
 	}
+	if e, ok := o.n.engine.(topology.ConflictCounter); ok {
+		c.Conflicts = e.ConflictCounts()
+	}
 	return c
 }
 
@@ -81,6 +84,21 @@ func (o Operator) Switchover(ctx context.Context, to topology.NodeID) (p topolog
 			return notApplied(fmt.Errorf("this topology hands no leadership over: %w", topology.ErrUnsupported))
 		}
 		p, err = s.Switchover(ctx, to)
+		return err
+	})
+	return p, err
+}
+
+// Restore makes this node lead from a point of the past, which it does not show more
+// than, and has the whole cluster give up what came after; see [topology.Restorer]. With
+// giveUp 0 it only says what that would be.
+func (o Operator) Restore(ctx context.Context, to topology.Point, giveUp uint64) (p topology.Restoration, err error) {
+	err = o.with(ctx, "restore", func() error {
+		r, ok := o.n.engine.(topology.Restorer)
+		if !ok {
+			return notApplied(fmt.Errorf("this topology goes back to no point of its past: %w", topology.ErrUnsupported))
+		}
+		p, err = r.Restore(ctx, to, giveUp)
 		return err
 	})
 	return p, err
@@ -228,6 +246,18 @@ func (n remote) switchover(ctx context.Context, req []byte) ([]byte, error) {
 		return nil, err
 	}
 	return call.EncodePromotion(p), nil
+}
+
+func restoreAt(ctx context.Context, n remote, req []byte) ([]byte, error) {
+	m, err := call.DecodeRestore(req)
+	if err != nil {
+		return nil, n.malformed("restore", err)
+	}
+	p, err := n.Operator().Restore(ctx, m.To, m.GiveUp)
+	if err != nil {
+		return nil, err
+	}
+	return call.EncodeRestoration(p), nil
 }
 
 func (n remote) pause(ctx context.Context, req []byte) ([]byte, error) {

@@ -21,8 +21,8 @@ func (n remote) handle() {
 		call.MethodGet:       n.get,
 		call.MethodSight:     n.sight,
 		call.MethodScan:      n.scan,
-		call.MethodChange:    n.change,
-		call.MethodLook:      n.look,
+		call.MethodChange:    remoteParts{n}.change,
+		call.MethodLook:      remoteParts{n}.look,
 		call.MethodWait:      n.wait,
 		call.MethodStatus:    n.status,
 		call.MethodMembers:   n.members,
@@ -31,8 +31,10 @@ func (n remote) handle() {
 		call.MethodDrop:      n.drop,
 		call.MethodPromote:   n.promote,
 		call.MethodResolve:   n.resolve,
+		call.MethodSettle:    func(ctx context.Context, req []byte) ([]byte, error) { return settle(ctx, n, req) },
 		call.MethodHistory:   n.history,
 		call.MethodHandover:  n.switchover,
+		call.MethodRestore:   func(ctx context.Context, req []byte) ([]byte, error) { return restoreAt(ctx, n, req) },
 		call.MethodPause:     n.pause,
 		call.MethodApprove:   n.approve,
 		call.MethodExplain:   n.explain,
@@ -41,8 +43,12 @@ func (n remote) handle() {
 		call.MethodEnrol:     n.addMember,
 		call.MethodDismiss:   n.removeMember,
 		call.MethodSlot:      n.slot,
-		call.MethodSlots:     n.slots,
+		call.MethodSlots:     func(ctx context.Context, req []byte) ([]byte, error) { return slotsOf(ctx, n, req) },
 	} {
+		n.transport.HandleCall(method, topology.PeerClient|topology.PeerNode,
+			func(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) { return h(ctx, req) })
+	}
+	for method, h := range conflictOrdersOf(n) {
 		n.transport.HandleCall(method, topology.PeerClient|topology.PeerNode,
 			func(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) { return h(ctx, req) })
 	}

@@ -25,8 +25,11 @@ var partsOps = map[call.PartsOp]partsOp{
 	call.MapAll: {"all", record.KindMap}, call.MapLen: {"len", record.KindMap},
 }
 
+// remoteParts is a node as those far from it see its counters and the parts of its keys.
+type remoteParts struct{ remote }
+
 // partsOf reads a request, and finds the table that it is for.
-func (n remote) partsOf(req []byte) (m call.Parts, t named, op string, err error) {
+func (n remoteParts) partsOf(req []byte) (m call.Parts, t named, op string, err error) {
 	if m, err = call.DecodeParts(req); err != nil {
 		return m, t, op, n.malformed("parts", err)
 	}
@@ -36,7 +39,7 @@ func (n remote) partsOf(req []byte) (m call.Parts, t named, op string, err error
 
 // change answers what a remote client asks to be changed, as the calls of this package
 // do.
-func (n remote) change(ctx context.Context, req []byte) ([]byte, error) {
+func (n remoteParts) change(ctx context.Context, req []byte) ([]byte, error) {
 	m, t, op, err := n.partsOf(req)
 	if err != nil {
 		return nil, err
@@ -80,7 +83,7 @@ func changeOf(k kind.Key, m *call.Parts) (kind.Op, func() int64) {
 }
 
 // look answers what a remote client asks to be shown.
-func (n remote) look(ctx context.Context, req []byte) ([]byte, error) {
+func (n remoteParts) look(ctx context.Context, req []byte) ([]byte, error) {
 	m, t, op, err := n.partsOf(req)
 	if err != nil {
 		return nil, err

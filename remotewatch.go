@@ -93,7 +93,7 @@ func (n remote) slot(ctx context.Context, req []byte) ([]byte, error) {
 	return call.EncodeSlots([]Slot{s}), nil
 }
 
-func (n remote) slots(ctx context.Context, req []byte) ([]byte, error) {
+func slotsOf(ctx context.Context, n remote, req []byte) ([]byte, error) {
 	if err := call.DecodeNothing(req); err != nil {
 		return nil, n.malformed("slots", err)
 	}

@@ -26,16 +26,16 @@ type Table = call.Table
 // of columns, and replaces the whole row. Options: [Durability], [IfAbsent],
 // [IfVersion], [IfValue], [Request].
 func (c *Client) Put(ctx context.Context, table string, key, value []byte, opts ...Option) (Receipt, error) {
-	return c.write(ctx, call.MethodPut, "put", call.Write{
+	return carrier{c}.write(ctx, call.MethodPut, "put", call.Write{
 		Writes: []call.One{{Table: table, Key: key, Value: value}}, Options: opts,
-	}, call.WishWrite|call.WishIf)
+	}, call.WishWrite|call.WishIf|call.WishContext)
 }
 
 // Delete removes key. Options: those of [Client.Put].
 func (c *Client) Delete(ctx context.Context, table string, key []byte, opts ...Option) (Receipt, error) {
-	return c.write(ctx, call.MethodDelete, "delete", call.Write{
+	return carrier{c}.write(ctx, call.MethodDelete, "delete", call.Write{
 		Writes: []call.One{{Table: table, Key: key, Remove: true}}, Options: opts,
-	}, call.WishWrite|call.WishIf)
+	}, call.WishWrite|call.WishIf|call.WishContext)
 }
 
 // Batch is several writes that happen together or not at all. It is built by one
@@ -82,10 +82,10 @@ func (b *Batch) when(table string, key []byte, o Option) *Batch {
 func (c *Client) Batch(ctx context.Context, b *Batch, opts ...Option) (Receipt, error) {
 	w := b.write
 	w.Options = opts
-	return c.write(ctx, call.MethodBatch, "batch", w, call.WishWrite)
+	return carrier{c}.write(ctx, call.MethodBatch, "batch", w, call.WishWrite)
 }
 
-func (c *Client) write(ctx context.Context, method, op string, w call.Write, allowed call.Wish) (Receipt, error) {
+func (c carrier) write(ctx context.Context, method, op string, w call.Write, allowed call.Wish) (Receipt, error) {
 	table, key := "", []byte(nil)
 	if method != call.MethodBatch {
 		table, key = w.Writes[0].Table, w.Writes[0].Key
@@ -98,11 +98,10 @@ func (c *Client) write(ctx context.Context, method, op string, w call.Write, all
 		if err := w.Check(); err != nil {
 			return Receipt{}, call.NotApplied(err)
 		}
-		p := writes
-		if wishes.Has(call.WishRequest) {
-			p = named
-		}
-		answer, err := c.ask(ctx, p, method, w.Encode())
+		answer, err := c.send(ctx, method, &wishes, w.Options, func(opts []Option) []byte {
+			w.Options = opts
+			return w.Encode()
+		})
 		if err != nil {
 			return Receipt{}, err
 		}

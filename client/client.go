@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/triad-kv/triad/internal/call"
@@ -45,6 +47,15 @@ type Options struct {
 	// used: they are then asked again, all at once; default 5 s. After a failure
 	// they are asked at once. A client that is not used asks nobody.
 	RefreshEvery time.Duration
+	// Unnamed sends writes without names (rule S17), unless a caller names one: a write
+	// whose answer is lost is then not sent again. By default the client names each of
+	// its writes, and one whose outcome is not known yet is sent again under its name,
+	// as often as AttemptsMax says, and happens once.
+	Unnamed bool
+	// LeaderWait is how long a named write waits for an answer until the others are
+	// asked who leads. If that is another one by then, the write is sent there under
+	// its name; if not it goes on waiting; default 2 s.
+	LeaderWait time.Duration
 	// Logger hears what an operator should; default nobody.
 	Logger *slog.Logger
 }
@@ -75,12 +86,18 @@ func (o Options) withDefaults() (Options, error) {
 	if o.RetryMin == 0 {
 		o.RetryMin = 20 * time.Millisecond
 	}
+	if o.LeaderWait == 0 {
+		o.LeaderWait = 2 * time.Second
+	}
 	if o.RetryMax == 0 {
 		o.RetryMax = max(time.Second, o.RetryMin)
 	}
 	var faults []error
 	if o.RedirectsMax < 0 || o.AttemptsMax < 0 {
 		faults = append(faults, fmt.Errorf("redirects and attempts: %d, %d: a negative limit", o.RedirectsMax, o.AttemptsMax))
+	}
+	if o.LeaderWait < 0 {
+		faults = append(faults, fmt.Errorf("leader wait: %v is no time to wait", o.LeaderWait))
 	}
 	if o.RefreshEvery < 0 {
 		faults = append(faults, fmt.Errorf("refresh: every %v is no interval", o.RefreshEvery))
@@ -98,6 +115,8 @@ type Client struct {
 	addrs     addresses
 	reads     *router // of Options.Reads
 	cluster   cluster
+	lanes     *lanes
+	nameless  atomic.Bool // the cluster takes no names
 	end       context.CancelFunc
 	ending    <-chan struct{} // closed by Close
 	ended     chan struct{}   // closed when the transport has ended
@@ -132,7 +151,7 @@ func Dial(addrs []string, o Options) (*Client, error) {
 	ctx, end := context.WithCancel(context.Background())
 	c := &Client{
 		options: o, transport: t, addrs: addresses{given: slices.Clone(addrs), all: slices.Clone(addrs)},
-		end: end, ending: ctx.Done(), ended: make(chan struct{}),
+		lanes: newLanes(), end: end, ending: ctx.Done(), ended: make(chan struct{}),
 	}
 	c.cluster.call, c.cluster.addrs = t.CallAddr, &c.addrs
 	if c.reads, err = newRouter(c, o.Reads); err != nil {
@@ -161,23 +180,25 @@ type purpose uint8
 const (
 	writes purpose = iota // no: it might happen twice
 	named                 // it has a Request, and happens once (rule S17)
+	ours                  // the same, and the Request is this client's own: nobody has sent it before
 	reads
 )
 
+// once reports whether a call that is sent again happens once all the same.
+func (p purpose) once() bool { return p == named || p == ours }
+
 // ask sends a call until a node has taken it, and returns the answer.
 func (c *Client) ask(ctx context.Context, p purpose, method string, req []byte) ([]byte, error) {
-	answer, _, err := c.askFrom(ctx, p, method, req)
+	answer, _, err := carrier{c}.ask(ctx, 0, p, method, req)
 	return answer, err
 }
 
-// askFrom is ask, and returns the address of the node that has taken it.
-func (c *Client) askFrom(ctx context.Context, p purpose, method string, req []byte) ([]byte, string, error) {
-	return c.askWithin(ctx, 0, p, method, req)
-}
+// carrier is a client as it carries a call to a node.
+type carrier struct{ *Client }
 
-// askWithin is askFrom where a node that takes longer than wait is passed over, while
-// there is another; 0 is no limit.
-func (c *Client) askWithin(ctx context.Context, wait time.Duration, p purpose, method string, req []byte) ([]byte, string, error) {
+// ask is [Client.ask], and returns the address of the node that has taken the call. Who
+// takes longer than wait is passed over, while there is another; 0 is no limit.
+func (c carrier) ask(ctx context.Context, wait time.Duration, p purpose, method string, req []byte) ([]byte, string, error) {
 	var d doubt
 	redirects, pause := 0, c.options.RetryMin
 	for attempt := 1; ; attempt++ {
@@ -186,7 +207,14 @@ func (c *Client) askWithin(ctx context.Context, wait time.Duration, p purpose, m
 		if p != reads {
 			addr = cmp.Or(c.cluster.leads(), addr) // a node that does not lead would name it
 		}
-		answer, late, err := c.callWithin(ctx, wait, addr, method, req)
+		var answer []byte
+		var late bool
+		var err error
+		if p.once() {
+			answer, late, err = c.callWatching(ctx, addr, method, req)
+		} else {
+			answer, late, err = c.callWithin(ctx, wait, addr, method, req)
+		}
 		c.cluster.note(addr, late || unreached(err, c.options.Name))
 		if err == nil {
 			if p != reads {
@@ -194,7 +222,10 @@ func (c *Client) askWithin(ctx context.Context, wait time.Duration, p purpose, m
 			}
 			return answer, addr, nil
 		}
-		if p == named {
+		if p == ours && !d.is && errors.Is(err, topology.ErrForgotten) {
+			return nil, "", call.NotApplied(err) // it was never sent before
+		}
+		if p.once() {
 			err = d.about(err)
 		}
 		if ctx.Err() != nil || !late && !again(err, p) {
@@ -224,7 +255,7 @@ func (c *Client) askWithin(ctx context.Context, wait time.Duration, p purpose, m
 
 // callWithin sends a call to a node that is to answer within wait, unless it is the only
 // one. late reports that it has not.
-func (c *Client) callWithin(ctx context.Context, wait time.Duration, addr, method string, req []byte) (answer []byte, late bool, err error) {
+func (c carrier) callWithin(ctx context.Context, wait time.Duration, addr, method string, req []byte) (answer []byte, late bool, err error) {
 	within := ctx
 	if wait > 0 && c.addrs.several() {
 		var cancel context.CancelFunc
@@ -234,6 +265,36 @@ func (c *Client) callWithin(ctx context.Context, wait time.Duration, addr, metho
 	answer, err = c.transport.CallAddr(within, addr, method, req)
 	return answer, err != nil && within.Err() != nil && ctx.Err() == nil, err
 }
+
+// callWatching sends a call to who leads. While it is not answered the others are asked
+// now and then who does; late reports that it was given up because another one does.
+func (c carrier) callWatching(ctx context.Context, addr, method string, req []byte) (answer []byte, late bool, err error) {
+	within, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	began := c.cluster.reign()
+	var watching sync.WaitGroup
+	watching.Add(1)
+	timer := time.AfterFunc(c.options.LeaderWait, func() {
+		defer watching.Done()
+		for c.cluster.surveyed(within, 0); within.Err() == nil; c.cluster.surveyed(within, 0) {
+			if to := c.cluster.leads(); c.cluster.reign() > began && to != "" && to != addr {
+				cancel(errMoved)
+			} else if !c.sleep(within, c.options.LeaderWait) {
+				return
+			}
+		}
+	})
+	answer, err = c.transport.CallAddr(within, addr, method, req)
+	late = err != nil && context.Cause(within) == errMoved
+	cancel(nil)
+	if timer.Stop() {
+		watching.Done()
+	}
+	watching.Wait()
+	return answer, late, err
+}
+
+var errMoved = errors.New("another node leads")
 
 // askAt sends a call to the node at addr alone, until it can be reached.
 func (c *Client) askAt(ctx context.Context, addr, method string, req []byte) ([]byte, error) {
@@ -260,7 +321,7 @@ func again(err error, p purpose) bool {
 	if topology.OutcomeOf(err) != topology.NotApplied && p == writes {
 		return false
 	}
-	if p == named && errors.Is(err, topology.ErrTimeout) { // the other side's: nothing was decided
+	if p.once() && errors.Is(err, topology.ErrTimeout) { // the other side's: nothing was decided
 		return true
 	}
 	for _, passing := range []error{topology.ErrNotLeader, topology.ErrUnavailable, topology.ErrOverloaded, topology.ErrClosed, topology.ErrFailed} {

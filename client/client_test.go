@@ -92,7 +92,7 @@ func TestOnlyWhatWasNotAppliedIsSentAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := serve(t, "a", fails(tc.outcome, tc.err))
-			c := dial(t, Options{AttemptsMax: 3, RetryMin: time.Microsecond}, n.addr)
+			c := dial(t, Options{Unnamed: true, AttemptsMax: 3, RetryMin: time.Microsecond}, n.addr)
 			_, err := c.Put(t.Context(), "users", key, value)
 			require.Error(t, err)
 			require.Equal(t, tc.outcome, topology.OutcomeOf(err))

@@ -13,11 +13,15 @@
 //
 //	R1  An error is one *topology.Error that says whether the operation may have
 //	    happened (C9), as on the node itself.
-//	R2  A write is sent again only where its first sending is known not to have
-//	    been applied; a read changes nothing and may be sent again.
+//	R2  A write has a name, its caller's or else the client's own, and is sent again under
+//	    it until it is known what became of it: it happens once (S17). One without
+//	    (Options.Unnamed, or a cluster that takes no names) is sent again only where
+//	    its first sending is known not to have been applied. A read changes nothing
+//	    and may be sent again.
 //	R3  A node that does not lead names the leader, and the client follows, at
 //	    most RedirectsMax times a call (S14); other attempts are at most
 //	    AttemptsMax. The last error is what the call returns.
+//	    A named write leaves a leader that hangs for one that leads in its place.
 //	R4  A call waits no longer than its context, and one whose context has ended
 //	    is not sent.
 //	R5  A read goes where its Routing says, and what it asks for is met whichever node

@@ -27,11 +27,12 @@ func unknownOnce(then answer) answer {
 
 func TestANamedWriteIsSentAgainUntilItIsKnown(t *testing.T) {
 	for name, o := range map[string]struct {
-		opts  []Option
-		calls int64
-	}{"with a name": {[]Option{Request(7, 1)}, 2}, "without": {nil, 1}} {
+		opts    []Option
+		unnamed bool
+		calls   int64
+	}{"named by its caller": {[]Option{Request(7, 1)}, true, 2}, "named by the client": {nil, false, 2}, "without": {nil, true, 1}} {
 		n := serve(t, "a", unknownOnce(accepts))
-		c := dial(t, Options{RetryMin: time.Millisecond}, n.addr)
+		c := dial(t, Options{RetryMin: time.Millisecond, Unnamed: o.unnamed}, n.addr)
 		r, err := c.Put(t.Context(), "t", []byte("k"), []byte("v"), o.opts...)
 		require.Equal(t, o.calls, n.calls.Load(), name)
 		if o.calls == 1 {

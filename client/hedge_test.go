@@ -14,11 +14,16 @@ import (
 	"github.com/triad-kv/triad/topology"
 )
 
-// reader is what a fake node says to a read, and how often it was asked.
+// reader is what a fake node says to a read and a write, and how often it was asked.
 type reader struct {
 	answer func(ctx context.Context) error // nil: it answers
 	calls  atomic.Int64
+	looked atomic.Int64                     // how often it was asked for the members
+	leads  *atomic.Pointer[topology.NodeID] // who leads, as all of them say; a term for each change
 }
+
+// lead makes another of the nodes the leader of the next term.
+func (r *reader) lead(id topology.NodeID) { r.leads.Store(&id) }
 
 // hangs answers nothing for as long as it is asked.
 func hangs(ctx context.Context) error {
@@ -35,7 +40,7 @@ func says(err error) func(context.Context) error {
 func readers(t *testing.T, rs ...*reader) (addrs []string) {
 	t.Helper()
 	listeners := make([]net.Listener, len(rs))
-	known := call.Members{Leader: "a", Term: 1}
+	known, leads := call.Members{Leader: "a", Term: 1}, &atomic.Pointer[topology.NodeID]{}
 	for i := range rs {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
@@ -53,7 +58,24 @@ func readers(t *testing.T, rs ...*reader) (addrs []string) {
 		self.Self = known.All[i].ID
 		tr, err := transport.New(transport.Config{Self: self.Self, Life: 1, Identity: identity, Listener: listeners[i], Membership: alone{}})
 		require.NoError(t, err)
-		tr.HandleCall(call.MethodMembers, topology.PeerClient, func(context.Context, topology.Peer, []byte) ([]byte, error) { return self.Encode(), nil })
+		r.leads = leads
+		tr.HandleCall(call.MethodMembers, topology.PeerClient, func(context.Context, topology.Peer, []byte) ([]byte, error) {
+			r.looked.Add(1)
+			m := self
+			if id := leads.Load(); id != nil {
+				m.Leader, m.Term = *id, 2
+			}
+			return m.Encode(), nil
+		})
+		tr.HandleCall(call.MethodPut, topology.PeerClient, func(ctx context.Context, _ topology.Peer, _ []byte) ([]byte, error) {
+			r.calls.Add(1)
+			if r.answer != nil {
+				if err := r.answer(ctx); err != nil {
+					return nil, err
+				}
+			}
+			return call.EncodeReceipt(topology.Receipt{LSN: 7, Durable: []topology.NodeID{self.Self}}), nil
+		})
 		tr.HandleCall(call.MethodGet, topology.PeerClient, func(ctx context.Context, _ topology.Peer, _ []byte) ([]byte, error) {
 			r.calls.Add(1)
 			if r.answer != nil {

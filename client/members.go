@@ -283,6 +283,13 @@ func (k *cluster) leads() string {
 	return ""
 }
 
+// reign is the newest term that a survey has heard of.
+func (k *cluster) reign() uint64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.term
+}
+
 // follow takes the leader that an error names for it, until a survey knows better.
 func (k *cluster) follow(err error) {
 	var e *topology.Error

@@ -72,6 +72,21 @@ func (o Operator) Switchover(ctx context.Context, addr string, to topology.NodeI
 	return p, nil
 }
 
+// Restore has the node at addr lead from a point of the past that it does not show more
+// than, and everybody give up what came after: at most giveUp records of that node, and
+// with 0 it only says what that would be. See [topology.Restorer].
+func (o Operator) Restore(ctx context.Context, addr string, to topology.Point, giveUp uint64) (topology.Restoration, error) {
+	answer, err := o.c.askAt(ctx, addr, call.MethodRestore, call.Restore{To: to, GiveUp: giveUp}.Encode())
+	var p topology.Restoration
+	if err == nil {
+		p, err = call.DecodeRestoration(answer)
+	}
+	if err != nil {
+		return topology.Restoration{}, errorOf("restore", "", nil, err)
+	}
+	return p, nil
+}
+
 // Pause keeps the group of the node at addr from electing a leader by itself, until it
 // is ended, or ends that.
 func (o Operator) Pause(ctx context.Context, addr string, paused bool) error {

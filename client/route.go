@@ -103,7 +103,7 @@ type stop struct {
 // the answer and whose it is.
 func (r *router) ask(ctx context.Context, n need, method string, req []byte) ([]byte, string, error) {
 	if r.Route == RouteUsual {
-		return r.c.askWithin(ctx, r.NodeWait, reads, method, req)
+		return carrier{r.c}.ask(ctx, r.NodeWait, reads, method, req)
 	}
 	o := r.c.options
 	pause, attempts := o.RetryMin, 0

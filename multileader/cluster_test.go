@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/triad-kv/triad/conflict"
 	"github.com/triad-kv/triad/control/static"
 	"github.com/triad-kv/triad/internal/home"
 	"github.com/triad-kv/triad/internal/members"
@@ -40,7 +41,10 @@ type cluster struct {
 	list  []topology.Member
 	opts  Options
 	wal   wal.Options
+	joins []string // sites that the configuration of others does not know
 	nodes map[topology.NodeID]*node
+
+	resolvers map[topology.NodeID]*conflict.Registry // where nodes do not have the same
 
 	mu  sync.Mutex
 	cut map[[2]string]bool // sites that do not reach one another
@@ -90,6 +94,8 @@ func newCluster(t testing.TB, o Options, each int, sites ...string) *cluster {
 // options are those of a site, whose policy counts its own nodes.
 func (c *cluster) options(site string) Options {
 	o := c.opts
+	o.Joins = slices.Contains(c.joins, site)
+	o.Sites = slices.DeleteFunc(slices.Clone(o.Sites), func(s Site) bool { return slices.Contains(c.joins, s.Name) })
 	if k := o.Group.Sync.Kind; k != quorum.KindAsync {
 		o.Group.Sync.Of = nil
 		for _, m := range c.list {
@@ -113,9 +119,14 @@ func freeAddrs(t testing.TB, n int) (addrs []string) {
 
 func (c *cluster) startAll() {
 	for _, m := range c.list {
-		c.nodes[m.ID].start()
+		if !slices.Contains(c.joins, m.Site) {
+			c.nodes[m.ID].start()
+		}
 	}
 	for _, s := range c.opts.Sites {
+		if slices.Contains(c.joins, s.Name) {
+			continue
+		}
 		c.leads(topology.NodeID(s.Name + "1"))
 	}
 }
@@ -202,7 +213,11 @@ func (n *node) run(p *store.Pebble, list *members.List, logger *slog.Logger) err
 	require.NoError(t, err)
 	ctl, err := static.New(static.Options{Leader: topology.NodeID(n.site + "1")})(topology.ControlEnv{Self: n.id, Stable: n.home, Transport: tr, Membership: list, Logger: logger})
 	require.NoError(t, err)
-	eng, err := New(c.options(n.site))(topology.Env{
+	o := c.options(n.site)
+	if r := c.resolvers[n.id]; r != nil {
+		o.Resolvers = r
+	}
+	eng, err := New(o)(topology.Env{
 		Self: n.id, Life: n.home.Life(), Log: n.log, Store: n.store, Stable: n.home, Sidelog: n.home.Sidelog(),
 		Transport: tr, Membership: list, Control: ctl, Logger: logger, Founded: n.home.Fresh,
 		Clock: version.NewClock(func() time.Time { return time.Now().Add(n.ahead) }, 0),
@@ -400,7 +415,7 @@ func (n *node) cells(own bool) map[string]string {
 	all := map[string]string{}
 	for e, err := range s.Scan(record.Cell{}, record.Cell{Table: math.MaxUint32}) {
 		require.NoError(n.c.t, err)
-		if local := e.Table == record.TableOrigins || e.Table == record.TableLosers || e.Table == record.TableLeavings ||
+		if local := e.Table == record.TableOrigins || e.Table == record.TableLosers || e.Table == record.TableLeavings || e.Table == record.TableIncoming ||
 			e.Table == record.TableSystem && strings.HasPrefix(string(e.Key), "reign"); local != own {
 			continue
 		}

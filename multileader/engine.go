@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -23,7 +24,7 @@ func New(o Options) topology.Builder {
 		if err != nil {
 			return nil, fmt.Errorf("multi-leader: %w", err)
 		}
-		if err := o.inhabited(view); err != nil {
+		if err := o.inhabited(view, self.Site); err != nil {
 			return nil, fmt.Errorf("multi-leader: %w", err)
 		}
 		all := env.Membership
@@ -36,9 +37,13 @@ func New(o Options) topology.Builder {
 }
 
 // inhabited returns an error if a site has no members, or a member no site.
-func (o *Options) inhabited(v topology.View) error {
+// Members of other sites may be of one that joins.
+func (o *Options) inhabited(v topology.View, self string) error {
+	if o.Joins {
+		return nil
+	}
 	for _, m := range v.Members {
-		if _, ok := o.site(m.Site); !ok {
+		if _, ok := o.site(m.Site); !ok && (m.Site == "" || m.Site == self) {
 			return fmt.Errorf("member %s is of site %q, which is not among the sites", m.ID, m.Site)
 		}
 	}
@@ -71,6 +76,7 @@ type engine struct {
 	singleleader.Orders
 	*reader
 	*writer
+	*orders
 	*comparer
 
 	env   topology.Env
@@ -78,24 +84,32 @@ type engine struct {
 	o     Options
 	site  string
 	log   *slog.Logger
+	cells *lens // the store, as it is read
 	group *singleleader.Group
 
 	loop    *loop
 	machine *machine
+	judge   *judge
 	reign   reign // owned by the loop
-	links   []*link
+	links   links
+	*council
+	leading atomic.Uint64 // the term in which this node leads its site; 0: it does not
 	stats   stats
 }
 
 func open(env topology.Env, all topology.Membership, o Options, site string) (*engine, error) {
 	e := &engine{env: env, all: all, o: o, site: site, log: env.Logger.With("engine", "multi-leader", "site", site)}
-	e.loop = newLoop(e)
-	e.machine = newMachine(env.Store)
+	e.loop, e.judge = newLoop(e), newJudge(e)
+	e.orders = &orders{e}
+	e.cells = &lens{store: env.Store}
+	e.machine = newMachine(e.cells, o.Resolvers)
+	e.machine.examine = e.judge.meet
+	e.machine.in.news = func() { e.loop.post(func() { settle(e) }) }
 	e.reader, e.writer = &reader{e: e}, newWriter(e)
+	e.links.e, e.council = e, newCouncil(e)
+	e.machine.seats.founding = o.founding()
+	e.machine.seats.show()
 	e.comparer = &comparer{e: e, places: make(chan struct{}, verifiesMax)}
-	for _, l := range o.config(site).Links {
-		e.links = append(e.links, newLink(e, l.Peer))
-	}
 	var err error
 	e.group, err = singleleader.NewGroup(env, singleleader.GroupOptions{
 		Options: o.Group, Name: site, Machine: e.machine, Course: e.loop,
@@ -105,6 +119,8 @@ func open(env topology.Env, all topology.Membership, o Options, site string) (*e
 	}
 	e.Orders = e.group.Orders()
 	env.Transport.HandleStream(protocolSite, e.serve)
+	env.Transport.HandleCall(methodTables, topology.PeerNode, e.judge.teller.answer)
+	env.Transport.HandleCall(methodAsk, topology.PeerNode, e.council.answerCall)
 	env.Transport.HandleCall(methodVerify, topology.PeerNode, e.answerVerify)
 	return e, nil
 }
@@ -114,10 +130,11 @@ func (e *engine) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return e.group.Run(ctx) })
 	g.Go(func() error { return e.loop.run(ctx) })
+	g.Go(func() error { return e.judge.run(ctx) })
+	g.Go(func() error { return e.judge.teller.run(ctx) })
+	g.Go(func() error { return e.links.run(ctx) })
+	g.Go(func() error { return e.council.run(ctx) })
 	g.Go(func() error { return e.verifyAll(ctx) })
-	for _, l := range e.links {
-		g.Go(func() error { return l.run(ctx) })
-	}
 	return g.Wait()
 }
 
@@ -125,13 +142,7 @@ func (e *engine) Run(ctx context.Context) error {
 func (e *engine) Scattered() {}
 
 // link returns the link to a peer, nil if there is none.
-func (e *engine) link(peer core.Site) *link {
-	i := slices.IndexFunc(e.links, func(l *link) bool { return l.peer == peer })
-	if i < 0 {
-		return nil
-	}
-	return e.links[i]
-}
+func (e *engine) link(peer core.Site) *link { return e.links.find(peer) }
 
 var (
 	_ topology.Engine   = (*engine)(nil)

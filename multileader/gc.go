@@ -90,12 +90,8 @@ func (m *machine) loadCuts(view topology.Snapshot) error {
 		if err := record.DecodeState(e.State, &s); err != nil {
 			return fmt.Errorf("%w: %w", topology.ErrMalformed, err)
 		}
-		for i := range s.Siblings {
-			r := record.Record{Time: s.Siblings[i].Time, Mutations: []record.Mutation{{Table: record.TableSystem, Op: record.OpMark, Key: []byte(record.MarkCut), Value: slices.Clone(s.Siblings[i].Value)}}}
-			if c := core.CutOf(&r); c != nil && len(e.Key) == len(keyCut)+8 {
-				o := version.Origin{ID: binary.BigEndian.Uint32(e.Key[1:]), Incarnation: binary.BigEndian.Uint32(e.Key[5:])}
-				m.cuts.by[o] = c
-			}
+		if o, c := cutIn(e.Cell, &s); c != nil {
+			m.cuts.by[o] = c
 		}
 	}
 	m.showCuts()
@@ -120,7 +116,10 @@ func (m *machine) cut(r *record.Record, c *core.Cut) error {
 		return nil
 	}
 	stable, ok, _ := core.Stable(c.Members, m.cuts.by, m.vector.With(r.Origin, r.Seq))
-	view, err := m.over.store.Snapshot()
+	if m.in.settles() { // what is listed is not in its place yet
+		return nil
+	}
+	view, err := m.over.raw().Snapshot()
 	if err != nil {
 		return err
 	}
@@ -184,21 +183,16 @@ func (m *machine) prune(e topology.Edit, stable version.Vector) error {
 // forget drops lists and places that are not asked for any more.
 func (m *machine) forget(view topology.Snapshot, c *core.Cut) error {
 	n := 0
-	for _, r := range [][2]record.Cell{
-		{loserCell(0, 0), loserCell(c.Losers, 0)},
-		{placeCell(0), placeCell(c.Places)},
-	} {
-		for e, err := range view.Scan(r[0], r[1]) {
-			if err != nil {
-				return err
-			}
-			if n++; n > leavingsMax {
-				return nil
-			}
-			m.edits = append(m.edits, topology.Edit{Cell: e.Cell.Clone()})
+	for e, err := range view.Scan(placeCell(0), placeCell(c.Places)) {
+		if err != nil {
+			return err
 		}
+		if n++; n > leavingsMax {
+			break
+		}
+		m.edits = append(m.edits, topology.Edit{Cell: e.Cell.Clone()})
 	}
-	return nil
+	return m.forgetLosses(view, c.Losers)
 }
 
 // leave lists a cell in which a record left what can go once it is stable.
@@ -218,6 +212,7 @@ type cutter struct {
 	began     time.Time
 	last      time.Time
 	substance uint64
+	told      version.Vector // by all cuts of this term
 }
 
 // cut writes what this site has for good, if there is something to tell, or something
@@ -230,18 +225,17 @@ func (c *cutter) cut(now time.Time) {
 	c.last = now
 	v := e.machine.cuts.shown.Load()
 	x := &core.Cut{Has: c.durable(), Dead: c.dead()}
-	for _, s := range e.o.Sites {
-		x.Members = append(x.Members, s.Number)
-	}
-	slices.Sort(x.Members)
+	x.Members = e.reign.core.Roster().Holders(v.applied)
 	by := maps.Clone(v.by)
 	by[e.reign.core.Origin] = x
 	stable, ok, _ := core.Stable(x.Members, by, v.applied)
-	if v.substance == c.substance && !(ok && c.leavings(stable)) {
+	losers, some := c.losersBefore(now)
+	if v.substance == c.substance && !some && !(ok && c.leavings(stable)) {
 		return
 	}
 	c.substance = v.substance
-	x.Losers, x.Places = c.losersBefore(now), c.placesBefore()
+	x.Losers, x.Places = losers, c.placesBefore()
+	c.told = c.told.Join(x.Has)
 	e.step(core.Event{Kind: core.EvCut, Cut: x})
 }
 
@@ -298,28 +292,6 @@ func (c *cutter) leavings(stable version.Vector) (some bool) {
 	return view.Close() == nil && some
 }
 
-// losersBefore returns where the list of conflicts begins that is kept: by age.
-func (c *cutter) losersBefore(now time.Time) record.LSN {
-	view, err := c.e.env.Store.Snapshot()
-	if err != nil {
-		return 0
-	}
-	var at record.LSN
-	var s record.State
-	for ed, err := range view.Scan(loserCell(0, 0), record.Cell{Table: record.TableLosers + 1}) {
-		if err != nil || record.DecodeState(ed.State, &s) != nil || len(s.Siblings) != 1 || len(ed.Key) != lossBytes {
-			break
-		}
-		at = record.LSN(binary.BigEndian.Uint64(ed.Key))
-		if now.Sub(s.Siblings[0].Time.Time()) < c.e.o.ConflictsKept {
-			break
-		}
-		at++
-	}
-	_ = view.Close()
-	return at
-}
-
 // placesBefore returns up to where nobody needs places: but the newest before where
 // the log begins.
 func (c *cutter) placesBefore() record.LSN {
@@ -355,11 +327,7 @@ func (c *cutter) held(applied version.Vector) string {
 	if now.Sub(c.began) < patience*e.o.CutEvery {
 		return ""
 	}
-	var members []uint32
-	for _, s := range e.o.Sites {
-		members = append(members, s.Number)
-	}
-	_, ok, why := core.Stable(members, e.machine.cuts.shown.Load().by, applied)
+	_, ok, why := core.Stable(e.reign.core.Roster().Holders(applied), e.machine.cuts.shown.Load().by, applied)
 	if ok {
 		return ""
 	}

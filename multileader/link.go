@@ -28,10 +28,15 @@ const (
 // link is a site's exchange with one peer: as long as this node leads its site, one
 // session at a time with whoever leads the peer's.
 type link struct {
-	e    *engine
-	peer core.Site
-	news chan struct{} // term has changed
-	todo *reads
+	e       *engine
+	peer    core.Site
+	smaller bool          // this site's number is
+	news    chan struct{} // term has changed
+	todo    *reads
+
+	served served // to the peer
+
+	tables tellings
 
 	mu      sync.Mutex // guards what follows; a leaf
 	term    uint64     // that this node leads; 0: it does not
@@ -40,10 +45,13 @@ type link struct {
 	problem string     // why not, or why nothing goes on
 	frozen  string     // why a person has to look
 	hint    topology.NodeID
+	cancel  context.CancelFunc
 }
 
 func newLink(e *engine, peer core.Site) *link {
-	return &link{e: e, peer: peer, news: make(chan struct{}, 1), todo: newReads()}
+	l := &link{e: e, peer: peer, news: make(chan struct{}, 1), todo: newReads()}
+	l.served.l = l
+	return l
 }
 
 // leads says which term this node leads from now on; 0 for none. Sessions of another
@@ -71,9 +79,7 @@ func (l *link) leading() uint64 {
 // dials reports whether it is this site that opens the streams of the link: the one
 // with the smaller number.
 func (l *link) dials() bool {
-	self, _ := l.e.o.site(l.e.site)
-	peer, _ := l.e.o.site(string(l.peer))
-	return self.Number < peer.Number
+	return l.smaller
 }
 
 // run keeps a session as long as this node leads its site.
@@ -170,7 +176,7 @@ func (l *link) greet(ctx context.Context, node topology.NodeID, term uint64) (ne
 		return "", err
 	}
 	defer st.Close()
-	self, _ := l.e.o.site(l.e.site)
+	self := l.e.seated(l.e.site)
 	if err := st.Send(hello{site: self, to: string(l.peer), term: term}.encode()); err != nil {
 		return "", err
 	}
@@ -212,20 +218,26 @@ func (e *engine) serve(ctx context.Context, st topology.Stream) error {
 
 // welcome says whether a session with who says h may begin.
 func (e *engine) welcome(h *hello) (l *link, term uint64, w welcome) {
-	known, ok := e.o.site(h.site.Name)
+	seat := e.roster().Seat(core.Site(h.site.Name))
 	switch {
 	case h.to != e.site:
 		w.refusal = fmt.Sprintf("%s is of site %s, not %s", e.env.Self, e.site, h.to)
 		return nil, 0, w
-	case !ok || known != h.site:
+	case seat != nil && seat.Number == h.site.Number && !seat.Here():
+		w.refusal = fmt.Sprintf("site %s is %v, by version %d of the roster at %s; to take part again it starts with empty directories, after `triad site add %s`", h.site.Name, seat.Standing, e.roster().Version, e.env.Self, h.site.Name)
+		return nil, 0, w
+	case seat == nil || seat.Number != h.site.Number:
 		w.refusal = fmt.Sprintf("site %s is configured with another number, or not at all, at %s", h.site.Name, e.env.Self)
 		return nil, 0, w
 	}
-	if l = e.link(core.Site(h.site.Name)); l == nil {
+	if l = e.link(core.Site(h.site.Name)); l == nil && e.leading.Load() != 0 {
 		w.refusal = fmt.Sprintf("site %s is not linked with %s", h.site.Name, e.site)
 		return nil, 0, w
 	}
-	if term = l.leading(); term == 0 {
+	if l != nil {
+		term = l.leading()
+	}
+	if term == 0 {
 		w.refusal = fmt.Sprintf("%s does not lead site %s", e.env.Self, e.site)
 		if s := e.group.Status(); s.Leader != e.env.Self {
 			w.leader = s.Leader
@@ -274,6 +286,9 @@ func (l *link) converse(ctx context.Context, st topology.Stream, term uint64) {
 	var wait sync.WaitGroup
 	wait.Go(func() { <-ctx.Done(); _ = st.Close() })
 	wait.Go(func() { s.sendAll(ctx); cancel() })
+	if l.dials() {
+		l.tellTables(ctx, true) // before the first record
+	}
 	l.e.loop.call(func() { l.e.step(core.Event{Kind: core.EvLinkUp, Peer: l.peer, Session: s.n}) })
 	err := l.hear(ctx, s)
 	cancel()

@@ -149,30 +149,52 @@ type reign struct {
 	tail    *tail
 	cutter  *cutter
 	alarms  map[version.Origin]string
+	reply   *core.Reply
+	swept   record.LSN // up to where a snapshot was put in its place; 0: none is
 }
 
 // lead begins to lead the site, whose log is committed up to lsn and is what core is
 // made from.
 func (e *engine) lead(term uint64, lsn record.LSN, lossy bool) {
-	p, err := e.placeAt(lsn)
+	p, in, seats, err := e.placeAt(lsn)
 	if err != nil {
 		e.group.Fail(fmt.Errorf("what the log comes to at entry %d: %w", lsn, err))
 		return
 	}
-	c := e.o.config(e.site)
-	self, _ := e.o.site(e.site)
+	known := e.machine.seats.founding
+	if e.council.boot != nil {
+		known = e.council.boot
+	}
+	if seats.Roster == nil && known == nil {
+		e.council.wait(term, lsn, lossy)
+		return
+	}
+	c := core.Config{Self: core.Site(e.site), MaxSkew: e.o.MaxSkew, Limits: e.o.Limits, Linked: e.o.linksOf(e.site), Roster: known, Assembly: seats}
+	if seats.Roster != nil {
+		known = seats.Roster
+	}
+	seat := known.Seat(core.Site(e.site))
+	if seat == nil {
+		e.group.Fail(fmt.Errorf("%w: site %s is not in the roster of its own log", topology.ErrMalformed, e.site))
+		return
+	}
 	c.Origin = p.own
-	if p.own.ID != self.Number || lossy {
-		c.Origin = e.incarnation(p.own)
+	if p.own.ID != seat.Number || lossy || p.own.Incarnation < seat.Life && seat.Here() {
+		c.Origin = e.incarnation(seat, p.own)
 		e.log.Info("a new incarnation", "origin", c.Origin, "before", p.own, "lossy", lossy)
 	}
 	at := p.Position
 	at.Term = min(at.Term, term-1) // the group's own note of this term is in the log
-	e.reign = reign{term: term, core: core.New(c, at), tail: newTail(e), cutter: &cutter{e: e, last: e.env.Clock.Wall()}, alarms: map[version.Origin]string{}}
+	e.reign = reign{term: term, core: core.New(c, at, in), tail: newTail(e), cutter: &cutter{e: e, last: e.env.Clock.Wall()}, alarms: map[version.Origin]string{}}
 	e.step(core.Event{Kind: core.EvLead, Term: term})
-	for _, l := range e.links {
+	e.leading.Store(term)
+	if c := e.reign.core; c != nil {
+		e.links.follow(c.Roster(), term)
+	}
+	for _, l := range e.links.list() {
 		l.leads(term)
 	}
+	e.council.nudge()
 	e.log.Info("leads its site", "term", term, "origin", c.Origin, "lsn", lsn)
 }
 
@@ -182,12 +204,11 @@ const epoch = 1704067200
 // incarnation returns an origin under which this site has not written yet. A site that
 // has lost its log does not know which it had; so the time of day tells them apart,
 // and a life that is known is never below the one before.
-func (e *engine) incarnation(before version.Origin) version.Origin {
-	self, _ := e.o.site(e.site)
+func (e *engine) incarnation(self *core.SiteSeat, before version.Origin) version.Origin {
 	o := version.Origin{ID: self.Number, Incarnation: uint32(max(1, e.env.Clock.Wall().Unix()-epoch))}
-	known := uint32(0)
+	known := max(self.Life, 1) - 1
 	if before.ID == self.Number {
-		known = before.Incarnation
+		known = max(known, before.Incarnation)
 	}
 	if c := e.reign.core; c != nil {
 		for _, m := range c.Known() {
@@ -202,10 +223,12 @@ func (e *engine) incarnation(before version.Origin) version.Origin {
 
 // deposed ends a term. What was appended and not committed may yet be.
 func (e *engine) deposed(term uint64) {
+	e.council.deposed(term)
 	if e.reign.term != term {
 		return
 	}
-	for _, l := range e.links {
+	e.leading.Store(0)
+	for _, l := range e.links.list() {
 		l.leads(0)
 	}
 	e.reign.end(e, topology.ErrNotLeader)
@@ -226,6 +249,7 @@ func (r *reign) end(e *engine, why error) {
 
 // tick lets time pass. A term whose first note the log did not take is begun again.
 func (e *engine) tick() {
+	e.judge.look(e.machine.tables.known.Load())
 	if c := e.reign.core; c != nil && c.Term == 0 {
 		e.lead(e.reign.term, c.End(), false)
 		return
@@ -234,6 +258,8 @@ func (e *engine) tick() {
 	if e.reign.core != nil {
 		e.reign.tail.tick()
 		e.reign.cutter.cut(e.env.Clock.Wall())
+		e.judge.prosecute()
+		settle(e)
 	}
 	e.publish()
 }
@@ -271,17 +297,23 @@ func (e *engine) perform(effects []core.Effect, writes []*write) {
 			if l := e.link(x.Peer); l != nil {
 				l.send(x.Session, &x.Message)
 			}
-		case core.DoRead, core.DoFill:
+		case core.DoRead, core.DoFill, core.DoServe:
 			if l := e.link(x.Peer); l != nil {
 				l.todo.add(*x)
 			}
+		case core.DoReply:
+			e.reign.reply = x.Reply
+		case core.DoRoster:
+			reseat(e)
 		case core.DoFreeze:
-			e.link(x.Peer).froze(x.Err)
+			if l := e.link(x.Peer); l != nil {
+				l.froze(x.Err)
+			}
 			e.log.Error("a link is frozen", "peer", x.Peer, "err", x.Err)
 		case core.DoAlarm:
 			e.alarm(x)
 		case core.DoIncarnate:
-			o := e.incarnation(x.Origin)
+			o := e.incarnation(e.reign.core.Roster().Seat(core.Site(e.site)), x.Origin)
 			e.log.Warn("this site has lost writes that a peer knows, and goes on as a new incarnation", "before", x.Origin, "origin", o)
 			e.loop.post(func() { e.step(core.Event{Kind: core.EvIncarnate, Origin: o}) })
 		}
@@ -290,6 +322,9 @@ func (e *engine) perform(effects []core.Effect, writes []*write) {
 
 // alarm tells a person once what does not go on.
 func (e *engine) alarm(x *core.Effect) {
+	if l := e.link(x.Peer); l != nil {
+		l.stuck(x.Err)
+	}
 	if why := x.Err.Error(); e.reign.alarms[x.Origin] != why {
 		e.reign.alarms[x.Origin] = why
 		e.log.Warn("alarm", "origin", x.Origin, "err", x.Err)

@@ -28,12 +28,22 @@ type machine struct {
 	enc    *record.Encoder
 	news   bool // of tables
 	cuts   cuts
+	in     incomer
+	seats  seats
+
+	meetings meetings
+	examine  func(record.Cell) // hears of concurrent writes that a function settles; nil: nobody does
 }
 
 var _ singleleader.Machine = (*machine)(nil)
 
-func newMachine(store topology.Store) *machine {
-	m := &machine{seen: newSeen(), tables: newTables(), over: newOverlay(store), enc: record.NewEncoder()}
+// newMachine returns a machine, and sets what the lens goes by.
+func newMachine(l *lens, r *conflict.Registry) *machine {
+	m := &machine{seen: newSeen(), tables: newTables(r), over: newOverlay(l), enc: record.NewEncoder()}
+	m.in.lens = l
+	m.in.show()
+	m.seats.show()
+	l.resolver = func(id record.TableID) conflict.Resolver { return m.tables.shown(id).keeps }
 	m.cuts.by = map[version.Origin]*core.Cut{}
 	m.showCuts()
 	return m
@@ -50,8 +60,15 @@ func (m *machine) Reset(view topology.Snapshot) error {
 	}
 	m.place, m.vector = p, vectorOf(p.Marks)
 	m.clear()
+	if err := m.in.load(view); err != nil {
+		return err
+	}
+	if m.seats.assembly, err = readAssembly(view); err != nil {
+		return err
+	}
+	m.seats.show()
 	m.seen.replace(p.LSN, m.vector)
-	return errors.Join(m.tables.load(view), m.loadCuts(view))
+	return errors.Join(m.tables.load(through(view, m.in.arriving, m.tables.resolver)), m.loadCuts(view), m.weighLosses(view))
 }
 
 func vectorOf(marks []core.Mark) (v version.Vector) {
@@ -63,6 +80,9 @@ func vectorOf(marks []core.Mark) (v version.Vector) {
 
 // Take implements singleleader.Machine.
 func (m *machine) Take(e record.Entry, r *record.Record) (bytes int, err error) {
+	if m.in.first(m, r) {
+		return 0, singleleader.ErrApplyFirst
+	}
 	before := len(m.edits)
 	switch cut := core.CutOf(r); {
 	case r.IsNote():
@@ -79,8 +99,11 @@ func (m *machine) Take(e record.Entry, r *record.Record) (bytes int, err error) 
 	if _, err := m.place.AddRecord(e, r); err != nil {
 		return 0, err
 	}
-	if !r.IsNote() {
+	switch {
+	case !r.IsNote():
 		m.vector = m.vector.With(r.Origin, r.Seq)
+	case core.Raises(r):
+		m.vector = vectorOf(m.place.Marks)
 	}
 	if e.LSN%placesEvery == 0 {
 		m.put(placeCell(e.LSN), r, m.place.encode())
@@ -113,7 +136,7 @@ func (m *machine) note(e record.Entry, r *record.Record) error {
 	marked := *r
 	marked.Dot = dotOf(e.LSN)
 	m.edits, _ = sl.AppendEdits(m.edits, arena, m.enc, &marked)
-	return nil
+	return errors.Join(m.seats.take(m, r), m.in.come(m, e, r))
 }
 
 // dotOf is the dot of what stands in the store of one site alone: its place in the
@@ -141,6 +164,9 @@ func (m *machine) merge(e record.Entry, r *record.Record) error {
 	}
 	for i := range changes {
 		c := &changes[i]
+		if err := m.in.unveil(m, e, r, i, c.Cell); err != nil {
+			return err
+		}
 		ed := topology.Edit{Cell: c.Cell.Clone()}
 		if len(c.State.Siblings) > 0 {
 			ed.State = m.enc.AppendState(nil, &c.State)
@@ -149,8 +175,8 @@ func (m *machine) merge(e record.Entry, r *record.Record) error {
 		m.over.set(c.Cell, c.State)
 		m.news = m.tables.note(c.Cell, &c.State) || m.news
 		m.leave(r, i, c)
-		if len(c.Lost) > 0 && c.Cell.Table != record.TableSystem {
-			m.lose(e, r, i, c)
+		if x, met := m.met(r, c); met {
+			m.list(e, r, i, x)
 		}
 	}
 	return nil
@@ -160,8 +186,10 @@ func (m *machine) merge(e record.Entry, r *record.Record) error {
 func (m *machine) refuse(e record.Entry, r *record.Record) {
 	for i := range r.Mutations {
 		x := &r.Mutations[i]
-		c := conflict.Change{Cell: record.Cell{Table: x.Table, Key: x.Key, Field: x.Field}, Lost: []record.Version{conflict.VersionOf(r, x)}}
-		m.lose(e, r, i, &c)
+		m.list(e, r, i, &loss{
+			cell: record.Cell{Table: x.Table, Key: x.Key, Field: x.Field}, by: r.Dot, kind: topology.Misfit,
+			resolver: m.tables.of(x.Table).named(), lost: []record.Version{conflict.VersionOf(r, x)}, fresh: 1,
+		})
 	}
 }
 
@@ -173,6 +201,9 @@ func (m *machine) Edits() []topology.Edit {
 		m.news = false
 	}
 	m.showCuts()
+	if m.in.settles() {
+		m.in.lens.on(true)
+	}
 	m.put(cellAt(), &record.Record{Time: m.place.Time}, m.place.encode())
 	m.seen.shows(m.vector)
 	return m.edits
@@ -181,7 +212,14 @@ func (m *machine) Edits() []topology.Edit {
 // Applied implements singleleader.Machine.
 func (m *machine) Applied() {
 	m.clear()
+	m.in.alone = false
+	m.in.lens.on(m.in.settles())
+	m.in.show()
+	m.seats.show()
 	m.seen.applies(m.place.LSN, m.vector)
+	if m.in.news != nil && m.in.settles() {
+		m.in.news()
+	}
 }
 
 func (m *machine) clear() {
@@ -241,10 +279,4 @@ func (s *seen) atLeast() (version.Vector, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.applied, s.news
-}
-
-// lost is one conflict: what settled it, and what it cost.
-func (m *machine) lose(e record.Entry, r *record.Record, n int, c *conflict.Change) {
-	m.place.lost += uint64(len(c.Lost))
-	m.put(loserCell(e.LSN, n), r, encodeLoss(r, c))
 }

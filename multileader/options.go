@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/triad-kv/triad/conflict"
 	"github.com/triad-kv/triad/multileader/core"
 	"github.com/triad-kv/triad/singleleader"
 	"github.com/triad-kv/triad/topology"
@@ -17,6 +18,9 @@ type Options struct {
 	// Sites are all that take part, with their numbers, which are never given to
 	// another site: the dots of a site's writes begin with it.
 	Sites []Site
+	// Joins says that this node's site is to be added to sites that work: it takes the
+	// roster from them, and Sites are not looked at.
+	Joins bool
 	// Links says who exchanges with whom; the zero value is Mesh.
 	Links Links
 	// Group is how each site replicates within. What it says of members concerns the
@@ -33,6 +37,11 @@ type Options struct {
 	CutEvery time.Duration
 	// ConflictsKept is for how long what lost to a concurrent write is kept. Default 7 days.
 	ConflictsKept time.Duration
+	// ConflictsBytesMax bounds the list of conflicts: of more the oldest go. Default 256 MiB.
+	ConflictsBytesMax uint64
+	// SnapshotKept is for how long a snapshot is kept that a site takes of this one and
+	// does not go on with, and the log behind it. Default 5 minutes.
+	SnapshotKept time.Duration
 	// VerifyEvery is the pause between two comparisons of what sites hold, which the
 	// leader of each site makes with the sites whose number is greater and with its own
 	// followers, at 8 MiB a second (rule M8). What differs is in the status. Default 24 h;
@@ -40,9 +49,18 @@ type Options struct {
 	VerifyEvery time.Duration
 	// RetainBytesMax bounds the log kept for sites that are away. Default 1 GiB.
 	RetainBytesMax uint64
+	// Resolvers are those that tables may name besides the ones that are always there:
+	// functions of one's own. Nil is none. A table that names one which a node has not is
+	// refused by that node, and its writes are kept all the same.
+	Resolvers *conflict.Registry
+	// FoldTimeMax is how long such a function may take before its table is quarantined:
+	// on the average of all a function takes some microseconds. Default 10 s.
+	FoldTimeMax time.Duration
 	// Limits bound what a core holds and sends; a field that is zero is the default of
 	// sites that are far from one another.
 	Limits core.Limits
+
+	partBytes int // of a snapshot's part, in tests
 }
 
 // Site is one data centre.
@@ -79,18 +97,22 @@ const (
 	tickMin          = time.Millisecond
 	resendTicks      = 100 // without progress: a stream loses nothing, so only a peer that is stuck needs it
 	gapTicks         = 20  // likewise: a gap is what a peer had no room for and has forgotten
+	fetchTicks       = 600 // a link breaks for a while, and the snapshot goes on
 	cutDefault       = 10 * time.Second
 	conflictsDefault = 7 * 24 * time.Hour
 	retainDefault    = 1 << 30
 	verifyDefault    = 24 * time.Hour
 	shipmentBytesMax = 1 << 20
+	foldTimeDefault  = 10 * time.Second
+
+	conflictBytesDefault = 256 << 20
 )
 
 // limitsDefault are those of a core whose links are streams across half the world: a
 // window has to hold what passes while an acknowledgement is on its way.
 var limitsDefault = core.Limits{
 	Queue: 4096, Uncommitted: 16384, Shipment: 512, Window: 1 << 16, WindowBytes: 64 << 20,
-	ResendTicks: resendTicks, GapTicks: gapTicks,
+	ResendTicks: resendTicks, GapTicks: gapTicks, FetchTicks: fetchTicks,
 }
 
 // withDefaults returns o as it is meant, for a node of site self.
@@ -108,11 +130,26 @@ func (o Options) withDefaults(self string) (Options, error) {
 	if o.ConflictsKept <= 0 {
 		o.ConflictsKept = conflictsDefault
 	}
+	if o.Resolvers == nil {
+		o.Resolvers, _ = conflict.NewRegistry() // of those that are always there
+	}
+	if o.FoldTimeMax <= 0 {
+		o.FoldTimeMax = foldTimeDefault
+	}
+	if o.partBytes == 0 {
+		o.partBytes = partBytesMax
+	}
+	if o.SnapshotKept <= 0 {
+		o.SnapshotKept = SnapshotKeptDefault
+	}
 	if o.VerifyEvery == 0 {
 		o.VerifyEvery = verifyDefault
 	}
 	if o.MaxSkew < 0 {
 		errs = append(errs, fmt.Errorf("max skew %v is negative", o.MaxSkew))
+	}
+	if o.ConflictsBytesMax == 0 {
+		o.ConflictsBytesMax = conflictBytesDefault
 	}
 	if o.RetainBytesMax == 0 {
 		o.RetainBytesMax = retainDefault
@@ -123,6 +160,12 @@ func (o Options) withDefaults(self string) (Options, error) {
 
 // badSites says what is wrong with the sites and their links.
 func (o *Options) badSites(self string) (errs []error) {
+	if o.Joins {
+		if !topology.NodeID(self).Valid() {
+			return []error{fmt.Errorf("%q is not a site's name", self)}
+		}
+		return nil
+	}
 	if len(o.Sites) == 0 || len(o.Sites) > sitesMax {
 		return []error{fmt.Errorf("%d sites: from 1 to %d", len(o.Sites), sitesMax)}
 	}
@@ -182,26 +225,8 @@ func (o *Options) site(name string) (Site, bool) {
 	return o.Sites[i], true
 }
 
-// linked reports whether two sites exchange with one another.
-func (o *Options) linked(a, b string) bool {
-	if a == b {
-		return false
-	}
-	switch o.Links.Shape {
-	case Ring:
-		n := len(o.Sites)
-		at := func(name string) int { return slices.IndexFunc(o.Sites, func(s Site) bool { return s.Name == name }) }
-		i, j := at(a), at(b)
-		return (i+1)%n == j || (j+1)%n == i
-	case Star:
-		return a == o.Links.Hub || b == o.Links.Hub
-	case List:
-		return slices.ContainsFunc(o.Links.Pairs, func(p [2]string) bool {
-			return p == [2]string{a, b} || p == [2]string{b, a}
-		})
-	}
-	return true
-}
+// linked reports whether two sites exchange with one another, by the configuration.
+func (o *Options) linked(a, b string) bool { return o.linkedBy(o.founding(), a, b) }
 
 // unreached returns the sites that no chain of links leads to from the first.
 func (o *Options) unreached() (away []string) {
@@ -221,16 +246,4 @@ func (o *Options) unreached() (away []string) {
 		}
 	}
 	return away
-}
-
-// config is what the core of a site is told.
-func (o *Options) config(self string) core.Config {
-	c := core.Config{Self: core.Site(self), MaxSkew: o.MaxSkew, Limits: o.Limits}
-	for _, s := range o.Sites {
-		c.Members = append(c.Members, core.Member{Site: core.Site(s.Name), Number: s.Number})
-		if o.linked(self, s.Name) {
-			c.Links = append(c.Links, core.Link{Peer: core.Site(s.Name), Relay: o.Links.Shape != Mesh})
-		}
-	}
-	return c
 }

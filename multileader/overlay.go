@@ -7,18 +7,17 @@ import (
 	"slices"
 
 	"github.com/triad-kv/triad/record"
-	"github.com/triad-kv/triad/topology"
 )
 
 // overlay is a store with changes over it that are not applied yet. It is what a
 // conflict.Cells reads.
 type overlay struct {
-	store topology.Store
+	store cellStore
 	held  map[string]record.State
 	parts map[string]map[string]struct{} // by key: the fields of held
 }
 
-func newOverlay(store topology.Store) overlay {
+func newOverlay(store cellStore) overlay {
 	return overlay{store: store, held: map[string]record.State{}, parts: map[string]map[string]struct{}{}}
 }
 
@@ -43,6 +42,14 @@ func (o *overlay) set(c record.Cell, s record.State) {
 		o.parts[k] = map[string]struct{}{}
 	}
 	o.parts[k][string(c.Field)] = struct{}{}
+}
+
+// raw is the store as it is.
+func (o *overlay) raw() cellStore {
+	if l, ok := o.store.(*lens); ok {
+		return l.store
+	}
+	return o.store
 }
 
 // empty reports whether nothing is over the store.

@@ -15,7 +15,7 @@ import (
 // differ.
 func (cp *comparer) repair(ctx context.Context, v *topology.Verification, from string) error {
 	e := cp.e
-	site, _ := e.o.site(from)
+	site := e.seated(from)
 	for i := range v.Differences {
 		d := &v.Differences[i]
 		if d.Site != from {
@@ -23,7 +23,7 @@ func (cp *comparer) repair(ctx context.Context, v *topology.Verification, from s
 		}
 		theirs := record.State{Siblings: d.Theirs}
 		sum := func(vs []record.Version) core.Sum {
-			return core.SumOf(resolverOf(e.machine.tables.kind(d.Cell.Table)), d.Cell, &record.State{Siblings: vs}, record.NewEncoder())
+			return core.SumOf(e.machine.tables.shown(d.Cell.Table).keeps, d.Cell, &record.State{Siblings: vs}, record.NewEncoder())
 		}
 		p := &core.Repair{From: site.Number, Cell: d.Cell, Expect: sum(d.Mine)}
 		if len(theirs.Siblings) > 0 {
@@ -33,7 +33,7 @@ func (cp *comparer) repair(ctx context.Context, v *topology.Verification, from s
 			return err
 		}
 		var held record.State
-		b, err := e.env.Store.Get(d.Cell)
+		b, err := e.cells.Get(d.Cell)
 		if err == nil && b != nil {
 			err = record.DecodeState(b, &held)
 		}
@@ -88,6 +88,9 @@ func (m *machine) repaired(e record.Entry, r *record.Record, p *core.Repair) err
 	}
 	if core.SumOf(m.tables.resolver(p.Cell.Table), p.Cell, &held, m.enc) != p.Expect {
 		return nil
+	}
+	if err := m.in.unveil(m, e, r, 0, p.Cell); err != nil {
+		return err
 	}
 	c := conflict.Change{Cell: p.Cell.Clone()}
 	if len(p.State) > 0 {

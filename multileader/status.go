@@ -3,6 +3,7 @@ package multileader
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/triad-kv/triad/multileader/core"
@@ -13,15 +14,16 @@ import (
 
 // stats is what the loop publishes for others to read, every tick.
 type stats struct {
-	mu    sync.Mutex // a leaf
-	leads bool
-	open  bool
-	own   version.Origin
-	marks version.Vector
-	peers []peerStats
-	count core.Counts
-	held  string   // why nothing can be forgotten, where that has lasted
-	apart []string // what the last comparison found
+	mu     sync.Mutex // a leaf
+	leads  bool
+	open   bool
+	barred string // why it is not
+	own    version.Origin
+	marks  version.Vector
+	peers  []peerStats
+	count  core.Counts
+	held   string   // why nothing can be forgotten, where that has lasted
+	apart  []string // what the last comparison found
 }
 
 // peerStats is what is known of one peer.
@@ -42,11 +44,15 @@ func (e *engine) publish() {
 		s.leads, s.open, s.peers = false, false, nil
 		return
 	}
-	s.leads, s.open, s.own, s.count = true, c.Open(), c.Origin, c.Counts
+	s.leads, s.open, s.own, s.count = true, c.Writes(), c.Origin, c.Counts
+	s.barred = "it waits for its own past"
+	if err := c.Barred(); err != nil {
+		s.barred = err.Error()
+	}
 	s.marks = vectorOf(c.Marks())
 	s.held = e.reign.cutter.held(s.marks)
 	s.peers = s.peers[:0]
-	for _, l := range e.links {
+	for _, l := range e.links.list() {
 		p := peerStats{peer: l.peer, marks: c.Has(l.peer)}
 		for _, m := range s.marks {
 			p.lacks += m.Seq - min(m.Seq, p.marks.Get(m.Origin))
@@ -77,6 +83,13 @@ func (s *stats) needs(e *engine) (record.LSN, bool) {
 	return need, true
 }
 
+// leading reports whether this node leads its site.
+func (s *stats) leading() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.leads
+}
+
 // Status implements topology.Engine.
 func (e *engine) Status() topology.Status {
 	s := e.group.Status()
@@ -84,8 +97,11 @@ func (e *engine) Status() topology.Status {
 	s.Site = e.site
 	shown, _ := e.machine.seen.atLeast()
 	cuts := e.machine.cuts.shown.Load()
-	for _, site := range e.o.Sites {
-		x := topology.SiteStatus{Site: site.Name, Number: site.Number, Own: site.Name == e.site, Said: cuts.said(site.Number)}
+	roster := e.roster()
+	for i := range roster.Seats {
+		seat := &roster.Seats[i]
+		site := Site{Name: string(seat.Site), Number: seat.Number}
+		x := topology.SiteStatus{Site: site.Name, Number: site.Number, Own: site.Name == e.site, Said: cuts.said(site.Number), Standing: seat.Standing.String()}
 		for _, m := range shown {
 			if m.Origin.ID == site.Number {
 				x.Applied += m.Seq
@@ -107,18 +123,25 @@ func (e *engine) Status() topology.Status {
 			continue
 		}
 		x.State, x.Problem, x.Peer = l.state()
+		for _, d := range l.problems() {
+			x.Problem = strings.TrimPrefix(x.Problem+"; "+d, "; ")
+		}
 		for _, p := range e.stats.peers {
 			if p.peer == l.peer {
 				x.Behind.Records, x.Ahead.Records = p.missed, p.lacks
 			}
 		}
 	}
+	s.Warnings = append(s.Warnings, e.judge.teller.warnings()...)
 	if e.stats.held != "" {
 		s.Warnings = append(s.Warnings, "nothing is forgotten that was deleted: "+e.stats.held)
 	}
 	s.Warnings = append(s.Warnings, e.stats.apart...)
 	if e.stats.leads && !e.stats.open {
-		s.Warnings = append(s.Warnings, fmt.Sprintf("site %s takes no writes yet: it waits for its own past", e.site))
+		s.Warnings = append(s.Warnings, fmt.Sprintf("site %s takes no writes: %s", e.site, e.stats.barred))
+	}
+	if w := e.council.waits(); w != "" {
+		s.Warnings = append(s.Warnings, w)
 	}
 	return s
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"time"
 
 	"github.com/triad-kv/triad/multileader/core"
 	"github.com/triad-kv/triad/record"
@@ -53,9 +54,15 @@ const readsMax = 256
 // readAll reads what is asked for until ctx ends.
 func (l *link) readAll(ctx context.Context) error {
 	s := &supply{e: l.e}
+	idle := time.NewTicker(l.e.o.SnapshotKept / 4)
+	defer idle.Stop()
+	defer l.served.close()
 	for {
 		select {
 		case <-l.todo.wake:
+		case now := <-idle.C:
+			l.served.idle(now)
+			continue
 		case <-ctx.Done():
 			return nil
 		}
@@ -64,10 +71,14 @@ func (l *link) readAll(ctx context.Context) error {
 			x := &todo[i]
 			ev := core.Event{Kind: core.EvRead, Peer: x.Peer, Session: x.Session, LSN: x.LSN}
 			var err error
-			if x.Kind == core.DoRead {
+			switch x.Kind {
+			case core.DoRead:
 				ev.Items, ev.To, err = s.part(ctx, x)
-			} else {
+			case core.DoFill:
 				ev.Items, err = s.gap(ctx, x)
+			case core.DoServe:
+				ev.Kind = core.EvServed
+				ev.Message, err = l.served.answer(ctx, x)
 			}
 			switch {
 			case err == nil:
@@ -75,7 +86,8 @@ func (l *link) readAll(ctx context.Context) error {
 			case ctx.Err() != nil:
 				return nil
 			case errors.Is(err, topology.ErrCompacted):
-				l.stuck(fmt.Errorf("site %s lacks what this log has dropped: %w", x.Peer, err))
+				ev.Kind, ev.Origin, ev.First, ev.Last = core.EvGone, x.Origin, x.First, x.Last
+				l.e.loop.post(func() { l.e.step(ev) })
 			default:
 				l.e.group.Fail(fmt.Errorf("reading for site %s: %w", x.Peer, err))
 				return nil
@@ -114,7 +126,7 @@ func (s *supply) part(ctx context.Context, x *core.Effect) (items []core.Item, t
 
 // has reports whether the peer has everything up to a place that it would be given.
 func (s *supply) has(x *core.Effect, p *place) bool {
-	self, _ := s.e.o.site(s.e.site)
+	self := s.e.seated(s.e.site)
 	for _, m := range p.Marks {
 		if (x.Relay || m.ID == self.Number) && x.Has.Get(m.Origin) < m.Seq {
 			return false
@@ -131,10 +143,15 @@ func (s *supply) gap(ctx context.Context, x *core.Effect) ([]core.Item, error) {
 		return nil, err
 	}
 	g := supply{e: s.e, at: p.Position}
-	return g.take(ctx, bounds.End, func(it *core.Item, _, bytes int) (bool, bool) {
+	items, err := g.take(ctx, bounds.End, func(it *core.Item, _, bytes int) (bool, bool) {
 		mine := it.Dot.Origin == x.Origin && it.Dot.Seq >= x.First && it.Dot.Seq <= x.Last
 		return mine, !(mine && it.Dot.Seq == x.Last) && bytes < shipmentBytesMax
 	})
+	if err == nil && (len(items) == 0 || items[0].Dot.Seq != x.First) {
+		// A snapshot brought them, and no record of theirs stands here.
+		err = fmt.Errorf("%w: record %d of %v", topology.ErrCompacted, x.First, x.Origin)
+	}
+	return items, err
 }
 
 // seek goes to lsn: to the last place kept before it, and on entry by entry.
@@ -180,40 +197,51 @@ func (s *supply) take(ctx context.Context, lsn record.LSN, pick func(it *core.It
 	return items, nil
 }
 
-// placeAt returns where the site's log stands at lsn, which is committed.
-func (e *engine) placeAt(lsn record.LSN) (place, error) {
+// placeAt returns where the site's log stands at lsn, which is committed,
+// and what it comes to of a snapshot of another site and of the roster.
+func (e *engine) placeAt(lsn record.LSN) (p place, in core.Incoming, seats core.Assembly, err error) {
 	view, err := e.env.Store.Snapshot()
 	if err != nil {
-		return place{}, err
+		return p, in, seats, err
 	}
-	p, err := readPlace(view, cellAt())
-	if err = errors.Join(err, view.Close()); err != nil || p.LSN >= lsn {
-		return p, err
+	p, err = readPlace(view, cellAt())
+	here, aerr := readArriving(view)
+	in = here.Incoming
+	seats, serr := readAssembly(view)
+	if err = errors.Join(err, aerr, serr, view.Close()); err != nil || p.LSN >= lsn {
+		return p, in, seats, err
 	}
 	for ent, err := range e.env.Log.Read(context.Background(), p.LSN+1) {
 		if err != nil {
-			return place{}, err
+			return p, in, seats, err
 		}
 		if ent.LSN > lsn {
 			break
 		}
 		r, err := ent.Record()
 		if err != nil {
-			return place{}, fmt.Errorf("entry %d: %w", ent.LSN, err)
+			return p, in, seats, fmt.Errorf("entry %d: %w", ent.LSN, err)
+		}
+		in, _, err = in.Add(ent.LSN, &r)
+		if err == nil {
+			seats, _, err = seats.Add(&r)
+		}
+		if err != nil {
+			return p, in, seats, fmt.Errorf("entry %d: %w", ent.LSN, err)
 		}
 		if o, ok, err := core.NotedOrigin(&r); err != nil {
-			return place{}, err
+			return p, in, seats, err
 		} else if ok {
 			p.own = o
 		}
 		if _, err := p.AddRecord(ent, &r); err != nil {
-			return place{}, err
+			return p, in, seats, err
 		}
 	}
 	if p.LSN != lsn {
-		return place{}, fmt.Errorf("%w: the log ends at %d, entry %d is committed", topology.ErrMalformed, p.LSN, lsn)
+		return p, in, seats, fmt.Errorf("%w: the log ends at %d, entry %d is committed", topology.ErrMalformed, p.LSN, lsn)
 	}
-	return p, nil
+	return p, in, seats, nil
 }
 
 // Retain implements the root's Retainer: what the group needs, and what peers may lack
@@ -224,6 +252,9 @@ func (e *engine) Retain(flushed record.LSN) record.LSN {
 	need := record.LSN(1)
 	if n, ok := e.stats.needs(e); ok {
 		need = n
+	}
+	if k, ok := e.links.keeps(); ok { // who takes a snapshot goes on from there, or takes another
+		keep = min(keep, k)
 	}
 	need = max(need, e.env.Log.Bounds().First)
 	if need >= keep {

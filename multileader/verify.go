@@ -42,7 +42,7 @@ func (cp *comparer) Verify(ctx context.Context, o topology.VerifyOptions) (out t
 	e := cp.e
 	fail := func(err error) error { return e.errorOf("verify", topology.NotApplied, err) }
 	if o.From != "" {
-		if _, ok := e.o.site(o.From); !ok || o.From == e.site {
+		if s := e.roster().Seat(core.Site(o.From)); s == nil || !s.Here() || o.From == e.site {
 			return out, fail(fmt.Errorf("%w: %q is not another site: nothing can be taken from it", topology.ErrMalformed, o.From))
 		}
 		if e.group.Status().Role != topology.RoleLeader {
@@ -95,7 +95,6 @@ func (cp *comparer) verifyAll(ctx context.Context) error {
 	if e.o.VerifyEvery < 0 {
 		return nil
 	}
-	self, _ := e.o.site(e.site)
 	t := time.NewTimer(min(verifyFirst, e.o.VerifyEvery))
 	defer t.Stop()
 	for {
@@ -106,7 +105,7 @@ func (cp *comparer) verifyAll(ctx context.Context) error {
 		}
 		var apart []string
 		if e.group.Status().Role == topology.RoleLeader {
-			for _, p := range cp.compare(ctx, topology.VerifyOptions{BytesPerSec: verifyBytesPerSec}, cp.others(self.Number)).Peers {
+			for _, p := range cp.compare(ctx, topology.VerifyOptions{BytesPerSec: verifyBytesPerSec}, cp.others(e.seated(e.site).Number)).Peers {
 				switch {
 				case p.Differ > 0:
 					apart = append(apart, fmt.Sprintf("%d cells differ from what %s of site %s holds: `triad verify` names them", p.Differ, p.Node, p.Site))
@@ -127,7 +126,7 @@ func (cp *comparer) verifyAll(ctx context.Context) error {
 func (cp *comparer) others(above uint32) (out [][]topology.Member) {
 	e := cp.e
 	view, _ := e.all.View()
-	for _, s := range e.o.Sites {
+	for _, s := range e.here() {
 		if s.Number <= above && s.Name != e.site {
 			continue
 		}
@@ -397,7 +396,7 @@ func (x *exam) found(ctx context.Context, c record.Cell) error {
 		return err
 	}
 	var mine, theirs record.State
-	b, err := x.e.env.Store.Get(c)
+	b, err := x.e.cells.Get(c)
 	if err == nil && b != nil {
 		err = record.DecodeState(bytes.Clone(b), &mine)
 	}

@@ -91,6 +91,20 @@ func (f *form) moved(to []int) form {
 	return m
 }
 
+// without returns f as it is if the members of gone never answer.
+func (f *form) without(gone uint64) form {
+	if f.must&gone != 0 {
+		return form{}
+	}
+	w := *f
+	w.of &^= gone
+	w.sub = nil
+	for i := range f.sub {
+		w.sub = append(w.sub, f.sub[i].without(gone))
+	}
+	return w
+}
+
 // WorkMax bounds how many sets of members are tried where sets must be compared.
 // Members that an expression does not tell apart are tried once, so that no
 // expression of a few sites comes near.

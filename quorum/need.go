@@ -258,6 +258,28 @@ func (n Need[N]) Dual() Need[N] {
 	return n
 }
 
+// Without returns the need as it is if some of its members never answer: met by
+// the sets that are enough and hold none of them, if there are any.
+func (n Need[N]) Without(gone ...N) Need[N] {
+	var set uint64
+	for _, g := range gone {
+		if i := n.Index(g); i >= 0 {
+			set |= 1 << i
+		}
+	}
+	n.form = n.form.without(set)
+	return n
+}
+
+// Renamed returns the need over other names. No two members may get the same.
+func (n Need[N]) Renamed(name func(N) N) Need[N] {
+	n.members = slices.Clone(n.members)
+	for i, m := range n.members {
+		n.members[i] = name(m)
+	}
+	return n
+}
+
 // Sets returns the sets that are enough without a member to spare, the smallest
 // first; max of them at most, of 20 members at most. whole says that there are no
 // others.

@@ -156,3 +156,29 @@ func BenchmarkTally(b *testing.B) {
 		})
 	}
 }
+
+func TestWithoutSomeMembersIsWhatTheOthersCanDo(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rs := spread().Draw(t, "replicas")
+		_, n := bound(t, rs)
+		gone := rapid.Uint64Range(0, 1<<len(rs)-1).Draw(t, "gone")
+		var names []node
+		for i, r := range rs {
+			if gone&(1<<i) != 0 {
+				names = append(names, r.Node)
+			}
+		}
+		w := n.Without(append(names, "stranger")...)
+		for set := range uint64(1) << len(rs) {
+			require.Equal(t, n.Met(set&^gone), w.Met(set))
+		}
+		upper := n.Renamed(func(m node) node { return m + "x" })
+		require.Equal(t, n.Met(3), upper.Met(3))
+		require.Equal(t, rs[0].Node+"x", upper.Members()[0])
+		require.Equal(t, rs[0].Node, n.Members()[0])
+	})
+	r, err := quorum.NewRule(quorum.Any(1), "a", []node{"a", "b", "c"})
+	require.NoError(t, err)
+	require.False(t, r.Without("a").Met(7))
+	require.True(t, r.Without("b").Met(5))
+}

@@ -28,6 +28,7 @@ const (
 	TableOrigins  TableID = 4 // Triad's own: where the writes of each origin stand in a site's log
 	TableLosers   TableID = 5 // Triad's own: what concurrent writes cost, of a site's log (rule M5)
 	TableLeavings TableID = 6 // Triad's own: cells that hold what can go once it is stable (rule M6)
+	TableIncoming TableID = 9 // Triad's own: cells of another site's snapshot that are not in their places yet (rule M6a)
 	TableFirst    TableID = 16
 )
 
@@ -50,6 +51,11 @@ const MarkTerm = "term"
 // value is what the caller was told beside the receipt, for a retry (rule S17).
 const MarkResult = "result"
 
+// ResolvedKey is the key of the system table that is written where a named request is
+// settled as not applied: the record takes the name, so that the request, if it comes
+// late, is refused.
+const ResolvedKey = "resolved"
+
 // MarkOrigin is the key of the mark by which a site of a multi-leader cluster notes
 // under which origin it writes from there on; its value is multileader/core's.
 const MarkOrigin = "origin"
@@ -62,6 +68,18 @@ const MarkRepair = "repair"
 // MarkCut is the key of the mark by which a site says what it has for good (rule M6);
 // its value is multileader/core's.
 const MarkCut = "cut"
+
+// MarkIncoming is the key of the mark of a step by which a site takes the snapshot of
+// another (rule M6a); its value is multileader/core's. Cells come beside it, as states.
+const MarkIncoming = "incoming"
+
+// MarkRoster is the key of the mark by which a site notes which sites there are (rule
+// K5), MarkCouncil that of what it has voted about that; their values are
+// multileader/core's.
+const (
+	MarkRoster  = "roster"
+	MarkCouncil = "council"
+)
 
 // ResultBytesMax bounds the value of such a mark.
 const ResultBytesMax = 64
@@ -140,7 +158,7 @@ type Record struct {
 	Term      uint64 // the origin's term at acceptance
 	Request   RequestID
 	Deps      version.Vector // what its writer had seen, without its own entry
-	Context   *version.Set   // leaderless only
+	Context   *version.Set   // leaderless: what its client had seen; where sites write: what of its site's siblings its client had not
 	Mutations []Mutation
 }
 
@@ -212,4 +230,5 @@ type Batch struct {
 	Mutations  []Mutation
 	Conditions []Condition
 	Request    RequestID
+	Context    *version.Set // the record's, where several sites write
 }

@@ -70,10 +70,18 @@ func (a *applier) reach(lsn record.LSN) {
 	if a.waiting.Load() > 0 {
 		a.want()
 	}
-	select {
-	case a.kick <- struct{}{}:
-	default:
+	a.nudge()
+}
+
+// nudge has it look again at what may be applied. It never blocks.
+func (a *applier) nudge() { nudge(a.kick) }
+
+// goal is up to where entries may be applied now.
+func (a *applier) goal() uint64 {
+	if most := a.e.restoring.most.Load(); most > 0 {
+		return min(a.target.Load(), most)
 	}
+	return a.target.Load()
 }
 
 // want says that somebody waits to see what is committed. It never blocks.
@@ -210,7 +218,7 @@ func (a *applier) rest(ctx context.Context, timer *time.Timer) bool {
 // catchUp applies up to the target, and returns how long the next entry must
 // wait for the apply delay, if it must.
 func (a *applier) catchUp(ctx context.Context) (wait time.Duration, err error) {
-	for wait == 0 && err == nil && a.done.Load() < a.target.Load() {
+	for wait == 0 && err == nil && a.done.Load() < a.goal() {
 		if err = a.e.sinks.gate.enter(ctx); err == nil {
 			wait, err = a.applySome(ctx)
 			a.e.sinks.gate.leave()
@@ -222,7 +230,10 @@ func (a *applier) catchUp(ctx context.Context) (wait time.Duration, err error) {
 // applySome applies one group from the log. The gate keeps it apart from a
 // snapshot that replaces log and store.
 func (a *applier) applySome(ctx context.Context) (wait time.Duration, err error) {
-	from, to := a.applied()+1, record.LSN(a.target.Load())
+	from, to := a.applied()+1, record.LSN(a.goal())
+	if from > to {
+		return 0, nil
+	}
 	last, entries, size := from-1, 0, 0
 	for ent, err := range a.e.env.Log.Read(ctx, from) {
 		if err != nil {
@@ -250,7 +261,7 @@ func (a *applier) applySome(ctx context.Context) (wait time.Duration, err error)
 		}
 	}
 	if last < from {
-		if wait == 0 && a.done.Load() < a.target.Load() {
+		if wait == 0 && a.done.Load() < a.goal() {
 			return 0, fmt.Errorf("entry %d is committed and not in the log", from)
 		}
 		return wait, nil
@@ -292,10 +303,11 @@ func (a *applier) give(ctx context.Context, last record.LSN, edits []topology.Ed
 // early returns how long an entry of that time must wait for the apply delay, 0
 // if it is due.
 func (a *applier) early(t time.Time) time.Duration {
-	if a.e.o.ApplyDelay == 0 {
+	late := a.e.late()
+	if late == 0 {
 		return 0
 	}
-	return max(0, time.Until(t.Add(a.e.o.ApplyDelay)))
+	return max(0, time.Until(t.Add(late)))
 }
 
 // appliedTo tells the core, and who waits for Applied.

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/triad-kv/triad/internal/stream"
 	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 )
@@ -283,6 +284,9 @@ func (b *ballot) start(g core.Group, told []core.Report) (topology.Promotion, er
 	}
 	p := topology.Promotion{Term: g.Term, Leader: g.Leader}
 	e.turn.call(func() {
+		if err = core.Held(&g, stream.Place{Term: e.core.LastTerm, LSN: e.core.End}); err != nil {
+			return
+		}
 		e.reign.names = lead.Rule.Members()
 		e.perform(&ask{}, step(e, lead))
 		if e.council != nil {
@@ -292,6 +296,9 @@ func (b *ballot) start(g core.Group, told []core.Report) (topology.Promotion, er
 			p.Start = e.core.Lead.Start
 		}
 	})
+	if err != nil {
+		return p, err
+	}
 	if p.Start == 0 {
 		return p, fmt.Errorf("%w: a newer term came while term %d was being started", topology.ErrConflict, g.Term)
 	}

@@ -27,6 +27,8 @@ type desk struct {
 	rewoundBytes atomic.Uint64       // of them
 	waiting      atomic.Pointer[cut] // the rewind that waits for an operator; nil: none
 	approved     atomic.Pointer[cut] // the one that an operator has let go on
+
+	restoring restoring
 }
 
 // cut is what a rewind takes out of the log: the entries after one, to the end.

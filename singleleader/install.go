@@ -23,11 +23,12 @@ func (k *sink) Install(ctx context.Context, o stream.Offer, st topology.Stage) (
 	}
 	defer k.s.gate.leave()
 	applied := e.applier.applied()
-	if err := core.Installable(o.LSN, applied, e.resync.Load(), e.o.Sync.Kind == quorum.KindAsync); err != nil {
-		return stream.Tail{}, err
-	}
 	if k.parts == 0 {
 		k.parts = core.Parts(e.env.Log.History(), e.env.Log.Bounds().End, o.History, o.LSN)
+	}
+	back := e.o.Sync.Kind == quorum.KindAsync || core.TakesBack(e.group.Load(), e.env.Log.History().Last(), k.parts)
+	if err := core.Installable(o.LSN, applied, e.resync.Load(), back); err != nil {
+		return stream.Tail{}, err
 	}
 	if k.parts > 0 { // what is not the leader's, and not only behind it
 		if err := e.rewinds(k.parts); err != nil {
@@ -52,6 +53,7 @@ func (k *sink) Install(ctx context.Context, o stream.Offer, st topology.Stage) (
 		e.fail(err)
 		return stream.Tail{}, err
 	}
+	k.s.aside = tail{}
 	if err := e.applier.restart(); err != nil {
 		e.fail(err)
 		return stream.Tail{}, err

@@ -178,6 +178,7 @@ func TestARetryIsKnownAfterAFailover(t *testing.T) {
 	}
 	told, _, counted, err := a.countNamed(requestOf(8, 1), "n")
 	require.NoError(t, err)
+	eventually(t, "b has all of it, and not only c", func() bool { return b.log.Bounds().Flushed >= a.log.Bounds().Flushed })
 	a.crash()
 	c.failover(t, "b")
 	for i := range uint64(5) {

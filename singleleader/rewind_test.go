@@ -2,7 +2,9 @@ package singleleader
 
 import (
 	"context"
+	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,4 +66,50 @@ func TestALongTailIsCutOnceAnOperatorApprovesIt(t *testing.T) {
 		require.Equal(t, "first start", rs[0].Cause)
 		require.Equal(t, topology.Reign{Term: p.Term, Leader: "b", Cause: "failover by hand", Start: p.Start, Time: rs[len(rs)-1].Time}, rs[len(rs)-1])
 	}
+}
+
+// fullCuts is a log that has no room to note what is cut off, a few times.
+type fullCuts struct {
+	topology.GroupLog
+	left atomic.Int32
+}
+
+func (l *fullCuts) Truncate(keep topology.Range) error {
+	if l.left.Add(-1) >= 0 {
+		return fmt.Errorf("the manifest: %w", topology.ErrDiskFull)
+	}
+	return l.GroupLog.Truncate(keep)
+}
+
+// A node that has no room to cut its tail goes on, and is asked again; the tail is
+// kept aside once.
+func TestATailThatCanNotBeCutYetIsKeptAsideOnce(t *testing.T) {
+	c := newCluster(t, Options{Sync: quorum.First(1, "b", "c")}, "a", "b", "c")
+	c.startAll()
+	c.leads("a")
+	a, b := c.nodes["a"], c.nodes["b"]
+	_, err := a.put("k", "v")
+	require.NoError(t, err)
+	b.stop()
+	c.nodes["c"].stop()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = a.Write(ctx, batchOf("lost", "v"), topology.WriteOptions{})
+	require.ErrorIs(t, err, topology.ErrTimeout)
+	a.stop()
+	c.start("b", "c")
+	_, err = b.Promote(t.Context(), false)
+	require.NoError(t, err)
+	r, err := b.put("k", "w")
+	require.NoError(t, err)
+
+	log := &fullCuts{}
+	log.left.Store(3)
+	a.wrap = func(l topology.GroupLog) topology.GroupLog { log.GroupLog = l; return log }
+	c.start("a")
+	c.applied(r.LSN, "a")
+	require.Negative(t, log.left.Load(), "it was asked again")
+	kept, err := a.side.List()
+	require.NoError(t, err)
+	require.Len(t, kept, 1)
 }

@@ -24,10 +24,17 @@ type sinks struct {
 	gate    gate // Begin, Cut, Install and the applier, one at a time
 	session atomic.Uint64
 	heard   heard
+	aside   tail // kept aside, and not cut yet; owned by whoever holds the gate
 	intake  *intake
 
 	mu   sync.Mutex
 	open []*sink
+}
+
+// tail is the entries after from of a log that ends at to, with one of term.
+type tail struct {
+	from, to record.LSN
+	term     uint64
 }
 
 // heard is what the leader last said, for lag and staleness.
@@ -119,6 +126,9 @@ func (k *sink) Begin(ctx context.Context, from topology.Peer, b stream.Begin) (s
 	if e.seats.removed() {
 		return stream.Tail{}, fmt.Errorf("%w: %w", topology.ErrConflict, errRemoved)
 	}
+	if e.restoring.busy.Load() {
+		return stream.Tail{}, fmt.Errorf("%w: an operator brings this node back to a point of the past", topology.ErrUnavailable)
+	}
 	if err := k.s.gate.enter(ctx); err != nil {
 		return stream.Tail{}, err
 	}
@@ -146,7 +156,7 @@ func (k *sink) Cut(ctx context.Context, c stream.Cut) (stream.Tail, error) {
 		return stream.Tail{}, err
 	}
 	defer k.s.gate.leave()
-	a := k.ask(core.Event{Kind: core.EvCut, Cut: c, History: e.env.Log.History()})
+	a := k.ask(core.Event{Kind: core.EvCut, Cut: c, History: e.env.Log.History(), Forks: e.group.Load().Forks})
 	switch {
 	case a.err != nil:
 		return stream.Tail{Term: e.group.Load().Term}, a.err
@@ -174,25 +184,31 @@ func (k *sink) rewind(ctx context.Context, to record.LSN, why string) (stream.Ta
 		return stream.Tail{}, err
 	}
 	if err := e.env.Log.Truncate(core.Rewound(e.env.Log.Bounds(), e.env.Log.History(), to)); err != nil {
-		e.fail(err)
+		if !e.passing(err) { // else the leader's next stream tries again
+			e.fail(err)
+		}
 		return stream.Tail{}, err
 	}
+	k.s.aside = tail{}
 	a := k.ask(core.Event{Kind: core.EvTruncated, LSN: to, Term: e.env.Log.History().Last()})
 	return a.tail, a.err
 }
 
-// export keeps the entries after `to` in a side file.
+// export keeps the entries after `to` in a side file: once, however often the disk
+// then has no room to cut them.
 func (e *engine) export(ctx context.Context, to record.LSN, why string) error {
-	if e.env.Log.Bounds().End <= to {
+	kept := tail{to, e.env.Log.Bounds().End, e.env.Log.History().Last()}
+	if kept.to <= to || kept == e.sinks.aside {
 		return nil
 	}
-	kept, err := e.env.Sidelog.Keep(why, e.env.Log.Read(ctx, to+1))
+	f, err := e.env.Sidelog.Keep(why, e.env.Log.Read(ctx, to+1))
 	if err != nil {
 		return fmt.Errorf("the tail after entry %d must be cut and can not be kept aside: %w", to, err)
 	}
-	e.rewound.Add(kept.Records)
-	e.rewoundBytes.Add(e.env.Log.Offset(kept.Last) - e.env.Log.Offset(kept.First-1))
-	e.log.Warn("rewound", "records", kept.Records, "first", kept.First, "last", kept.Last, "file", kept.Name, "why", why)
+	e.sinks.aside = kept
+	e.rewound.Add(f.Records)
+	e.rewoundBytes.Add(e.env.Log.Offset(f.Last) - e.env.Log.Offset(f.First-1))
+	e.log.Warn("rewound", "records", f.Records, "first", f.First, "last", f.Last, "file", f.Name, "why", why)
 	return nil
 }
 

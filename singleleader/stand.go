@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/triad-kv/triad/internal/stream"
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/singleleader/core"
@@ -21,7 +22,10 @@ func (c *council) stand(ctx context.Context, why core.Why) error {
 	defer c.e.ballot.one.leave()
 	seen, _ := c.known()
 	claim := core.Claim{Voting: c.e.ballot.voting(), Self: c.self, Why: why}
-	c.e.turn.call(func() { claim.Accepted = max(c.e.core.Term, c.e.core.LastTerm) })
+	c.e.turn.call(func() {
+		claim.Accepted = max(c.e.core.Term, c.e.core.LastTerm)
+		claim.Last = stream.Place{Term: c.e.core.LastTerm, LSN: c.e.core.End}
+	})
 	ask, cancel := context.WithTimeout(ctx, c.e.o.CallTimeout)
 	defer cancel()
 	d, err := c.e.env.Control.Load(ask, topology.DocumentGroup)
@@ -86,7 +90,7 @@ func (c campaign) next(ctx context.Context, claim *core.Claim, d topology.Docume
 	switch p, _, err := g.Rule(); {
 	case err != nil:
 		return g, err
-	case g.Agreed != nil && p.Kind == quorum.KindAny && claim.Why != core.Forced:
+	case g.Agreed != nil && p.Kind == quorum.KindAny && !claim.Why.Losing():
 		// Who is asked first whether enough would promise binds nobody in vain, who would
 		// then obey the present leader no more.
 		claim.Pledged = c.pledges(ctx, &g, claim.Why, false)
@@ -139,6 +143,11 @@ func (c *council) promote(ctx context.Context, force bool) (topology.Promotion, 
 	if g, _ := c.known(); g.Leader == c.self.Node && c.e.leads.Load() {
 		why = core.Restart // a new term of its own
 	}
+	return campaign{c}.lead(ctx, why)
+}
+
+// lead makes this node leader, and says of which term.
+func (c campaign) lead(ctx context.Context, why core.Why) (topology.Promotion, error) {
 	before, _ := c.known()
 	if err := c.stand(ctx, why); err != nil {
 		return topology.Promotion{}, err

@@ -17,7 +17,7 @@ func (e *engine) Status() topology.Status {
 	s := topology.Status{
 		Node: e.env.Self, Kind: "single-leader", Policy: g.Policy, Role: topology.RoleCandidate,
 		First: b.First, End: b.End, Flushed: b.Flushed, Applied: e.applier.applied(),
-		Standing: topology.Standing{Delay: e.o.ApplyDelay}, Rewound: e.rewound.Load(),
+		Standing: topology.Standing{Delay: e.late()}, Rewound: e.rewound.Load(),
 	}
 	var members []topology.NodeID
 	e.turn.call(func() {
@@ -72,7 +72,7 @@ func (e *engine) Status() topology.Status {
 	if g.Policy != "async" && e.o.Sync.Kind.String() == "async" {
 		s.Warnings = append(s.Warnings, "this node is configured async, the group runs "+g.Policy+"; the next term led by this node changes it")
 	}
-	if slices.Contains(e.o.ReadReplicas, e.env.Self) && !e.readReplica() {
+	if e.wasReplica() {
 		s.Warnings = append(s.Warnings, "this node is configured a read replica and stays a voter: it was one before, or was made leader by force")
 	}
 	if err := e.broken(); err != nil {
@@ -140,6 +140,11 @@ func (s *ship) heard() uint64 {
 func (e *engine) readReplica() bool {
 	self := e.env.Self
 	return slices.Contains(e.seats.replicas(), self) && !slices.Contains(e.group.Load().Voters, self)
+}
+
+// wasReplica reports whether this node is configured a read replica, and is a voter.
+func (e *engine) wasReplica() bool {
+	return slices.Contains(e.o.ReadReplicas, e.env.Self) && !e.readReplica()
 }
 
 // Retain returns the first LSN of the log that must be kept, where the store

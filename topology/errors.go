@@ -61,6 +61,11 @@ type Error struct {
 	Leader  NodeID      // with ErrNotLeader: who leads, if known
 	Addr    string      // with ErrNotLeader: where
 	Err     error       // a sentinel, or wraps one
+
+	// Request is the name that a remote client has given to a write whose outcome is
+	// Unknown, so that it can be asked what became of it (rule S17). It is the
+	// client's own knowledge, and does not travel.
+	Request record.RequestID
 }
 
 func (e *Error) Error() string {

@@ -74,6 +74,7 @@ type Counts struct {
 	Rewound    Rewound
 	LogBytes   uint64 // of entries between the first and the last
 	StoreBytes uint64 // of its files on disk; 0 for one in memory
+	Conflicts  ConflictCounts
 }
 
 // Pending is what an engine has accepted and not answered yet.
@@ -87,4 +88,36 @@ type Rewound struct {
 	Records uint64 // kept in side files
 	Bytes   uint64
 	Waiting uint64 // records of a rewind that waits for an operator
+}
+
+// Restorer brings a group back to a point of its past, for whoever must undo a mistake:
+// a node that shows no more than what was then leads from there, and what came after it is
+// given up by everybody, and kept aside (S9).
+type Restorer interface {
+	// Restore makes this node, which commits do not count and which shows nothing after
+	// the point yet, lead a new term from there. It gives up at most giveUp records of its
+	// own log, those after the point: with fewer than there are it is ErrConflict, and
+	// nothing happens. With 0 it only says what would be given up. What an old leader that
+	// nobody can reach goes on to acknowledge is lost too, as by any leader made by force.
+	Restore(ctx context.Context, to Point, giveUp uint64) (Restoration, error)
+}
+
+// Point is a point of a group's past: an entry of its log, the last that is kept, or
+// where that is 0 a time: the last entry that was accepted at that time or before, by the
+// clock of who led then.
+type Point struct {
+	LSN  record.LSN
+	Time time.Time
+}
+
+// Restoration is what a restore comes to, or would. What is given up are the entries after
+// At, up to Last, as far as this node had them.
+type Restoration struct {
+	Promotion
+	At      record.LSN
+	Time    time.Time // of the entry At; zero if the log has it no more
+	Last    record.LSN
+	First   time.Time // of the first entry that is given up,
+	Newest  time.Time // and of the last
+	Records uint64    // given up
 }

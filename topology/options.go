@@ -47,6 +47,10 @@ func ParseDurability(s string) (Durability, error) {
 type WriteOptions struct {
 	Durability  Durability
 	Consistency Consistency // leaderless: how many replicas must have it
+	// Context is what the client has seen of the one key that is written, in a table that
+	// keeps siblings: the write replaces that, and nothing else. Zero: all that the site
+	// has, as in every other table.
+	Context Context
 }
 
 // Consistency says how many replicas of a key a leaderless request waits for (rule
@@ -109,6 +113,7 @@ type ReadOptions struct {
 	Field       []byte        // one cell of the key; empty is the cell without a field
 	Whole       bool          // all cells of the key
 	Consistency Consistency   // leaderless: how many replicas are heard
+	Siblings    bool          // of a table that keeps siblings all of them, removals too, instead of the last
 	Parts       bool          // of a key with parts the cell without a field is read beside them: how many there are is not asked
 }
 
@@ -207,14 +212,17 @@ const StateCascade = "cascade"
 
 // SiteStatus is what a site knows of one of the sites of a multi-leader cluster.
 type SiteStatus struct {
-	Site    string
-	Number  uint32
-	Own     bool      // it is the node's own
-	State   string    // own, up, down, frozen, not linked; idle where this node does not lead its own site
-	Peer    NodeID    // who leads it, where the link is up
-	Applied uint64    // writes of it that this node shows
-	Behind  Lag       // what it is known to have, and this site has not; on the leader
-	Ahead   Lag       // what this site has, and it is not known to have; on the leader
-	Said    time.Time // when it last said what it has for good, by its own clock; zero: never. What is newer can not be forgotten yet
-	Problem string
+	Site     string
+	Number   uint32
+	Own      bool      // it is the node's own
+	State    string    // own, up, down, frozen, not linked; idle where this node does not lead its own site
+	Peer     NodeID    // who leads it, where the link is up
+	Applied  uint64    // writes of it that this node shows
+	Behind   Lag       // what it is known to have, and this site has not; on the leader
+	Ahead    Lag       // what this site has, and it is not known to have; on the leader
+	Standing string    // in its cluster: joining, active, retiring, retired, evicting, evicted; empty: not known
+	Holds    uint64    // records that are here and that it has not said to have for good: they can not be forgotten for it
+	Snapshot string    // what this site takes of its store, in a few words; empty: nothing
+	Said     time.Time // when it last said what it has for good, by its own clock; zero: never. What is newer can not be forgotten yet
+	Problem  string
 }

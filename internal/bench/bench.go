@@ -57,15 +57,26 @@ func Run(ctx context.Context, o Options) (*result.Report, error) {
 			Name: f.Name, Do: string(f.Do), Who: f.Who, At: time.Duration(f.At).Seconds(), For: time.Duration(f.For).Seconds(),
 		})
 	}
-	began := time.Now()
+	began, busy, own := time.Now(), machine.Busy(), machine.CPU()
 	err := b.all(ctx)
 	b.report.Took = time.Since(began).Seconds()
+	b.report.Foreign = max(machine.Busy()-busy-(machine.CPU()-own), 0) / b.report.Took
 	b.check()
 	if err == nil && len(b.report.Checks) > 0 {
-		err = fmt.Errorf("%w: %s", demo.ErrCheck, strings.Join(b.report.Checks, "; "))
+		var what []string
+		for _, c := range b.report.Checks[:min(len(b.report.Checks), checksNamed)] {
+			what = append(what, c.What)
+		}
+		if more := len(b.report.Checks) - len(what); more > 0 {
+			what = append(what, fmt.Sprintf("and %d more", more))
+		}
+		err = fmt.Errorf("%w: %s", demo.ErrCheck, strings.Join(what, "; "))
 	}
 	return &b.report, err
 }
+
+// checksNamed is how many checks an error names; the report has all.
+const checksNamed = 3
 
 type bench struct {
 	o      Options
@@ -86,7 +97,7 @@ func (b *bench) all(ctx context.Context) (err error) {
 		subjects = append(subjects, v)
 		for _, w := range s.Workloads {
 			b.report.Cells = append(b.report.Cells, result.Cell{
-				Subject: v.Name, Topology: string(v.Topology), Workload: w.Name, Kind: w.Kind, Promise: v.Promise(), Read: string(v.Read), OpenLoop: w.Rate > 0,
+				Subject: v.Name, Topology: string(v.Topology), Workload: w.Name, Kind: w.Kind, Promise: v.Promise(), Read: string(v.Read), OpenLoop: w.Rate > 0, Disks: v.Durable(s.Voters(v)),
 			})
 		}
 	}
@@ -143,7 +154,10 @@ func (b *bench) check() {
 				if a.Level != "" {
 					at = fmt.Sprintf(", reads %s", a.Level)
 				}
-				b.report.Checks = append(b.report.Checks, fmt.Sprintf("%s with %s%s: %s, %d of %d, which it promises not to happen: %s", c.Subject, c.Workload, at, a.What, a.Found, a.Judged, a.Example))
+				b.report.Checks = append(b.report.Checks, result.Check{
+					What:    fmt.Sprintf("%s with %s%s: %s, %d of %d, which it promises not to happen", c.Subject, c.Workload, at, a.What, a.Found, a.Judged),
+					Example: a.Example,
+				})
 			}
 		}
 	}
@@ -156,7 +170,7 @@ func (b *bench) check() {
 				return v.Of == x.Subject && slices.Contains(seen[v.Name], what)
 			})
 			if !found {
-				b.report.Checks = append(b.report.Checks, fmt.Sprintf("%s: no %s were found, which it allows and this scenario brings about", x.Subject, what))
+				b.report.Checks = append(b.report.Checks, result.Check{What: fmt.Sprintf("%s: no %s were found, which it allows and this scenario brings about", x.Subject, what)})
 			}
 		}
 	}

@@ -53,7 +53,7 @@ func one(ctx context.Context, s *scenario.Scenario, v scenario.Variant, wl scena
 		return result.Run{}, nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	r := &run{s: s, v: v, work: work.New(wl, v, seed), gauge: gauge.New(s.Sites, s.Length())}
+	r := &run{s: s, v: v, work: work.New(wl, v, seed), gauge: gauge.New(s.Sites, s.Length(), phases(s)...)}
 	r.w, err = world.Start(ctx, world.Options{Scenario: s, Variant: v, Dir: filepath.Join(dir, "nodes"), Tables: r.work.Tables(), Seed: seed})
 	if err != nil {
 		return result.Run{}, nil, err
@@ -103,10 +103,21 @@ func (r *run) measure(ctx context.Context, wl scenario.Workload) error {
 	for _, x := range r.w.Reigns() {
 		r.out.Leaders = append(r.out.Leaders, result.Leader{At: x.At.Sub(began).Seconds(), Node: x.Leader, Term: x.Term})
 	}
-	for _, f := range r.s.Faults {
-		r.out.Faults = append(r.out.Faults, r.suffered(f))
+	for i, f := range r.s.Faults {
+		x := r.suffered(f)
+		during := r.gauge.Apart(i)
+		x.WriteP50, x.WriteP99 = during.P50, during.P99
+		r.out.Faults = append(r.out.Faults, x)
 	}
 	return err
+}
+
+// phases are when faults last.
+func phases(s *scenario.Scenario) (all []gauge.Phase) {
+	for _, f := range s.Faults {
+		all = append(all, gauge.Phase{From: time.Duration(f.At), To: time.Duration(f.At + f.For)})
+	}
+	return all
 }
 
 // suffered is what a fault cost, until some time after it was mended or until the next

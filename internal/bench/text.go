@@ -44,10 +44,16 @@ func Text(w io.Writer, r *result.Report) error {
 	for _, why := range r.LeftOut {
 		fmt.Fprintf(&b, "\nleft out: %s\n", why)
 	}
+	for _, c := range r.Checks {
+		fmt.Fprintf(&b, "\nNOT HELD: %s\n", c.What)
+		for line := range strings.Lines(c.Example) {
+			fmt.Fprintf(&b, "    %s\n", grid.Plain(strings.TrimSpace(line)))
+		}
+	}
 	if r.Partial != "" {
 		fmt.Fprintf(&b, "\nPARTIAL: %s\n", r.Partial)
 	}
-	fmt.Fprintf(&b, "\n%s, %d cores, %s, %s; %s\n", r.Machine, r.Cores, r.Go, r.Began.Format(time.RFC3339), r.Command)
+	fmt.Fprintf(&b, "\n%s, %d cores, of which others kept %.1f busy, %s, %s; %s\n", r.Machine, r.Cores, r.Foreign, r.Go, r.Began.Format(time.RFC3339), r.Command)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -237,32 +243,36 @@ func subjects(r *result.Report) (names []string) {
 }
 
 func staleness(r *result.Report) Section {
-	t := grid.Table{Header: []string{"work", "subject", "reads", "stale", "p99 ms", "max ms", "versions, at most"}}
+	t := grid.Table{Header: []string{"work", "subject", "reads", "stale", "PBS", "p99 ms", "max ms", "versions, at most"}}
 	for _, w := range workloads(r) {
 		for _, subject := range subjects(r) {
 			c := r.Find(subject, w)
 			for _, level := range scenario.Levels {
 				var reads, stale, versions int
 				var p99, most []float64
+				predicted := ""
 				for _, run := range c.Runs {
 					s, some := run.Staleness[string(level)]
 					if !some {
 						continue
 					}
 					reads, stale, versions = reads+s.Reads, stale+s.Stale, max(versions, s.Versions)
+					if s.Predicted != nil {
+						predicted = fmt.Sprintf("%.1f%%", 100**s.Predicted)
+					}
 					p99, most = append(p99, s.P99), append(most, s.Max)
 				}
 				if reads > 0 {
-					t.Rows = append(t.Rows, []string{w, subject, string(level), percent(stale, reads), number(result.Median(p99)), number(maxOf(most)), fmt.Sprint(versions)})
+					t.Rows = append(t.Rows, []string{w, subject, string(level), percent(stale, reads), predicted, number(result.Median(p99)), number(maxOf(most)), fmt.Sprint(versions)})
 				}
 			}
 		}
 	}
-	return Section{Title: "how old what was read was", Table: t}
+	return Section{Title: "how old what was read was", Table: t, Note: "PBS: what is predicted where nobody leads, if writes did not spread on after they were acknowledged."}
 }
 
 func suffered(r *result.Report) Section {
-	t := grid.Table{Header: []string{"fault", "work", "subject", "nobody wrote for s", "worst site", "it did not write for s", "nor read for s", "lost, all runs"}}
+	t := grid.Table{Header: []string{"fault", "work", "subject", "write p50", "p99", "nobody wrote for s", "worst site", "it did not write for s", "nor read for s", "lost, all runs"}}
 	for i, f := range r.Faults {
 		for _, w := range workloads(r) {
 			for _, subject := range subjects(r) {
@@ -285,13 +295,14 @@ func suffered(r *result.Report) Section {
 				}
 				t.Rows = append(t.Rows, []string{
 					fmt.Sprintf("%s (%s %s)", f.Name, f.Do, strings.Join(f.Who, ", ")), w, subject,
+					of(func(s result.Suffered) float64 { return s.WriteP50 }), of(func(s result.Suffered) float64 { return s.WriteP99 }),
 					of(func(s result.Suffered) float64 { return s.Anywhere }), worst,
 					of(func(s result.Suffered) float64 { return s.NoWrite }), of(func(s result.Suffered) float64 { return s.NoRead }), fmt.Sprint(lost),
 				})
 			}
 		}
 	}
-	return Section{Title: "what faults cost", Table: t, Note: "The longest time without an answer, from when a fault began until 5 s after it was mended; medians of the runs."}
+	return Section{Title: "what faults cost", Table: t, Note: "Latencies in ms, of writes that were due while it lasted. Then the longest time without an answer, from when a fault began until 5 s after it was mended; medians of the runs."}
 }
 
 func sorted(words []string) []string {

@@ -26,6 +26,7 @@ const (
 	MethodPromote  = "client.promote"  // whether by force → topology.Promotion
 	MethodResolve  = "client.resolve"  // a dot and its term → topology.Resolution
 	MethodHandover = "client.handover" // a node's name → topology.Promotion
+	MethodRestore  = "client.restore"  // Restore → topology.Restoration
 	MethodPause    = "client.pause"    // whether → nothing
 	MethodHistory  = "client.history"  // nothing → Past
 	MethodExplain  = "client.explain"  // nothing → topology.Explanation
@@ -125,6 +126,17 @@ func openTo(most uint64, b []byte, fields int) (r pack.Reader, f uint64, err err
 		r.Fail(fmt.Sprintf("%d fields expected, found %d", fields+1, n))
 	}
 	return r, f, nil
+}
+
+// openAny opens a message that has other fields in each of its formats, from 1 on.
+func openAny(most uint64, b []byte, fields ...int) (r pack.Reader, f uint64, err error) {
+	r = pack.NewReader(b)
+	r.Array()
+	f = r.Uint()
+	if r.Err() != nil || f < format || f > uint64(len(fields)) {
+		f = format
+	}
+	return openTo(most, b, fields[f-1])
 }
 
 func done(r *pack.Reader) error {
@@ -236,6 +248,8 @@ func putOption(w *pack.Writer, o *Option) {
 		w.Uint(o.request.Seq)
 	case WishTTL:
 		w.Uint(uint64(o.ttl / time.Millisecond))
+	case WishContext:
+		w.Str(o.context.String())
 	default:
 		w.Nil()
 	}
@@ -267,6 +281,8 @@ func getOption(r *pack.Reader) Option {
 		o.request = record.RequestID{Client: r.Uint(), Seq: r.Uint()}
 	case WishTTL:
 		o.ttl = time.Duration(r.UintMax(uint64(TTLMax/time.Millisecond))) * time.Millisecond
+	case WishContext:
+		o.context = getContext(r)
 	case WishLinearizable, WishLeased, WishAny, WishIfAbsent:
 		if !r.Nil() {
 			r.Fail("an option without a value has one")
@@ -311,6 +327,14 @@ func getToken(r *pack.Reader) topology.Token {
 		r.Fail(err.Error())
 	}
 	return t
+}
+
+func getContext(r *pack.Reader) topology.Context {
+	c, err := topology.ParseContext(r.StrMax(topology.ContextBytesMax))
+	if err != nil {
+		r.Fail(err.Error())
+	}
+	return c
 }
 
 // EncodeReceipt returns a receipt's bytes.

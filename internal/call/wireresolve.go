@@ -37,6 +37,28 @@ func DecodeAsked(b []byte) (Asked, error) {
 	return a, done(&r)
 }
 
+// MethodSettle asks what became of a named request, and settles it: a request's name →
+// topology.Resolution.
+const MethodSettle = "client.settle"
+
+// EncodeRequest returns the bytes of a request's name: fields client, sequence.
+func EncodeRequest(id record.RequestID) []byte {
+	w := begin(2)
+	w.Uint(id.Client)
+	w.Uint(id.Seq)
+	return w.Bytes()
+}
+
+// DecodeRequest reads a request's name.
+func DecodeRequest(b []byte) (record.RequestID, error) {
+	r, err := open(b, 2)
+	if err != nil {
+		return record.RequestID{}, err
+	}
+	id := record.RequestID{Client: r.Uint(), Seq: r.Uint()}
+	return id, done(&r)
+}
+
 // EncodeResolution returns the bytes of an answer.
 func EncodeResolution(a topology.Resolution) []byte {
 	w := begin(3)

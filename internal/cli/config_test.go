@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,13 +22,25 @@ func write(t *testing.T, name, text string) string {
 	return path
 }
 
+// elsewhere is the example of another command.
+const elsewhere = "../../examples/nodes/etcd.yaml"
+
 // examples are the configuration files that come with the program.
 func examples(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob("../../examples/*/*.yaml")
 	require.NoError(t, err)
+	require.Contains(t, files, elsewhere)
+	files = slices.DeleteFunc(files, func(f string) bool { return f == elsewhere })
 	require.GreaterOrEqual(t, len(files), 7)
 	return files
+}
+
+func TestAFileOfAnotherCommandNamesIt(t *testing.T) {
+	r := command(t, "config", "check", elsewhere)
+	require.Equal(t, exitUsage, r.code)
+	require.Contains(t, r.errs, "etcd.yaml:19:9: control.kind: control etcd is in the command triad-etcd and not in this one")
+	require.Equal(t, 3, strings.Count(r.errs, "\n"), "one finding, and its place: %s", r.errs)
 }
 
 func TestEveryExampleChecks(t *testing.T) {

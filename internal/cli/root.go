@@ -64,6 +64,7 @@ ready to answer, 4 a check did not hold.`,
 		newCert(),
 		newQuorum(),
 		newBench(),
+		newRestore(),
 	)
 	return root
 }

@@ -7,6 +7,7 @@
 //	identity         cluster name and id, node id, life, places and document names
 //	stable/N.a,b     the two copies of the document N
 //	aside/N.entries  what left the log, for a person to look at (C10)
+//	reserve          room to give back when the disk is full
 //	NAME/            a place: a directory that another part of the node was given
 //
 // What it promises:
@@ -25,7 +26,9 @@
 //	    either changes nothing; the loss of both is an error, not an empty value
 //	    (bad input 63, 64).
 //	H6  After the first failure of the disk nothing more is written (PW4): every
-//	    later change returns that failure, and the owner is told of it.
+//	    later change returns that failure, and the owner is told of it. A disk
+//	    without room is not such a failure: a small document gets the room of the
+//	    reserve, and one that finds none is refused and may be saved again.
 //
 // It assumes that a rename is atomic and, like a new name, durable once its
 // directory was synced (PW5), and that nobody else changes the files.

@@ -67,7 +67,8 @@ type Home struct {
 
 	// turn holds one token. Who has it may write to the directory; the others
 	// queue for it, and nobody who answers a request is among them.
-	turn chan struct{}
+	turn  chan struct{}
+	spare *reserve
 
 	mu       sync.Mutex // guards what follows; never held over I/O
 	identity identity
@@ -82,7 +83,7 @@ func Open(o Options) (*Home, error) {
 		return nil, err
 	}
 	h := &Home{disk: o.FS, dir: o.Dir, logger: o.Logger, ill: o.OnFailure, turn: make(chan struct{}, 1)}
-	h.side = newSidelog(h)
+	h.side, h.spare = newSidelog(h), &reserve{home: h}
 	steps := opening{h}
 	if err := steps.prepare(); err != nil {
 		return nil, err
@@ -203,6 +204,7 @@ func (h opening) enterAs(o *Options) error {
 		if err := replace(h.disk, h.dir, identityName, seal(magicIdentity, h.identity.encode())); err != nil {
 			return h.refuseWrite(err)
 		}
+		h.spare.adopt()
 		return nil
 	}
 	found, err := h.readIdentity()
@@ -213,7 +215,11 @@ func (h opening) enterAs(o *Options) error {
 		return err
 	}
 	h.identity = found
-	return h.probe()
+	if err := h.probe(); err != nil {
+		return err
+	}
+	h.spare.adopt()
+	return nil
 }
 
 // probe finds out whether files can be made.
@@ -243,7 +249,7 @@ func (h *Home) Warnings() []string { return slices.Clone(h.warnings) }
 // or another's is refused (H3), so that a device that is not mounted is never
 // taken for a new one.
 func (h *Home) Place(name string) (string, error) {
-	if !topology.NodeID(name).Valid() || name == stableName || name == sideName || name == identityName {
+	if !topology.NodeID(name).Valid() || name == stableName || name == sideName || name == identityName || name == reserveName {
 		return "", fmt.Errorf("data directory %s: place %q: not a name for one", h.dir, name)
 	}
 	if err := h.enter(); err != nil {
@@ -292,8 +298,7 @@ func (h *Home) leave() { h.turn <- struct{}{} }
 // is full before the sync is not one: the old form of what was to be written is
 // whole, and it may be tried again once there is room.
 func (h *Home) fail(what string, err error) error {
-	var unsynced *syncError
-	if vfs.IsNoSpaceError(err) && !errors.As(err, &unsynced) {
+	if isFull(err) {
 		return fmt.Errorf("data directory %s: %s: %w: %w", h.dir, what, topology.ErrDiskFull, err)
 	}
 	err = fmt.Errorf("data directory %s: %s: %w: %w", h.dir, what, topology.ErrFailed, err)
@@ -336,7 +341,7 @@ func (h *Home) refuseWrite(err error) error {
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
 		return h.refuse(ErrReadOnly, err.Error(), "give the node's user the right to write it, or remount it")
 	}
-	if vfs.IsNoSpaceError(err) {
+	if isFull(err) {
 		return fmt.Errorf("data directory %s: %w: %w", h.dir, topology.ErrDiskFull, err)
 	}
 	return fmt.Errorf("data directory %s: %w", h.dir, err)

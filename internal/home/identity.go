@@ -212,7 +212,8 @@ func (h *Home) changeEntered(f func(*identity) (bool, error)) error {
 	if err != nil || !changed {
 		return err
 	}
-	if err := replace(h.disk, h.dir, identityName, seal(magicIdentity, next.encode())); err != nil {
+	b := seal(magicIdentity, next.encode())
+	if err := h.spare.with(func() error { return replace(h.disk, h.dir, identityName, b) }); err != nil {
 		return h.fail("identity", err)
 	}
 	h.mu.Lock()

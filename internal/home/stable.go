@@ -102,14 +102,16 @@ func (h *Home) Save(name string, value []byte) error {
 	if err := (documents{h}).write(name, document{sequence: last.sequence + 1, value: value}, 0, 1); err != nil {
 		return err
 	}
-	if known {
-		return nil
+	if !known { // the name is noted last: a name that is noted has been saved
+		err = h.changeEntered(func(i *identity) (bool, error) {
+			i.documents, _ = insert(i.documents, name)
+			return true, nil
+		})
 	}
-	// The name is noted last: a name that is noted has been saved.
-	return h.changeEntered(func(i *identity) (bool, error) {
-		i.documents, _ = insert(i.documents, name)
-		return true, nil
-	})
+	if err == nil {
+		h.spare.restock()
+	}
+	return err
 }
 
 // Load returns the value of name, nil if none was ever saved, and an empty one
@@ -212,12 +214,12 @@ func (h documents) missing(name string, damage [len(copies)]error) error {
 // write writes copies of d, each durable before the next is begun.
 func (h documents) write(name string, d document, which ...int) error {
 	dir := h.path(stableName)
-	if err := makeDir(h.disk, dir); err != nil {
+	if err := h.spare.with(func() error { return makeDir(h.disk, dir) }); err != nil {
 		return h.fail("document "+name, err)
 	}
 	b := seal(magicDocument, encodeDocument(name, d))
 	for _, w := range which {
-		if err := h.writeCopy(dir, h.fileOf(name, w), b); err != nil {
+		if err := h.spare.with(func() error { return h.writeCopy(dir, h.fileOf(name, w), b) }); err != nil {
 			return h.fail("document "+name, err)
 		}
 	}

@@ -141,11 +141,14 @@ func (f *fence) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	return &fencedFile{File: file, fence: f, table: table}, nil
 }
 
-const tableExt = ".sst"
+const (
+	tableExt       = ".sst"
+	manifestPrefix = "MANIFEST-"
+)
 
 // isDecisive reports whether a file is one of those that Pebble must be able to write.
 func isDecisive(name string) bool {
-	return strings.HasPrefix(name, "MANIFEST-") || strings.HasPrefix(name, "marker.")
+	return strings.HasPrefix(name, manifestPrefix) || strings.HasPrefix(name, "marker.")
 }
 
 func (f *fence) createDecisive(name string, c vfs.DiskWriteCategory) vfs.File {
@@ -153,7 +156,7 @@ func (f *fence) createDecisive(name string, c vfs.DiskWriteCategory) vfs.File {
 		var file vfs.File
 		err := f.spare().with(func() (err error) { file, err = f.FS.Create(name, c); return err })
 		if err == nil {
-			return &decisiveFile{File: file, fence: f}
+			return &decisiveFile{File: file, fence: f, grows: strings.HasPrefix(f.FS.PathBase(name), manifestPrefix)}
 		}
 		f.fail(err)
 	}
@@ -299,6 +302,9 @@ func (f *fencedFile) read(err error) {
 type decisiveFile struct {
 	vfs.File
 	fence *fence
+	grows bool  // it is a manifest, which is appended to for long, and gets room ahead
+	at    int64 // its end
+	room  int64 // as far as it was given
 }
 
 func (f *decisiveFile) change(op func() error) error {
@@ -312,13 +318,33 @@ func (f *decisiveFile) change(op func() error) error {
 
 func (f *decisiveFile) Write(p []byte) (int, error) {
 	done := 0 // what is in the file already is not written twice
-	return len(p), f.change(func() error {
+	err := f.change(func() error {
 		return f.fence.spare().with(func() error {
 			n, err := f.File.Write(p[done:])
 			done += n
 			return err
 		})
 	})
+	f.at += int64(done)
+	f.provide()
+	return len(p), err
+}
+
+// manifestAhead is how much room a manifest is given at once, before it needs it:
+// what then fills the disk does not keep it from being written. An entry of it has
+// some hundred bytes, one for each table that is flushed and each compaction.
+const manifestAhead = 256 << 10
+
+// provide sees to it that at least half of that is there. It is a wish: some file
+// systems know no such thing, and a manifest without has the reserve.
+func (f *decisiveFile) provide() {
+	for f.grows && f.fence.err() == nil && f.room-f.at < manifestAhead/2 {
+		from := max(f.at, f.room)
+		if f.File.Preallocate(from, manifestAhead) != nil {
+			return
+		}
+		f.room = from + manifestAhead
+	}
 }
 
 func (f *decisiveFile) Sync() error     { return f.change(f.File.Sync) }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 
 	"github.com/triad-kv/triad/internal/sim/crashfs"
@@ -212,4 +213,80 @@ func TestAManifestThatFindsNoRoomTakesTheReserve(t *testing.T) {
 	goesOn(t, p, "after the reserve was given up")
 	require.True(t, has(), "it is made again")
 	require.NoError(t, p.Close())
+}
+
+// A manifest has its room before it needs it: whatever fills the disk then, and takes
+// what the reserve has left, keeps nobody from writing it.
+func TestAManifestIsWrittenInTheRoomThatItHas(t *testing.T) {
+	fs := crashfs.New()
+	var full atomic.Bool
+	var room, beyond atomic.Int64 // of the newest manifest; writes of it past that
+	var name atomic.Value
+	name.Store("")
+	fs.Before(func(c crashfs.Call) error {
+		if !strings.HasPrefix(c.Name(), manifestPrefix) {
+			return nil
+		}
+		if name.Swap(c.Path) != c.Path {
+			room.Store(0)
+		}
+		end := c.Off + int64(c.Bytes)
+		switch {
+		case c.Op == "preallocate" && full.Load():
+			return syscall.ENOSPC
+		case c.Op == "preallocate":
+			room.Store(max(room.Load(), end))
+		case c.Op == "write" && full.Load() && end > room.Load():
+			beyond.Add(1)
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	p, err := Open(small(Options{FS: fs}))
+	require.NoError(t, err)
+	full.Store(true)
+	require.NoError(t, fs.Remove("data/store/"+reserveName))
+	for lsn := record.LSN(1); lsn <= 20; lsn++ {
+		require.NoError(t, p.Apply(lsn, lifeEdits(int(lsn))))
+		_, err := p.Flush(t.Context())
+		require.NoError(t, err)
+	}
+	require.NoError(t, p.Failed())
+	require.Zero(t, beyond.Load())
+	require.NoError(t, p.Close())
+}
+
+func TestAManifestGetsMoreRoomBeforeItNeedsIt(t *testing.T) {
+	fs := crashfs.New()
+	room, least := int64(0), int64(manifestAhead)
+	fs.Before(func(c crashfs.Call) error {
+		switch end := c.Off + int64(c.Bytes); c.Op {
+		case "preallocate":
+			require.True(t, room == 0 || c.Off == room)
+			room = end
+		case "write":
+			if c.Off > 0 {
+				least = min(least, room-end)
+			}
+		}
+		return nil
+	})
+	f := newFence(fs, func(error) {})
+	for _, file := range []string{manifestPrefix + "000001", "marker.manifest.000001.MANIFEST-000001"} {
+		room = 0
+		m, err := f.Create(file, vfs.WriteCategoryUnspecified)
+		require.NoError(t, err)
+		for range 100 {
+			_, err := m.Write(make([]byte, manifestAhead/50))
+			require.NoError(t, err)
+		}
+		require.NoError(t, m.Close())
+		if strings.HasPrefix(file, manifestPrefix) {
+			require.Positive(t, least)
+			require.Less(t, room, int64(4*manifestAhead))
+		} else {
+			require.Zero(t, room)
+		}
+	}
+	require.NoError(t, f.err())
 }

@@ -34,9 +34,9 @@ func (m Move) Joins() []topology.NodeID { return without(m.New, m.Old) }
 // Leaves returns who ceases to.
 func (m Move) Leaves() []topology.NodeID { return without(m.Old, m.New) }
 
-// Replaces returns whose place a node takes: the stream that fills it comes from
-// that one, or from as many old replicas as [Part.SourceNeed] asks for, merged.
-// false if the node takes nobody's place, or does not join.
+// Replaces returns whose place a node takes. Whether it is enough to fill it from
+// that one is said by [Part.Fill]. false if it takes nobody's place, or does not
+// join.
 func (m Move) Replaces(joiner topology.NodeID) (topology.NodeID, bool) {
 	i, leaves := slices.Index(m.Joins(), joiner), m.Leaves()
 	if i < 0 || i >= len(leaves) {

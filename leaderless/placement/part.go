@@ -1,6 +1,7 @@
 package placement
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/triad-kv/triad/quorum"
@@ -85,11 +86,10 @@ func (p Part) ReadNeed(e quorum.Expr, local string) (quorum.Need[topology.NodeID
 	return bind(p.Old, p.layout, e, local)
 }
 
-// SourceNeed returns how many of the old replicas a new one must be filled from so
-// that it misses nothing that was acknowledged by the expression before the
-// partition began to copy: enough to meet every write, N−W+1 of them for a number.
-// The replica whose place it takes does alone, as the two then have the same.
-// Whoever is streamed from must have heard that the partition copies. Errors wrap
+// SourceNeed returns how many of the old replicas one must be filled from that is
+// to hold everything which was acknowledged by the expression before the partition
+// began to copy: enough to meet every write, N−W+1 of them for a number. Whoever is
+// streamed from must have heard that the partition copies. Errors wrap
 // [quorum.ErrExpr].
 func (p Part) SourceNeed(write quorum.Expr, local string) (quorum.Need[topology.NodeID], error) {
 	n, err := bind(p.Old, p.layout, write, local)
@@ -97,6 +97,75 @@ func (p Part) SourceNeed(write quorum.Expr, local string) (quorum.Need[topology.
 		return n, err
 	}
 	return n.Dual(), nil
+}
+
+// Fill says who of the new replicas is to be filled before they are read, so that
+// whatever was acknowledged by the expression stands on enough of them by that same
+// expression, from whatever site it was written: who comes, and those who stay too
+// where they may lack too much, as when there are to be fewer copies. alone says that
+// nobody need be filled as [Part.SourceNeed] demands: it is enough that who comes
+// gets all that he has whose place it takes ([Move.Replaces]). Errors wrap
+// [quorum.ErrExpr].
+func (p Part) Fill(write quorum.Expr) (nodes []topology.NodeID, alone bool, err error) {
+	if p.New == nil {
+		return nil, false, nil
+	}
+	pairs, whole, err := p.pairs(write)
+	if err != nil || !whole {
+		return p.New, false, err
+	}
+	m := Move{Partition: p.ID, Old: p.Old, New: p.New}
+	nodes, places := m.Joins(), map[topology.NodeID]topology.NodeID{}
+	alone = true
+	for _, n := range nodes {
+		from, ok := m.Replaces(n)
+		places[n], alone = from, alone && ok
+	}
+	stay := true
+	for _, pair := range pairs {
+		// What was written stands on enough of the new ones if it meets every set
+		// that all that is enough of them meets.
+		meets := pair[1].Dual()
+		kept, err := quorum.Meets(pair[0], meets.Without(nodes...))
+		if err != nil {
+			return nil, false, err
+		}
+		stay = stay && kept
+		if !alone {
+			continue
+		}
+		if alone, err = quorum.Meets(pair[0], meets.Renamed(func(id topology.NodeID) topology.NodeID { return cmp.Or(places[id], id) })); err != nil {
+			return nil, false, err
+		}
+	}
+	if !alone && !stay {
+		nodes = p.New
+	}
+	return nodes, alone, nil
+}
+
+// pairs binds an expression to the old and to the new replicas for every site from
+// which it may be asked. whole is false where a site can not ask the new ones.
+func (p Part) pairs(e quorum.Expr) (out [][2]quorum.Need[topology.NodeID], whole bool, err error) {
+	whole = true
+	var fault, newFault error
+	for _, s := range p.layout.sites() {
+		old, err := bind(p.Old, p.layout, e, s)
+		if err != nil {
+			fault = err // nobody asks from there
+			continue
+		}
+		fresh, err := bind(p.New, p.target, e, s)
+		if err != nil {
+			whole, newFault = false, err
+			continue
+		}
+		out = append(out, [2]quorum.Need[topology.NodeID]{old, fresh})
+	}
+	if len(out) == 0 {
+		return nil, false, cmp.Or(newFault, fault)
+	}
+	return out, whole, nil
 }
 
 func bind(ids []topology.NodeID, l *Layout, e quorum.Expr, local string) (quorum.Need[topology.NodeID], error) {

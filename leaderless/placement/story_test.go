@@ -23,6 +23,7 @@ import (
 //	write P by=NODES need=EXPR [from=SITE]            whether those who acknowledged are enough
 //	read P by=NODES need=EXPR [from=SITE]             whether those who answered are
 //	source P of=NODES need=EXPR                       whether a newcomer may be filled from those
+//	fill P need=EXPR                                  who is to be filled before the new ones are read
 //	replaces P NODE                                   whose place it takes
 //	ask P epoch=E                                     how a request by an older or newer map is served
 //	chunk P session=E                                 whether a chunk of a stream still counts
@@ -68,6 +69,8 @@ func (s *story) tell(t *testing.T, d *datadriven.TestData) (string, error) {
 		return s.show(nil)
 	case "write", "read", "source":
 		return s.count(t, d)
+	case "fill":
+		return s.fill(t, d)
 	case "replaces":
 		return s.replaces(numbers(t, d)[0], topology.NodeID(d.CmdArgs[1].Key)), nil
 	case "chunk":
@@ -201,6 +204,21 @@ func (s *story) count(t *testing.T, d *datadriven.TestData) (string, error) {
 		return "enough\n", nil
 	}
 	return "not enough: " + tally.Lacks() + "\n", nil
+}
+
+func (s *story) fill(t *testing.T, d *datadriven.TestData) (string, error) {
+	var text string
+	d.ScanArgs(t, "need", &text)
+	nodes, alone, err := s.m.Part(numbers(t, d)[0]).Fill(quorum.MustParseExpr(text))
+	switch {
+	case err != nil:
+		return "", err
+	case len(nodes) == 0:
+		return "nobody\n", nil
+	case alone:
+		return fmt.Sprintf("%v, each by whose place it takes\n", nodes), nil
+	}
+	return fmt.Sprintf("%v, each by enough of the old ones\n", nodes), nil
 }
 
 func (s *story) replaces(partition int, node topology.NodeID) string {

@@ -35,6 +35,7 @@ type Limits struct {
 	WindowBytes int // or so many bytes of them: 32 MiB
 	GapTicks    int // ticks a gap must last before it is asked for, and before it is asked for again: 2
 	ResendTicks int // ticks without progress after which what is not acknowledged is sent again: 4
+	FetchTicks  int // ticks after which a snapshot is given up whose site is away: 64
 }
 
 // Or returns l with the fields of d where those of l are zero.
@@ -42,6 +43,7 @@ func (l Limits) Or(d Limits) Limits {
 	for _, p := range [...][2]*int{
 		{&l.Queue, &d.Queue}, {&l.Uncommitted, &d.Uncommitted}, {&l.Shipment, &d.Shipment},
 		{&l.Window, &d.Window}, {&l.WindowBytes, &d.WindowBytes}, {&l.GapTicks, &d.GapTicks}, {&l.ResendTicks, &d.ResendTicks},
+		{&l.FetchTicks, &d.FetchTicks},
 	} {
 		if *p[0] <= 0 {
 			*p[0] = *p[1]
@@ -50,7 +52,7 @@ func (l Limits) Or(d Limits) Limits {
 	return l
 }
 
-var limitsDefault = Limits{Queue: 1024, Uncommitted: 4096, Shipment: 64, Window: 512, WindowBytes: 32 << 20, GapTicks: 2, ResendTicks: 4}
+var limitsDefault = Limits{Queue: 1024, Uncommitted: 4096, Shipment: 64, Window: 512, WindowBytes: 32 << 20, GapTicks: 2, ResendTicks: 4, FetchTicks: 64}
 
 // chainsKept is how many sums of each origin's newest records are remembered,
 // so that a copy of one of them with other bytes is found at once. An older one
@@ -63,8 +65,14 @@ type Config struct {
 	Origin  version.Origin // under which this site writes; its life is C1's business
 	Members []Member       // all sites, this one included
 	Links   []Link
-	MaxSkew time.Duration // 0: version.MaxSkewDefault
-	Limits  Limits
+	// Linked returns with whom this site exchanges by a roster; nil: Links, whatever it says.
+	Linked func(*Roster) []Link
+	// Roster is the first one that is known, where the log has none yet; nil: Members.
+	Roster *Roster
+	// Assembly is what the log comes to of rosters.
+	Assembly Assembly
+	MaxSkew  time.Duration // 0: version.MaxSkewDefault
+	Limits   Limits
 }
 
 // Core decides for one site. Its exported state is there to be read; nobody
@@ -84,6 +92,10 @@ type Core struct {
 	refused bool    // since the last tick the log took nothing
 	forgot  bool    // a peer knows records of this origin that this site does not (C1)
 	last    uint64  // the greatest term the log was written in
+	fetch   fetching
+	roster  *Roster
+	council Council
+	noted   bool // the roster is in the log, or needs not be
 
 	enc *record.Encoder
 	out []Effect
@@ -99,6 +111,7 @@ type Counts struct {
 	Parked     uint64 // times an origin was parked because its clock is ahead
 	Resent     uint64 // times a peer was sent again what it did not acknowledge
 	Forks      uint64 // times a link was frozen
+	Fetched    uint64 // snapshots asked for
 }
 
 // EventKind says what happened.
@@ -119,22 +132,29 @@ const (
 	EvCut                              // Cut is what this site has for good
 	EvRepair                           // Repair is what a cell is to hold from now on
 	EvThaw                             // a person lets the link to Peer go on
+	EvGone                             // the log does not hold what DoRead (its LSN) or DoFill (LSN 0; Origin, First, Last) asked for
+	EvServed                           // the answer to DoServe: Message
+	EvAsk                              // another site's leader, or this one, asks Ask
+	EvSettle                           // more of a snapshot is to be put in its place; Over: all is
 )
 
 // Event is something that happened, and when. Which fields count is said by Kind.
 type Event struct {
-	Kind    EventKind
-	Now     time.Time // the site's wall clock; it may jump
-	Peer    Site
-	Session uint64
-	Term    uint64
-	LSN, To record.LSN
-	Origin  version.Origin
-	Writes  []record.Batch // without conditions, and checked against their limits
-	Cut     *Cut
-	Repair  *Repair
-	Message *Message // owned by the core from then on
-	Items   []Item   // likewise
+	Kind        EventKind
+	Now         time.Time // the site's wall clock; it may jump
+	Peer        Site
+	Session     uint64
+	Term        uint64
+	LSN, To     record.LSN
+	Origin      version.Origin
+	Writes      []record.Batch // without conditions, and checked against their limits
+	Cut         *Cut
+	Repair      *Repair
+	Message     *Message // owned by the core from then on
+	Items       []Item   // likewise
+	First, Last uint64
+	Over        bool
+	Ask         *Ask
 }
 
 // EffectKind says what is to be done.
@@ -150,6 +170,9 @@ const (
 	DoFill                            // read the records of Origin from First to Last, at most N, and tell EvRead with LSN 0
 	DoFreeze                          // Peer is frozen because of Err: tell a person
 	DoAlarm                           // tell a person Err
+	DoReply                           // the answer to EvAsk is Reply, once the log is committed up to LSN
+	DoRoster                          // the roster is another one: end links with who has left, begin those with who has come
+	DoServe                           // read what follows At of snapshot First of this site's store, of a new one if that is 0, and tell EvServed for Peer and Session
 	DoIncarnate                       // have a new incarnation given to this site, and tell EvIncarnate
 )
 
@@ -166,8 +189,10 @@ type Effect struct {
 	Time        version.Timestamp // DoAccept: of the record,
 	Deps        version.Vector    // and what stood before it
 	Has         version.Vector
+	At          []byte
 	Relay       bool // DoRead: what came from other sites is for Peer, too
 	Message     Message
+	Reply       *Reply
 	Err         error
 }
 
@@ -184,7 +209,7 @@ func (c *Core) Step(ev Event) []Effect {
 		c.Term = 0
 	case EvWrite:
 		for i := range ev.Writes {
-			c.write(i, &ev.Writes[i])
+			write(c, i, &ev.Writes[i])
 		}
 	case EvCommitted:
 		if c.log.commit(ev.LSN) {
@@ -192,15 +217,25 @@ func (c *Core) Step(ev Event) []Effect {
 		}
 	case EvNotAppended:
 		c.refused = true
-		if c.log.retract(ev.LSN) {
+		note, was := c.log.retract(ev.LSN)
+		if was != nil {
+			c.fetch, c.roster, c.council = fetching{Incoming: was.in}, was.roster, was.council
+			seated(c)
+		}
+		if note {
 			c.Term = 0
 		}
 	case EvTick:
-		c.tick()
+		tick(c)
 	case EvIncarnate:
-		c.incarnate(ev.Origin)
+		incarnate(c, ev.Origin)
 	case EvCut:
 		cut(c, ev.Cut)
+	case EvSettle:
+		c.fetch.settle(c, ev.Over)
+	case EvAsk:
+		r := answer(c, ev.Ask)
+		c.do(Effect{Kind: DoReply, LSN: c.log.end, Reply: &r})
 	case EvRepair:
 		repair(c, ev.Repair)
 	default:
@@ -210,6 +245,7 @@ func (c *Core) Step(ev Event) []Effect {
 	}
 	c.deliver()
 	fillMore(c)
+	c.fetch.more(c)
 	for _, l := range c.links {
 		l.pump(c)
 	}
@@ -219,12 +255,13 @@ func (c *Core) Step(ev Event) []Effect {
 func (c *Core) do(e Effect) { c.out = append(c.out, e) }
 
 // tick: what only time can tell.
-func (c *Core) tick() {
+func tick(c *Core) {
 	c.refused = false
 	for _, o := range c.log.origins {
 		o.parked = false
 	}
 	fillGaps(c)
+	c.fetch.tick(c)
 	for _, l := range c.links {
 		l.beat(c)
 		l.resend(c)
@@ -233,7 +270,7 @@ func (c *Core) tick() {
 
 // incarnate: control gave this site a new life to write under. The old one is an
 // origin like any other from now on, and what peers know of it is taken from them.
-func (c *Core) incarnate(o version.Origin) {
+func incarnate(c *Core, o version.Origin) {
 	if o.ID != c.Origin.ID || o.Incarnation <= c.Origin.Incarnation {
 		return
 	}

@@ -112,8 +112,8 @@ func CutOf(r *record.Record) *Cut {
 
 // cut writes what this site has for good.
 func cut(c *Core, x *Cut) {
-	if c.Open() && len(c.log.tail) < c.cfg.Limits.Uncommitted {
-		c.mint([]record.Mutation{{Table: record.TableSystem, Op: record.OpMark, Key: []byte(record.MarkCut), Value: x.encode()}}, record.RequestID{})
+	if s := seat(c).Standing; c.Open() && (s == Active || s == Joining) && len(c.log.tail) < c.cfg.Limits.Uncommitted {
+		c.mint([]record.Mutation{{Table: record.TableSystem, Op: record.OpMark, Key: []byte(record.MarkCut), Value: x.encode()}}, record.RequestID{}, nil)
 	}
 }
 
@@ -144,8 +144,8 @@ func Stable(members []uint32, cuts map[version.Origin]*Cut, applied version.Vect
 	}
 	for _, m := range applied {
 		now := current[m.Origin.ID]
-		if m.Origin == now {
-			continue
+		if m.Origin == now || !slices.Contains(members, m.Origin.ID) {
+			continue // who has left has ended, and what counts of it is here: else it would be a member
 		}
 		if c := cuts[now]; c == nil || !slices.Contains(c.Dead, m.Origin) {
 			return nil, false, fmt.Sprintf("an earlier life of site %d, %v, is not known to write no more", m.Origin.ID, m.Origin)

@@ -27,6 +27,10 @@ func (l *link) arrived(c *Core, items []Item, fill bool) {
 			return
 		}
 		o := c.log.origin(q.Dot.Origin)
+		if q.Dot.Seq > o.last {
+			c.Counts.Dropped++
+			continue
+		}
 		l.has = l.has.With(o.Origin, max(l.has.Get(o.Origin), q.Dot.Seq))
 		switch {
 		case q.Dot.Seq > o.placed.Seq:
@@ -37,7 +41,7 @@ func (l *link) arrived(c *Core, items []Item, fill bool) {
 			if fill {
 				o.came(c, q.Dot.Seq)
 			}
-			if c.take(o, q); l.frozen {
+			if take(c, o, q); l.frozen {
 				return
 			}
 		case !o.agrees(Mark{o.Origin, q.Dot.Seq, q.Chain}):
@@ -52,7 +56,7 @@ func (l *link) arrived(c *Core, items []Item, fill bool) {
 // take puts a record among those that wait. Whose turn has come does not wait, so
 // that a message brings as much as the log takes, however short the queue is. What
 // finds no room is asked for as soon as there is some.
-func (c *Core) take(o *origin, q queued) {
+func take(c *Core, o *origin, q queued) {
 	if dropped := o.enqueue(q, c.cfg.Limits.Queue); dropped > 0 {
 		c.Counts.Dropped++
 		o.due = max(o.due, dropped)
@@ -113,7 +117,7 @@ func (c *Core) next(o *origin) bool {
 		return true
 	}
 	if err := c.clock.Observe(q.rec.Time); err != nil {
-		c.park(o, &q, err)
+		park(c, o, &q, err)
 		return false
 	}
 	o.queue = slices.Delete(o.queue, 0, 1)
@@ -126,7 +130,7 @@ func (c *Core) next(o *origin) bool {
 // park leaves an origin's queue alone until its clock, or ours, has come to
 // reason: the record's time is never rewritten, and nothing of that origin
 // passes it (C3).
-func (c *Core) park(o *origin, q *queued, err error) {
+func park(c *Core, o *origin, q *queued, err error) {
 	o.parked = true
 	if o.alarmed {
 		return

@@ -35,10 +35,12 @@ type world struct {
 	terms uint64
 	wrote int
 	hits  reached
+	drops bool // sites drop their logs
 }
 
 func newWorld(t *testing.T, seed uint64, hits reached) *world {
 	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 1)), net: newNetwork(), hits: hits, terms: 1}
+	w.drops = seed%2 == 0
 	n := 3 + w.rng.IntN(2)
 	shape := []string{"mesh", "line", "ring", "star"}[w.rng.IntN(4)]
 	limits := core.Limits{
@@ -76,6 +78,9 @@ func (w *world) step() {
 	h := w.any()
 	if w.rng.IntN(60) == 0 {
 		h.full = !h.full
+	}
+	if w.drops && w.rng.IntN(20) == 0 {
+		h.drop()
 	}
 	switch p := w.rng.IntN(100); {
 	case p < 30:
@@ -148,6 +153,7 @@ func (w *world) count(h *host) {
 	for name, n := range map[string]uint64{
 		"delivered": c.Delivered, "duplicates": c.Duplicates, "full queues": c.Dropped, "gaps asked for": c.Asked,
 		"parked origins": c.Parked, "sent again": c.Resent, "lost to a later writer": uint64(len(h.lost)),
+		"snapshots": uint64(h.snaps.installs), "snapshots asked for": c.Fetched,
 	} {
 		w.hits[name] += n
 	}
@@ -251,6 +257,12 @@ func (w *world) logOf(h *host) {
 		r, err := it.Entry.Record()
 		require.NoError(w.t, err)
 		if r.IsNote() {
+			p := core.Position{LSN: it.Entry.LSN - 1}
+			_, err := p.Add(it.Entry)
+			require.NoError(w.t, err)
+			for _, m := range p.Marks { // of a snapshot
+				seen = seen.With(m.Origin, max(m.Seq, seen.Get(m.Origin)))
+			}
 			continue
 		}
 		require.Equal(w.t, seen.Get(r.Origin)+1, r.Seq)
@@ -289,7 +301,7 @@ func TestSitesConverge(t *testing.T) {
 	}
 	for _, name := range []string{
 		"acknowledged writes", "delivered", "duplicates", "full queues", "gaps asked for", "parked origins",
-		"sent again", "lost to a later writer", "lost messages", "crashes that lost a tail",
+		"sent again", "lost to a later writer", "lost messages", "snapshots", "crashes that lost a tail",
 	} {
 		require.NotZero(t, hits[name], "no schedule reached: %s", name)
 	}

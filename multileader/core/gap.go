@@ -9,7 +9,9 @@ func fillGaps(c *Core) {
 		if o.missing++; !o.lacks(c) {
 			o.missing = 0
 		} else if o.missing >= c.cfg.Limits.GapTicks {
-			o.ask(c)
+			if o.ask(c); o.missing >= c.cfg.Limits.GapTicks {
+				c.fetch.want(c, o)
+			}
 		}
 	}
 }
@@ -32,7 +34,7 @@ func fillMore(c *Core) {
 // came notes that a record came which had been asked for. What is left of the gap
 // is due.
 func (o *origin) came(c *Core, seq uint64) {
-	_, upTo := holder(c.links, o)
+	_, upTo := holder(c.links, o, false)
 	o.due = max(o.due, upTo)
 	if seq >= o.asking {
 		o.asking = 0
@@ -52,18 +54,21 @@ func (o *origin) room(c *Core, first uint64) uint64 {
 	return uint64(max(n, 0))
 }
 
-// lacks reports whether a peer has what is missing here of an origin.
+// lacks reports whether a peer has what is missing here of an origin, in its log or not.
 func (o *origin) lacks(c *Core) bool {
-	_, upTo := holder(c.links, o)
-	_, _, any := o.wanted(upTo)
+	_, upTo := holder(c.links, o, true)
+	_, _, any := o.wanted(min(upTo, o.last))
 	return any && o.Origin != c.Origin
 }
 
 // ask asks for what is missing of an origin, as much as there is room for, and no
 // more at once than a link's window, a shipment a message.
 func (o *origin) ask(c *Core) {
-	l, upTo := holder(c.links, o)
-	first, last, _ := o.wanted(upTo)
+	l, upTo := holder(c.links, o, false)
+	first, last, some := o.wanted(min(upTo, o.last))
+	if l == nil || !some {
+		return
+	}
 	room := min(o.room(c, first), uint64(c.cfg.Limits.Window))
 	if room == 0 {
 		return
@@ -77,10 +82,11 @@ func (o *origin) ask(c *Core) {
 }
 
 // holder returns the peer that has most of an origin, the first in order of
-// configuration among equals, and how much that is.
-func holder(links []*link, o *origin) (best *link, upTo uint64) {
+// configuration among equals, and how much that is: among those that have it in their
+// logs, as far as is known, or all.
+func holder(links []*link, o *origin, all bool) (best *link, upTo uint64) {
 	for _, l := range links {
-		if !l.up() || !l.told {
+		if !l.up() || !l.told || !all && l.gone.Get(o.Origin) > o.placed.Seq {
 			continue
 		}
 		for _, m := range l.marks {
@@ -107,6 +113,6 @@ func (l *link) asked(c *Core, m *Message) {
 // Lag returns how many records of o some peer is known to have and this log has not.
 func (c *Core) Lag(o version.Origin) uint64 {
 	own := c.log.origin(o)
-	_, upTo := holder(c.links, own)
+	_, upTo := holder(c.links, own, true)
 	return upTo - min(upTo, own.placed.Seq)
 }

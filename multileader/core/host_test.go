@@ -29,6 +29,10 @@ type host struct {
 	asked   bool // a new incarnation
 	full    bool // the disk
 	net     *network
+
+	in    core.Incoming // what the applied log comes to of a snapshot
+	over  bool          // one is in its place, and the core is to be told
+	snaps snapshots
 }
 
 // network holds what sites have sent and nobody has received. A session is
@@ -57,6 +61,8 @@ func (n *network) host(name core.Site) *host {
 // start makes a site's core from what its log holds.
 func (h *host) start() {
 	var p core.Position
+	h.in, h.over, h.snaps.staged, h.snaps.installs = core.Incoming{}, false, map[string]record.State{}, 0
+	h.snaps.served = map[core.Site]*servedView{}
 	h.store, h.applied, h.done, h.lost = map[string]record.State{}, nil, 0, nil
 	for i, it := range h.log {
 		again, err := p.Add(it.Entry)
@@ -65,9 +71,9 @@ func (h *host) start() {
 		}
 		h.log[i] = again
 	}
-	h.core = core.New(h.cfg, p)
-	h.asked, h.waiting = false, nil
+	h.asked, h.waiting, h.core = false, nil, nil
 	h.apply(p.LSN)
+	h.core = core.New(h.cfg, p, h.in)
 }
 
 // crash loses what is not committed.
@@ -89,6 +95,10 @@ func (h *host) step(ev core.Event) {
 	effects := slices.Clone(h.core.Step(ev))
 	for _, e := range effects {
 		h.perform(e)
+	}
+	if h.over && h.core != nil {
+		h.over = false
+		h.step(core.Event{Kind: core.EvSettle, Over: true})
 	}
 }
 
@@ -123,19 +133,25 @@ func (h *host) perform(e core.Effect) {
 			say("%s to %s: %s\n", h.name, e.Peer, talk(e.Message))
 		}
 	case core.DoRead:
+		from, ok := h.readable(e)
+		if !ok {
+			h.gone(e, e.LSN)
+			return
+		}
 		var items []core.Item
-		for lsn := e.LSN; lsn <= e.To && len(items) < e.N; lsn++ {
+		for lsn := from; lsn <= e.To && len(items) < e.N; lsn++ {
 			items = append(items, h.log[lsn-1])
 		}
-		h.step(core.Event{Kind: core.EvRead, Peer: e.Peer, Session: e.Session, LSN: e.LSN, Items: items})
+		h.step(core.Event{Kind: core.EvRead, Peer: e.Peer, Session: e.Session, LSN: e.LSN, To: from, Items: items})
 	case core.DoFill:
-		var items []core.Item
-		for _, it := range h.log {
-			if it.Dot.Origin == e.Origin && it.Dot.Seq >= e.First && it.Dot.Seq <= e.Last {
-				items = append(items, it)
-			}
+		items, ok := h.fill(e)
+		if !ok {
+			h.gone(e, 0)
+			return
 		}
 		h.step(core.Event{Kind: core.EvRead, Peer: e.Peer, Session: e.Session, Items: items})
+	case core.DoServe:
+		h.serve(e)
 	case core.DoFreeze:
 		say("%s freezes the link to %s: %v\n", h.name, e.Peer, e.Err)
 	case core.DoAlarm:
@@ -173,7 +189,10 @@ func (h *host) apply(lsn record.LSN) {
 		if err != nil {
 			panic(err)
 		}
-		changes, err := core.Apply(&r, func(record.TableID) conflict.Resolver { return conflict.LWW() }, h.applied, cells(h.store))
+		var changes []conflict.Change
+		if !r.IsNote() {
+			changes, err = core.Apply(&r, func(record.TableID) conflict.Resolver { return conflict.LWW() }, h.applied, cells(h.store))
+		}
 		if err != nil {
 			panic(err)
 		}
@@ -184,7 +203,9 @@ func (h *host) apply(lsn record.LSN) {
 				h.net.say("%s: %s loses %s\n", h.name, c.Cell.Key, v.Dot)
 			}
 		}
-		if !r.IsNote() {
+		if r.IsNote() {
+			h.note(it.Entry, &r)
+		} else {
 			h.applied = h.applied.With(it.Dot.Origin, it.Dot.Seq)
 		}
 		if len(h.waiting) > 0 && h.waiting[0] == it.Dot {
@@ -279,6 +300,9 @@ func describe(it core.Item) string {
 	}
 	var b strings.Builder
 	if r.IsNote() {
+		if text, ok := noteText(it, &r); ok {
+			return text
+		}
 		o, _, err := core.NotedOrigin(&r)
 		if err != nil {
 			return err.Error()
@@ -299,6 +323,12 @@ func describe(it core.Item) string {
 
 func talk(m core.Message) string {
 	switch m.Kind {
+	case core.MsgGone:
+		return fmt.Sprintf("record %d of %v is gone", m.First, m.Origin)
+	case core.MsgFetch:
+		return fmt.Sprintf("goes on with a snapshot at %q", m.Body)
+	case core.MsgPart:
+		return fmt.Sprintf("gives the next of a snapshot: %v", len(m.Body) > 0)
 	case core.MsgAsk:
 		return fmt.Sprintf("give me %d to %d of %v", m.First, m.Last, m.Origin)
 	case core.MsgShip:
@@ -357,6 +387,9 @@ func (h *host) stateText() string {
 // that comes to a cell supersedes what its writer had seen, and one of the two is
 // lost otherwise.
 func (h *host) recount() int {
+	if h.snaps.installs > 0 {
+		return len(h.lost) // what a snapshot brought had met elsewhere
+	}
 	held, lost := map[string]record.Version{}, 0
 	for _, it := range h.log[:h.done] {
 		r, err := it.Entry.Record()

@@ -35,6 +35,7 @@ type origin struct {
 	alarmed   bool     // somebody was told
 	missing   int      // ticks for which a peer has had what is missing here
 	due       uint64   // up to here records are asked for as soon as there is room, and not at the next tick
+	last      uint64   // no more of it is taken: what counts of a life that has ended
 	asking    uint64   // up to here they are asked for and have not come; 0: nothing is
 }
 
@@ -50,6 +51,9 @@ type tailed struct {
 	lsn record.LSN
 	Mark
 	before Mark // of its origin
+
+	jumps []jump // of a note that raised the log over a snapshot
+	was   *notes // before a note that changes what they come to
 }
 
 // ledger is what stands in the site's log, by origin.
@@ -59,7 +63,8 @@ type ledger struct {
 	committed record.LSN
 	origins   []*origin      // by origin
 	others    version.Vector // what the log holds of origins but the own: the deps of the next write
-	tail      []tailed       // what is in the log and not committed, in order
+	roster    *Roster
+	tail      []tailed // what is in the log and not committed, in order
 }
 
 // place puts a record behind the log's end, and returns it with its place.
@@ -82,14 +87,21 @@ func (g *ledger) place(term uint64, item Item) Item {
 }
 
 // retract forgets what is behind lsn: the log did not take it, because its disk is
-// full. Nobody has seen it. It reports whether a note was among it.
-func (g *ledger) retract(lsn record.LSN) (note bool) {
+// full. Nobody has seen it. It reports whether a note was among it, and what the log came
+// to of a snapshot before that, if that has changed.
+func (g *ledger) retract(lsn record.LSN) (note bool, was *notes) {
 	lsn = max(lsn, g.committed)
 	for g.end > lsn {
 		t := g.tail[len(g.tail)-1]
 		g.tail, g.end = g.tail[:len(g.tail)-1], g.end-1
 		if t.Origin.IsZero() {
 			note = true
+			if t.was != nil {
+				was = t.was
+			}
+			for _, j := range t.jumps {
+				g.back(j)
+			}
 			continue
 		}
 		o := g.origin(t.Origin)
@@ -98,7 +110,22 @@ func (g *ledger) retract(lsn record.LSN) (note bool) {
 			g.others = g.others.With(t.Origin, t.before.Seq)
 		}
 	}
-	return note
+	return note, was
+}
+
+// notes are what the notes of a log come to.
+type notes struct {
+	in      Incoming
+	roster  *Roster
+	council Council
+}
+
+// back takes back a jump.
+func (g *ledger) back(j jump) {
+	j.o.placed, j.o.recent = j.before, nil
+	if j.o.Origin != g.own {
+		g.others = g.others.With(j.o.Origin, j.before.Seq)
+	}
 }
 
 // commit notes that the log is committed up to lsn: what beats may show and
@@ -112,6 +139,9 @@ func (g *ledger) commit(lsn record.LSN) bool {
 	for _, t := range g.tail[:n] {
 		if !t.Origin.IsZero() {
 			g.origin(t.Origin).committed = t.Mark
+		}
+		for _, j := range t.jumps {
+			j.o.committed = j.after
 		}
 	}
 	g.tail = append(g.tail[:0], g.tail[n:]...)
@@ -156,6 +186,7 @@ func (g *ledger) origin(o version.Origin) *origin {
 	if !ok {
 		m := Mark{Origin: o}
 		g.origins = slices.Insert(g.origins, i, &origin{Origin: o, placed: m, committed: m})
+		g.cap(g.origins[i])
 	}
 	return g.origins[i]
 }

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
@@ -12,9 +13,13 @@ import (
 type MessageKind uint8
 
 const (
-	MsgBeat MessageKind = iota + 1 // what the sender has committed, and from where in the receiver's log it goes on
-	MsgShip                        // records of the sender's log
-	MsgAsk                         // a gap: the receiver may hold what the sender lacks
+	MsgBeat   MessageKind = iota + 1 // what the sender has committed, and from where in the receiver's log it goes on
+	MsgShip                          // records of the sender's log
+	MsgAsk                           // a gap: the receiver may hold what the sender lacks
+	MsgGone                          // its answer: the sender's log does not hold First
+	MsgRoster                        // Body is the newest roster that the sender knows
+	MsgFetch                         // the next step of snapshot First is wanted, of a new one if that is 0; Body says where it begins
+	MsgPart                          // the next step, as a note; without one, snapshot First is not kept any more
 )
 
 // Message is what sites tell each other over a link.
@@ -30,6 +35,8 @@ type Message struct {
 
 	Origin      version.Origin // Ask: whose records
 	First, Last uint64         // Ask: which
+
+	Body []byte // Fetch: opaque; Part: an entry
 }
 
 // link is what a core knows of one peer.
@@ -37,6 +44,7 @@ type link struct {
 	Link
 	session uint64 // 0: down
 	frozen  bool
+	barred  bool // in this session: it holds what does not count
 
 	// Of the own log, sent to the peer.
 	told    bool           // the peer has said what it has
@@ -49,11 +57,13 @@ type link struct {
 	flight  int            // records in sent,
 	bytes   int            // and their bytes
 	still   int            // ticks without progress
+	behind  bool           // the log does not hold what the peer lacks: until it has more
 
 	// Of the peer's log, taken here.
-	marks []Mark     // what the peer has committed
-	past  []Mark     // what it had, when the link went down
-	from  record.LSN // where to go on in its log; kept over sessions
+	marks []Mark         // what the peer has committed
+	past  []Mark         // what it had, when the link went down
+	gone  version.Vector // what its log does not hold any more, as far as it was asked
+	from  record.LSN     // where to go on in its log; kept over sessions
 }
 
 // shipment is one message of records: how much, and where the next one begins.
@@ -91,16 +101,25 @@ func (l *link) step(c *Core, ev *Event) {
 		}
 	case EvThaw:
 		l.frozen = false
+	case EvGone:
+		if here {
+			l.dropped(c, ev)
+		}
+	case EvServed:
+		if here {
+			l.send(c, *ev.Message)
+		}
 	}
 }
 
-func (l *link) up() bool { return l.session != 0 && !l.frozen }
+func (l *link) up() bool { return l.session != 0 && !l.frozen && !l.barred }
 
 // begin: a session begins. Each side says what it has and where the other is
 // to go on.
 func (l *link) begin(c *Core, session uint64) {
 	if session > l.session {
 		l.reset(session)
+		l.tell(c)
 		l.beat(c)
 	}
 }
@@ -124,6 +143,16 @@ func (l *link) message(c *Core, m *Message) {
 		}
 	case MsgAsk:
 		l.asked(c, m)
+	case MsgGone:
+		l.gone = l.gone.With(m.Origin, max(l.gone.Get(m.Origin), m.First))
+		o := c.log.origin(m.Origin)
+		o.due, o.asking = 0, 0
+	case MsgRoster:
+		l.roster(c, m.Body)
+	case MsgFetch:
+		c.do(Effect{Kind: DoServe, Peer: l.Peer, Session: l.session, First: m.First, At: m.Body})
+	case MsgPart:
+		l.part(c, m)
 	}
 }
 
@@ -135,6 +164,9 @@ func (l *link) known(c *Core, marks []Mark) bool {
 			c.freeze(l, m.Origin, fmt.Errorf("%w: it holds records of %v, who is no site that takes part", topology.ErrMalformed, m.Origin))
 			return false
 		}
+		if orphaned(c, l, m) {
+			return false
+		}
 		o := c.log.origin(m.Origin)
 		if !o.agrees(m) {
 			c.freeze(l, m.Origin, c.cfg.errForked(o, m.Seq))
@@ -144,6 +176,9 @@ func (l *link) known(c *Core, marks []Mark) bool {
 			forgotten(c, m.Seq)
 		}
 		l.has = l.has.With(m.Origin, max(l.has.Get(m.Origin), m.Seq))
+	}
+	if !slices.Equal(l.marks, marks) {
+		l.behind = false
 	}
 	l.marks = marks
 	return true
@@ -169,7 +204,7 @@ func (l *link) acknowledged(c *Core, next record.LSN) {
 
 // pump asks for the next part of the log that is committed and not sent.
 func (l *link) pump(c *Core) {
-	if !l.up() || !l.told || l.reading || l.at > c.log.committed || l.flight >= c.cfg.Limits.Window || l.bytes >= c.cfg.Limits.WindowBytes {
+	if !l.up() || !l.told || l.reading || l.behind || l.at > c.log.committed || l.flight >= c.cfg.Limits.Window || l.bytes >= c.cfg.Limits.WindowBytes {
 		return
 	}
 	l.reading = true
@@ -214,6 +249,16 @@ func (l *link) read(c *Core, ev *Event) {
 	l.flight, l.bytes = l.flight+ship.records, l.bytes+ship.bytes
 	l.sent = append(l.sent, ship)
 	l.send(c, m)
+}
+
+// dropped: the log does not hold what was to be read for the peer. Who asked for a gap is
+// told, and takes what he lacks from somebody else, or a snapshot; then it goes on here.
+func (l *link) dropped(c *Core, ev *Event) {
+	if ev.LSN == 0 {
+		l.send(c, Message{Kind: MsgGone, Origin: ev.Origin, First: ev.First, Last: ev.Last})
+		return
+	}
+	l.reading, l.behind = false, true
 }
 
 // beat tells a peer what is committed here, and taken of its log.

@@ -42,7 +42,14 @@ func (p *Position) AddRecord(e record.Entry, r *record.Record) (it Item, err err
 			return Item{}, err
 		}
 	}
-	p.LSN, p.Time, p.Term = e.LSN, max(p.Time, r.Time), max(p.Term, e.Term)
+	marks, at, err := installs(r)
+	if err != nil {
+		return Item{}, fmt.Errorf("entry %d: %w", e.LSN, err)
+	}
+	if marks != nil {
+		p.Marks = Join(p.Marks, marks)
+	}
+	p.LSN, p.Time, p.Term = e.LSN, max(p.Time, r.Time, at), max(p.Term, e.Term)
 	return it, nil
 }
 
@@ -67,13 +74,14 @@ func (p *Position) raise(r *record.Record, sum uint32) (uint32, error) {
 
 // New returns the core of a site that starts with its log at p, all of which is
 // committed. Its clock is at least at the highest time in the log (C3). It takes
-// no writes before EvLead.
-func New(cfg Config, p Position) *Core {
+// no writes before EvLead. Of a snapshot that is on its way, in is what the log comes to.
+func New(cfg Config, p Position, in Incoming) *Core {
 	cfg.Limits = cfg.Limits.Or(limitsDefault)
 	c := &Core{
 		Self: cfg.Self, Origin: cfg.Origin, last: p.Term, cfg: cfg, enc: record.NewEncoder(),
 		log: ledger{own: cfg.Origin, end: p.LSN, committed: p.LSN},
 	}
+	c.fetch.Incoming = in
 	c.clock = version.NewClock(func() time.Time { return c.now }, cfg.MaxSkew)
 	c.clock.Raise(p.Time)
 	for _, m := range p.Marks {
@@ -84,8 +92,6 @@ func New(cfg Config, p Position) *Core {
 		}
 	}
 	c.log.origin(cfg.Origin)
-	for _, l := range cfg.Links {
-		c.links = append(c.links, &link{Link: l})
-	}
+	enrol(c, &cfg)
 	return c
 }

@@ -28,6 +28,7 @@ import (
 //	tick [N]                                    N ticks at every site, and run after each
 //	crash SITE | start SITE term=N [keep=N] [life=N]   keep: with the first N entries alone, as from a backup
 //	incarnate SITE life=N | thaw SITE PEER
+//	forget SITE                                 its log is dropped as far as it is committed
 //	log SITE | show KEY… | vectors | waits SITE
 func TestStories(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
@@ -151,6 +152,8 @@ func (s story) tell() {
 		s.start()
 	case "incarnate":
 		s.site(0).step(core.Event{Kind: core.EvIncarnate, Origin: version.Origin{ID: s.site(0).cfg.Origin.ID, Incarnation: uint32(s.num("life"))}})
+	case "forget":
+		s.site(0).drop()
 	case "thaw":
 		s.site(0).step(core.Event{Kind: core.EvThaw, Peer: core.Site(s.word(1))})
 	default:

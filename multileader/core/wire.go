@@ -21,6 +21,8 @@ import (
 //	5  first  uint
 //	6  last   uint
 //	7  items  array of 4n: id, incarnation, seq, chain
+//
+// Of a Roster, a Fetch and a Part, what follows is their body.
 const (
 	wireFields   = 8
 	wireItemsMax = 1 << 16
@@ -47,7 +49,7 @@ func (m *Message) Encode() []byte {
 		it := &m.Items[i]
 		putMark(w, Mark{it.Dot.Origin, it.Dot.Seq, it.Chain})
 	}
-	b := w.Bytes()
+	b := append(w.Bytes(), m.Body...)
 	for i := range m.Items {
 		b = record.AppendEntry(b, m.Items[i].Entry)
 	}
@@ -66,17 +68,15 @@ func putMark(w *pack.Writer, k Mark) {
 func DecodeMessage(b []byte) (*Message, error) {
 	r := pack.NewReader(b)
 	r.ArrayOf(wireFields)
-	m := &Message{Kind: MessageKind(r.UintMax(uint64(MsgAsk)))}
+	m := &Message{Kind: MessageKind(r.UintMax(uint64(MsgPart)))}
 	m.Marks = getMarks(&r, record.MarksMax)
 	m.From, m.Next = record.LSN(r.Uint()), record.LSN(r.Uint())
 	r.ArrayOf(2)
 	m.Origin = version.Origin{ID: uint32(r.UintMax(math.MaxUint32)), Incarnation: uint32(r.UintMax(math.MaxUint32))}
 	m.First, m.Last = r.Uint(), r.Uint()
 	heads := getMarks(&r, wireItemsMax)
-	for i := 1; i < len(m.Marks); i++ {
-		if m.Marks[i-1].Origin.Compare(m.Marks[i].Origin) >= 0 {
-			r.Fail("marks are not in canonical order")
-		}
+	if !ascending(m.Marks) {
+		r.Fail("marks are not in canonical order")
 	}
 	if m.Kind == 0 {
 		r.Fail("a message of no kind")
@@ -85,6 +85,9 @@ func DecodeMessage(b []byte) (*Message, error) {
 		return nil, fmt.Errorf("message between sites: %w: %w", topology.ErrMalformed, err)
 	}
 	rest := r.Rest()
+	if m.Kind >= MsgRoster {
+		m.Body, rest = rest, nil
+	}
 	for _, h := range heads {
 		it := Item{Dot: version.Dot{Origin: h.Origin, Seq: h.Seq}, Chain: h.Chain}
 		var err error

@@ -57,7 +57,7 @@ func TestMessagesThatMeanNothingAreRefused(t *testing.T) {
 	o := version.Origin{ID: 1, Incarnation: 1}
 	for name, m := range map[string]core.Message{
 		"no kind":            {},
-		"an unknown kind":    {Kind: core.MsgAsk + 1},
+		"an unknown kind":    {Kind: core.MsgPart + 1},
 		"marks out of order": {Kind: core.MsgBeat, Marks: []core.Mark{{Origin: version.Origin{ID: 2}, Seq: 1}, {Origin: o, Seq: 1}}},
 		"an origin twice":    {Kind: core.MsgBeat, Marks: []core.Mark{{Origin: o, Seq: 1}, {Origin: o, Seq: 2}}},
 		"nobody's mark":      {Kind: core.MsgBeat, Marks: []core.Mark{{Seq: 1}}},

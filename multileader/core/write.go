@@ -23,6 +23,9 @@ func (c *Core) lead(term uint64) {
 	}
 	c.Term, c.last = term, term
 	noteOrigin(c)
+	if !c.noted {
+		noteOf(c, record.MarkRoster, c.roster.Encode())
+	}
 }
 
 // noteOrigin puts in the log under which origin this site writes from there on.
@@ -34,14 +37,14 @@ func noteOrigin(c *Core) {
 }
 
 // write takes the write n of an event, or refuses it before it has any effect.
-func (c *Core) write(n int, b *record.Batch) {
+func write(c *Core, n int, b *record.Batch) {
 	if err := refusal(c, b); err != nil {
 		err = &topology.Error{Op: "write", Node: topology.NodeID(c.Self), Outcome: topology.NotApplied, Err: err}
 		c.do(Effect{Kind: DoRefuse, N: n, Err: err})
 		return
 	}
 	deps := c.log.others
-	item, at := c.mint(b.Mutations, b.Request)
+	item, at := c.mint(b.Mutations, b.Request, b.Context)
 	c.do(Effect{Kind: DoAccept, N: n, LSN: item.Entry.LSN, Item: item, Time: at, Deps: deps})
 }
 
@@ -55,6 +58,8 @@ func refusal(c *Core, b *record.Batch) error {
 		return fmt.Errorf("%w: a peer knows writes of %v that this site does not; it waits for a new incarnation", topology.ErrUnavailable, c.Origin)
 	case c.Term == 0:
 		return topology.ErrNotLeader
+	case seat(c).Standing != Active:
+		return c.Barred()
 	case len(c.log.tail) >= c.cfg.Limits.Uncommitted:
 		return fmt.Errorf("%w: %d records wait to be committed", topology.ErrOverloaded, len(c.log.tail))
 	case len(b.Conditions) > 0:
@@ -71,11 +76,11 @@ func refusal(c *Core, b *record.Batch) error {
 // mint makes mutations a record: sequence, time and deps are taken together, as
 // it gets its place in the log (C2a). The clock has been raised to every time in
 // the log, so its own is greater than all of them (C3).
-func (c *Core) mint(ms []record.Mutation, id record.RequestID) (Item, version.Timestamp) {
+func (c *Core) mint(ms []record.Mutation, id record.RequestID, unseen *version.Set) (Item, version.Timestamp) {
 	now := c.clock.Now()
 	return c.append(record.Record{
 		Dot:  c.Next(),
-		Time: now, Term: c.Term, Request: id, Deps: c.log.others, Mutations: ms,
+		Time: now, Term: c.Term, Request: id, Deps: c.log.others, Context: unseen, Mutations: ms,
 	}), now
 }
 
@@ -88,6 +93,9 @@ func (c *Core) append(r record.Record) Item {
 // place puts a record in the log.
 func (c *Core) place(item Item) Item {
 	item = c.log.place(c.Term, item)
+	if item.Dot.IsZero() {
+		heard(c, item.Entry)
+	}
 	c.do(Effect{Kind: DoAppend, LSN: item.Entry.LSN, Item: item})
 	return item
 }

@@ -26,7 +26,7 @@ func (m Mix) draw(r *rand.Rand) float64 {
 			continue
 		}
 		if p.Shape != 0 {
-			return p.MinMillis * math.Pow(1-r.Float64(), -1/p.Shape)
+			return p.MinMillis * math.Exp(r.ExpFloat64()/p.Shape) // −ln u is exponential
 		}
 		return r.ExpFloat64() / p.RateMillis
 	}

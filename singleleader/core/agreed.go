@@ -185,7 +185,7 @@ func (g *Group) Lead() (Event, error) {
 		ev.Frozen, ev.Slack, ev.Lease, ev.Wait = len(a.InSync) < a.Minimum, g.Slack(), a.Lease, a.Wait
 		// Where a commit waits for all who may be elected, so does the renewal of a lease.
 		p, _, perr := g.Rule()
-		ev.Heard = perr == nil && p.Kind != quorum.KindAny && a.Why != Forced
+		ev.Heard = perr == nil && p.Kind != quorum.KindAny && !a.Why.Losing()
 		return ev, err
 	}
 	if _, ev.Rule, err = g.Rule(); err != nil {

@@ -94,6 +94,9 @@ func words(g *Group) string {
 	if s := g.Slack(); s > 0 && g.Agreed.Why == Elected {
 		says += fmt.Sprintf("; at most %d records lost", s)
 	}
+	if n := len(g.Forks); n > 0 && g.cause() == Restored {
+		says += fmt.Sprintf("; what came after entry %d was given up", g.Forks[n-1].At)
+	}
 	return says
 }
 

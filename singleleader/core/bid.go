@@ -26,12 +26,13 @@ const (
 	Elected             // the leader before was not heard of any more
 	Switched            // the leader before handed over
 	Admitted            // a member is to be counted again that lost its directory
-	whyMax   = Admitted
+	Restored            // an operator goes on from a point of the past, and takes the loss
+	whyMax   = Restored
 )
 
 // String returns the cause in the words of the history.
 func (w Why) String() string {
-	return [...]string{"restart of the leader", "failover by hand", "failover by force", "first start", "election", "switchover", "admission of a new directory", "not known"}[min(w, Admitted+1)]
+	return [...]string{"restart of the leader", "failover by hand", "failover by force", "first start", "election", "switchover", "admission of a new directory", "restore to a point of the past", "not known"}[min(w, whyMax+1)]
 }
 
 // Voting is what a node's configuration says about who is counted.
@@ -130,7 +131,7 @@ var ErrResync = fmt.Errorf("%w: this node waits for a snapshot: its own log and 
 // Propose returns the document of the term that may be started by what was
 // polled, or why there is none.
 func (b *Bid) Propose(polled []Report) (Group, error) {
-	force := b.Why == Forced
+	force := b.Why.Losing()
 	if b.Resync {
 		return Group{}, ErrResync
 	}
@@ -155,6 +156,9 @@ func (b *Bid) Propose(polled []Report) (Group, error) {
 		next.Why = Founded
 	case b.Leads && b.Why == Restart:
 		next.Why = Admitted
+	}
+	if own := find(polled, b.Self); own != nil {
+		next.Forks = forked(&next, own.Last, next.Term, b.Why == Restored)
 	}
 	if err := b.count(&next, b.latest.Voters); err != nil {
 		return Group{}, err
@@ -192,7 +196,7 @@ func (b *Bid) Confirm(next Group, told []Report) error {
 }
 
 func (b *Bid) judge(rs []Report) error {
-	if b.Why == Forced || b.first {
+	if b.Why.Losing() || b.first {
 		return nil
 	}
 	return b.electable(b.Self, rs)

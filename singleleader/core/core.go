@@ -103,6 +103,7 @@ const (
 	EvGone                           // stream session ended
 	EvTick                           // time has passed: a lease is to be renewed, or over
 	EvYield                          // the lease is given up, for a successor; n is 0: it is taken again
+	EvRestored                       // the own log was cut behind lsn, of term, to go on from there: nothing after it is committed any more
 	EvFeeder                         // node is asked to feed this one, nobody: the leader is
 )
 
@@ -120,14 +121,20 @@ type Event struct {
 	Cut     stream.Cut
 	History topology.History // of the own log, with EvCut
 	Rule    quorum.Rule[topology.NodeID]
-	Lives   []uint64      // of the rule's members, by the term's document
-	Frozen  bool          // the rule has fewer members than a commit needs
-	Slack   uint64        // of the rule's members but the leader
-	Lease   time.Duration // with EvLead: of the own lease,
-	Wait    time.Duration // and for others' to be over,
-	Heard   bool          // counted from when a leader was last heard of, not from now
-	Append  *stream.Append
-	Relay   *Relay // of a Begin that does not come from the leader
+	Lives   []uint64 // of the rule's members, by the term's document
+	Frozen  bool     // the rule has fewer members than a commit needs
+	Slack   uint64   // of the rule's members but the leader
+	Lending
+	Append *stream.Append
+	Relay  *Relay // of a Begin that does not come from the leader
+	Forks  []Fork // of the term's document, with EvCut
+}
+
+// Lending is what EvLead says of leases.
+type Lending struct {
+	Lease time.Duration // the own one,
+	Wait  time.Duration // for others' to be over,
+	Heard bool          // counted from when a leader was last heard of, not from now
 }
 
 // EffectKind says what is to be done.
@@ -201,6 +208,8 @@ func (c *Core) Step(ev Event) []Effect {
 		c.cut(ev)
 	case EvTruncated:
 		c.truncated(ev)
+	case EvRestored:
+		restored(c, ev)
 	case EvAppend:
 		c.take(ev)
 	case EvFeeder:

@@ -24,7 +24,7 @@ import (
 //	NAME lead term=T rule=any-1|first-1|all|async voters=(a, b, c) [lives=(1, 1, 1)] [frozen] [slack=N] [lease=D wait=D heard], of the rule's members
 //	NAME count, as lead
 //	NAME ack node=b term=T [life=L] [written=N flushed=N round=R]
-//	NAME cut session=S term=T asked=LSN@T to=LSN@T [history=(START@T, …)]
+//	NAME cut session=S term=T asked=LSN@T to=LSN@T [history=(START@T, …)] [fork=LSN@T]
 //	NAME begin … path=(a, b) last=LSN@T          passed on by b, which a feeds
 //	NAME feeds node=… term=T last=LSN@T          whether it may feed that one
 //	NAME append session=S term=T prev=LSN@T [entries=N@T …] [commit=N end=N round=R]
@@ -107,7 +107,7 @@ func storyEvent(t *testing.T, d *datadriven.TestData) Event {
 	ev := Event{
 		Node: topology.NodeID(a.str("node")), Life: a.num("life"), Term: a.num("term"),
 		LSN: record.LSN(a.num("lsn")), N: int(a.num("n")), Session: a.num("session"),
-		At: a.dur("at"), Slack: a.num("slack"), Lease: a.dur("lease"), Wait: a.dur("wait"), Heard: d.HasArg("heard"),
+		At: a.dur("at"), Slack: a.num("slack"), Lending: Lending{Lease: a.dur("lease"), Wait: a.dur("wait"), Heard: d.HasArg("heard")},
 	}
 	if p := a.str("path"); p != "" {
 		ev.Relay = &Relay{Last: a.place("last")}
@@ -147,6 +147,9 @@ func storyEvent(t *testing.T, d *datadriven.TestData) Event {
 				}
 			}
 		}
+		if f := a.place("fork"); f.Term > 0 {
+			ev.Forks = []Fork{{Term: f.Term, At: f.LSN}}
+		}
 		ev.Cut = stream.Cut{Term: a.num("term"), Asked: a.place("asked"), To: a.place("to")}
 	case "append":
 		ev.Kind = EvAppend
@@ -162,7 +165,7 @@ func storyEvent(t *testing.T, d *datadriven.TestData) Event {
 // plain are the events that have nothing of their own.
 var plain = map[string]EventKind{
 	"accepted": EvAccepted, "pledged": EvPledged, "meet": EvMeet, "write": EvAppended, "flushed": EvFlushed, "applied": EvApplied,
-	"read": EvRead, "begin": EvBegin, "truncated": EvTruncated, "gone": EvGone, "tick": EvTick, "yield": EvYield, "feeder": EvFeeder,
+	"read": EvRead, "begin": EvBegin, "truncated": EvTruncated, "gone": EvGone, "tick": EvTick, "yield": EvYield, "feeder": EvFeeder, "restored": EvRestored,
 }
 
 func storyAppend(a storyArgs) *stream.Append {

@@ -70,7 +70,7 @@ func (c *Core) cut(ev Event) {
 	case to.LSN > c.End || to.LSN == c.End && to.Term >= c.LastTerm:
 		c.refuse(topology.ErrMalformed, "entry %d of term %d is not behind our tail", to.LSN, to.Term)
 	default:
-		c.doCut(before(ev.History, to))
+		c.doCut(before(ev.History, to), ev.Forks)
 	}
 }
 
@@ -85,11 +85,11 @@ func before(own topology.History, to stream.Place) record.LSN {
 	return to.LSN
 }
 
-func (c *Core) doCut(to record.LSN) {
+func (c *Core) doCut(to record.LSN, forks []Fork) {
 	switch {
 	case to >= c.Commit && to >= c.Applied:
 		c.do(Effect{Kind: DoTruncate, LSN: to})
-	case c.Async:
+	case c.Async, takesBack(forks, c.LastTerm, to):
 		c.tail(true)
 		c.do(Effect{Kind: DoKeep, LSN: to})
 	default:
@@ -105,6 +105,17 @@ func (c *Core) truncated(ev Event) {
 		c.Flushed, c.Applied, c.Commit = ev.LSN, ev.LSN, ev.LSN
 	}
 	c.tail(false)
+}
+
+// restored: the own log ends at lsn, by the will of an operator who has this node lead
+// from there. It obeys no stream meanwhile.
+func restored(c *Core, ev Event) {
+	if c.Role == Leader || ev.LSN < c.Applied {
+		return
+	}
+	c.End, c.LastTerm = ev.LSN, ev.Term
+	c.Flushed, c.Commit = min(c.Flushed, c.End), min(c.Commit, c.End)
+	c.follow = following{}
 }
 
 // take: entries, or a heartbeat. What is already here is skipped: once agreed,

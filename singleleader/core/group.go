@@ -20,6 +20,7 @@ type Group struct {
 	Why    Why               // this term is started, by the node that is about to; not in the document
 	Before []Reign           // older terms that this one was not proven to hold everything of, oldest first
 	Roster *Roster           // nil as long as the configurations say who is a member
+	Forks  []Fork            // where the history has parted by the will of an operator, oldest first
 	Agreed *Agreed           // nil where no control agrees upon it, and people say who leads (K2)
 }
 
@@ -33,6 +34,7 @@ type Reign struct {
 
 const (
 	groupFormat   = 1
+	forkedFormat  = 2 // with the forks behind the rest, where there are any
 	groupFields   = 7
 	agreedFields  = 8
 	rosterFields  = 9 // only where nodes agree
@@ -53,8 +55,13 @@ func (g *Group) Encode() []byte {
 	case g.Agreed != nil:
 		fields = agreedFields
 	}
-	w.Array(fields)
-	w.Uint(groupFormat)
+	if len(g.Forks) > 0 {
+		w.Array(fields + 1)
+		w.Uint(forkedFormat)
+	} else {
+		w.Array(fields)
+		w.Uint(groupFormat)
+	}
 	w.Uint(g.Life)
 	w.Uint(uint64(g.Origin.ID))
 	w.Uint(uint64(g.Origin.Incarnation))
@@ -73,6 +80,9 @@ func (g *Group) Encode() []byte {
 	if fields == rosterFields {
 		g.Roster.encode(w)
 	}
+	if len(g.Forks) > 0 {
+		encodeForks(w, g.Forks)
+	}
 	return w.Bytes()
 }
 
@@ -90,12 +100,15 @@ func (t *Reign) encode(w *pack.Writer) {
 // DecodeGroup reads what Encode returned.
 func DecodeGroup(b []byte) (Group, error) {
 	r := pack.NewReader(b)
-	fields := r.Array()
+	fields, format := r.Array(), r.Uint()
+	if r.Err() == nil && format != groupFormat && format != forkedFormat {
+		return Group{}, fmt.Errorf("group document of format %d, this version knows %d and %d", format, groupFormat, forkedFormat)
+	}
+	if format == forkedFormat {
+		fields--
+	}
 	if r.Err() == nil && fields != groupFields && fields != agreedFields && fields != rosterFields {
 		r.Fail("it has neither the fields of a group nor of one that is agreed upon")
-	}
-	if f := r.Uint(); r.Err() == nil && f != groupFormat {
-		return Group{}, fmt.Errorf("group document of format %d, this version knows %d", f, groupFormat)
 	}
 	g := Group{
 		Life:   r.Uint(),
@@ -113,6 +126,9 @@ func DecodeGroup(b []byte) (Group, error) {
 	}
 	if fields == rosterFields {
 		g.Roster = decodeRoster(&r)
+	}
+	if format == forkedFormat {
+		g.Forks = decodeForks(&r)
 	}
 	err := r.Done()
 	if err == nil {
@@ -158,7 +174,7 @@ func (t *Reign) life(voters []topology.NodeID, v topology.NodeID) uint64 {
 // committed before it.
 func (g *Group) Lossy() bool {
 	switch g.cause() {
-	case Forced:
+	case Forced, Restored:
 		return true
 	case Chosen, Elected:
 		p, err := quorum.Parse(g.Policy)

@@ -20,7 +20,8 @@ import (
 //
 //	group sync=first-1|all|async members=(a, b, c) [replicas=(d)] [order=(c, b)] [electors=(a)] [lag=N] [lease=D drift=D]
 //	found SELF [accepted=T]                      the first document
-//	claim SELF why=elected|restart|chosen|forced [alive=(b1, …)] [pledged=(b1:LSN@TERM, …)] [accepted=T] [settled]
+//	claim SELF why=elected|restart|chosen|forced|restored [alive=(b1, …)] [pledged=(b1:LSN@TERM, …)] [accepted=T] [settled] [last=LSN@T]
+//	held last=LSN@T                               whether a node whose log ends there may begin the document's term
 //	handover NODE
 //	add NODE [role=read-replica] [vote] | remove NODE   an operator, by the newest document
 //	lead                                         how the leader of the document begins
@@ -72,6 +73,11 @@ func (s *setting) run(t *testing.T, d *datadriven.TestData) string {
 			from = "when it last heard of a leader"
 		}
 		return fmt.Sprintf("acknowledges nothing for %v from %s\n", ev.Wait, from)
+	case "held":
+		if err := Held(&s.doc, a.place("last")); err != nil {
+			return fmt.Sprintf("may not: %v\n", err)
+		}
+		return "may\n"
 	case "pause":
 		g := *s.doc.Agreed
 		g.Paused = true
@@ -208,7 +214,8 @@ func (s *setting) claims(a storyArgs) string {
 	if a.d.Cmd == "found" {
 		g, err = c.Found()
 	} else {
-		c.Why = map[string]Why{"elected": Elected, "restart": Restart, "chosen": Chosen, "forced": Forced}[a.str("why")]
+		c.Why = map[string]Why{"elected": Elected, "restart": Restart, "chosen": Chosen, "forced": Forced, "restored": Restored}[a.str("why")]
+		c.Last = a.place("last")
 		g, err = c.Succeed(s.doc)
 	}
 	if err != nil {
@@ -264,6 +271,9 @@ func storyAgreed(g *Group) string {
 	}
 	if a.Lag > 0 {
 		lease += fmt.Sprintf(", may lose %d", a.Lag)
+	}
+	for _, f := range g.Forks {
+		lease += fmt.Sprintf(", term %d goes on behind %d", f.Term, f.At)
 	}
 	out := fmt.Sprintf("term %d, in sync %s, eligible %s, minimum %d%s", g.Term, storyCounted(a.InSync), storyCounted(a.Eligible), a.Minimum, lease)
 	if g.Roster == nil {

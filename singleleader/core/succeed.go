@@ -17,10 +17,11 @@ type Claim struct {
 	Voting
 	Self     Counted
 	Why      Why
-	Accepted uint64    // the greatest term that was durably accepted or logged here before the control was asked
-	Alive    []Counted // who answered just now; this node need not be among them
-	Settled  bool      // the start of the last term is known to be committed here: its leader has waited, if it had to
-	Pledged  []Report  // under Any, what those reported who promised to obey no older term than the next, this node among them; where an election may lose something, what who is alive did
+	Accepted uint64       // the greatest term that was durably accepted or logged here before the control was asked
+	Alive    []Counted    // who answered just now; this node need not be among them
+	Last     stream.Place // the durable end of the own log
+	Settled  bool         // the start of the last term is known to be committed here: its leader has waited, if it had to
+	Pledged  []Report     // under Any, what those reported who promised to obey no older term than the next, this node among them; where an election may lose something, what who is alive did
 }
 
 // Found returns the first document, of a group that has none: the node with the
@@ -46,9 +47,10 @@ func (c *Claim) Succeed(g Group) (Group, error) {
 	}
 	next := g
 	next.Leader, next.Life, next.Term, next.Lives, next.Before = c.Self.Node, c.Self.Life, g.Term+1, nil, nil
-	if c.Why == Forced {
+	if c.Why.Losing() {
 		next.Term = max(g.Term, c.Accepted) + forcedStep
 	}
+	next.Forks = forked(&g, c.Last, next.Term, c.Why == Restored)
 	if err := c.count(&next, g.Voters); err != nil {
 		return Group{}, err
 	}
@@ -58,7 +60,7 @@ func (c *Claim) Succeed(g Group) (Group, error) {
 	if err != nil {
 		return Group{}, err
 	}
-	if c.Why == Forced {
+	if c.Why.Losing() {
 		a.InSync, a.Eligible = nil, nil // what they have and this node lacks is given up
 	}
 	for _, m := range a.InSync {
@@ -99,13 +101,13 @@ func (c *Claim) allowed(g *Group) error {
 	switch {
 	case a == nil:
 		return fmt.Errorf("%w: the document of term %d was made where nothing is agreed upon (control static)", topology.ErrConflict, g.Term)
-	case c.Accepted > g.Term && c.Why != Forced:
+	case c.Accepted > g.Term && !c.Why.Losing():
 		return fmt.Errorf("%w: term %d is accepted here, the control knows term %d: it has lost what it knew, or is another cluster's", topology.ErrConflict, c.Accepted, g.Term)
 	case g.Lacks(c.Self.Node):
 		return fmt.Errorf("%w: %s is no member of this group any more, and leads it no more", topology.ErrConflict, c.Self.Node)
-	case c.Why == Forced:
+	case c.Why.Losing():
 		return nil
-	case slices.Contains(c.ReadReplicas, c.Self.Node):
+	case slices.Contains(c.ReadReplicas, c.Self.Node) && !slices.Contains(g.Voters, c.Self.Node):
 		return fmt.Errorf("%w: %s is a read replica, which is not made leader; with force it leads nevertheless, and what it lacks is lost", topology.ErrUnavailable, c.Self.Node)
 	case !a.elects(c.Self.Node, c.Self.Life):
 		return fmt.Errorf("%w: %s is not in sync in term %d: %v are, and may lead; with force it leads nevertheless, and what it lacks is lost", topology.ErrUnavailable, c.Self.Node, g.Term, append(slices.Clone(a.InSync), a.Eligible...))
@@ -126,7 +128,7 @@ func (c *Claim) elected(g *Group) (any bool, err error) {
 	if err != nil || p.Kind != quorum.KindAny {
 		return false, err
 	}
-	if c.Why == Forced {
+	if c.Why.Losing() {
 		return true, nil
 	}
 	// Only who is in the document was ever counted: whoever counts another one has

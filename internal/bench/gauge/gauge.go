@@ -34,13 +34,18 @@ type Gauge struct {
 	length time.Duration
 	sites  []string
 	shards []*shard
+	phases []Phase
 	writes [][]atomic.Uint32 // by site and tick: answered as asked
 	reads  [][]atomic.Uint32
 }
 
-// New returns a gauge that measures for a time from when Begin is called.
-func New(sites []string, length time.Duration) *Gauge {
-	g := &Gauge{length: length, sites: sites}
+// Phase is a part of the time that is measured, from and to since it began.
+type Phase struct{ From, To time.Duration }
+
+// New returns a gauge that measures for a time from when Begin is called, and phases of
+// it apart.
+func New(sites []string, length time.Duration, phases ...Phase) *Gauge {
+	g := &Gauge{length: length, sites: sites, phases: phases}
 	ticks := int(length/Tick) + 1
 	for range sites {
 		g.writes, g.reads = append(g.writes, make([]atomic.Uint32, ticks)), append(g.reads, make([]atomic.Uint32, ticks))
@@ -59,6 +64,7 @@ const shardsMax = 32
 type shard struct {
 	mu    sync.Mutex // guards what follows; a leaf
 	took  map[work.Class]*hdrhistogram.Histogram
+	apart []*hdrhistogram.Histogram // of writes, by phase
 	count Counts
 }
 
@@ -75,7 +81,7 @@ type Counts struct{ Answered, Failed, Unknown int }
 // Hand makes the next client's. It must not be called once others note.
 func (g *Gauge) Hand(site int) *Hand {
 	if len(g.shards) < shardsMax {
-		g.shards = append(g.shards, &shard{took: map[work.Class]*hdrhistogram.Histogram{}})
+		g.shards = append(g.shards, &shard{took: map[work.Class]*hdrhistogram.Histogram{}, apart: make([]*hdrhistogram.Histogram, len(g.phases))})
 	}
 	g.made++
 	return &Hand{g: g, site: site, shard: g.shards[g.made%len(g.shards)]}
@@ -99,6 +105,11 @@ func (h *Hand) Note(class work.Class, due, now time.Time, e Ending) {
 	}
 	if h.shard.note(class, now.Sub(due), e); e != Answered {
 		return
+	}
+	for i, p := range h.g.phases {
+		if at := due.Sub(h.g.began); class == work.Write && at >= p.From && at < p.To {
+			h.shard.noteApart(i, now.Sub(due))
+		}
 	}
 	ticks := h.g.reads[h.site]
 	if class == work.Write {
@@ -126,7 +137,34 @@ func (s *shard) note(class work.Class, took time.Duration, e Ending) {
 		h = newHistogram()
 		s.took[class] = h
 	}
+	record(h, took)
+}
+
+func (s *shard) noteApart(phase int, took time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.apart[phase] == nil {
+		s.apart[phase] = newHistogram()
+	}
+	record(s.apart[phase], took)
+}
+
+func record(h *hdrhistogram.Histogram, took time.Duration) {
 	_ = h.RecordValue(int64(min(max(took, unit), longest) / unit)) // it is within its limits
+}
+
+// Apart is how long writes took that were due in a phase.
+func (g *Gauge) Apart(phase int) result.Latency {
+	sum := newHistogram()
+	for _, s := range g.shards {
+		if h := s.apart[phase]; h != nil {
+			sum.Merge(h)
+		}
+	}
+	if sum.TotalCount() == 0 {
+		return result.Latency{}
+	}
+	return latencyOf(sum)
 }
 
 func newHistogram() *hdrhistogram.Histogram {

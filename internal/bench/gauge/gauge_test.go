@@ -11,7 +11,7 @@ import (
 )
 
 func TestWhatIsNotedIsCountedByClassSiteAndTime(t *testing.T) {
-	g := New([]string{"us", "eu"}, time.Second)
+	g := New([]string{"us", "eu"}, time.Second, Phase{100 * time.Millisecond, 200 * time.Millisecond}, Phase{time.Second, time.Hour})
 	began := time.Now()
 	g.Begin(began)
 	us, eu := g.Hand(0), g.Hand(1)
@@ -42,6 +42,9 @@ func TestWhatIsNotedIsCountedByClassSiteAndTime(t *testing.T) {
 		require.GreaterOrEqual(t, curve[i].MS, curve[i-1].MS)
 		require.Greater(t, curve[i].Share, curve[i-1].Share)
 	}
+	require.Equal(t, 1, g.Apart(0).Count)
+	require.InDelta(t, 50, g.Apart(0).P99, 0.1)
+	require.Zero(t, g.Apart(1))
 	s := g.Series()
 	require.Len(t, s, 10)
 	require.Equal(t, result.Point{At: 0, Writes: 98, Sites: map[string]int{"us": 98, "eu": 0}}, s[0])

@@ -73,18 +73,18 @@
 	}
 	const all = cells.flatMap(c => c.anomalies || []);
 	const ofReads = [...new Set(all.filter(a => a.level).map(a => a.what))], ofWrites = [...new Set(all.filter(a => !a.level).map(a => a.what))];
-	table("anomaly-table", ["subject", "reads", ...ofReads], subjects.flatMap(s => levels.map(l => [s, l, ...ofReads.map(w => verdict(found(s, w, l)))])));
+	table("anomaly-table", ["subject", "reads", ...ofReads], subjects.flatMap(s => levels.filter(l => cells.some(c => c.subject === s && (c.anomalies || []).some(a => a.level === l))).map(l => [s, l, ...ofReads.map(w => verdict(found(s, w, l)))])));
 	table("write-table", ["work", "subject", ...ofWrites, "conflicts", "converged after ms"], each(c => {
 		const met = {};
 		for (const r of c.runs) for (const [k, n] of Object.entries(r.conflicts || {})) met[k] = (met[k] || 0) + n;
 		return [c.workload, c.subject, ...ofWrites.map(w => verdict((c.anomalies || []).filter(a => a.what === w))),
 			Object.entries(met).map(([k, n]) => n + " " + k).join(", ") || "–", num(over(c, r => r.converged_ms))];
 	}));
-	table("fault-table", ["fault", "work", "subject", "hit", "nobody wrote for s", "worst site", "it did not write for s", "nor read for s", "acknowledged and lost"], (report.faults || []).flatMap((f, i) => each(c => {
+	table("fault-table", ["fault", "work", "subject", "hit", "write p50 ms meanwhile", "p99", "nobody wrote for s", "worst site", "it did not write for s", "nor read for s", "acknowledged and lost"], (report.faults || []).flatMap((f, i) => each(c => {
 		const first = (c.runs[0].faults || [])[i];
 		if (!first) return null;
 		const of = k => num(over(c, r => r.faults && r.faults[i] && r.faults[i][k]));
-		return [`${f.name}: ${f.do} ${f.who.join(", ")}, at ${f.at} s for ${f.for} s`, c.workload, c.subject, (first.hit || []).join(", "), of("anywhere_s"), first.worst_site || "–", of("no_write_s"), of("no_read_s"), String(sum(c, r => r.lost))];
+		return [`${f.name}: ${f.do} ${f.who.join(", ")}, at ${f.at} s for ${f.for} s`, c.workload, c.subject, (first.hit || []).join(", "), of("write_p50_ms"), of("write_p99_ms"), of("anywhere_s"), first.worst_site || "–", of("no_write_s"), of("no_read_s"), String(sum(c, r => r.lost))];
 	})));
 
 	// Charts.
@@ -183,7 +183,8 @@
 					no[i] += k * st.reads;
 				}
 			}
-			if (reads) lines.push({ label: s, colour: colour(s), values: no.map(n => 100 * n / reads) });
+			const p = cells.filter(c => c.subject === s).flatMap(c => c.runs).map(r => ((r.staleness || {})[l] || {}).pbs_stale).find(v => v !== undefined);
+			if (reads) lines.push({ label: p === undefined ? s : `${s} (PBS: ${(100 * (1 - p)).toFixed(0)} % at once)`, colour: colour(s), values: no.map(n => 100 * n / reads) });
 		}
 		const x = at.map((_, i) => i);
 		chart("stale-charts", `reads that ask for: ${l}, %`, x, lines, {

@@ -14,7 +14,7 @@ import (
 func TestThePageHoldsEverythingAndAsksNobody(t *testing.T) {
 	r := &result.Report{
 		Format: result.Format, Scenario: "</script><b>evil", Text: "about: <i>x</i>", Began: time.Unix(0, 0), Partial: "1 of 2 runs",
-		LeftOut: []string{"quorum: not built"}, Checks: []string{"one: broken"},
+		LeftOut: []string{"quorum: not built"}, Checks: []result.Check{{What: "one: broken"}},
 		Cells: []result.Cell{{
 			Subject: "one", Workload: "w", Promise: "much",
 			Anomalies: []result.Anomaly{{What: scenario.LostWrites, Judged: 5, Forbidden: true}},

@@ -8,6 +8,7 @@ import (
 	"github.com/triad-kv/triad/internal/bench/scenario"
 	"github.com/triad-kv/triad/internal/sim/check"
 	"github.com/triad-kv/triad/internal/sim/history"
+	"github.com/triad-kv/triad/quorum/pbs"
 )
 
 // orderLimit bounds the search for an order of one key's operations. What it cuts short
@@ -27,11 +28,21 @@ func Judge(v scenario.Variant, ops []history.Op, finals []check.Final) (*Verdict
 	j := judge{v: v, ops: ops, rules: check.Rules{Sites: v.Scattered(), Lossy: v.Topology == scenario.SingleLeader && !v.Forbids(scenario.LostWrites, "")}}
 	j.out.Staleness = map[string]result.Stale{}
 	for _, level := range scenario.Levels {
+		if !asked(ops, level) {
+			continue
+		}
 		if err := j.level(level); err != nil {
 			return nil, err
 		}
 	}
 	return &j.out, j.writes(finals)
+}
+
+// asked reports whether any read of a level was answered.
+func asked(ops []history.Op, level scenario.Level) bool {
+	return slices.ContainsFunc(ops, func(op history.Op) bool {
+		return !op.Kind.Writes() && op.Outcome == history.Applied && op.Guarantee() == guarantee(level)
+	})
 }
 
 type judge struct {
@@ -73,6 +84,10 @@ func (j *judge) level(level scenario.Level) error {
 		j.note(scenario.NotLinearizable, level, order)
 	}
 	if s := staleOf(asLinear.Ages()); s.Reads > 0 {
+		if j.v.Topology == scenario.Leaderless && level == scenario.LevelAny {
+			p := pbs.StaleOf(j.v.Copies, j.v.R, j.v.W)
+			s.Predicted = &p
+		}
 		j.out.Staleness[string(level)] = s
 	}
 	return nil

@@ -37,6 +37,9 @@ func New(w *world.World, s *scenario.Scenario, v scenario.Variant, seed uint64) 
 		Mix: load.Mix{Put: 4, Get: 15, Once: 1}, Registers: s.Probes.Keys,
 		Reads: []history.Request{{Guarantee: history.Any}, {Guarantee: history.Session}, {Guarantee: history.Linearizable}},
 	}
+	if v.Topology == scenario.Leaderless {
+		o.Reads = o.Reads[:2] // it has no others
+	}
 	for _, n := range w.Nodes() {
 		o.Nodes = append(o.Nodes, n.ID)
 	}
@@ -67,6 +70,7 @@ type session struct {
 
 func (p *Probes) dial(number uint64) load.Client {
 	s := &session{p: p, site: p.s.Sites[int(number)%len(p.s.Sites)]}
+	s.asks.Plain = p.v.Topology == scenario.Leaderless
 	s.asks.At = func(string) (topology.Engine, string) { return s.at.Engine(), s.at.ID }
 	return s
 }

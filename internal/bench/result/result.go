@@ -28,14 +28,21 @@ type Report struct {
 	Began    time.Time `json:"began"`
 	Took     float64   `json:"seconds"`
 	Seed     int       `json:"seed"`
+	Foreign  float64   `json:"foreign_cores"` // that others kept busy meanwhile, on average; 0 where it is not known
 	// Partial says why not all was measured; empty if it was.
 	Partial string   `json:"partial,omitempty"`
 	LeftOut []string `json:"left_out,omitempty"` // subjects that could not be run, and why
 	Cells   []Cell   `json:"cells"`
 	Faults  []Fault  `json:"faults,omitempty"` // of the scenario
-	// Checks are what had to hold, and did not: a promise that was broken, or an
-	// anomaly that was to be found.
-	Checks []string `json:"checks,omitempty"`
+	// Checks are what had to hold, and did not.
+	Checks []Check `json:"checks,omitempty"`
+}
+
+// Check is something that did not hold: a promise that was broken, or an anomaly that
+// was to be found and was not.
+type Check struct {
+	What    string `json:"what"`
+	Example string `json:"example,omitempty"` // of what was seen
 }
 
 // Fault is one fault as the scenario has it.
@@ -56,6 +63,7 @@ type Cell struct {
 	Promise   string        `json:"promise"`
 	Read      string        `json:"read"` // what the reads of the load ask for
 	OpenLoop  bool          `json:"open_loop,omitempty"`
+	Disks     int           `json:"disks"`               // on how many a write is when it is acknowledged
 	Anomalies []Anomaly     `json:"anomalies,omitempty"` // summed over the runs
 	Runs      []Run         `json:"runs"`
 }
@@ -125,6 +133,10 @@ type Stale struct {
 	P99      float64 `json:"p99_ms"`
 	Max      float64 `json:"max_ms"`
 	Versions int     `json:"versions_max"`
+	// Predicted is the share that PBS predicts to be stale, where nobody leads: that of
+	// reads whose replicas are none of those that the write waited for. It leaves out that
+	// writes spread on meanwhile.
+	Predicted *float64 `json:"pbs_stale,omitempty"`
 	// Shares are of all reads those that were no older than so many milliseconds.
 	Shares []Quantile `json:"shares,omitempty"`
 }
@@ -155,6 +167,10 @@ type Suffered struct {
 	NoWrite  float64 `json:"no_write_s"`
 	NoRead   float64 `json:"no_read_s"`
 	Anywhere float64 `json:"anywhere_s"`
+	// WriteP50 and WriteP99 are of writes that were due while it lasted, in ms, and were
+	// answered.
+	WriteP50 float64 `json:"write_p50_ms,omitempty"`
+	WriteP99 float64 `json:"write_p99_ms,omitempty"`
 	Worst    string  `json:"worst_site,omitempty"`
 }
 

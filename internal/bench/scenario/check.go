@@ -25,6 +25,7 @@ const (
 	KeyBytesMax  = 1024
 	ProbesMax    = 64
 	ProbeKeysMax = 1024
+	CopiesMax    = 3      // of every key where nobody leads
 	sumsKeysMax  = 10_000 // of kinds of work whose every key is looked at in the end
 )
 
@@ -114,10 +115,13 @@ func (s *Scenario) checkSubjects() {
 				s.values.Fault(strict.Join(at, key), "%s means nothing where the topology is %s", key, x.Topology)
 			}
 		}
-		nodes := len(s.Sites) * s.Nodes
+		if x.Topology == Leaderless && slices.Contains(x.Read, LevelLinearizable) {
+			s.values.Fault(strict.Join(at, "read"), "%s has no %s reads", Leaderless, LevelLinearizable)
+		}
+		nodes := min(len(s.Sites)*s.Nodes, CopiesMax)
 		for _, n := range slices.Concat(x.W, x.R) {
 			if x.Topology == Leaderless && int(n) > nodes {
-				s.values.Fault(at, "%d of %d nodes can not answer", n, nodes)
+				s.values.Fault(at, "%d of %d copies can not answer", n, nodes)
 			}
 		}
 	}

@@ -78,7 +78,8 @@ func TestWhatIsWrongIsSaidWithItsPlace(t *testing.T) {
 		"subjects: {one: {topology: single-leader}}\n":                        "there is none; name at least one kind of work",
 		"subjects: {one: {sync: [async]}}\nworkloads: {w: {kind: counter}}\n": "it has no topology",
 		"subjects: {one: {topology: single-leader, conflicts: [crdt]}}\nworkloads: {w: {kind: counter}}\n": "conflicts means nothing where the topology is single-leader",
-		"subjects: {one: {topology: leaderless, w: [4]}}\nworkloads: {w: {kind: counter}}\n":               "4 of 3 nodes can not answer",
+		"subjects: {one: {topology: leaderless, w: [4]}}\nworkloads: {w: {kind: counter}}\n":               "4 of 3 copies can not answer",
+		"subjects: {one: {topology: leaderless, read: [linearizable]}}\nworkloads: {w: {kind: counter}}\n": "leaderless has no linearizable reads",
 		"subjects: {one: {topology: single-leader}}\nworkloads: {w: {kind: counter, keys: 1000000}}\n":     "from 2 to 10000",
 		"subjects: {one: {topology: single-leader}}\nworkloads: {w: {kind: counter, tables: 2}}\n":         "counter has one table",
 		"subjects: {one: {topology: single-leader}}\nworkloads: {w: {keys: 5}}\n":                          "it has no kind",
@@ -100,6 +101,7 @@ func TestAPromiseForbidsWhatItSays(t *testing.T) {
 subjects:
   async: {topology: single-leader, sync: [async]}
   any: {topology: single-leader}
+  early: {topology: single-leader, durability: [received]}
   lww: {topology: multi-leader}
   crdt: {topology: multi-leader, conflicts: [crdt]}
 workloads: {w: {kind: counter}}
@@ -120,4 +122,8 @@ workloads: {w: {kind: counter}}
 	require.True(t, v["lww"].Forbids(OwnWrites, LevelSession))
 	require.False(t, v["lww"].Forbids(StaleReads, LevelLinearizable))
 	require.True(t, v["lww"].Forbids(NeverTheSame, ""))
+	require.False(t, v["early"].Forbids(StaleReads, LevelLinearizable), "acknowledged before it is committed")
+	require.False(t, v["early"].Forbids(LostWrites, ""))
+	require.Equal(t, []int{1, 2, 0, 1}, []int{v["async"].Durable(3), v["any"].Durable(3), v["early"].Durable(3), v["lww"].Durable(1)})
+	require.True(t, v["early"].Forbids(OwnWrites, LevelSession), "a token waits")
 }

@@ -18,18 +18,19 @@ type Variant struct {
 	Read       Level
 	Conflicts  Policy
 	W, R       int
+	Copies     int // of every key, where nobody leads
 	Subject    Subject
 }
 
 // Variants returns every subject that is run, in the order of the file.
 func (s *Scenario) Variants() (all []Variant) {
 	for _, x := range s.Subjects {
-		all = append(all, x.variants()...)
+		all = append(all, x.variants(min(len(s.Sites)*s.Nodes, CopiesMax))...)
 	}
 	return all
 }
 
-func (x Subject) variants() (all []Variant) {
+func (x Subject) variants(copies int) (all []Variant) {
 	for _, sync := range x.Sync {
 		for _, d := range x.Durability {
 			for _, read := range x.Read {
@@ -38,7 +39,7 @@ func (x Subject) variants() (all []Variant) {
 						for _, r := range x.R {
 							v := Variant{
 								Of: x.Name, Topology: x.Topology, Sync: sync.Policy, Durability: topology.Durability(d),
-								Read: read, Conflicts: c, W: int(w), R: int(r), Subject: x,
+								Read: read, Conflicts: c, W: int(w), R: int(r), Copies: copies, Subject: x,
 							}
 							v.Name = x.nameOf(v)
 							all = append(all, v)
@@ -85,12 +86,32 @@ func (v Variant) Promise() string {
 		}
 		return fmt.Sprintf("%s at its site (%v), elsewhere later; %s", d, v.Sync, settled)
 	case Leaderless:
-		return fmt.Sprintf("%s on %d nodes, read from %d", d, v.W, v.R)
+		reads := "reads find it, or what came later"
+		if !v.meet() {
+			reads = "reads may miss it for a while"
+		}
+		return fmt.Sprintf("%s on %d of %d copies, reads ask %d; %s", d, v.W, v.Copies, v.R, reads)
 	}
 	if v.Sync.Kind == quorum.KindAsync {
 		return d + " on the leader; an election may lose the newest"
 	}
 	return fmt.Sprintf("%s on the leader and on %v of the others; no election loses it", d, v.Sync)
+}
+
+// Durable is on how many disks a write is when it is acknowledged, of so many nodes where
+// one leads, or of a site's where several do.
+func (v Variant) Durable(nodes int) int {
+	switch {
+	case v.Durability == topology.Received:
+		return 0
+	case v.Topology == Leaderless:
+		return v.W
+	case v.Sync.Kind == quorum.KindAsync:
+		return 1
+	case v.Sync.Kind == quorum.KindAll:
+		return nodes
+	}
+	return min(1+v.Sync.K, nodes)
 }
 
 // Forbids reports whether the promise forbids an anomaly to reads of a level; a
@@ -100,26 +121,35 @@ func (v Variant) Forbids(a Anomaly, l Level) bool {
 	case OutOfNowhere, NeverTheSame:
 		return true
 	case LostWrites:
-		return v.keeps()
+		return v.keeps() && v.commits()
 	case LostUpdates:
-		return v.keeps() && (!v.Scattered() || v.Merges())
+		return v.keeps() && v.commits() && (!v.Scattered() || v.Merges())
 	}
 	switch v.Topology {
 	case SingleLeader:
 		// What an election of an asynchronous group lost may have been seen.
-		switch {
-		case !v.keeps():
-			return false
-		case a == OwnWrites || a == BackInTime || a == TornPrefix:
-			return l != LevelAny
-		}
-		return l == LevelLinearizable
+		session := a == OwnWrites || a == BackInTime || a == TornPrefix
+		return v.keeps() && (session && l == LevelSession || l == LevelLinearizable && v.commits())
 	case MultiLeader:
 		return l == LevelSession && (a == OwnWrites || a == BackInTime || a == TornPrefix)
 	}
-	// W + R > N with a session: what was acknowledged to it is met by its reads.
+	switch {
+	case l == LevelSession:
+		return a == OwnWrites
+	case a == StaleReads || a == OwnWrites:
+		return l == LevelAny && v.meet() // who reads meets who was written
+	case a == BackInTime:
+		return l == LevelAny && v.meet() && v.Subject.WriteBack
+	}
 	return false
 }
+
+// meet reports whether the replicas that a read asks meet those that a write waited for.
+func (v Variant) meet() bool { return v.W+v.R > v.Copies }
+
+// commits reports whether a write is acknowledged once it is committed, and not before:
+// then whoever reads what is committed misses nothing acknowledged.
+func (v Variant) commits() bool { return v.Durability != topology.Received }
 
 // keeps reports whether no fault of this harness may lose what was acknowledged.
 func (v Variant) keeps() bool {

@@ -68,8 +68,12 @@ func (c *Client) Step(ctx context.Context) (Class, error) {
 // key draws a key.
 func (c *Client) key() uint64 { return c.keys.Next(c.rng, c.l.keys.Load()) }
 
-// level are the options of a read at the subject's level.
+// level are the options of a read at the subject's level. Where nobody leads, one that may
+// show anything asks as many replicas as the subject says, and for nothing else.
 func (c *Client) level() []triad.Option {
+	if c.l.v.Topology == scenario.Leaderless && c.l.v.Read == scenario.LevelAny {
+		return nil
+	}
 	switch c.l.v.Read {
 	case scenario.LevelSession:
 		return []triad.Option{triad.After(c.token)}

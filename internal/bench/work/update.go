@@ -5,16 +5,18 @@ import (
 	"errors"
 
 	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/internal/bench/scenario"
 	"github.com/triad-kv/triad/internal/kind"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
 
-// update replaces the values of some keys of one table by what decide makes of them, in
-// one write. Where the engine decides in the order of its log, nothing comes between; else
-// it is as careful as a client can be without conditions: it reads and then writes.
+// update replaces the values of some keys of one table by what decide makes of them. Where
+// the engine decides in the order of its log, that is one write and nothing comes between;
+// else it is as careful as a client can be without conditions: it reads and then writes,
+// key by key.
 func (c *Client) update(ctx context.Context, n *triad.Node, table string, keys [][]byte, decide func(was [][]byte) ([][]byte, error)) error {
-	if _, can := n.Engine().(topology.Updater); !can {
+	if _, can := n.Engine().(topology.Updater); !can || c.l.v.Topology == scenario.Leaderless {
 		return c.readAndWrite(ctx, n, table, keys, decide)
 	}
 	t, err := n.Cells().Table(ctx, table)
@@ -58,12 +60,22 @@ func (c *Client) readAndWrite(ctx context.Context, n *triad.Node, table string, 
 	if err != nil {
 		return &topology.Error{Op: "update", Table: table, Outcome: topology.NotApplied, Err: err}
 	}
-	var b triad.Batch
 	for i, key := range keys {
-		b.Put(table, key, is[i])
+		r, err := n.Put(ctx, table, key, is[i])
+		if err := c.answered(r.Token, err); err != nil {
+			return partly(i, err)
+		}
 	}
-	r, err := n.Batch(ctx, &b)
-	return c.answered(r.Token, err)
+	return nil
+}
+
+// partly is the error of a change of which some writes were done: nobody knows what came
+// of the whole.
+func partly(done int, err error) error {
+	if done == 0 {
+		return err
+	}
+	return &topology.Error{Op: "update", Outcome: topology.Unknown, Err: err}
 }
 
 // addBoth takes an amount from one counter and adds it to another, in one write.

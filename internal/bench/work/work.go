@@ -170,20 +170,30 @@ func (l *Load) fill(ctx context.Context, rng *rand.Rand, from, to uint64, writer
 		return nil
 	}
 	return world.Until(ctx, func(ctx context.Context) error {
-		var b triad.Batch
-		for n := from; n < to; n++ {
-			table, key := l.place(n)
-			value := fmt.Append(nil, Opening)
-			if l.w.Kind != scenario.Bank {
-				value = l.value(rng)
-			}
-			b.Put(table, key, value)
-		}
-		return writer().Do(ctx, "fill", func(ctx context.Context, n *triad.Node) error {
-			_, err := n.Batch(ctx, &b)
-			return err
-		})
+		return writer().Do(ctx, "fill", func(ctx context.Context, n *triad.Node) error { return l.put(ctx, rng, n, from, to) })
 	})
+}
+
+// put writes keys at a node: together, or one by one where that is all it takes.
+func (l *Load) put(ctx context.Context, rng *rand.Rand, n *triad.Node, from, to uint64) error {
+	var b triad.Batch
+	for number := from; number < to; number++ {
+		table, key := l.place(number)
+		value := fmt.Append(nil, Opening)
+		if l.w.Kind != scenario.Bank {
+			value = l.value(rng)
+		}
+		if l.v.Topology != scenario.Leaderless {
+			b.Put(table, key, value)
+		} else if _, err := n.Put(ctx, table, key, value); err != nil {
+			return err
+		}
+	}
+	if l.v.Topology == scenario.Leaderless {
+		return nil
+	}
+	_, err := n.Batch(ctx, &b)
+	return err
 }
 
 // open opens an account that is a counter.

@@ -3,16 +3,20 @@ package world
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/control/raft"
 	"github.com/triad-kv/triad/control/static"
 	"github.com/triad-kv/triad/internal/bench/scenario"
+	"github.com/triad-kv/triad/leaderless"
+	"github.com/triad-kv/triad/leaderless/core"
 	"github.com/triad-kv/triad/multileader"
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/singleleader"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
 )
 
 // engine makes what a subject's topology adds to the configuration of a node.
@@ -23,10 +27,14 @@ type engine func(w *World, n *Node, c *triad.Config)
 var engines = map[scenario.Topology]engine{
 	scenario.SingleLeader: oneLeader,
 	scenario.MultiLeader:  severalLeaders,
+	scenario.Leaderless:   nobodyLeads,
 }
 
 // Available returns why a subject can not be run, nil if it can.
 func Available(v scenario.Variant) error {
+	if v.Topology == scenario.Leaderless && v.Merges() {
+		return fmt.Errorf("%s: %s keeps the later write of each key; it has no types that merge yet", v.Of, v.Topology)
+	}
 	if engines[v.Topology] == nil {
 		return fmt.Errorf("%s: the topology %s is not built yet", v.Of, v.Topology)
 	}
@@ -74,6 +82,26 @@ func severalLeaders(w *World, n *Node, c *triad.Config) {
 	}
 	c.Topology = multileader.New(o)
 	c.Control = static.New(static.Options{Leader: topology.NodeID(scenario.NodeName(n.Site, 0))})
+}
+
+// nobodyLeads asks a session's reads of one replica, and all others of as many as the
+// subject says.
+func nobodyLeads(w *World, _ *Node, c *triad.Config) {
+	v := w.o.Variant
+	level := func(n int) quorum.Consistency {
+		switch {
+		case n == v.Copies:
+			return quorum.AtAll
+		case n == 1:
+			return quorum.AtOne
+		}
+		return quorum.AtQuorum
+	}
+	o := leaderless.Options{Replicas: v.Copies, Write: level(v.W), Read: level(v.R), CallTimeout: time.Duration(w.o.Scenario.Timeout)}
+	if v.Subject.WriteBack {
+		o.Repair = core.RepairBlocking
+	}
+	c.Topology, c.Leader = leaderless.New(o), w.members[0].ID
 }
 
 // upKey is what is written to see whether nodes take part.
@@ -148,7 +176,39 @@ func (w *World) Converge(ctx context.Context, key string) (time.Duration, error)
 			return 0, fmt.Errorf("%s does not show what was written before: %w", n.ID, err)
 		}
 	}
+	if w.o.Variant.Topology == scenario.Leaderless {
+		// Each key goes its own way there: that one is everywhere says nothing of others.
+		if err := Until(ctx, w.same); err != nil {
+			return 0, err
+		}
+	}
 	return time.Since(began), nil
+}
+
+// same returns nil once all nodes hold the same writes of every key.
+func (w *World) same(ctx context.Context) error {
+	var first map[string]version.Dot
+	for _, n := range w.nodes {
+		open := n.Open()
+		if open == nil {
+			return errDown
+		}
+		has := map[string]version.Dot{}
+		for _, t := range append(w.o.Tables, triad.Table{Name: triad.DefaultTable}) {
+			for item, err := range open.Scan(ctx, t.Name, nil, nil, triad.Any()) {
+				if err != nil {
+					return err
+				}
+				has[t.Name+"/"+string(item.Key)] = item.Dot
+			}
+		}
+		if first == nil {
+			first = has
+		} else if !maps.Equal(first, has) {
+			return fmt.Errorf("%s and %s do not hold the same yet", w.nodes[0].ID, n.ID)
+		}
+	}
+	return nil
 }
 
 // Pauses of Until, and how long it lets one try take.

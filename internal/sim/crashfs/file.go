@@ -93,5 +93,5 @@ func (h *handle) SyncTo(n int64) (full bool, err error) {
 
 // Preallocate is a call that may fail, and changes nothing that a crash shows.
 func (h *handle) Preallocate(off, n int64) error {
-	return h.fs.call(Call{Op: "preallocate", Path: h.path}, func() error { return h.File.Preallocate(off, n) }, nil)
+	return h.fs.call(Call{Op: "preallocate", Path: h.path, Off: off, Bytes: int(n)}, func() error { return h.File.Preallocate(off, n) }, nil)
 }

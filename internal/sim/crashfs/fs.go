@@ -21,7 +21,7 @@ type Call struct {
 	Path  string // of a rename and a link, the new one; of an open file, the one it was opened by
 	Nth   int    // how many calls of that Op and Path there were, this one included
 	Off   int64  // of a write
-	Bytes int    // of a write
+	Bytes int    // of a write or a preallocation
 
 	file *inode // of a write
 	data []byte // of a write, valid while the call is under way

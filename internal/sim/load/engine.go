@@ -26,6 +26,10 @@ type Engine struct {
 	// 0: they have no name. No two sessions of a group may share one.
 	Client uint64
 
+	// Plain has reads that may show anything ask for nothing, which is what the topology
+	// does by itself: where nobody leads, so many replicas as its options say.
+	Plain bool
+
 	token topology.Token // what the session has seen
 	named uint64         // writes that were
 }
@@ -193,6 +197,9 @@ func numberAt(s topology.Sight, i int) (int64, error) {
 func (e *Engine) options(op *history.Op) topology.ReadOptions {
 	switch op.Guarantee() {
 	case history.Any:
+		if e.Plain {
+			return topology.ReadOptions{}
+		}
 		return topology.ReadOptions{Guarantee: topology.ReadAny}
 	case history.Session:
 		return topology.ReadOptions{Guarantee: topology.ReadSession, After: e.token}

@@ -86,6 +86,10 @@ func (a *agreed) swapped(g *core.Group) {
 	if g.Term < was.Term || g.Term == was.Term && (g.Leader != was.Leader || g.Life != was.Life) {
 		l.s.Fail("S1", "the document of term %d, led by %s, was replaced by one of term %d, led by %s", was.Term, was.Leader, g.Term, g.Leader)
 	}
+	if g.Term > was.Term && g.Agreed.Why == core.Restored {
+		f := g.Forks[len(g.Forks)-1]
+		l.goesBack(f.At, f.Term)
+	}
 	if a.recruited(was, g); l.w.c.sync.Kind == quorum.KindAny {
 		return // who counts is not who has everything
 	}

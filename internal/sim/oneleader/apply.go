@@ -16,6 +16,7 @@ type applying struct {
 	waiters []waiter
 
 	requests *core.Requests // of what is applied
+	most     record.LSN     // nothing behind it is applied; 0: it may be
 }
 
 type waiter struct {
@@ -68,7 +69,11 @@ func (a *applying) wakes(p *process, lsn record.LSN) {
 // some applies one group from the log.
 func (a *applying) some(p *process) {
 	from := p.store.Applied() + 1
-	if from > a.target {
+	to := a.target
+	if a.most > 0 {
+		to = min(to, a.most)
+	}
+	if from > to {
 		return
 	}
 	var edits []topology.Edit
@@ -84,7 +89,7 @@ func (a *applying) some(p *process) {
 			p.s.Fail("C6", "%s can not apply entry %d: %v", p.n.id, from, err)
 			return
 		}
-		if e.LSN > a.target || n == p.w.c.applyMost {
+		if e.LSN > to || n == p.w.c.applyMost {
 			break
 		}
 		edits, arena = core.AppendEdits(edits, arena, enc, &rec)

@@ -159,6 +159,9 @@ func (b *ballot) begins(g core.Group) error {
 	if err != nil {
 		return err
 	}
+	if err := core.Held(&g, stream.Place{Term: p.core.LastTerm, LSN: p.core.End}); err != nil {
+		return err
+	}
 	p.step(lead, nil)
 	if p.core.Role != core.Leader || p.core.Term != g.Term {
 		return fmt.Errorf("%w: a newer term came while term %d was being started", topology.ErrConflict, g.Term)

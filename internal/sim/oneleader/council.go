@@ -65,7 +65,7 @@ func (c *council) look() {
 
 func (c *council) due() (time.Duration, core.Why, bool) {
 	p := c.p
-	if p.core.Role == core.Leader || !c.loaded || p.resync || slices.Contains(p.w.c.replicas, p.n.id) {
+	if p.core.Role == core.Leader || !c.loaded || p.resync || p.restoring || slices.Contains(p.w.c.replicas, p.n.id) && !slices.Contains(c.keeper.Doc.Voters, p.n.id) {
 		return 0, 0, false
 	}
 	g := &c.keeper.Doc
@@ -156,8 +156,8 @@ func (c *council) stand(why core.Why, done func(error)) {
 			done(topology.ErrUnavailable)
 			return
 		}
-		claim := core.Claim{Voting: p.w.voting(), Self: c.self(), Why: why, Accepted: accepted, Settled: settled(p, c.keeper.Doc.Term)}
-		if p.w.c.sync.Kind == quorum.KindAny && version > 0 {
+		claim := core.Claim{Voting: p.w.voting(), Self: c.self(), Why: why, Accepted: accepted, Last: stream.Place{Term: p.core.LastTerm, LSN: p.core.End}, Settled: settled(p, c.keeper.Doc.Term)}
+		if p.w.c.sync.Kind == quorum.KindAny && version > 0 && !why.Losing() {
 			c.poll(&claim, version, body, done)
 			return
 		}

@@ -5,7 +5,6 @@ import (
 
 	"github.com/triad-kv/triad/internal/sim/check"
 	"github.com/triad-kv/triad/internal/store"
-	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
@@ -88,7 +87,7 @@ func (l *ledger) final() {
 // search for an order of it (PS5): the log is one, and what was answered was held
 // against it ([ledger.answered]), refusals here.
 func (l *ledger) judge() {
-	rules := check.Rules{Lossy: l.w.c.sync.Kind == quorum.KindAsync}
+	rules := check.Rules{Lossy: l.lossy()}
 	c, err := check.New(rules, l.w.told.Ops())
 	if err != nil {
 		l.s.Fail("floor", "what clients were told is no history: %v", err)

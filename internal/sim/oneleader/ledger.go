@@ -6,7 +6,6 @@ import (
 
 	"github.com/triad-kv/triad/internal/sim"
 	"github.com/triad-kv/triad/internal/stream"
-	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
@@ -28,6 +27,7 @@ type ledger struct {
 	lost     map[ending]bool       // committed by a leader alone, and given up by force
 	forcing  bool                  // some term was forced, whether it was started or not
 	pending  uint64                // the newest that was forced, until it or a later one is started
+	restored bool                  // the group went back to a point of its past
 	forced   uint64                // the newest term that was started since
 	asides   map[ending]bool       // what stands in side files
 	era      int                   // how often an election has lost something that was acknowledged
@@ -282,10 +282,19 @@ func (l *ledger) reports(p *process, last stream.Place) {
 func (l *ledger) cuts(p *process, to record.LSN) {
 	for lsn := to + 1; lsn <= p.log.Bounds().End; lsn++ {
 		at, _ := p.termAt(lsn)
-		e := ending{at, lsn}
 		if lsn < record.LSN(len(l.log)) && l.log[lsn] == at && p.core.Term >= l.forced && l.w.c.lag == 0 {
 			l.s.Fail("PS4", "%s cuts entry %d of term %d, which is committed", p.n.id, lsn, at)
 		}
+	}
+	l.cutsBack(p, to)
+}
+
+// cutsBack: the same of who cuts what is committed because an operator wants it, and whom
+// no commit counts.
+func (l *ledger) cutsBack(p *process, to record.LSN) {
+	for lsn := to + 1; lsn <= p.log.Bounds().End; lsn++ {
+		at, _ := p.termAt(lsn)
+		e := ending{at, lsn}
 		if !l.asides[e] {
 			l.s.Fail("PS16", "%s cuts entry %d of term %d, which is in no side file", p.n.id, lsn, at)
 		}
@@ -398,7 +407,7 @@ func (l *ledger) answered(c *client, o *op, r reply) {
 	if strict {
 		at = r.lsn
 	}
-	if l.forced != 0 && l.w.c.sync.Kind == quorum.KindAsync || o.era != l.era {
+	if l.forced != 0 && l.lossy() || o.era != l.era {
 		return // what was acknowledged may be gone, and is counted
 	}
 	switch {

@@ -152,8 +152,10 @@ type process struct {
 	sinks    sinks
 	reign    reign
 	feeding  feeding
-	ballot   ballot
-	council  council
+
+	restoring bool // an operator brings it back: it follows nobody
+	ballot    ballot
+	council   council
 }
 
 // ports are what a host lends an engine.

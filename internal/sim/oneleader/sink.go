@@ -131,6 +131,9 @@ func (k *sink) begin(b *stream.Begin) (stream.Tail, error) {
 	if removed(&p.council) {
 		return stream.Tail{}, topology.ErrConflict
 	}
+	if p.restoring {
+		return stream.Tail{}, topology.ErrUnavailable
+	}
 	ev := core.Event{Kind: core.EvBegin, Node: g.Leader, Life: g.Life, Term: b.Term, Relay: core.RelayOf(b)}
 	a := k.ask(ev)
 	if a.err == nil && a.persist {
@@ -147,7 +150,7 @@ func (k *sink) begin(b *stream.Begin) (stream.Tail, error) {
 }
 
 func (k *sink) cut(c *stream.Cut) (stream.Tail, error) {
-	a := k.ask(core.Event{Kind: core.EvCut, Cut: *c, History: k.p.log.History()})
+	a := k.ask(core.Event{Kind: core.EvCut, Cut: *c, History: k.p.log.History(), Forks: k.p.group.Forks})
 	switch {
 	case a.err != nil:
 		return stream.Tail{}, a.err
@@ -231,11 +234,12 @@ func (k *sink) chunk(c *stream.Chunk) (stream.Tail, bool, error) {
 func (k *sink) install() (stream.Tail, error) {
 	p, o := k.p, k.offer
 	applied := p.store.Applied()
-	if err := core.Installable(o.LSN, applied, p.resync, p.w.c.sync.Kind == quorum.KindAsync); err != nil {
-		return stream.Tail{}, err
-	}
 	if k.parts == 0 {
 		k.parts = core.Parts(p.log.History(), p.log.Bounds().End, o.History, o.LSN)
+	}
+	back := p.w.c.sync.Kind == quorum.KindAsync || core.TakesBack(&p.group, p.log.History().Last(), k.parts)
+	if err := core.Installable(o.LSN, applied, p.resync, back); err != nil {
+		return stream.Tail{}, err
 	}
 	to := core.Leaves(p.log.Bounds().First, applied, k.parts)
 	if err := p.export(to, fmt.Sprintf("a snapshot of term %d at entry %d replaced the log", o.Term, o.LSN)); err != nil {

@@ -58,6 +58,8 @@ var Elections = sim.World{
 		"a diverged tail was rewound",
 		"a follower answered a linearizable read",
 		"a follower fed another",
+		"a group went back to a point of its past",
+		"what was committed was given up",
 		"a change of the members outlived its leader",
 		"a leader handed over",
 		"a leader stepped down",
@@ -190,13 +192,14 @@ func (w *cluster) faults() {
 		return nil, true
 	}})
 	whole := func() bool {
-		return w.c.sync.Kind != quorum.KindAsync && w.commits > 0 &&
+		return w.c.sync.Kind != quorum.KindAsync && w.commits > 0 && (w.agreed == nil || !w.thin()) &&
 			!slices.ContainsFunc(w.nodes, func(n *node) bool {
 				return w.isMember(n) && (n.repair || n.damaged || w.ledger.rotten[n])
 			})
 	}
 	if w.agreed != nil {
 		w.changeMembers()
+		w.restores()
 	}
 	w.s.Fault(sim.Fault{Name: "a disk is lost", Weight: 2, Do: func() (func(), bool) {
 		n := w.nodes[w.s.Rand.IntN(len(w.nodes))]

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/triad-kv/triad"
@@ -185,6 +186,8 @@ func (m *machine) ended(err error) Kind {
 	case m.w.losses.explain(m.id, err):
 		m.w.reach(reachedRotEnd)
 		return Wipe
+	case errors.Is(err, syscall.ENOSPC):
+		m.w.fault("%s ended because its disk was full: %v", m.id, err)
 	case m.ills.met.Load():
 		m.w.reach(reachedDiskEnd)
 	default:

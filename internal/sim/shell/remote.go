@@ -31,7 +31,7 @@ func (w *world) dialRemote(session uint64) load.Client {
 		w.links.Pave(ip, m.Addr, w.plan.Road)
 		w.links.Pave(m.Addr, ip, w.plan.Road)
 	}
-	c, err := client.Dial(addrs, client.Options{Dial: w.links.Host(ip).Dial, Logger: w.logger.With("client", session)})
+	c, err := client.Dial(addrs, client.Options{Unnamed: true, Dial: w.links.Host(ip).Dial, Logger: w.logger.With("client", session)})
 	if err != nil {
 		w.fault("session %d: %v", session, err)
 		return w.dialNear(session)

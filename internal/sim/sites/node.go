@@ -157,7 +157,7 @@ func (p *process) open() error {
 		}
 	}
 	p.term = at.Term
-	p.core = core.New(cfg, at)
+	p.core = core.New(cfg, at, core.Incoming{})
 	return p.apply(at.LSN)
 }
 
