@@ -175,12 +175,16 @@ func (c *catalogue) create(ctx context.Context, t Table) (definition, error) {
 	for range createAttemptsMax {
 		d, err := c.read(ctx, t.Name, topology.ReadDefault)
 		if err == nil {
-			return d, t.contradicts(d.Table)
+			return d, c.sameAs(t, d.Table)
 		}
 		if !errors.Is(err, topology.ErrNoTable) {
 			return definition{}, notApplied(err)
 		}
-		d, err = c.tryCreate(ctx, t)
+		want, digest, err := c.resolved(t)
+		if err != nil {
+			return definition{}, notApplied(err)
+		}
+		d, err = c.tryCreate(ctx, want, digest)
 		if !errors.Is(err, topology.ErrConditionFailed) {
 			return d, err
 		}
@@ -198,9 +202,9 @@ func (c *catalogue) create(ctx context.Context, t Table) (definition, error) {
 
 // tryCreate writes the definition with the next number, provided that neither
 // the name nor the number has been taken meanwhile.
-func (c *catalogue) tryCreate(ctx context.Context, t Table) (definition, error) {
+func (c *catalogue) tryCreate(ctx context.Context, t Table, digest []byte) (definition, error) {
 	if _, ok := c.engine.(Scattered); ok {
-		return c.createNamed(ctx, t)
+		return c.createNamed(ctx, t, digest)
 	}
 	next := record.Cell{Table: record.TableSystem, Key: []byte(nextTableKey)}
 	d := definition{Table: t, id: record.TableFirst}
@@ -234,8 +238,8 @@ func (c *catalogue) tryCreate(ctx context.Context, t Table) (definition, error) 
 
 // createNamed writes the definition with a number that comes from its name, so that
 // sites which define a table at the same time mean the same one.
-func (c *catalogue) createNamed(ctx context.Context, t Table) (definition, error) {
-	d := definition{Table: t, id: namedTable(t.Name)}
+func (c *catalogue) createNamed(ctx context.Context, t Table, digest []byte) (definition, error) {
+	d := definition{Table: t, id: namedTable(t.Name), digest: digest}
 	all, err := c.list(ctx, topology.ReadOptions{})
 	if err != nil {
 		return definition{}, notApplied(err)

@@ -55,6 +55,9 @@ func (c Cells) Update(ctx context.Context, us []topology.Update, o topology.Writ
 		defer c.n.gate.leave()
 		err = writable(c.n)
 	}
+	if _, several := c.n.engine.(topology.Resolvers); err == nil && !several && !o.Context.IsZero() {
+		err = fmt.Errorf("%w: one leader orders all writes of this topology, so no table keeps siblings", topology.ErrUnsupported)
+	}
 	if err == nil {
 		if u, ok := c.n.engine.(topology.Updater); ok {
 			u.Update(ctx, us, o)

@@ -120,7 +120,7 @@ func harmless(x *topology.Conflict) bool {
 }
 
 func (l *conflictLister) named(x *topology.Conflict, at ConflictPlace) Conflict {
-	c := Conflict{ConflictPlace: at, Key: x.Cell.Key, Field: x.Cell.Field, Type: x.Type}
+	c := Conflict{ConflictPlace: at, Key: x.Cell.Key, Field: x.Cell.Field, Type: x.Type, Resolver: x.Resolver, Time: x.Time, By: x.By}
 	if t := x.Cell.Table; t != record.TableSystem {
 		c.Table = l.table(t)
 	}

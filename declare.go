@@ -66,7 +66,7 @@ func (c *catalogue) declared(ctx context.Context, t Table) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return true, t.contradicts(d.Table)
+	return true, c.sameAs(t, d.Table)
 }
 
 // declare sees to it that the tables of the configuration are defined: by this

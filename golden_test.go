@@ -15,6 +15,8 @@ func TestTheFormsInTheSystemTableStay(t *testing.T) {
 	require.Equal(t, "\x93\x01\x10\x02", string(definition{Table: users, id: record.TableFirst}.encode()))
 	lives := definition{Table: Table{Name: "carts", Kind: record.KindSet, TTL: time.Hour}, id: 300}
 	require.Equal(t, "\x94\x02\xcd\x01\x2c\x04\xce\x00\x36\xee\x80", string(lives.encode()), "format 2: with a TTL")
+	resolved := definition{Table: Table{Name: "carts", Kind: record.KindBytes, Resolver: "stock@2"}, id: 300, digest: []byte("0123456789abcdef")}
+	require.Equal(t, "\x96\x03\xcd\x01\x2c\x01\x00\xa7stock@2\xc4\x100123456789abcdef", string(resolved.encode()), "format 3: with a resolver")
 	require.Equal(t, "\x92\x01\xa5carts", string(encodeDropped("carts")))
 	require.Equal(t, "dropped/0000012c", string(droppedKey(300)))
 	require.Equal(t, "\x92\x01\xcd\x12\x34", string(encodeNext(0x1234)))

@@ -42,6 +42,9 @@ func (o Operator) Counts() topology.Counts {
 	if e, ok := o.n.engine.(topology.Counter); ok {
 		e.Count(&c)
 	}
+	if e, ok := o.n.engine.(topology.ConflictCounter); ok {
+		c.Conflicts = e.ConflictCounts()
+	}
 	return c
 }
 

@@ -72,3 +72,12 @@ func Request(client, seq uint64) Option { return call.Request(client, seq) }
 // says: the leader then removes it, and does not show it any more (see
 // docs/guarantees.md for whose clock counts). In a batch it holds for every put.
 func TTL(d time.Duration) Option { return call.TTL(d) }
+
+// Context lets a write, in a table that keeps siblings, replace what its client was shown
+// and nothing else: Reading.Context, of this site or another, whose writes the leader then
+// waits for. Without it a write replaces all that its site has. [NothingSeen] is that of
+// who was shown nothing.
+func Context(c topology.Context) Option { return call.Context(c) }
+
+// NothingSeen is the context of a client that was shown nothing of a key.
+func NothingSeen() topology.Context { return topology.ContextOf(nil) }

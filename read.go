@@ -80,13 +80,17 @@ func (n inner) getFrom(ctx context.Context, d definition, key []byte, w *call.Wi
 	if err != nil {
 		return Reading{}, notApplied(err)
 	}
-	o.Whole = d.Kind == record.KindRow
+	o.Whole, o.Siblings = d.Kind == record.KindRow, d.Resolver != ""
 	r, err := n.engine.Read(ctx, d.id, key, o)
-	out := Reading{Token: r.Token, Served: r.Served, Stale: r.Stale, Guarantee: r.Guarantee}
+	out := Reading{Token: r.Token, Served: r.Served, Stale: r.Stale, Guarantee: r.Guarantee, Context: r.Context}
 	if err != nil {
 		return out, err
 	}
 	n.gate.counts.read(o.Guarantee)
+	if !r.Context.IsZero() {
+		err := d.siblings(r.Cells, &out)
+		return out, err
+	}
 	if len(r.Cells) == 0 {
 		return out, notApplied(topology.ErrNotFound)
 	}

@@ -48,6 +48,10 @@ func (n remote) handle() {
 		n.transport.HandleCall(method, topology.PeerClient|topology.PeerNode,
 			func(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) { return h(ctx, req) })
 	}
+	for method, h := range conflictOrdersOf(n) {
+		n.transport.HandleCall(method, topology.PeerClient|topology.PeerNode,
+			func(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) { return h(ctx, req) })
+	}
 	n.transport.HandleClientStream(call.ProtocolWatch, n.watch)
 	n.transport.HandleCall(call.MethodForward, topology.PeerNode, n.forwarded)
 	n.transport.HandleCall(methodCluster, topology.PeerNode,

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/conflict"
 	"github.com/triad-kv/triad/control/static"
 	"github.com/triad-kv/triad/multileader"
 	"github.com/triad-kv/triad/record"
@@ -18,9 +19,14 @@ import (
 
 // openSites opens and runs sites of two nodes each.
 func openSites(t *testing.T, tables []triad.Table, names ...string) map[string]*triad.Node {
+	return openSitesWith(t, nil, tables, names...)
+}
+
+// openSitesWith does so, with functions that tables may name.
+func openSitesWith(t *testing.T, functions *conflict.Registry, tables []triad.Table, names ...string) map[string]*triad.Node {
 	var listeners []net.Listener
 	var list []triad.Member
-	o := multileader.Options{}
+	o := multileader.Options{Resolvers: functions}
 	for i, s := range names {
 		o.Sites = append(o.Sites, multileader.Site{Name: s, Number: uint32(i + 1)})
 		for _, n := range []string{"1", "2"} {
@@ -117,7 +123,7 @@ func TestWhatConcurrentWritesCostIsListed(t *testing.T) {
 		c := last(i)
 		require.Equal(t, "users", c.Table)
 		require.Equal(t, "1001", string(c.Key))
-		require.Equal(t, topology.UpdateUpdate, c.Type)
+		require.Equal(t, topology.InsertInsert, c.Type)
 		require.Len(t, c.Winner, 1)
 		require.Len(t, c.Losers, 1)
 		require.NotEqual(t, c.Winner[0].Site, c.Losers[0].Site)

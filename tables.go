@@ -20,6 +20,11 @@ type Table struct {
 	Name string        // [a-z][a-z0-9_.-]{0,63}
 	Kind record.Kind   // what its values are; the zero value is any: every key has its own
 	TTL  time.Duration // what a key lives that is written without an expiry, in whole milliseconds; 0: for ever
+	// Resolver settles what several sites wrote without knowing of one another: lww,
+	// first-writer, site-priority(2, 1) by the numbers of sites, siblings, or the name of
+	// a function that the engine was given, such as stock or stock@2. Empty is that of the
+	// kind, and the only one where one leader orders all writes.
+	Resolver string
 }
 
 // DefaultTable is the table that always exists. Its kind is any.
@@ -41,6 +46,9 @@ func ParseKind(s string) (record.Kind, error) { return kind.Parse(s) }
 
 func (t Table) String() string {
 	s := t.Name + " (" + KindName(t.Kind)
+	if t.Resolver != "" {
+		s += ", settled by " + t.Resolver
+	}
 	if t.TTL != 0 {
 		s += ", TTL " + t.TTL.String()
 	}
@@ -59,7 +67,7 @@ func (t Table) check() error {
 		return fmt.Errorf("TTL of %s: %v is none of whole milliseconds up to %v: %w", t.Name, t.TTL, TTLMax, topology.ErrMalformed)
 	}
 	if t.Name == DefaultTable && t != defaultDefinition.Table {
-		return fmt.Errorf("kind of %s: it is any, without a TTL, and stays so: %w", DefaultTable, topology.ErrConflict)
+		return fmt.Errorf("kind of %s: it is any, without a TTL or a resolver, and stays so: %w", DefaultTable, topology.ErrConflict)
 	}
 	return nil
 }
@@ -104,19 +112,20 @@ func droppedKey(id record.TableID) []byte { return fmt.Appendf(nil, "%s%08x", dr
 // definition is a table as the catalogue has it.
 type definition struct {
 	Table
-	id  record.TableID
-	dot version.Dot // of the definition itself, where it was read
+	id     record.TableID
+	dot    version.Dot // of the definition itself, where it was read
+	digest []byte      // of its resolver, where that is a function of somebody's
 }
 
 var defaultDefinition = definition{Table: Table{Name: DefaultTable, Kind: record.KindAny}, id: record.TableDefault}
 
 func (d definition) encode() []byte {
-	return kind.Definition{ID: d.id, Kind: d.Kind, TTL: d.TTL}.Encode()
+	return kind.Definition{ID: d.id, Kind: d.Kind, TTL: d.TTL, Resolver: d.Resolver, Digest: d.digest}.Encode()
 }
 
 func decodeDefinition(name string, b []byte) (definition, error) {
 	d, err := kind.DecodeDefinition(name, b)
-	return definition{Table: Table{Name: name, Kind: d.Kind, TTL: d.TTL}, id: d.ID}, err
+	return definition{Table: Table{Name: name, Kind: d.Kind, TTL: d.TTL, Resolver: d.Resolver}, id: d.ID, digest: d.Digest}, err
 }
 
 func encodeDropped(name string) []byte {

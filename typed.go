@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/triad-kv/triad/internal/call"
 	"github.com/triad-kv/triad/internal/kind"
@@ -20,9 +21,10 @@ type TypedTable[T any] struct{ named }
 // named is a table as those see it who give its values types: by the name that it
 // has, and the kind that it must have.
 type named struct {
-	node *Node
-	name string
-	kind record.Kind
+	node     *Node
+	name     string
+	kind     record.Kind
+	resolver string // empty: whichever it is defined with, or that of the kind
 }
 
 // TableOf returns the table of that name for values of type T. If nobody has
@@ -33,9 +35,14 @@ type named struct {
 //
 // A row is one cell for each column (a field of the struct, named by its tag as
 // in `msgpack:"name"`), so that columns are stored, compared and, where several
-// sites write, merged one by one; Put replaces the whole row all the same.
-func TableOf[T any](node *Node, name string) *TypedTable[T] {
-	return &TypedTable[T]{named{node: node, name: name, kind: typed.KindOf[T]()}}
+// sites write, merged one by one; Put replaces the whole row all the same. An option
+// says how else several sites' writes are settled: [ResolvedBy].
+func TableOf[T any](node *Node, name string, opts ...TableOption) *TypedTable[T] {
+	t := &TypedTable[T]{named{node: node, name: name, kind: typed.KindOf[T]()}}
+	for _, o := range opts {
+		o(&t.named)
+	}
+	return t
 }
 
 // Name returns the table's name.
@@ -155,7 +162,13 @@ func (t *named) Delete(ctx context.Context, key string, opts ...Option) (Receipt
 func (t *named) declare(ctx context.Context, op, key string) error {
 	err := t.lookup(ctx, false)
 	if errors.Is(err, topology.ErrNoTable) {
-		err = t.node.CreateTable(ctx, Table{Name: t.name, Kind: t.kind})
+		want := Table{Name: t.name, Kind: t.kind, Resolver: t.resolver}
+		if i := slices.IndexFunc(t.node.config.Tables, func(of Table) bool { return of.Name == t.name }); i >= 0 {
+			want = t.node.config.Tables[i] // which is about to be defined
+		}
+		if err = t.node.CreateTable(ctx, want); err == nil {
+			err = t.lookup(ctx, false)
+		}
 	}
 	if err != nil {
 		return t.error(op, key, err)
@@ -191,7 +204,12 @@ func (t *named) lookup(ctx context.Context, local bool) error {
 	if d.Kind == record.KindAny {
 		return nil
 	}
-	return Table{Name: t.name, Kind: t.kind, TTL: d.TTL}.contradicts(d.Table)
+	want := Table{Name: t.name, Kind: t.kind, TTL: d.TTL, Resolver: t.resolver}
+	if want.Resolver == "" {
+		want.Resolver = d.Resolver
+		return want.contradicts(d.Table)
+	}
+	return t.node.catalogue.sameAs(want, d.Table)
 }
 
 func (t *named) error(op, key string, err error) error {

@@ -15,7 +15,8 @@ type Receipt = topology.Receipt
 
 // Put makes value the value of key. In a table of rows the value is a msgpack map
 // of columns, and replaces the whole row. It keeps neither slice. Options:
-// [Durability], [TTL], [IfAbsent], [IfVersion], [IfValue], [Request].
+// [Durability], [TTL], [IfAbsent], [IfVersion], [IfValue], [Request]; in a table that
+// keeps siblings [Context] instead of a condition.
 func (n *Node) Put(ctx context.Context, table string, key, value []byte, opts ...Option) (Receipt, error) {
 	return inner{n}.writeOne(ctx, "put", call.One{Table: table, Key: key, Value: value}, opts)
 }
@@ -99,7 +100,7 @@ func (n inner) writeOne(ctx context.Context, op string, one call.One, opts []Opt
 }
 
 func (n inner) tryWriteOne(ctx context.Context, one *call.One, opts []Option) (Receipt, error) {
-	allowed := call.WishWrite | call.WishIf
+	allowed := call.WishWrite | call.WishIf | call.WishContext
 	if one.Remove {
 		allowed &^= call.WishTTL
 	}
@@ -137,6 +138,14 @@ func (n inner) plan(w *call.Wishes) (plan, error) {
 	if w.Has(call.WishRequest) {
 		if _, ok := n.engine.(Idempotent); !ok {
 			return plan{}, fmt.Errorf("%w: Request: this topology does not know a retry", topology.ErrUnsupported)
+		}
+	}
+	if w.Has(call.WishContext) {
+		switch _, ok := n.engine.(topology.Resolvers); {
+		case !ok:
+			return plan{}, fmt.Errorf("%w: Context: one leader orders all writes of this topology, so no table keeps siblings", topology.ErrUnsupported)
+		case w.Has(call.WishIf | call.WishRequest):
+			return plan{}, fmt.Errorf("%w: Context is the only condition of its write, and it has no name", topology.ErrUnsupported)
 		}
 	}
 	if err := levelled(n.Node, w); err != nil {

@@ -28,14 +28,14 @@ type Table = call.Table
 func (c *Client) Put(ctx context.Context, table string, key, value []byte, opts ...Option) (Receipt, error) {
 	return carrier{c}.write(ctx, call.MethodPut, "put", call.Write{
 		Writes: []call.One{{Table: table, Key: key, Value: value}}, Options: opts,
-	}, call.WishWrite|call.WishIf)
+	}, call.WishWrite|call.WishIf|call.WishContext)
 }
 
 // Delete removes key. Options: those of [Client.Put].
 func (c *Client) Delete(ctx context.Context, table string, key []byte, opts ...Option) (Receipt, error) {
 	return carrier{c}.write(ctx, call.MethodDelete, "delete", call.Write{
 		Writes: []call.One{{Table: table, Key: key, Remove: true}}, Options: opts,
-	}, call.WishWrite|call.WishIf)
+	}, call.WishWrite|call.WishIf|call.WishContext)
 }
 
 // Batch is several writes that happen together or not at all. It is built by one

@@ -49,9 +49,8 @@ func (c *custom) Settle(cell record.Cell, kept []record.Version) Settled {
 		err = fmt.Errorf("a value of %d bytes, at most %d", len(f.Value), record.ValueBytesMax)
 	}
 	if err != nil {
-		s := chosen(kept, best(kept, Compare)) // all inputs stay, for when it is mended
-		s.Fault = fmt.Errorf("%w %s of version %d, key %q: the last writer won: %w", ErrResolver, c.id.Name, c.id.Version, cell.Key, err)
-		return s
+		// All inputs stay, for when it is mended.
+		return Fallback(kept, fmt.Errorf("%w %s of version %d, key %q: the last writer won: %w", ErrResolver, c.id.Name, c.id.Version, cell.Key, err))
 	}
 	s := Settled{Stays: kept}
 	if !f.Absent {

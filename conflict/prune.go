@@ -20,9 +20,7 @@ func Prune(r Resolver, cell record.Cell, held []record.Version, stable version.S
 	if len(held) == 0 {
 		return nil
 	}
-	switch r.(type) {
-	case lww, firstWriter, sitePriority, siblings, fields, join:
-	default:
+	if !Built(r) {
 		return held
 	}
 	s := r.Settle(cell, held)

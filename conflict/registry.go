@@ -118,7 +118,7 @@ func (g *Registry) Entries() []Entry { return slices.Clone(g.entries) }
 // Check compares the resolver of a table with what a peer says of it. An error, which
 // wraps [ErrResolver], means that the link must not carry the table.
 func (g *Registry) Check(r Resolver, peer Entry) error {
-	mine := Entry{r.ID(), DigestOf(r)}
+	mine := g.Entry(r)
 	switch {
 	case mine.ID != peer.ID:
 		return fmt.Errorf("%w: here it is %v, at the peer %v: give the table one resolver", ErrResolver, mine.ID, peer.ID)
@@ -254,4 +254,15 @@ func numbers(s string) ([]uint32, error) {
 		out = append(out, uint32(n))
 	}
 	return out, nil
+}
+
+// Entry returns what this node says of a resolver: of one that it was made with what was
+// found out then, so that a function is not asked again.
+func (g *Registry) Entry(r Resolver) Entry {
+	for i, known := range g.known {
+		if known.ID() == r.ID() {
+			return g.entries[i]
+		}
+	}
+	return Entry{r.ID(), DigestOf(r)}
 }

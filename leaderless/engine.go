@@ -146,6 +146,7 @@ type stats struct {
 	shown   atomic.Pointer[shown]
 	reads   atomic.Uint64 // that this node has coordinated
 	hedges  atomic.Uint64
+	fills   atomic.Uint64 // times that all was taken over from others, to vote again
 	mends   atomic.Uint64 // partitions taken over cell by cell
 	started time.Time
 }

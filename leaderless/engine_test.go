@@ -67,6 +67,7 @@ func TestAWipedReplicaIsRebuiltAndResurrectsNothing(t *testing.T) {
 	c.nodes["c"].start()
 	c.settled()
 	require.GreaterOrEqual(t, c.nodes["c"].life.incarnation, before)
+	require.NotZero(t, c.nodes["c"].stats.fills.Load(), "it has voted without having been filled")
 	c.converged()
 	for i := range 50 {
 		for _, m := range c.list {
@@ -121,4 +122,34 @@ func TestNodesOfOtherConfigurationsTakeNothingOfEachOther(t *testing.T) {
 	c.opts.Partitions = 4
 	c.nodes["c"].start()
 	c.converged()
+}
+
+func TestAWipedNodeVotesOnNothingBeforeItIsFilled(t *testing.T) {
+	c := newCluster(t, Options{Replicas: 3}, 3)
+	c.startAll()
+	_, err := c.nodes["a"].put("k", "v", topology.WriteOptions{Consistency: topology.ConsistencyAll})
+	require.NoError(t, err)
+	c.nodes["b"].stop()
+	n := c.nodes["c"]
+	n.wipe()
+	n.start()
+	eventually(t, "c and a reach each other", func() bool { return len(n.alive()) == 1 && len(c.nodes["a"].alive()) == 1 })
+	eventually(t, "c has taken over what a holds", func() bool {
+		v, err := n.get("k", topology.ReadOptions{Guarantee: topology.ReadAny})
+		return err == nil && v == "v"
+	})
+	votes, why := n.life.voting()
+	require.False(t, votes, "one other is too few: a write may be at b and at what c was")
+	require.NotEmpty(t, why)
+	require.Equal(t, topology.RoleCandidate, n.Status().Role)
+	_, err = n.put("l", "v", topology.WriteOptions{Consistency: topology.ConsistencyOne})
+	require.ErrorIs(t, err, topology.ErrUnavailable)
+	require.Equal(t, topology.NotApplied, topology.OutcomeOf(err))
+	_, err = c.nodes["a"].put("l", "v", topology.WriteOptions{Consistency: topology.ConsistencyQuorum})
+	require.Error(t, err, "c counts for nothing")
+	c.nodes["b"].start()
+	c.settled()
+	c.converged()
+	_, err = n.put("l", "w")
+	require.NoError(t, err)
 }

@@ -324,7 +324,7 @@ func (f *filling) install(ctx context.Context, id topology.NodeID, cells []topol
 	var order []int
 	for i := range cells {
 		c := &cells[i]
-		h := core.Held{Table: c.Table, Key: c.Key}
+		h := core.Held{Cell: c.Cell}
 		if err := record.DecodeState(c.State, &h.State); err != nil {
 			return fmt.Errorf("%w: key %q: %w", topology.ErrMalformed, c.Key, err)
 		}

@@ -29,6 +29,12 @@ func TestTheLogIsKeptForWhoIsAwayAndNoLonger(t *testing.T) {
 		v, err := c.nodes["b"].get("more", topology.ReadOptions{Guarantee: topology.ReadAny})
 		return err == nil && v == "v"
 	})
+	ticks := func() (n int) {
+		require.NoError(t, a.loop.call(func() { n = a.loop.keeper.ticks }))
+		return n
+	}
+	from := ticks()
+	eventually(t, "a has looked again", func() bool { return ticks() > from+3 })
 	require.LessOrEqual(t, a.Retain(end()), before+1, "c lacks it")
 	c.nodes["c"].start()
 	eventually(t, "c has it", func() bool { return a.Retain(end()) == end()+1 })

@@ -234,6 +234,7 @@ func (l *life) settle(ctx context.Context) error {
 	if err := (&filling{e: l.e}).fill(ctx); err != nil {
 		return err
 	}
+	l.e.stats.fills.Add(1)
 	return l.vote("it holds what enough others hold")
 }
 

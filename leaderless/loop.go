@@ -2,6 +2,7 @@ package leaderless
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -30,6 +31,7 @@ type loop struct {
 	alarms   map[string]bool
 	durable  []durable
 	keeper   *keeper // of the log
+	counting map[string]counting
 }
 
 // durable is who waits for the log to be so up to an LSN.
@@ -39,7 +41,7 @@ type durable struct {
 }
 
 func newLoop(e *engine) *loop {
-	return &loop{e: e, keeper: newKeeper(e), wake: make(chan struct{}, 1), begun: make(chan struct{}), requests: map[uint64]*request{}, alarms: map[string]bool{}}
+	return &loop{e: e, keeper: newKeeper(e), wake: make(chan struct{}, 1), begun: make(chan struct{}), requests: map[uint64]*request{}, counting: map[string]counting{}, alarms: map[string]bool{}}
 }
 
 // begin makes the core of what the machine has recovered.
@@ -185,17 +187,22 @@ func (l *loop) perform(x *core.Effect) {
 			e.fail(err)
 		}
 		l.keeper.gone = l.keeper.gone[:0]
+		l.forgets(func(lsn record.LSN) bool { return lsn <= x.LSN })
 	case core.DoSend:
 		if p := e.peer(x.Node); p != nil {
 			p.send(&x.Message)
 		}
 	case core.DoLook:
-		s, err := e.machine.look(record.Cell{Table: x.Table, Key: x.Key})
-		if err != nil {
+		cells, err := e.machine.cells(&x.Range)
+		switch {
+		case errors.Is(err, topology.ErrTooLarge):
+			l.alarm(err) // who asked waits in vain
+			return
+		case err != nil:
 			e.fail(err)
 			return
 		}
-		l.next = append(l.next, core.Event{Kind: core.EvLooked, Node: x.Node, Op: x.Op, Table: x.Table, Key: x.Key, Full: x.Full, State: s})
+		l.next = append(l.next, core.Event{Kind: core.EvLooked, Node: x.Node, Op: x.Op, Range: x.Range, Full: x.Full, Cells: cells})
 	case core.DoFill:
 		es, err := e.machine.records(x.Dots, x.Most)
 		if err != nil {
@@ -257,6 +264,7 @@ func (l *loop) flush() {
 		return
 	}
 	l.alarm(fmt.Errorf("the log took nothing: %w", err))
+	l.forgets(func(lsn record.LSN) bool { return lsn >= es[0].LSN })
 	l.step(core.Event{Kind: core.EvNotAppended, LSN: es[0].LSN - 1, Err: err})
 }
 
@@ -266,10 +274,19 @@ func (l *loop) request(r *request) {
 		r.answer(core.Answer{Err: &topology.Error{Op: r.op(), Node: l.e.env.Self, Outcome: topology.NotApplied, Err: err}})
 		return
 	}
+	c, cell, err := l.seal(r)
+	if err != nil {
+		r.answer(core.Answer{Err: l.e.errorOf(r.op(), topology.NotApplied, err)})
+		return
+	}
 	l.op++
 	r.event.Op = l.op
 	l.requests[l.op] = r
+	before := l.core.End
 	l.step(r.event)
+	if c != nil && l.core.End > before {
+		l.counts(cell, c)
+	}
 }
 
 // release tells those who wait for the log.

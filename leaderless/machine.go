@@ -225,14 +225,17 @@ func (a *application) entry(e *record.Entry) error {
 	}
 	if learnt == nil {
 		partition = placement.Of(a.place, r.Mutations[0].Table, r.Mutations[0].Key)
-		c, err := core.Apply(&r, a.at.At(partition), a.held)
+		changes, err := core.Apply(&r, a.at.At(partition), a.held)
 		if err != nil {
 			return err
 		}
-		a.lost += uint64(len(c.Lost))
-		a.over[cellName(c.Cell)] = c.State
-		a.edits = append(a.edits, topology.Edit{Cell: c.Cell.Clone(), State: a.enc.AppendState(nil, &c.State)})
-		a.defines = a.tables.note(c.Cell, &c.State) || a.defines
+		for i := range changes {
+			c := &changes[i]
+			a.lost += uint64(len(c.Lost))
+			a.over[cellName(c.Cell)] = c.State
+			a.edits = append(a.edits, topology.Edit{Cell: c.Cell.Clone(), State: a.enc.AppendState(nil, &c.State)})
+			a.defines = a.tables.note(c.Cell, &c.State) || a.defines
+		}
 		if !r.IsNote() {
 			a.index(r.Dot, e.LSN)
 		}
@@ -280,6 +283,43 @@ func (m *machine) look(c record.Cell) (s record.State, err error) {
 		err = record.DecodeState(b, &s)
 	}
 	return s, err
+}
+
+// cells reads what is applied of a range of a key, and of the cell without a field. It may
+// be called by anybody.
+func (m *machine) cells(r *topology.CellRange) (out []core.Held, err error) {
+	take := func(c record.Cell) error {
+		s, err := m.look(c)
+		if err == nil && (len(s.Siblings) > 0 || s.Context != nil) {
+			out = append(out, core.Held{Cell: c, State: s})
+		}
+		return err
+	}
+	if !r.Whole {
+		if err := take(record.Cell{Table: r.Table, Key: r.Key}); err != nil || len(r.Field) == 0 {
+			return out, err
+		}
+		return out, take(r.Cell)
+	}
+	view, err := m.store.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	for ed, serr := range view.Scan(record.Cell{Table: r.Table, Key: r.Key}, record.AfterKey(r.Table, r.Key)) {
+		h := core.Held{}
+		if serr == nil && len(out) >= core.CellsMax {
+			serr = fmt.Errorf("%w: key %q has more than %d cells", topology.ErrTooLarge, r.Key, core.CellsMax)
+		}
+		if serr == nil {
+			h.Cell = ed.Cell.Clone()
+			serr = record.DecodeState(append([]byte(nil), ed.State...), &h.State)
+		}
+		if err = serr; err != nil {
+			break
+		}
+		out = append(out, h)
+	}
+	return out, errors.Join(err, view.Close())
 }
 
 // records returns up to most of the writes that have those dots and stand in the log.

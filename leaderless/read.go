@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"github.com/triad-kv/triad/leaderless/placement"
+	"math"
 
 	"github.com/triad-kv/triad/leaderless/core"
 	"github.com/triad-kv/triad/quorum"
@@ -29,13 +30,14 @@ func (rd *reader) Read(ctx context.Context, table record.TableID, key []byte, o 
 		return topology.Reading{}, keyed(key, rd.e.errorOf("get", topology.NotApplied, err))
 	}
 	var r topology.Reading
-	if e := rd.e; o.Guarantee == topology.ReadAny && o.Consistency == topology.ConsistencyDefault && e.place.Holds(e.env.Self, placement.Of(e.place, table, key)) {
-		r, err = rd.own(table, key)
-	} else {
-		r, err = rd.read(ctx, table, key, a)
+	v := view{CellRange: topology.CellRange{Cell: record.Cell{Table: table, Key: key, Field: o.Field}, Whole: o.Whole}, parts: o.Parts}
+	if v.kind, err = rd.e.kindOf(ctx, table); err != nil {
+		return topology.Reading{}, keyed(key, rd.e.errorOf("get", topology.NotApplied, err))
 	}
-	if err == nil && len(o.Field) > 0 {
-		r.Cells, err = nil, topology.ErrNotFound
+	if e := rd.e; o.Guarantee == topology.ReadAny && o.Consistency == topology.ConsistencyDefault && e.place.Holds(e.env.Self, placement.Of(e.place, table, key)) {
+		r, err = rd.own(&v)
+	} else {
+		r, err = rd.read(ctx, &v, a)
 	}
 	if err != nil {
 		return r, keyed(key, rd.e.errorOf("get", topology.NotApplied, err))
@@ -68,36 +70,46 @@ func (rd *reader) how(o *topology.ReadOptions) (a readAsked, err error) {
 }
 
 // read reads one key.
-func (rd *reader) read(ctx context.Context, table record.TableID, key []byte, a readAsked) (topology.Reading, error) {
+func (rd *reader) read(ctx context.Context, v *view, a readAsked) (topology.Reading, error) {
 	e := rd.e
+	if v.headAlone() {
+		return topology.Reading{Served: e.env.Self, Stale: -1, Replicas: 1, Cells: []topology.CellReading{headOf(v.kind, v.Key, nil, math.MaxInt32)}}, nil
+	}
 	e.stats.reads.Add(1)
-	key = append([]byte(nil), key...) // the caller may be gone before the core is done with it
-	got, by, err := e.do(ctx, &asked{Event: core.Event{Kind: core.EvGet, Table: table, Key: key, Level: a.level, Repair: a.repair}, token: a.token})
+	v.Cell = v.Cell.Clone() // the caller may be gone before the core is done with it
+	got, by, err := e.do(ctx, &asked{Event: core.Event{Kind: core.EvGet, Range: v.needs(), Level: a.level, Repair: a.repair}, token: a.token})
 	if err != nil {
 		return topology.Reading{}, err
 	}
-	r := topology.Reading{Served: by, Stale: -1, Guarantee: e.meets(table, key, &a), Replicas: got.Stands, Token: a.token}
-	return e.shown(r, key, &got.State)
+	r := topology.Reading{Served: by, Stale: -1, Guarantee: e.meets(v.Table, v.Key, &a), Replicas: got.Stands, Token: a.token}
+	for i := range got.Cells {
+		got.Cells[i].Table, got.Cells[i].Key = v.Table, v.Key
+	}
+	return e.shown(r, v, got.Cells)
 }
 
 // own reads what this node holds of a key, also before it runs.
-func (rd *reader) own(table record.TableID, key []byte) (topology.Reading, error) {
-	s, err := rd.e.machine.look(record.Cell{Table: table, Key: key})
+func (rd *reader) own(v *view) (topology.Reading, error) {
+	v.Cell = v.Cell.Clone()
+	r := v.needs()
+	cells, err := rd.e.machine.cells(&r)
 	if err != nil {
 		return topology.Reading{}, err
 	}
-	return rd.e.shown(topology.Reading{Served: rd.e.env.Self, Stale: -1, Guarantee: topology.ReadAny, Replicas: 1}, append([]byte(nil), key...), &s)
+	return rd.e.shown(topology.Reading{Served: rd.e.env.Self, Stale: -1, Guarantee: topology.ReadAny, Replicas: 1}, v, cells)
 }
 
-// shown puts into a reading what a state shows.
-func (e *engine) shown(r topology.Reading, key []byte, s *record.State) (topology.Reading, error) {
+// shown puts into a reading what cells show.
+func (e *engine) shown(r topology.Reading, v *view, cells []core.Held) (topology.Reading, error) {
 	var seen version.Vector
-	for _, v := range s.Siblings {
-		seen = seen.With(v.Origin, max(seen.Get(v.Origin), v.Seq))
-		if v.Absent || e.due(v.Expires) {
-			continue
+	for _, h := range cells {
+		for _, x := range h.State.Siblings {
+			seen = seen.With(x.Origin, max(seen.Get(x.Origin), x.Seq))
 		}
-		r.Cells = append(r.Cells, topology.CellReading{Key: key, Version: v})
+	}
+	var err error
+	if r.Cells, err = e.show(v, cells); err != nil {
+		return topology.Reading{}, err
 	}
 	if len(seen) > 0 {
 		r.Token = r.Token.Join(topology.TokenOf(seen))

@@ -28,11 +28,7 @@ type asked struct {
 
 // do coordinates a request here, or passes it on to a replica, once (L1).
 func (e *engine) do(ctx context.Context, a *asked) (core.Answer, topology.NodeID, error) {
-	table, key := a.Table, a.Key
-	if a.Kind == core.EvPut {
-		table, key = a.Mutation.Table, a.Mutation.Key
-	}
-	partition := placement.Of(e.place, table, key)
+	partition := a.partition(e)
 	if e.place.Holds(e.env.Self, partition) {
 		got, err := e.coordinate(ctx, a)
 		return got, e.env.Self, err
@@ -54,6 +50,18 @@ func (e *engine) do(ctx context.Context, a *asked) (core.Answer, topology.NodeID
 	return core.Answer{}, "", last
 }
 
+// partition is that of the key the request is about.
+func (a *asked) partition(e *engine) int {
+	if a.Kind == core.EvPut {
+		return placementOf(e, a.Mutations[0].Table, a.Mutations[0].Key)
+	}
+	return placementOf(e, a.Range.Table, a.Range.Key)
+}
+
+func placementOf(e *engine, table record.TableID, key []byte) int {
+	return placement.Of(e.place, table, key)
+}
+
 // reachable returns the nodes of some that can be reached, in their order.
 func (e *engine) reachable(of []topology.NodeID) (ids []topology.NodeID) {
 	for _, id := range of {
@@ -70,7 +78,7 @@ func (e *engine) reachable(of []topology.NodeID) (ids []topology.NodeID) {
 
 // coordinate has the core do a request of a key that this node holds.
 func (e *engine) coordinate(ctx context.Context, a *asked) (core.Answer, error) {
-	if err := (sessions{e}).awaitToken(ctx, a.token, placement.Of(e.place, a.Table, a.Key)); err != nil {
+	if err := (sessions{e}).awaitToken(ctx, a.token, a.partition(e)); err != nil {
 		return core.Answer{}, e.errorOf("get", topology.NotApplied, err)
 	}
 	if err := e.loop.started(ctx); err != nil {
@@ -154,27 +162,25 @@ func (e *engine) serveRequest(ctx context.Context, _ topology.Peer, req []byte) 
 	return encodeAnswer(&got), nil
 }
 
-// A request on the wire is an array of fifteen:
+// A request on the wire is an array of eleven:
 //
-//	0  kind     uint: 1 a put, 2 a get
-//	1  level    uint
-//	2  repair   uint
-//	3  table    uint
-//	4  key      bin
-//	5  field    bin
-//	6  op       uint, of a put
-//	7  kind     uint, of the value
-//	8  expires  uint
-//	9  value    bin
-//	10 context  bin, a state whose context it is
-//	11 time     uint, of the context
-//	12 token    str
-const askedFields = 13
+//	0  kind       uint: 1 a put, 2 a get
+//	1  level      uint
+//	2  repair     uint
+//	3  table      uint
+//	4  key        bin
+//	5  field      bin, of a get
+//	6  whole      bool, of a get
+//	7  mutations  array of 5n, of a put: field, op, kind, expires, value
+//	8  context    bin, a state whose context it is
+//	9  time       uint, of the context
+//	10 token      str
+const askedFields = 11
 
 func (a *asked) encode() []byte {
-	m := a.Mutation
-	if a.Kind == core.EvGet {
-		m = record.Mutation{Table: a.Table, Key: a.Key}
+	at := a.Range
+	if a.Kind == core.EvPut {
+		at.Table, at.Key = a.Mutations[0].Table, a.Mutations[0].Key
 	}
 	enc := record.NewEncoder()
 	w := pack.NewWriter(nil)
@@ -182,13 +188,19 @@ func (a *asked) encode() []byte {
 	w.Uint(uint64(a.Kind))
 	w.Uint(uint64(a.Level))
 	w.Uint(uint64(a.Repair))
-	w.Uint(uint64(m.Table))
-	w.Bin(m.Key)
-	w.Bin(m.Field)
-	w.Uint(uint64(m.Op))
-	w.Uint(uint64(m.Kind))
-	w.Uint(uint64(m.Expires))
-	w.Bin(m.Value)
+	w.Uint(uint64(at.Table))
+	w.Bin(at.Key)
+	w.Bin(at.Field)
+	w.Bool(at.Whole)
+	w.Array(5 * len(a.Mutations))
+	for i := range a.Mutations {
+		m := &a.Mutations[i]
+		w.Bin(m.Field)
+		w.Uint(uint64(m.Op))
+		w.Uint(uint64(m.Kind))
+		w.Uint(uint64(m.Expires))
+		w.Bin(m.Value)
+	}
 	w.Bin(enc.AppendState(nil, &record.State{Context: a.Context.Seen}))
 	w.Uint(uint64(a.Context.Time))
 	w.Str(a.token.String())
@@ -200,9 +212,14 @@ func decodeAsked(b []byte) (*asked, error) {
 	r.ArrayOf(askedFields)
 	a := &asked{Event: core.Event{Kind: core.EventKind(r.UintMax(uint64(core.EvGet))), Forwarded: true}}
 	a.Level, a.Repair = quorum.Consistency(r.UintMax(uint64(quorum.AtAll))), core.Repair(r.UintMax(uint64(core.RepairBlocking)))
-	m := record.Mutation{Table: record.TableID(r.UintMax(math.MaxUint32)), Key: r.BinMax(record.KeyBytesMax), Field: r.BinMax(record.FieldBytesMax)}
-	m.Op, m.Kind = record.Op(r.UintMax(math.MaxUint8)), record.Kind(r.UintMax(math.MaxUint8))
-	m.Expires, m.Value = version.Timestamp(r.Uint()), r.BinMax(record.ValueBytesMax)
+	at := record.Cell{Table: record.TableID(r.UintMax(math.MaxUint32)), Key: r.BinMax(record.KeyBytesMax), Field: r.BinMax(record.FieldBytesMax)}
+	a.Range = topology.CellRange{Cell: at, Whole: r.Bool()}
+	for n := r.ArrayMax(5 * record.MutationsMax); n > 4 && r.Err() == nil; n -= 5 {
+		m := record.Mutation{Table: at.Table, Key: at.Key, Field: r.BinMax(record.FieldBytesMax)}
+		m.Op, m.Kind = record.Op(r.UintMax(math.MaxUint8)), record.Kind(r.UintMax(math.MaxUint8))
+		m.Expires, m.Value = version.Timestamp(r.Uint()), r.BinMax(record.ValueBytesMax)
+		a.Mutations = append(a.Mutations, m)
+	}
 	seen := r.BinMax(record.ValueBytesMax)
 	a.Context.Time = version.Timestamp(r.Uint())
 	token := r.StrMax(topology.VectorTokenBytesMax)
@@ -216,13 +233,11 @@ func decodeAsked(b []byte) (*asked, error) {
 	}
 	switch {
 	case err != nil:
-	case a.Kind == core.EvGet:
-		a.Table, a.Key = m.Table, m.Key
-	case a.Kind == core.EvPut:
-		a.Mutation = m
-		err = m.Check(0)
+	case a.Kind == core.EvGet && len(at.Key) > 0:
+	case a.Kind == core.EvPut && len(a.Mutations) > 0:
+		err = (&record.Batch{Mutations: a.Mutations}).Check(0)
 	default:
-		err = errors.New("kind 0")
+		err = errors.New("it asks for nothing")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w request: %w", topology.ErrMalformed, err)
@@ -231,13 +246,13 @@ func decodeAsked(b []byte) (*asked, error) {
 	return a, nil
 }
 
-// An answer on the wire is an array of nine:
+// An answer on the wire is an array of seven:
 //
 //	0  dot      array of 3: id, incarnation, seq
 //	1  time     uint
 //	2  stands   uint
 //	3  have     array of n: str
-//	4  state    bin
+//	4  cells    as core.AppendCells writes them
 //	5  context  bin, a state whose context it is
 //	6  time     uint, of the context
 const answerFields = 7
@@ -256,7 +271,7 @@ func encodeAnswer(a *core.Answer) []byte {
 	for _, n := range a.Have {
 		w.Str(string(n))
 	}
-	w.Bin(enc.AppendState(nil, &a.State))
+	w.Raw(core.AppendCells(nil, a.Cells, enc))
 	w.Bin(enc.AppendState(nil, &record.State{Context: a.Context.Seen}))
 	w.Uint(uint64(a.Context.Time))
 	return w.Bytes()
@@ -271,11 +286,11 @@ func decodeAnswer(b []byte) (a core.Answer, err error) {
 	for n := r.ArrayMax(quorum.MembersMax); n > 0 && r.Err() == nil; n-- {
 		a.Have = append(a.Have, topology.NodeID(r.StrMax(64)))
 	}
-	state, seen := r.BinMax(math.MaxInt32), r.BinMax(math.MaxInt32)
+	a.Cells, err = core.ReadCells(&r, record.Cell{})
+	seen := r.BinMax(math.MaxInt32)
 	a.Context.Time = version.Timestamp(r.Uint())
-	err = r.Done()
 	if err == nil {
-		err = record.DecodeState(state, &a.State)
+		err = r.Done()
 	}
 	var s record.State
 	if err == nil {

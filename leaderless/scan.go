@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"iter"
 
-	"github.com/triad-kv/triad/conflict"
+	"github.com/triad-kv/triad/leaderless/core"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
@@ -50,25 +50,42 @@ func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byt
 	for _, s := range sources {
 		s.asked.from, s.asked.to = begin, end
 	}
+	k, err := e.kindOf(ctx, table)
+	if err != nil {
+		return err
+	}
+	v := view{kind: k, CellRange: topology.CellRange{Whole: true}}
+	var cells []core.Held // of one key
+	give := func() (more bool, err error) {
+		if len(cells) == 0 {
+			return true, nil
+		}
+		v.Cell = cells[0].Cell
+		v.Field = nil
+		shown, err := e.show(&v, cells)
+		for i := range shown {
+			if err == nil && !yield(shown[i]) {
+				return false, nil
+			}
+		}
+		cells = nil
+		return true, err
+	}
 	for {
 		cell, state, err := merged(ctx, sources)
-		if err != nil || cell == nil {
+		if err != nil {
 			return err
 		}
-		if cell.Table != table || len(to) > 0 && bytes.Compare(cell.Key, to) >= 0 {
-			return nil
-		}
-		if len(cell.Field) > 0 {
-			continue
-		}
-		for _, v := range state.Siblings {
-			if v.Absent || e.due(v.Expires) {
-				continue
-			}
-			if !yield(topology.CellReading{Key: cell.Key, Field: cell.Field, Version: v}) {
-				return nil
+		end := cell == nil || cell.Table != table || len(to) > 0 && bytes.Compare(cell.Key, to) >= 0
+		if end || len(cells) > 0 && !bytes.Equal(cells[0].Key, cell.Key) {
+			if more, err := give(); err != nil || !more || end {
+				return err
 			}
 		}
+		if len(cells) >= core.CellsMax {
+			return fmt.Errorf("%w: key %q has more than %d cells", topology.ErrTooLarge, cell.Key, core.CellsMax)
+		}
+		cells = append(cells, core.Held{Cell: *cell, State: state})
 	}
 }
 
@@ -174,11 +191,9 @@ func merged(ctx context.Context, sources []*source) (*record.Cell, record.State,
 			return nil, state, fmt.Errorf("%w: key %q of %s: %w", topology.ErrMalformed, cell.Key, s.id, err)
 		}
 		s.page = s.page[1:]
-		c, err := conflict.JoinLWW(state.Siblings, state.Context, in.Siblings, in.Context)
-		if err != nil {
+		if err := winner(&state, &in); err != nil {
 			return nil, state, fmt.Errorf("key %q: %w", cell.Key, err)
 		}
-		state.Siblings = c.State.Siblings
 	}
 	return cell, state, nil
 }

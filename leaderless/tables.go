@@ -79,19 +79,3 @@ func (t *tables) knows(id record.TableID) bool {
 	_, ok := t.byID[id]
 	return ok || id < record.TableFirst
 }
-
-// fit refuses what a table of that kind can not hold.
-func fit(k record.Kind, m *record.Mutation) error {
-	refused := func(why string) error {
-		return fmt.Errorf("%w: key %q in a table of kind %s: %s", topology.ErrUnsupported, m.Key, kind.Name(k), why)
-	}
-	switch {
-	case k != record.KindAny && k != record.KindBytes:
-		return refused("leaderless tables are of kind any or bytes in this version")
-	case len(m.Field) > 0 || kind.Parted(m.Kind):
-		return refused("sets and maps have no leader to order them")
-	case m.Op == record.OpMerge || m.Kind == record.KindCounter:
-		return refused("a counter needs a leader in this version")
-	}
-	return nil
-}

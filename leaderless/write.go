@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/semaphore"
 
@@ -28,11 +29,11 @@ func (wr *writer) Write(ctx context.Context, b record.Batch, o topology.WriteOpt
 	if len(b.Mutations) > 0 {
 		key = b.Mutations[0].Key
 	}
-	m, err := wr.check(ctx, &b)
+	ms, err := wr.check(ctx, &b)
 	if err != nil {
 		return topology.Receipt{}, keyed(key, e.errorOf("write", topology.NotApplied, err))
 	}
-	r, err := wr.put(ctx, m, core.Context{}, e.levelOf(o.Consistency, e.o.Write), o)
+	r, err := wr.put(ctx, ms, e.levelOf(o.Consistency, e.o.Write), o)
 	if err != nil {
 		return topology.Receipt{}, keyed(key, e.errorOf("write", topology.Unknown, err))
 	}
@@ -53,13 +54,13 @@ func (e *engine) levelOf(asked topology.Consistency, own quorum.Consistency) quo
 }
 
 // check holds a batch to what can be written without a leader, before anything happens.
-func (wr *writer) check(ctx context.Context, b *record.Batch) (m record.Mutation, err error) {
+func (wr *writer) check(ctx context.Context, b *record.Batch) (ms []record.Mutation, err error) {
 	e := wr.e
 	if err := e.failure(); err != nil {
-		return m, err
+		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
-		return m, fmt.Errorf("%w: %w", topology.ErrTimeout, err)
+		return nil, fmt.Errorf("%w: %w", topology.ErrTimeout, err)
 	}
 	most := e.o.ValueBytesMax
 	if most == 0 {
@@ -67,32 +68,39 @@ func (wr *writer) check(ctx context.Context, b *record.Batch) (m record.Mutation
 	}
 	if err := b.Check(most); err != nil {
 		if errors.Is(err, record.ErrTooLarge) {
-			return m, err
+			return nil, err
 		}
-		return m, fmt.Errorf("%w: %w", topology.ErrMalformed, err)
+		return nil, fmt.Errorf("%w: %w", topology.ErrMalformed, err)
 	}
 	if len(b.Conditions) > 0 {
-		return m, fmt.Errorf("%w: a condition: without a leader nobody can say what a key holds until the write is there", topology.ErrUnsupported)
+		return nil, fmt.Errorf("%w: a condition: without a leader nobody can say what a key holds until the write is there", topology.ErrUnsupported)
 	}
 	if !b.Request.IsZero() {
-		return m, fmt.Errorf("%w: a named request: this topology does not know a retry", topology.ErrUnsupported)
+		return nil, fmt.Errorf("%w: a named request: this topology does not know a retry", topology.ErrUnsupported)
 	}
-	m = b.Mutations[len(b.Mutations)-1]
+	m := &b.Mutations[0]
 	for i := range b.Mutations {
 		if n := &b.Mutations[i]; n.Table != m.Table || !bytes.Equal(n.Key, m.Key) {
-			return m, fmt.Errorf("%w: a batch of several keys: they have other replicas, and nothing is written to all of them or to none", topology.ErrUnsupported)
+			return nil, fmt.Errorf("%w: a batch of several keys: they have other replicas, and nothing is written to all of them or to none", topology.ErrUnsupported)
 		}
 	}
 	k, err := e.kindOf(ctx, m.Table)
 	if err != nil {
-		return m, err
+		return nil, err
 	}
 	for i := range b.Mutations {
-		if err := fit(k, &b.Mutations[i]); err != nil {
-			return m, err
+		drop, err := fit(k, &b.Mutations[i])
+		if err != nil {
+			return nil, err
+		}
+		if !drop {
+			ms = append(ms, b.Mutations[i])
 		}
 	}
-	return m, nil
+	if len(ms) == 0 {
+		return nil, fmt.Errorf("%w: key %q would hold nothing: without a leader a key is there while a part of it is", topology.ErrUnsupported, m.Key)
+	}
+	return ms, nil
 }
 
 // kindOf returns the kind of a table. One that was defined a moment ago may not be known
@@ -114,15 +122,19 @@ func (e *engine) kindOf(ctx context.Context, id record.TableID) (record.Kind, er
 }
 
 // put writes one mutation.
-func (wr *writer) put(ctx context.Context, m record.Mutation, seen core.Context, level quorum.Consistency, o topology.WriteOptions) (topology.Receipt, error) {
+func (wr *writer) put(ctx context.Context, ms []record.Mutation, level quorum.Consistency, o topology.WriteOptions) (topology.Receipt, error) {
 	e := wr.e
-	size := min(int64(len(m.Key)+len(m.Field)+len(m.Value))+256, e.o.PendingBytesMax)
+	size := min((&record.Batch{Mutations: ms}).Footprint(), e.o.PendingBytesMax)
 	if err := wr.budget.Acquire(ctx, size); err != nil {
 		return topology.Receipt{}, e.errorOf("write", topology.NotApplied, fmt.Errorf("%w: %d bytes of writes are waiting already: %w", topology.ErrOverloaded, e.o.PendingBytesMax, err))
 	}
 	defer wr.budget.Release(size)
-	m.Key, m.Value = bytes.Clone(m.Key), bytes.Clone(m.Value) // the caller may be gone before the core is done with them
-	got, by, err := e.do(ctx, &asked{Event: core.Event{Kind: core.EvPut, Mutation: m, Context: seen, Level: level}})
+	own := make([]record.Mutation, len(ms)) // the caller may be gone before the core is done with them
+	for i, m := range ms {
+		m.Key, m.Field, m.Value = bytes.Clone(m.Key), bytes.Clone(m.Field), bytes.Clone(m.Value)
+		own[i] = m
+	}
+	got, by, err := e.do(ctx, &asked{Event: core.Event{Kind: core.EvPut, Mutations: own, Level: level}})
 	if err != nil {
 		return topology.Receipt{}, err
 	}
@@ -175,12 +187,14 @@ func (wr *writer) update(ctx context.Context, u *topology.Update, o topology.Wri
 	s := &sight{}
 	var token topology.Token
 	for i := range u.Reads {
-		r, err := e.reader.read(ctx, u.Reads[i].Table, u.Reads[i].Key, readAsked{level: e.o.Read, repair: e.o.Repair})
-		if err != nil && !errors.Is(err, topology.ErrNotFound) {
+		k, err := e.kindOf(ctx, u.Reads[i].Table)
+		if err != nil {
 			return topology.Receipt{}, err
 		}
-		if len(u.Reads[i].Field) > 0 {
-			r.Cells = nil
+		v := view{kind: k, CellRange: u.Reads[i], parts: partsOf(u.Reads, i)}
+		r, err := e.reader.read(ctx, &v, readAsked{level: e.o.Read, repair: e.o.Repair})
+		if err != nil && !errors.Is(err, topology.ErrNotFound) {
+			return topology.Receipt{}, err
 		}
 		s.cells = append(s.cells, r.Cells)
 		token = token.Join(r.Token)
@@ -193,11 +207,18 @@ func (wr *writer) update(ctx context.Context, u *topology.Update, o topology.Wri
 		return topology.Receipt{Token: token}, nil
 	}
 	b := record.Batch{Mutations: ms}
-	m, err := wr.check(ctx, &b)
+	ms, err = wr.check(ctx, &b)
 	if err != nil {
 		return topology.Receipt{}, err
 	}
-	return wr.put(ctx, m, core.Context{}, e.levelOf(o.Consistency, e.o.Write), o)
+	return wr.put(ctx, ms, e.levelOf(o.Consistency, e.o.Write), o)
+}
+
+// partsOf reports whether a decision reads, beside the head of read i, parts of its key.
+func partsOf(reads []topology.CellRange, i int) bool {
+	return slices.ContainsFunc(reads, func(o topology.CellRange) bool {
+		return len(o.Field) > 0 && o.Table == reads[i].Table && bytes.Equal(o.Key, reads[i].Key)
+	})
 }
 
 // sight is what a decision sees.

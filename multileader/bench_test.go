@@ -83,7 +83,7 @@ func BenchmarkMerge(b *testing.B) {
 	b.ResetTimer()
 	var rec record.Record
 	for n := 0; n < b.N; {
-		m := newMachine(&lens{store: us.store})
+		m := newMachine(&lens{store: us.store}, nil)
 		for i := range es {
 			if err := record.Decode(es[i].Bytes, &rec); err != nil {
 				b.Fatal(err)

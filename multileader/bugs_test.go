@@ -122,12 +122,14 @@ func TestADeleteThatMeetsAnEditIsListed(t *testing.T) {
 	}
 	s.healed()
 	for _, site := range []string{"us", "eu"} {
-		types := map[string]topology.ConflictType{}
+		removed := map[string]bool{} // what won
 		for x, err := range s.nodes[topology.NodeID(site+"1")].Conflicts(t.Context(), 0) {
 			require.NoError(t, err)
-			types[string(x.Cell.Key)] = x.Type
+			require.Equal(t, topology.UpdateDelete, x.Type)
+			require.Len(t, x.Winner, 1)
+			removed[string(x.Cell.Key)] = x.Winner[0].Absent
 		}
-		require.Equal(t, map[string]topology.ConflictType{"edited": topology.UpdateDelete, "deleted": topology.DeleteUpdate}, types, site)
+		require.Equal(t, map[string]bool{"edited": false, "deleted": true}, removed, site)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/triad-kv/triad/conflict"
 	"github.com/triad-kv/triad/control/static"
 	"github.com/triad-kv/triad/internal/home"
 	"github.com/triad-kv/triad/internal/members"
@@ -42,6 +43,8 @@ type cluster struct {
 	wal   wal.Options
 	joins []string // sites that the configuration of others does not know
 	nodes map[topology.NodeID]*node
+
+	resolvers map[topology.NodeID]*conflict.Registry // where nodes do not have the same
 
 	mu  sync.Mutex
 	cut map[[2]string]bool // sites that do not reach one another
@@ -210,7 +213,11 @@ func (n *node) run(p *store.Pebble, list *members.List, logger *slog.Logger) err
 	require.NoError(t, err)
 	ctl, err := static.New(static.Options{Leader: topology.NodeID(n.site + "1")})(topology.ControlEnv{Self: n.id, Stable: n.home, Transport: tr, Membership: list, Logger: logger})
 	require.NoError(t, err)
-	eng, err := New(c.options(n.site))(topology.Env{
+	o := c.options(n.site)
+	if r := c.resolvers[n.id]; r != nil {
+		o.Resolvers = r
+	}
+	eng, err := New(o)(topology.Env{
 		Self: n.id, Life: n.home.Life(), Log: n.log, Store: n.store, Stable: n.home, Sidelog: n.home.Sidelog(),
 		Transport: tr, Membership: list, Control: ctl, Logger: logger, Founded: n.home.Fresh,
 		Clock: version.NewClock(func() time.Time { return time.Now().Add(n.ahead) }, 0),

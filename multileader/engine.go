@@ -76,6 +76,7 @@ type engine struct {
 	singleleader.Orders
 	*reader
 	*writer
+	*orders
 	*comparer
 
 	env   topology.Env
@@ -88,6 +89,7 @@ type engine struct {
 
 	loop    *loop
 	machine *machine
+	judge   *judge
 	reign   reign // owned by the loop
 	links   links
 	*council
@@ -97,9 +99,11 @@ type engine struct {
 
 func open(env topology.Env, all topology.Membership, o Options, site string) (*engine, error) {
 	e := &engine{env: env, all: all, o: o, site: site, log: env.Logger.With("engine", "multi-leader", "site", site)}
-	e.loop = newLoop(e)
+	e.loop, e.judge = newLoop(e), newJudge(e)
+	e.orders = &orders{e}
 	e.cells = &lens{store: env.Store}
-	e.machine = newMachine(e.cells)
+	e.machine = newMachine(e.cells, o.Resolvers)
+	e.machine.examine = e.judge.meet
 	e.machine.in.news = func() { e.loop.post(func() { settle(e) }) }
 	e.reader, e.writer = &reader{e: e}, newWriter(e)
 	e.links.e, e.council = e, newCouncil(e)
@@ -115,6 +119,7 @@ func open(env topology.Env, all topology.Membership, o Options, site string) (*e
 	}
 	e.Orders = e.group.Orders()
 	env.Transport.HandleStream(protocolSite, e.serve)
+	env.Transport.HandleCall(methodTables, topology.PeerNode, e.judge.teller.answer)
 	env.Transport.HandleCall(methodAsk, topology.PeerNode, e.council.answerCall)
 	env.Transport.HandleCall(methodVerify, topology.PeerNode, e.answerVerify)
 	return e, nil
@@ -125,6 +130,8 @@ func (e *engine) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return e.group.Run(ctx) })
 	g.Go(func() error { return e.loop.run(ctx) })
+	g.Go(func() error { return e.judge.run(ctx) })
+	g.Go(func() error { return e.judge.teller.run(ctx) })
 	g.Go(func() error { return e.links.run(ctx) })
 	g.Go(func() error { return e.council.run(ctx) })
 	g.Go(func() error { return e.verifyAll(ctx) })

@@ -50,7 +50,7 @@ func TestConcurrentWritesConvergeAndTheLoserIsKept(t *testing.T) {
 		lost := map[string]bool{}
 		for x, err := range n.Conflicts(t.Context(), 0) {
 			require.NoError(t, err)
-			require.Equal(t, topology.UpdateUpdate, x.Type)
+			require.Equal(t, topology.InsertInsert, x.Type)
 			for _, v := range x.Losers {
 				require.NotEqual(t, last.Dot, v.Dot)
 				lost[string(v.Value)] = true

@@ -183,21 +183,16 @@ func (m *machine) prune(e topology.Edit, stable version.Vector) error {
 // forget drops lists and places that are not asked for any more.
 func (m *machine) forget(view topology.Snapshot, c *core.Cut) error {
 	n := 0
-	for _, r := range [][2]record.Cell{
-		{loserCell(0, 0), loserCell(c.Losers, 0)},
-		{placeCell(0), placeCell(c.Places)},
-	} {
-		for e, err := range view.Scan(r[0], r[1]) {
-			if err != nil {
-				return err
-			}
-			if n++; n > leavingsMax {
-				return nil
-			}
-			m.edits = append(m.edits, topology.Edit{Cell: e.Cell.Clone()})
+	for e, err := range view.Scan(placeCell(0), placeCell(c.Places)) {
+		if err != nil {
+			return err
 		}
+		if n++; n > leavingsMax {
+			break
+		}
+		m.edits = append(m.edits, topology.Edit{Cell: e.Cell.Clone()})
 	}
-	return nil
+	return m.forgetLosses(view, c.Losers)
 }
 
 // leave lists a cell in which a record left what can go once it is stable.
@@ -217,6 +212,7 @@ type cutter struct {
 	began     time.Time
 	last      time.Time
 	substance uint64
+	told      version.Vector // by all cuts of this term
 }
 
 // cut writes what this site has for good, if there is something to tell, or something
@@ -233,11 +229,13 @@ func (c *cutter) cut(now time.Time) {
 	by := maps.Clone(v.by)
 	by[e.reign.core.Origin] = x
 	stable, ok, _ := core.Stable(x.Members, by, v.applied)
-	if v.substance == c.substance && !(ok && c.leavings(stable)) {
+	losers, some := c.losersBefore(now)
+	if v.substance == c.substance && !some && !(ok && c.leavings(stable)) {
 		return
 	}
 	c.substance = v.substance
-	x.Losers, x.Places = c.losersBefore(now), c.placesBefore()
+	x.Losers, x.Places = losers, c.placesBefore()
+	c.told = c.told.Join(x.Has)
 	e.step(core.Event{Kind: core.EvCut, Cut: x})
 }
 
@@ -292,28 +290,6 @@ func (c *cutter) leavings(stable version.Vector) (some bool) {
 		}
 	}
 	return view.Close() == nil && some
-}
-
-// losersBefore returns where the list of conflicts begins that is kept: by age.
-func (c *cutter) losersBefore(now time.Time) record.LSN {
-	view, err := c.e.env.Store.Snapshot()
-	if err != nil {
-		return 0
-	}
-	var at record.LSN
-	var s record.State
-	for ed, err := range view.Scan(loserCell(0, 0), record.Cell{Table: record.TableLosers + 1}) {
-		if err != nil || record.DecodeState(ed.State, &s) != nil || len(s.Siblings) != 1 || len(ed.Key) != lossBytes {
-			break
-		}
-		at = record.LSN(binary.BigEndian.Uint64(ed.Key))
-		if now.Sub(s.Siblings[0].Time.Time()) < c.e.o.ConflictsKept {
-			break
-		}
-		at++
-	}
-	_ = view.Close()
-	return at
 }
 
 // placesBefore returns up to where nobody needs places: but the newest before where

@@ -136,7 +136,7 @@ func TestAnOwnCutIsTakenAlone(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, us.loop.call(func() { us.step(core.Event{Kind: core.EvCut, Cut: &core.Cut{Members: []uint32{1}}}) }))
 	eventually(t, "the cut is applied", func() bool { return us.group.Applied() == us.log.Bounds().End && us.log.Bounds().End >= 4 })
-	m := newMachine(&lens{store: us.store})
+	m := newMachine(&lens{store: us.store}, nil)
 	m.place.own = us.own()
 	var rec record.Record
 	for e, err := range us.log.Read(t.Context(), 1) {

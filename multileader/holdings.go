@@ -107,7 +107,7 @@ func (v *viewer) each(s span, f func(h holding) bool) error {
 		if err := record.DecodeState(ed.State, &st); err != nil {
 			return fmt.Errorf("%w: the cell of key %q: %w", topology.ErrMalformed, ed.Key, err)
 		}
-		sum := core.SumOf(resolverOf(v.tables.kind(ed.Table)), ed.Cell, &st, v.enc)
+		sum := core.SumOf(v.tables.shown(ed.Table).keeps, ed.Cell, &st, v.enc)
 		if sum != (core.Sum{}) && !f(holding{ed.Cell, sum, ed.State}) {
 			return nil
 		}

@@ -262,6 +262,9 @@ func (*incomer) account(m *machine, e record.Entry, r *record.Record, n int, x *
 		m.lose(e, r, n, x)
 	}
 	leaves := len(x.State.Siblings) > 1
+	if leaves && !conflict.Built(m.tables.of(x.Cell.Table).keeps) {
+		m.judge(x.Cell)
+	}
 	for i := range x.State.Siblings {
 		leaves = leaves || x.State.Siblings[i].Absent
 	}

@@ -36,6 +36,8 @@ type link struct {
 
 	served served // to the peer
 
+	tables tellings
+
 	mu      sync.Mutex // guards what follows; a leaf
 	term    uint64     // that this node leads; 0: it does not
 	last    uint64     // the newest session
@@ -284,6 +286,9 @@ func (l *link) converse(ctx context.Context, st topology.Stream, term uint64) {
 	var wait sync.WaitGroup
 	wait.Go(func() { <-ctx.Done(); _ = st.Close() })
 	wait.Go(func() { s.sendAll(ctx); cancel() })
+	if l.dials() {
+		l.tellTables(ctx, true) // before the first record
+	}
 	l.e.loop.call(func() { l.e.step(core.Event{Kind: core.EvLinkUp, Peer: l.peer, Session: s.n}) })
 	err := l.hear(ctx, s)
 	cancel()

@@ -249,6 +249,7 @@ func (r *reign) end(e *engine, why error) {
 
 // tick lets time pass. A term whose first note the log did not take is begun again.
 func (e *engine) tick() {
+	e.judge.look(e.machine.tables.known.Load())
 	if c := e.reign.core; c != nil && c.Term == 0 {
 		e.lead(e.reign.term, c.End(), false)
 		return
@@ -257,6 +258,7 @@ func (e *engine) tick() {
 	if e.reign.core != nil {
 		e.reign.tail.tick()
 		e.reign.cutter.cut(e.env.Clock.Wall())
+		e.judge.prosecute()
 		settle(e)
 	}
 	e.publish()

@@ -8,7 +8,6 @@ import (
 	"iter"
 	"math"
 
-	"github.com/triad-kv/triad/conflict"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/record/pack"
 	"github.com/triad-kv/triad/topology"
@@ -20,12 +19,15 @@ import (
 // M5). It is of one site: another met the same writes in another order.
 //
 //	key    LSN, 8 bytes; the change's number in its record, 2
-//	value  an array of six: format, table, key, field, winner, losers;
-//	       a version is an array of eight as in a state
+//	value  an array of nine: format, 2; table, key, field, winner, losers; type, resolver,
+//	       and the write that met the others, an array of three: id, incarnation, seq;
+//	       a version is an array of eight as in a state. Format 1 ends with the losers.
 const (
-	lossFormat = 1
-	lossFields = 6
-	lossBytes  = 8 + 2
+	lossFormat    = 2
+	lossFields    = 9
+	lossFieldsOld = 6
+	lossBytes     = 8 + 2
+	lossWordMax   = 1 << 10
 )
 
 func loserCell(lsn record.LSN, n int) record.Cell {
@@ -33,15 +35,32 @@ func loserCell(lsn record.LSN, n int) record.Cell {
 	return record.Cell{Table: record.TableLosers, Key: binary.BigEndian.AppendUint16(k, uint16(n))}
 }
 
-func encodeLoss(_ *record.Record, c *conflict.Change) []byte {
+// loss is one conflict: which write met others, and what became of all.
+type loss struct {
+	cell     record.Cell
+	by       version.Dot
+	kind     topology.ConflictType
+	resolver string
+	stays    []record.Version
+	lost     []record.Version
+	fresh    int // of lost, those that had not lost before
+}
+
+func (x *loss) encode() []byte {
 	w := pack.NewWriter(nil)
 	w.Array(lossFields)
 	w.Uint(lossFormat)
-	w.Uint(uint64(c.Cell.Table))
-	w.Bin(c.Cell.Key)
-	w.Bin(c.Cell.Field)
-	putVersions(w, c.State.Siblings)
-	putVersions(w, c.Lost)
+	w.Uint(uint64(x.cell.Table))
+	w.Bin(x.cell.Key)
+	w.Bin(x.cell.Field)
+	putVersions(w, x.stays)
+	putVersions(w, x.lost)
+	w.Str(string(x.kind))
+	w.Str(x.resolver[:min(len(x.resolver), lossWordMax)])
+	w.Array(3)
+	w.Uint(uint64(x.by.Origin.ID))
+	w.Uint(uint64(x.by.Origin.Incarnation))
+	w.Uint(x.by.Seq)
 	return w.Bytes()
 }
 
@@ -81,18 +100,27 @@ func decodeLoss(key, value []byte) (topology.Conflict, error) {
 		return topology.Conflict{}, fmt.Errorf("%w: a conflict's key of %d bytes", topology.ErrMalformed, len(key))
 	}
 	r := pack.NewReader(value)
-	r.ArrayOf(lossFields)
-	if f := r.Uint(); r.Err() == nil && f != lossFormat {
-		return topology.Conflict{}, fmt.Errorf("a conflict has format %d, this version knows %d: %w", f, lossFormat, topology.ErrUnsupported)
+	n, f := r.Array(), r.Uint()
+	if r.Err() == nil && (f < 1 || f > lossFormat) {
+		return topology.Conflict{}, fmt.Errorf("a conflict has format %d, this version knows 1 to %d: %w", f, lossFormat, topology.ErrUnsupported)
+	}
+	if want := map[uint64]int{1: lossFieldsOld, lossFormat: lossFields}[f]; r.Err() == nil && n != want {
+		r.Fail(fmt.Sprintf("%d fields expected, found %d", want, n))
 	}
 	c := topology.Conflict{LSN: record.LSN(binary.BigEndian.Uint64(key)), Change: binary.BigEndian.Uint16(key[8:])}
 	c.Cell.Table = record.TableID(r.UintMax(math.MaxUint32))
 	c.Cell.Key, c.Cell.Field = r.BinMax(record.KeyBytesMax), r.BinMax(record.FieldBytesMax)
 	c.Winner, c.Losers = getVersions(&r), getVersions(&r)
+	c.Type = topology.ConflictTypeOf(c.Winner, c.Losers)
+	if f > 1 {
+		c.Type, c.Resolver = topology.ConflictType(r.StrMax(lossWordMax)), r.StrMax(lossWordMax)
+		r.ArrayOf(3)
+		c.By = version.Dot{Origin: getOrigin(&r)}
+		c.By.Seq = r.Uint()
+	}
 	if err := r.Done(); err != nil {
 		return topology.Conflict{}, fmt.Errorf("a conflict: %w: %w", topology.ErrMalformed, err)
 	}
-	c.Type = topology.ConflictTypeOf(c.Winner, c.Losers)
 	return c, nil
 }
 
@@ -128,6 +156,7 @@ func eachLoss(view topology.Snapshot, after record.LSN, f func(topology.Conflict
 			if err != nil {
 				return err
 			}
+			c.Time = s.Siblings[i].Time
 			if !f(c) {
 				return nil
 			}

@@ -30,17 +30,20 @@ type machine struct {
 	cuts   cuts
 	in     incomer
 	seats  seats
+
+	meetings meetings
+	examine  func(record.Cell) // hears of concurrent writes that a function settles; nil: nobody does
 }
 
 var _ singleleader.Machine = (*machine)(nil)
 
 // newMachine returns a machine, and sets what the lens goes by.
-func newMachine(l *lens) *machine {
-	m := &machine{seen: newSeen(), tables: newTables(), over: newOverlay(l), enc: record.NewEncoder()}
+func newMachine(l *lens, r *conflict.Registry) *machine {
+	m := &machine{seen: newSeen(), tables: newTables(r), over: newOverlay(l), enc: record.NewEncoder()}
 	m.in.lens = l
 	m.in.show()
 	m.seats.show()
-	l.resolver = func(id record.TableID) conflict.Resolver { return resolverOf(m.tables.kind(id)) }
+	l.resolver = func(id record.TableID) conflict.Resolver { return m.tables.shown(id).keeps }
 	m.cuts.by = map[version.Origin]*core.Cut{}
 	m.showCuts()
 	return m
@@ -65,7 +68,7 @@ func (m *machine) Reset(view topology.Snapshot) error {
 	}
 	m.seats.show()
 	m.seen.replace(p.LSN, m.vector)
-	return errors.Join(m.tables.load(through(view, m.in.arriving, m.tables.resolver)), m.loadCuts(view))
+	return errors.Join(m.tables.load(through(view, m.in.arriving, m.tables.resolver)), m.loadCuts(view), m.weighLosses(view))
 }
 
 func vectorOf(marks []core.Mark) (v version.Vector) {
@@ -172,8 +175,8 @@ func (m *machine) merge(e record.Entry, r *record.Record) error {
 		m.over.set(c.Cell, c.State)
 		m.news = m.tables.note(c.Cell, &c.State) || m.news
 		m.leave(r, i, c)
-		if len(c.Lost) > 0 && c.Cell.Table != record.TableSystem {
-			m.lose(e, r, i, c)
+		if x, met := m.met(r, c); met {
+			m.list(e, r, i, x)
 		}
 	}
 	return nil
@@ -183,8 +186,10 @@ func (m *machine) merge(e record.Entry, r *record.Record) error {
 func (m *machine) refuse(e record.Entry, r *record.Record) {
 	for i := range r.Mutations {
 		x := &r.Mutations[i]
-		c := conflict.Change{Cell: record.Cell{Table: x.Table, Key: x.Key, Field: x.Field}, Lost: []record.Version{conflict.VersionOf(r, x)}}
-		m.lose(e, r, i, &c)
+		m.list(e, r, i, &loss{
+			cell: record.Cell{Table: x.Table, Key: x.Key, Field: x.Field}, by: r.Dot, kind: topology.Misfit,
+			resolver: m.tables.of(x.Table).named(), lost: []record.Version{conflict.VersionOf(r, x)}, fresh: 1,
+		})
 	}
 }
 
@@ -274,10 +279,4 @@ func (s *seen) atLeast() (version.Vector, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.applied, s.news
-}
-
-// lost is one conflict: what settled it, and what it cost.
-func (m *machine) lose(e record.Entry, r *record.Record, n int, c *conflict.Change) {
-	m.place.lost += uint64(len(c.Lost))
-	m.put(loserCell(e.LSN, n), r, encodeLoss(r, c))
 }

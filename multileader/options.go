@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/triad-kv/triad/conflict"
 	"github.com/triad-kv/triad/multileader/core"
 	"github.com/triad-kv/triad/singleleader"
 	"github.com/triad-kv/triad/topology"
@@ -36,6 +37,8 @@ type Options struct {
 	CutEvery time.Duration
 	// ConflictsKept is for how long what lost to a concurrent write is kept. Default 7 days.
 	ConflictsKept time.Duration
+	// ConflictsBytesMax bounds the list of conflicts: of more the oldest go. Default 256 MiB.
+	ConflictsBytesMax uint64
 	// SnapshotKept is for how long a snapshot is kept that a site takes of this one and
 	// does not go on with, and the log behind it. Default 5 minutes.
 	SnapshotKept time.Duration
@@ -46,6 +49,13 @@ type Options struct {
 	VerifyEvery time.Duration
 	// RetainBytesMax bounds the log kept for sites that are away. Default 1 GiB.
 	RetainBytesMax uint64
+	// Resolvers are those that tables may name besides the ones that are always there:
+	// functions of one's own. Nil is none. A table that names one which a node has not is
+	// refused by that node, and its writes are kept all the same.
+	Resolvers *conflict.Registry
+	// FoldTimeMax is how long such a function may take before its table is quarantined:
+	// on the average of all a function takes some microseconds. Default 10 s.
+	FoldTimeMax time.Duration
 	// Limits bound what a core holds and sends; a field that is zero is the default of
 	// sites that are far from one another.
 	Limits core.Limits
@@ -93,6 +103,9 @@ const (
 	retainDefault    = 1 << 30
 	verifyDefault    = 24 * time.Hour
 	shipmentBytesMax = 1 << 20
+	foldTimeDefault  = 10 * time.Second
+
+	conflictBytesDefault = 256 << 20
 )
 
 // limitsDefault are those of a core whose links are streams across half the world: a
@@ -117,6 +130,12 @@ func (o Options) withDefaults(self string) (Options, error) {
 	if o.ConflictsKept <= 0 {
 		o.ConflictsKept = conflictsDefault
 	}
+	if o.Resolvers == nil {
+		o.Resolvers, _ = conflict.NewRegistry() // of those that are always there
+	}
+	if o.FoldTimeMax <= 0 {
+		o.FoldTimeMax = foldTimeDefault
+	}
 	if o.partBytes == 0 {
 		o.partBytes = partBytesMax
 	}
@@ -128,6 +147,9 @@ func (o Options) withDefaults(self string) (Options, error) {
 	}
 	if o.MaxSkew < 0 {
 		errs = append(errs, fmt.Errorf("max skew %v is negative", o.MaxSkew))
+	}
+	if o.ConflictsBytesMax == 0 {
+		o.ConflictsBytesMax = conflictBytesDefault
 	}
 	if o.RetainBytesMax == 0 {
 		o.RetainBytesMax = retainDefault

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"math"
 
+	"github.com/triad-kv/triad/conflict"
 	"github.com/triad-kv/triad/internal/kind"
 	"github.com/triad-kv/triad/multileader/core"
 	"github.com/triad-kv/triad/record"
@@ -25,7 +26,11 @@ func (rd *reader) Read(ctx context.Context, table record.TableID, key []byte, o 
 	if err != nil {
 		return topology.Reading{}, rd.e.group.ReadError("get", key, err)
 	}
-	r.Cells, err = rd.cells(table, key, &o)
+	l := rd.lookAt(table, o.Siblings)
+	r.Cells, err = l.cells(table, key, &o)
+	if l.all && l.of.siblings() {
+		r.Context = topology.ContextOf(l.seen)
+	}
 	r.Token = topology.TokenOf(rd.e.machine.seen.atMost())
 	if err == nil && len(r.Cells) == 0 {
 		return r, rd.e.group.ReadError("get", key, topology.ErrNotFound)
@@ -92,36 +97,54 @@ func lackOf(r *core.Roster, has, want version.Vector) string {
 	return words
 }
 
+// look is one reading of a table as it is defined at that moment.
+type look struct {
+	rd   *reader
+	set  *tableSet
+	of   *table
+	all  bool         // siblings
+	seen *version.Set // with all: what the cell that was read last holds
+}
+
+func (rd *reader) lookAt(table record.TableID, all bool) look {
+	l := look{rd: rd, set: rd.e.machine.tables.known.Load(), all: all}
+	l.of = l.set.of(table)
+	return l
+}
+
 // cells reads what o asks for of a key.
-func (rd *reader) cells(table record.TableID, key []byte, o *topology.ReadOptions) ([]topology.CellReading, error) {
-	k := rd.e.machine.tables.kind(table)
+func (l *look) cells(table record.TableID, key []byte, o *topology.ReadOptions) ([]topology.CellReading, error) {
+	k := l.of.kind
+	if err := l.rd.e.judge.teller.refusalOf(l.of); err != nil {
+		return nil, err
+	}
 	switch {
 	case !o.Whole && (len(o.Field) > 0 || !kind.Parted(k)):
 		cell := record.Cell{Table: table, Key: key, Field: o.Field}
-		b, err := rd.e.cells.Get(cell)
+		b, err := l.rd.e.cells.Get(cell)
 		if err != nil || b == nil {
 			return nil, err
 		}
-		return rd.shown(k, cell, b)
+		return l.shown(cell, b)
 	case !o.Whole && o.Parts:
 		return []topology.CellReading{headOf(k, key, nil, math.MaxInt32)}, nil
 	}
-	cells, err := rd.wholeKey(k, table, key)
+	cells, err := l.wholeKey(table, key)
 	if err != nil || o.Whole || len(cells) == 0 {
 		return cells, err
 	}
 	return cells[:1], nil
 }
 
-func (rd *reader) wholeKey(k record.Kind, table record.TableID, key []byte) (cells []topology.CellReading, err error) {
-	s, err := rd.e.cells.Snapshot()
+func (l *look) wholeKey(table record.TableID, key []byte) (cells []topology.CellReading, err error) {
+	s, err := l.rd.e.cells.Snapshot()
 	if err != nil {
 		return nil, err
 	}
 	for ed, serr := range s.Scan(record.Cell{Table: table, Key: key}, record.AfterKey(table, key)) {
 		var more []topology.CellReading
 		if serr == nil {
-			more, serr = rd.shown(k, ed.Cell.Clone(), append([]byte(nil), ed.State...))
+			more, serr = l.shown(ed.Cell.Clone(), append([]byte(nil), ed.State...))
 		}
 		if serr != nil {
 			err = serr
@@ -129,16 +152,19 @@ func (rd *reader) wholeKey(k record.Kind, table record.TableID, key []byte) (cel
 		}
 		cells = append(cells, more...)
 	}
-	return headed(k, key, cells), errors.Join(err, s.Close())
+	return headed(l.of.kind, key, cells), errors.Join(err, s.Close())
 }
 
 // shown decodes a state, which the answer then aliases, and returns what it shows.
-func (rd *reader) shown(k record.Kind, c record.Cell, b []byte) ([]topology.CellReading, error) {
+func (l *look) shown(c record.Cell, b []byte) ([]topology.CellReading, error) {
 	var s record.State
 	if err := record.DecodeState(b, &s); err != nil {
 		return nil, fmt.Errorf("%w: %w", topology.ErrMalformed, err)
 	}
-	return rd.show(k, c, &s), nil
+	if l.all && l.of.siblings() {
+		l.seen, _ = conflict.ContextOf(s.Siblings)
+	}
+	return l.rd.show(l.set, l.of, c, &s, l.all)
 }
 
 // Scan implements topology.Scanner.
@@ -171,7 +197,11 @@ func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byt
 			end = record.AfterKey(table, make([]byte, record.KeyBytesMax))
 		}
 	}
-	k := rd.e.machine.tables.kind(table)
+	l := rd.lookAt(table, false)
+	if err := rd.e.judge.teller.refusalOf(l.of); err != nil {
+		return err
+	}
+	k := l.of.kind
 	var key []byte
 	var cells []topology.CellReading // of key
 	give := func() bool {
@@ -196,7 +226,7 @@ func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byt
 			}
 			key = bytes.Clone(ed.Key)
 		}
-		more, err := rd.shown(k, ed.Cell.Clone(), append([]byte(nil), ed.State...))
+		more, err := l.shown(ed.Cell.Clone(), append([]byte(nil), ed.State...))
 		if err != nil {
 			return err
 		}

@@ -23,7 +23,7 @@ func (cp *comparer) repair(ctx context.Context, v *topology.Verification, from s
 		}
 		theirs := record.State{Siblings: d.Theirs}
 		sum := func(vs []record.Version) core.Sum {
-			return core.SumOf(resolverOf(e.machine.tables.kind(d.Cell.Table)), d.Cell, &record.State{Siblings: vs}, record.NewEncoder())
+			return core.SumOf(e.machine.tables.shown(d.Cell.Table).keeps, d.Cell, &record.State{Siblings: vs}, record.NewEncoder())
 		}
 		p := &core.Repair{From: site.Number, Cell: d.Cell, Expect: sum(d.Mine)}
 		if len(theirs.Siblings) > 0 {

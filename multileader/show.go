@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/triad-kv/triad/conflict"
 	"github.com/triad-kv/triad/internal/kind"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/record/pack"
@@ -12,19 +13,31 @@ import (
 	"github.com/triad-kv/triad/version"
 )
 
-// show returns what the state of a cell shows a reader: nothing, one value, or all that
-// are concurrent. What is due is not shown.
-func (rd *reader) show(k record.Kind, c record.Cell, s *record.State) (out []topology.CellReading) {
-	if len(s.Siblings) == 0 {
-		return nil
+// show returns what the state of a cell shows a reader: nothing, one value, or where a
+// table keeps siblings and all are asked for those that are concurrent, removals among
+// them. What is due is not shown.
+func (rd *reader) show(set *tableSet, t *table, c record.Cell, s *record.State, all bool) ([]topology.CellReading, error) {
+	settled, err := rd.e.judge.settle(set, t, c, s.Siblings)
+	if err != nil {
+		return nil, err
 	}
-	for _, v := range resolverOf(k).Settle(c, s.Siblings).Shown {
-		if v.Absent || v.Expires != 0 && rd.e.env.Clock.Until(v.Expires) <= 0 {
+	return rd.shownOf(c, s, &settled, all), nil
+}
+
+// shownOf is what a reader is shown of a state that is settled so.
+func (rd *reader) shownOf(c record.Cell, s *record.State, settled *conflict.Settled, all bool) (out []topology.CellReading) {
+	for _, v := range settled.Shown {
+		if v.Absent && !all || v.Expires != 0 && rd.e.env.Clock.Until(v.Expires) <= 0 {
 			continue
 		}
 		out = append(out, topology.CellReading{Key: c.Key, Field: c.Field, Version: record.Version{
-			Dot: newestOf(s.Siblings, v.From), Time: v.Time, Expires: v.Expires, Kind: v.Kind, Value: v.Bytes,
+			Dot: newestOf(s.Siblings, v.From), Time: v.Time, Expires: v.Expires, Kind: v.Kind, Absent: v.Absent, Value: v.Bytes,
 		}})
+	}
+	if !all && len(out) > 1 {
+		last := slices.MaxFunc(out, func(a, b topology.CellReading) int { return conflict.Compare(a.Version, b.Version) })
+		last.Others = len(out) - 1
+		return []topology.CellReading{last}
 	}
 	return out
 }
@@ -104,16 +117,16 @@ func (wr *writer) look(reads []topology.CellRange) (*sight, error) {
 }
 
 func (s *sight) read(i int) ([]topology.CellReading, error) {
-	r, t := &s.reads[i], s.e.reign.tail
-	k := kindIn(t.tables.byID, r.Table)
+	r, of := &s.reads[i], s.e.reign.tail.tables.of(s.reads[i].Table)
+	k := of.kind
 	switch {
 	case !r.Whole && (len(r.Field) > 0 || !kind.Parted(k)):
-		return s.cell(k, r.Cell)
+		return s.cell(of, r.Cell)
 	case !r.Whole && s.parts(i):
 		// Who changes parts of a key does not need to know how many others there are.
 		return []topology.CellReading{headOf(k, r.Key, nil, math.MaxInt32)}, nil
 	}
-	cells, err := s.whole(k, r)
+	cells, err := s.whole(of, r)
 	if err != nil || r.Whole || len(cells) == 0 {
 		return cells, err
 	}
@@ -127,17 +140,22 @@ func (s *sight) parts(i int) bool {
 	})
 }
 
-func (s *sight) cell(k record.Kind, c record.Cell) ([]topology.CellReading, error) {
-	st, err := s.e.reign.tail.over.Cell(c)
+func (s *sight) cell(of *table, c record.Cell) ([]topology.CellReading, error) {
+	t := s.e.reign.tail
+	st, err := t.over.Cell(c)
 	if err != nil {
 		return nil, err
 	}
-	return s.e.reader.show(k, c, &st), nil
+	settled, err := s.e.judge.decide(&t.tables.tableSet, of, c, st.Siblings)
+	if err != nil {
+		return nil, err
+	}
+	return s.e.reader.shownOf(c, &st, &settled, false), nil
 }
 
-func (s *sight) whole(k record.Kind, r *topology.CellRange) ([]topology.CellReading, error) {
+func (s *sight) whole(of *table, r *topology.CellRange) ([]topology.CellReading, error) {
 	head := record.Cell{Table: r.Table, Key: r.Key}
-	cells, err := s.cell(k, head)
+	cells, err := s.cell(of, head)
 	if err != nil {
 		return nil, err
 	}
@@ -147,11 +165,11 @@ func (s *sight) whole(k record.Kind, r *topology.CellRange) ([]topology.CellRead
 	}
 	for _, f := range fields {
 		head.Field = f
-		more, err := s.cell(k, head)
+		more, err := s.cell(of, head)
 		if err != nil {
 			return nil, err
 		}
 		cells = append(cells, more...)
 	}
-	return headed(k, r.Key, cells), nil
+	return headed(of.kind, r.Key, cells), nil
 }

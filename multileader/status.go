@@ -3,6 +3,7 @@ package multileader
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/triad-kv/triad/multileader/core"
@@ -82,6 +83,13 @@ func (s *stats) needs(e *engine) (record.LSN, bool) {
 	return need, true
 }
 
+// leading reports whether this node leads its site.
+func (s *stats) leading() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.leads
+}
+
 // Status implements topology.Engine.
 func (e *engine) Status() topology.Status {
 	s := e.group.Status()
@@ -115,12 +123,16 @@ func (e *engine) Status() topology.Status {
 			continue
 		}
 		x.State, x.Problem, x.Peer = l.state()
+		for _, d := range l.problems() {
+			x.Problem = strings.TrimPrefix(x.Problem+"; "+d, "; ")
+		}
 		for _, p := range e.stats.peers {
 			if p.peer == l.peer {
 				x.Behind.Records, x.Ahead.Records = p.missed, p.lacks
 			}
 		}
 	}
+	s.Warnings = append(s.Warnings, e.judge.teller.warnings()...)
 	if e.stats.held != "" {
 		s.Warnings = append(s.Warnings, "nothing is forgotten that was deleted: "+e.stats.held)
 	}

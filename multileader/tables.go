@@ -9,83 +9,118 @@ import (
 	"github.com/triad-kv/triad/internal/kind"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
 )
 
-// tables is what the log says of tables: of which kind each is, and so what settles its
-// conflicts. The machine changes it; others read what it published last.
+// tables is what the log says of tables: of which kind each is, what settles its
+// conflicts, and which are quarantined. The machine changes it; others read what it
+// published last.
 type tables struct {
-	byID  map[record.TableID]record.Kind
-	known atomic.Pointer[map[record.TableID]record.Kind]
+	registry *conflict.Registry
+	tableSet
+	known atomic.Pointer[tableSet]
 }
 
-func newTables() *tables {
-	t := &tables{byID: map[record.TableID]record.Kind{}}
+// tableSet is tables by their numbers. What it holds is replaced, never changed.
+type tableSet struct {
+	byID  map[record.TableID]*table
+	held  map[record.TableID]*quarantine
+	freed map[record.TableID]version.Timestamp // when a quarantine was taken back last
+}
+
+func (s *tableSet) clone() tableSet {
+	return tableSet{byID: maps.Clone(s.byID), held: maps.Clone(s.held), freed: maps.Clone(s.freed)}
+}
+
+func newTables(r *conflict.Registry) *tables {
+	t := &tables{registry: r, tableSet: tableSet{
+		byID: map[record.TableID]*table{}, held: map[record.TableID]*quarantine{}, freed: map[record.TableID]version.Timestamp{},
+	}}
 	t.publish()
 	return t
 }
 
 // publish shows others what is known now.
 func (t *tables) publish() {
-	m := maps.Clone(t.byID)
+	m := t.tableSet.clone()
 	t.known.Store(&m)
 }
 
-// load reads all definitions of a store.
+// load reads all definitions and quarantines of a store.
 func (t *tables) load(view topology.Snapshot) error {
 	clear(t.byID)
-	from := record.Cell{Table: record.TableSystem, Key: []byte(kind.DefinitionPrefix)}
-	for e, err := range view.Scan(from, record.Cell{Table: record.TableSystem, Key: []byte(kind.DefinitionsEnd)}) {
-		if err != nil {
-			return err
+	clear(t.held)
+	clear(t.freed)
+	for _, bounds := range [][2]string{{kind.DefinitionPrefix, kind.DefinitionsEnd}, {quarantinePrefix, quarantinesEnd}} {
+		from := record.Cell{Table: record.TableSystem, Key: []byte(bounds[0])}
+		for e, err := range view.Scan(from, record.Cell{Table: record.TableSystem, Key: []byte(bounds[1])}) {
+			if err != nil {
+				return err
+			}
+			var s record.State
+			if err := record.DecodeState(e.State, &s); err != nil {
+				return fmt.Errorf("%w: %w", topology.ErrMalformed, err)
+			}
+			t.note(e.Cell, &s)
 		}
-		var s record.State
-		if err := record.DecodeState(e.State, &s); err != nil {
-			return fmt.Errorf("%w: %w", topology.ErrMalformed, err)
-		}
-		t.note(e.Cell, &s)
 	}
 	t.publish()
 	return nil
 }
 
-// note hears what a cell of the system table holds. It reports whether that defines a
-// table. A definition that this version cannot read says nothing.
+// note hears what a cell of the system table holds. It reports whether that says
+// something of a table. A definition that this version cannot read says nothing.
 func (t *tables) note(c record.Cell, s *record.State) bool {
+	if c.Table != record.TableSystem || len(c.Field) > 0 {
+		return false
+	}
+	if id, ok := quarantinedBy(c.Key); ok {
+		t.noteQuarantine(id, s)
+		return true
+	}
 	name, ok := kind.DefinedBy(c.Key)
-	if !ok || c.Table != record.TableSystem || len(c.Field) > 0 {
+	if !ok {
 		return false
 	}
 	for i := range s.Siblings {
 		if d, err := kind.DecodeDefinition(name, s.Siblings[i].Value); err == nil && !s.Siblings[i].Absent {
-			t.byID[d.ID] = d.Kind
+			t.byID[d.ID] = tableOf(t.registry, name, &d)
 		}
 	}
 	return true
 }
 
-// kindIn returns the kind of a table in a list of them. Triad's own hold bytes.
-func kindIn(m map[record.TableID]record.Kind, id record.TableID) record.Kind {
+// of returns a table. One that nobody has defined, as far as is known, is of kind any;
+// Triad's own hold bytes.
+func (s *tableSet) of(id record.TableID) *table {
 	if id < record.TableFirst && id != record.TableDefault {
-		return record.KindBytes
+		return tableOfOurs
 	}
-	return m[id]
+	if t := s.byID[id]; t != nil {
+		return t
+	}
+	return tableOfAny
 }
 
-// kind is that of a table, for others than the machine.
-func (t *tables) kind(id record.TableID) record.Kind { return kindIn(*t.known.Load(), id) }
+// shown is a table, for others than the machine.
+func (t *tables) shown(id record.TableID) *table { return t.known.Load().of(id) }
 
-// resolver is that of a table, for the machine.
-func (t *tables) resolver(id record.TableID) conflict.Resolver { return resolverOf(kindIn(t.byID, id)) }
+// resolver is what keeps the versions of a table, for the machine: it asks no function
+// of anybody's, so what a site holds depends on none.
+func (t *tables) resolver(id record.TableID) conflict.Resolver { return t.of(id).keeps }
 
 var (
 	lastWriter = conflict.LWW()
 	byField    = conflict.Fields()
 	joined     = conflict.Join()
+
+	tableOfOurs = &table{kind: record.KindBytes, keeps: lastWriter, shows: lastWriter}
+	tableOfAny  = &table{kind: record.KindAny, keeps: lastWriter, shows: lastWriter}
 )
 
-// resolverOf settles what several sites wrote to tables of a kind: of values the last
-// writer wins, rows come together column by column, and counters, sets and maps are
-// data types of several writers.
+// resolverOf settles what several sites wrote to tables of a kind that name no other
+// resolver: of values the last writer wins, rows come together column by column, and
+// counters, sets and maps are data types of several writers.
 func resolverOf(k record.Kind) conflict.Resolver {
 	switch k {
 	case record.KindAny, record.KindBytes:

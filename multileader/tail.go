@@ -2,8 +2,8 @@ package multileader
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"maps"
 
 	"github.com/triad-kv/triad/conflict"
 	"github.com/triad-kv/triad/multileader/core"
@@ -21,7 +21,8 @@ type tail struct {
 	vector version.Vector
 	tables tables
 	over   overlay
-	idle   int // ticks since it was needed
+	told   version.Vector // by cuts of this site that it has come across
+	idle   int            // ticks since it was needed
 }
 
 // tailTicks is for how long a tail is kept that nobody needs.
@@ -39,7 +40,7 @@ func (t *tail) use() error {
 	}
 	at, vector := t.e.machine.seen.place()
 	t.live, t.end, t.vector = true, at, vector
-	t.tables.byID = maps.Clone(*t.e.machine.tables.known.Load())
+	t.tables.registry, t.tables.tableSet = t.e.o.Resolvers, t.e.machine.tables.known.Load().clone()
 	t.over.clear()
 	var r record.Record
 	for e, err := range t.e.env.Log.Read(context.Background(), at+1) {
@@ -92,7 +93,17 @@ func (t *tail) add(lsn record.LSN, r *record.Record) error {
 		}
 		return nil
 	}
+	if c := core.CutOf(r); c != nil {
+		if r.Origin.ID == t.e.reign.core.Origin.ID {
+			t.told = t.told.Join(c.Has)
+		}
+		t.vector = t.vector.With(r.Origin, r.Seq)
+		return nil
+	}
 	changes, err := core.Apply(r, t.tables.resolver, t.vector, &t.over)
+	if errors.Is(err, record.ErrInvalid) {
+		changes, err = nil, nil // it changes nothing, as the machine will find
+	}
 	if err != nil {
 		return err
 	}

@@ -13,12 +13,16 @@ import (
 	"github.com/triad-kv/triad/record"
 	sl "github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
 )
 
 // write is one caller's batch on its way.
 type write struct {
 	batch      record.Batch
-	update     *topology.Update // nil: batch is what is to be written
+	update     *topology.Update   // nil: batch is what is to be written
+	context    topology.Context   // of the client; zero: none
+	unseen     *version.Set       // what of its key's siblings that leaves; with context
+	guard      func(*sight) error // what has to hold where it is placed; nil: nothing
 	durability topology.Durability
 	bytes      int64
 	idle       bool // it changes nothing, and is answered once what it has seen is committed
@@ -65,14 +69,10 @@ func (wr *writer) Write(ctx context.Context, b record.Batch, o topology.WriteOpt
 	if err := ctx.Err(); err != nil {
 		return topology.Receipt{}, e.keyed(&b, e.errorOf("write", topology.NotApplied, fmt.Errorf("%w: %w", topology.ErrTimeout, err)))
 	}
-	if err := e.group.Starting(ctx); err != nil {
+	if err := wr.awaitContext(ctx, o.Context); err != nil {
 		return topology.Receipt{}, e.keyed(&b, e.errorOf("write", topology.NotApplied, err))
 	}
-	w := &write{batch: b, bytes: b.Footprint()}
-	if err := wr.post(ctx, o, w); err != nil {
-		return topology.Receipt{}, e.keyed(&b, err)
-	}
-	return wr.await(ctx, w)
+	return wr.send(ctx, o, &write{batch: b, context: o.Context})
 }
 
 // post gives writes to the loop, with nothing of others between them, once there is
@@ -227,7 +227,7 @@ func (wr *writer) take(w *write) error {
 		}
 		return nil
 	}
-	b := record.Batch{Mutations: ms, Request: w.batch.Request}
+	b := record.Batch{Mutations: ms, Request: w.batch.Request, Context: w.unseen}
 	ev := core.Event{Kind: core.EvWrite, Now: e.env.Clock.Wall(), Writes: []record.Batch{b}}
 	e.perform(e.reign.core.Step(ev), []*write{w})
 	return nil
@@ -237,19 +237,19 @@ func (wr *writer) take(w *write) error {
 // depends on that, and in the form in which it goes into a record.
 func (wr *writer) decided(w *write) ([]record.Mutation, error) {
 	e := wr.e
-	kinds := *e.machine.tables.known.Load()
+	known := e.machine.tables.known.Load()
 	t := e.reign.tail
-	needs := w.update != nil || len(w.batch.Conditions) > 0
+	needs := w.update != nil || len(w.batch.Conditions) > 0 || !w.context.IsZero() || w.guard != nil
 	for i := range w.batch.Mutations {
 		m := &w.batch.Mutations[i]
-		k := kindIn(kinds, m.Table)
-		needs = needs || m.Op == record.OpMerge || resolverOf(k) == joined && !kind.Parted(k)
+		of := known.of(m.Table)
+		needs = needs || m.Op == record.OpMerge || of.shows == joined && !kind.Parted(of.kind)
 	}
 	if needs {
 		if err := t.use(); err != nil {
 			return nil, err
 		}
-		kinds = t.tables.byID
+		known = &t.tables.tableSet
 	}
 	ms := w.batch.Mutations
 	if w.update != nil {
@@ -264,9 +264,16 @@ func (wr *writer) decided(w *write) ([]record.Mutation, error) {
 	if err := wr.holds(w.batch.Conditions); err != nil {
 		return nil, err
 	}
+	if err := wr.admits(w, known, ms); err != nil {
+		return nil, err
+	}
 	out := make([]record.Mutation, 0, len(ms))
 	for i := range ms {
-		drop, err := fit(kindIn(kinds, ms[i].Table), &ms[i])
+		of := known.of(ms[i].Table)
+		if err := e.judge.teller.refusalOf(of); err != nil {
+			return nil, err
+		}
+		drop, err := fit(of.kind, &ms[i])
 		if err != nil {
 			return nil, err
 		}
@@ -280,11 +287,29 @@ func (wr *writer) decided(w *write) ([]record.Mutation, error) {
 	return out, t.seal(out, e.reign.core.Next())
 }
 
+// admits sees to what a write was given besides conditions: its client's context, and
+// what an operator's order rests on.
+func (wr *writer) admits(w *write, known *tableSet, ms []record.Mutation) (err error) {
+	switch {
+	case w.guard != nil:
+		err = w.guard(&sight{e: wr.e})
+	case w.context.IsZero() || len(ms) == 0:
+	case len(w.batch.Conditions) > 0:
+		err = fmt.Errorf("%w: a context is the only condition of its write", topology.ErrUnsupported)
+	default:
+		w.unseen, err = wr.unseen(w.context, known.of(ms[0].Table), ms)
+	}
+	return err
+}
+
 // holds evaluates conditions over what this site has accepted: another site may have
 // accepted what would make them fail.
 func (wr *writer) holds(cs []record.Condition) error {
 	for i := range cs {
 		c := &cs[i]
+		if wr.e.reign.tail.tables.of(c.Cell.Table).siblings() {
+			return fmt.Errorf("%w: a condition on one of several values: write with the context of a read, which replaces what was read", topology.ErrUnsupported)
+		}
 		s, err := wr.look([]topology.CellRange{{Cell: c.Cell}})
 		if err != nil {
 			return err
@@ -310,10 +335,16 @@ func (wr *writer) Update(ctx context.Context, us []topology.Update, o topology.W
 	}
 	ws := make([]*write, len(us))
 	for i := range us {
-		ws[i] = &write{update: &us[i], bytes: int64(us[i].Bytes) + 256}
+		ws[i] = &write{update: &us[i], context: o.Context, bytes: int64(us[i].Bytes) + 256}
 		if !us[i].Request.IsZero() && err == nil {
 			err = fmt.Errorf("%w: a named update, where several sites write", topology.ErrUnsupported)
 		}
+	}
+	if err == nil && !o.Context.IsZero() && len(us) != 1 {
+		err = fmt.Errorf("%w: a context is of one write", topology.ErrUnsupported)
+	}
+	if err == nil {
+		err = wr.awaitContext(ctx, o.Context)
 	}
 	if err == nil {
 		err = wr.post(ctx, o, ws...)

@@ -158,7 +158,7 @@ type Record struct {
 	Term      uint64 // the origin's term at acceptance
 	Request   RequestID
 	Deps      version.Vector // what its writer had seen, without its own entry
-	Context   *version.Set   // leaderless only
+	Context   *version.Set   // leaderless: what its client had seen; where sites write: what of its site's siblings its client had not
 	Mutations []Mutation
 }
 
@@ -230,4 +230,5 @@ type Batch struct {
 	Mutations  []Mutation
 	Conditions []Condition
 	Request    RequestID
+	Context    *version.Set // the record's, where several sites write
 }

@@ -54,6 +54,7 @@ type testNode struct {
 	late   time.Duration                             // it applies late by so much
 	wrap   func(topology.GroupLog) topology.GroupLog // nil: as it is
 	front  func(topology.Store) topology.Store       // nil: as it is
+	wall   func() time.Time                          // its clock; nil: as it is
 	home   *home.Home
 	log    *wal.Log
 	store  topology.Store
@@ -208,7 +209,7 @@ func (n *testNode) run(p *store.Pebble, list *members.List, logger *slog.Logger)
 	}
 	eng, err := New(o)(topology.Env{
 		Self: n.id, Life: n.home.Life(), Log: log, Store: n.store, Stable: n.home, Sidelog: n.side,
-		Transport: tr, Membership: list, Control: ctl, Clock: version.NewClock(nil, 0), Logger: logger,
+		Transport: tr, Membership: list, Control: ctl, Clock: version.NewClock(n.wall, 0), Logger: logger,
 		Founded: n.home.Fresh,
 	})
 	if err != nil {

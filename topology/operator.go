@@ -74,6 +74,7 @@ type Counts struct {
 	Rewound    Rewound
 	LogBytes   uint64 // of entries between the first and the last
 	StoreBytes uint64 // of its files on disk; 0 for one in memory
+	Conflicts  ConflictCounts
 }
 
 // Pending is what an engine has accepted and not answered yet.

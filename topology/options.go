@@ -47,6 +47,10 @@ func ParseDurability(s string) (Durability, error) {
 type WriteOptions struct {
 	Durability  Durability
 	Consistency Consistency // leaderless: how many replicas must have it
+	// Context is what the client has seen of the one key that is written, in a table that
+	// keeps siblings: the write replaces that, and nothing else. Zero: all that the site
+	// has, as in every other table.
+	Context Context
 }
 
 // Consistency says how many replicas of a key a leaderless request waits for (rule
@@ -109,6 +113,7 @@ type ReadOptions struct {
 	Field       []byte        // one cell of the key; empty is the cell without a field
 	Whole       bool          // all cells of the key
 	Consistency Consistency   // leaderless: how many replicas are heard
+	Siblings    bool          // of a table that keeps siblings all of them, removals too, instead of the last
 	Parts       bool          // of a key with parts the cell without a field is read beside them: how many there are is not asked
 }
 

@@ -423,6 +423,7 @@ type Reading struct {
 	Served    NodeID        // who read its store
 	Stale     time.Duration // upper bound on how stale it may be; 0 for a linearizable read, -1 if not known
 	Guarantee Guarantee     // what was met
+	Context   Context       // of a key whose table keeps siblings: what was shown, to be written with
 	Replicas  int           // leaderless: on how many it is known to stand
 }
 
@@ -431,4 +432,5 @@ type CellReading struct {
 	Key   []byte
 	Field []byte
 	record.Version
+	Others int // where a table keeps siblings, and all were not asked for: how many there are beside this one
 }

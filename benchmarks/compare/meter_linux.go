@@ -20,7 +20,7 @@ const ticks = 100
 // what they have started, and the disk that holds dir.
 func newMeter(dir string, pids func() []int) meter {
 	return func() reading {
-		r := reading{own: machine.CPU(), machine: machineCPU()}
+		r := reading{own: machine.CPU(), machine: machine.Busy()}
 		for _, pid := range pids() {
 			r.own += processCPU(pid)
 			for _, started := range startedBy(pid) {
@@ -58,23 +58,6 @@ func startedBy(pid int) []int {
 		}
 	}
 	return pids
-}
-
-// machineCPU is what all cores have spent but idle, waiting for the disk, and
-// on guests, who are counted in the first fields already.
-func machineCPU() float64 {
-	b, err := os.ReadFile("/proc/stat")
-	if err != nil {
-		return 0
-	}
-	line, _, _ := strings.Cut(string(b), "\n")
-	var busy float64
-	for i, f := range strings.Fields(line) {
-		if name, idle, wait, guest := i == 0, i == 4, i == 5, i > 8; !name && !idle && !wait && !guest {
-			busy += number(f)
-		}
-	}
-	return busy / ticks
 }
 
 // disk returns the cache flushes of the device that holds dir, and the KiB

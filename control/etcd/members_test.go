@@ -28,7 +28,7 @@ func leader(t *testing.T, ms ...*member) (lead *member) {
 func TestMembersComeAndGo(t *testing.T) {
 	t.Parallel()
 	ms := servers(t, 3)
-	o := etcd.Options{Endpoints: endpoints(ms), LeaseTTL: 10 * time.Second, RequestTimeout: time.Second}
+	o := etcd.Options{Endpoints: endpoints(ms), LeaseTTL: 30 * time.Second, RequestTimeout: time.Second}
 	c, _ := running(t, newMemory(), o)
 	follower, _ := running(t, newMemory(), o)
 	claim := register(t, c, "n")

@@ -64,6 +64,11 @@ var (
 	mLost      = family("failover_lost_records", "Records that were cut from this node's log, and are kept in side files.")
 	mLostBytes = family("failover_lost_bytes", "Bytes of them.")
 	mWaiting   = family("rewind_waiting_records", "Records of a rewind that waits for an operator.")
+	mConflicts = family("conflicts_total", "Meetings of concurrent writes of several sites that this node applied, by the table, what met, and what settled it.", "table", "type", "resolver")
+	mLosers    = family("conflict_losers_total", "Writes that lost in them: nobody is shown them any more.", "table", "type", "resolver")
+	mConfBytes = family("conflict_list_bytes", "Bytes of the list of conflicts.")
+	mHeld      = family("table_quarantined", "1 for each table whose resolver is quarantined.", "table")
+	mFaults    = family("resolver_faults_total", "On the leader of a site: sets of concurrent writes of which a resolver failed.", "table")
 	mDamage    = family("damaged_files", "Damages that the last scrub has found.")
 )
 
@@ -154,6 +159,23 @@ func (e exposition) counted(n *topology.Counts) {
 	e.gauge(mLost, float64(n.Rewound.Records))
 	e.gauge(mLostBytes, float64(n.Rewound.Bytes))
 	e.gauge(mWaiting, float64(n.Rewound.Waiting))
+	e.conflicts(&n.Conflicts)
+}
+
+func (e exposition) conflicts(n *topology.ConflictCounts) {
+	for _, c := range n.Counts {
+		e.count(mConflicts, c.Met, c.Table, string(c.Type), c.Resolver)
+		e.count(mLosers, c.Lost, c.Table, string(c.Type), c.Resolver)
+	}
+	if n.Faults != nil {
+		e.gauge(mConfBytes, float64(n.Bytes))
+	}
+	for _, table := range n.Quarantined {
+		e.gauge(mHeld, 1, table)
+	}
+	for table, v := range n.Faults {
+		e.count(mFaults, v, table)
+	}
 }
 
 func oneIf(yes bool) float64 {

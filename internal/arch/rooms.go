@@ -97,7 +97,7 @@ var rooms = []room{
 
 	// What stands around the house.
 	{at: "internal/admin", own: []string{"record", "topology"}, third: system(home{path: "github.com/prometheus/client_golang/prometheus"})},
-	{at: "internal/config", own: []string{".", "record", "quorum", "topology", "singleleader", "multileader", "leaderless/...", "control/raft", "internal/stream", "internal/members", "internal/hooks", "internal/config/strict"}},
+	{at: "internal/config", own: []string{".", "record", "quorum", "conflict", "topology", "singleleader", "multileader", "leaderless/...", "control/raft", "internal/stream", "internal/members", "internal/hooks", "internal/config/strict"}},
 	{at: "internal/config/strict", third: []home{{path: "github.com/goccy/go-yaml"}}},
 	{at: "internal/sim/...", own: []string{"*"}, third: system(home{path: "github.com/anishathalye/porcupine"}, home{path: pebble})},
 	{at: "internal/server/...", own: []string{"*"}, third: anything},

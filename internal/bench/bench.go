@@ -57,9 +57,10 @@ func Run(ctx context.Context, o Options) (*result.Report, error) {
 			Name: f.Name, Do: string(f.Do), Who: f.Who, At: time.Duration(f.At).Seconds(), For: time.Duration(f.For).Seconds(),
 		})
 	}
-	began := time.Now()
+	began, busy, own := time.Now(), machine.Busy(), machine.CPU()
 	err := b.all(ctx)
 	b.report.Took = time.Since(began).Seconds()
+	b.report.Foreign = max(machine.Busy()-busy-(machine.CPU()-own), 0) / b.report.Took
 	b.check()
 	if err == nil && len(b.report.Checks) > 0 {
 		var what []string
@@ -96,7 +97,7 @@ func (b *bench) all(ctx context.Context) (err error) {
 		subjects = append(subjects, v)
 		for _, w := range s.Workloads {
 			b.report.Cells = append(b.report.Cells, result.Cell{
-				Subject: v.Name, Topology: string(v.Topology), Workload: w.Name, Kind: w.Kind, Promise: v.Promise(), Read: string(v.Read), OpenLoop: w.Rate > 0,
+				Subject: v.Name, Topology: string(v.Topology), Workload: w.Name, Kind: w.Kind, Promise: v.Promise(), Read: string(v.Read), OpenLoop: w.Rate > 0, Disks: v.Durable(s.Voters(v)),
 			})
 		}
 	}

@@ -35,6 +35,7 @@ probes: {sessions: 3, keys: 3}
 subjects:
   one: {topology: single-leader, sync: [any 1], read: [session]}
   sites: {topology: multi-leader, conflicts: [lww, crdt]}
+  quorum: {topology: leaderless, w: [1], r: [1]}
 workloads:
   a: {kind: ycsb-a, keys: 200, clients: 3, rate: 300}
   counters: {kind: counter, keys: 2, clients: 6}
@@ -48,8 +49,8 @@ func TestAScenarioIsMeasuredAndJudged(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, r.Partial)
 	require.Empty(t, r.Checks)
-	require.Equal(t, []string{"one", "sites lww", "sites crdt"}, r.Subjects())
-	require.Len(t, r.Cells, 6)
+	require.Equal(t, []string{"one", "sites lww", "sites crdt", "quorum"}, r.Subjects())
+	require.Len(t, r.Cells, 8)
 	for _, c := range r.Cells {
 		require.Len(t, c.Runs, 1)
 		run := c.Runs[0]
@@ -141,13 +142,12 @@ shows: {sites: [lost-updates, stale-reads]}
 
 func TestWhatIsNotBuiltIsLeftOutAndSaidSo(t *testing.T) {
 	o := options(t, `
-subjects: {quorum: {topology: leaderless}}
+subjects: {quorum: {topology: leaderless, conflicts: [crdt]}}
 workloads: {w: {kind: counter}}
 `)
-	o.Scenario.Subjects[0].Topology = "imagined"
 	r, err := Run(t.Context(), o)
 	require.ErrorContains(t, err, "nothing to measure")
-	require.Equal(t, []string{"quorum: the topology imagined is not built yet"}, r.LeftOut)
+	require.Equal(t, []string{"quorum: leaderless keeps the later write of each key; it has no types that merge yet"}, r.LeftOut)
 }
 
 func TestAnOpenLoopHasAsManyClientsAsWaitAtWorst(t *testing.T) {

@@ -53,7 +53,7 @@ func Text(w io.Writer, r *result.Report) error {
 	if r.Partial != "" {
 		fmt.Fprintf(&b, "\nPARTIAL: %s\n", r.Partial)
 	}
-	fmt.Fprintf(&b, "\n%s, %d cores, %s, %s; %s\n", r.Machine, r.Cores, r.Go, r.Began.Format(time.RFC3339), r.Command)
+	fmt.Fprintf(&b, "\n%s, %d cores, of which others kept %.1f busy, %s, %s; %s\n", r.Machine, r.Cores, r.Foreign, r.Go, r.Began.Format(time.RFC3339), r.Command)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -243,28 +243,32 @@ func subjects(r *result.Report) (names []string) {
 }
 
 func staleness(r *result.Report) Section {
-	t := grid.Table{Header: []string{"work", "subject", "reads", "stale", "p99 ms", "max ms", "versions, at most"}}
+	t := grid.Table{Header: []string{"work", "subject", "reads", "stale", "PBS", "p99 ms", "max ms", "versions, at most"}}
 	for _, w := range workloads(r) {
 		for _, subject := range subjects(r) {
 			c := r.Find(subject, w)
 			for _, level := range scenario.Levels {
 				var reads, stale, versions int
 				var p99, most []float64
+				predicted := ""
 				for _, run := range c.Runs {
 					s, some := run.Staleness[string(level)]
 					if !some {
 						continue
 					}
 					reads, stale, versions = reads+s.Reads, stale+s.Stale, max(versions, s.Versions)
+					if s.Predicted != nil {
+						predicted = fmt.Sprintf("%.1f%%", 100**s.Predicted)
+					}
 					p99, most = append(p99, s.P99), append(most, s.Max)
 				}
 				if reads > 0 {
-					t.Rows = append(t.Rows, []string{w, subject, string(level), percent(stale, reads), number(result.Median(p99)), number(maxOf(most)), fmt.Sprint(versions)})
+					t.Rows = append(t.Rows, []string{w, subject, string(level), percent(stale, reads), predicted, number(result.Median(p99)), number(maxOf(most)), fmt.Sprint(versions)})
 				}
 			}
 		}
 	}
-	return Section{Title: "how old what was read was", Table: t}
+	return Section{Title: "how old what was read was", Table: t, Note: "PBS: what is predicted where nobody leads, if writes did not spread on after they were acknowledged."}
 }
 
 func suffered(r *result.Report) Section {

@@ -25,6 +25,7 @@ type Option struct {
 	value      []byte
 	request    record.RequestID
 	ttl        time.Duration
+	context    topology.Context
 }
 
 // TTLMax is the longest time that a key may have to live.
@@ -49,6 +50,7 @@ const (
 	WishMaxBytes
 	WishLeased
 	WishConsistency
+	WishContext
 
 	WishIf    = WishIfAbsent | WishIfVersion | WishIfValue
 	WishWrite = WishDurability | WishRequest | WishTTL | WishConsistency
@@ -60,7 +62,7 @@ const (
 // String names the first of a set.
 func (w Wish) String() string {
 	names := [...]string{
-		"Durability", "After", "MaxStale", "MaxLag", "Linearizable", "Any", "IfAbsent", "IfVersion", "IfValue", "Request", "TTL", "MaxBytes", "Leased", "Consistency",
+		"Durability", "After", "MaxStale", "MaxLag", "Linearizable", "Any", "IfAbsent", "IfVersion", "IfValue", "Request", "TTL", "MaxBytes", "Leased", "Consistency", "Context",
 	}
 	if i := bits.TrailingZeros16(uint16(w)); i < len(names) {
 		return names[i]
@@ -83,6 +85,9 @@ func IfVersion(d version.Dot) Option            { return Option{wish: WishIfVers
 func IfValue(value []byte) Option               { return Option{wish: WishIfValue, value: value} }
 func TTL(d time.Duration) Option                { return Option{wish: WishTTL, ttl: d} }
 func Consistency(c topology.Consistency) Option { return Option{wish: WishConsistency, level: c} }
+
+// Context says what a write has seen of its key.
+func Context(c topology.Context) Option { return Option{wish: WishContext, context: c} }
 
 // Request names a write of a client.
 func Request(client, seq uint64) Option {
@@ -158,6 +163,11 @@ func (w *Wishes) take(o *Option) error {
 			return fmt.Errorf("%w: Request of client 0 names no client", topology.ErrUnsupported)
 		}
 		w.all.request = o.request
+	case WishContext:
+		if o.context.IsZero() {
+			return fmt.Errorf("%w: the zero Context has not been read; the one of a key that holds nothing is Reading.Context, too", topology.ErrUnsupported)
+		}
+		w.all.context = o.context
 	case WishTTL:
 		if o.ttl < time.Millisecond || o.ttl > TTLMax {
 			return fmt.Errorf("%w: TTL(%v) is none of 1ms to %v", topology.ErrUnsupported, o.ttl, TTLMax)
@@ -178,7 +188,7 @@ func (w *Wishes) Request() record.RequestID { return w.all.request }
 
 // Write returns what an engine is told of a write.
 func (w *Wishes) Write() topology.WriteOptions {
-	return topology.WriteOptions{Durability: w.all.durability, Consistency: w.all.level}
+	return topology.WriteOptions{Durability: w.all.durability, Consistency: w.all.level, Context: w.all.context}
 }
 
 // Read returns what an engine is told of a read: every bound that was set, and

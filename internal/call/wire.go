@@ -128,6 +128,17 @@ func openTo(most uint64, b []byte, fields int) (r pack.Reader, f uint64, err err
 	return r, f, nil
 }
 
+// openAny opens a message that has other fields in each of its formats, from 1 on.
+func openAny(most uint64, b []byte, fields ...int) (r pack.Reader, f uint64, err error) {
+	r = pack.NewReader(b)
+	r.Array()
+	f = r.Uint()
+	if r.Err() != nil || f < format || f > uint64(len(fields)) {
+		f = format
+	}
+	return openTo(most, b, fields[f-1])
+}
+
 func done(r *pack.Reader) error {
 	if err := r.Done(); err != nil {
 		return fmt.Errorf("%w: %w", topology.ErrMalformed, err)
@@ -237,6 +248,8 @@ func putOption(w *pack.Writer, o *Option) {
 		w.Uint(o.request.Seq)
 	case WishTTL:
 		w.Uint(uint64(o.ttl / time.Millisecond))
+	case WishContext:
+		w.Str(o.context.String())
 	default:
 		w.Nil()
 	}
@@ -268,6 +281,8 @@ func getOption(r *pack.Reader) Option {
 		o.request = record.RequestID{Client: r.Uint(), Seq: r.Uint()}
 	case WishTTL:
 		o.ttl = time.Duration(r.UintMax(uint64(TTLMax/time.Millisecond))) * time.Millisecond
+	case WishContext:
+		o.context = getContext(r)
 	case WishLinearizable, WishLeased, WishAny, WishIfAbsent:
 		if !r.Nil() {
 			r.Fail("an option without a value has one")
@@ -312,6 +327,14 @@ func getToken(r *pack.Reader) topology.Token {
 		r.Fail(err.Error())
 	}
 	return t
+}
+
+func getContext(r *pack.Reader) topology.Context {
+	c, err := topology.ParseContext(r.StrMax(topology.ContextBytesMax))
+	if err != nil {
+		r.Fail(err.Error())
+	}
+	return c
 }
 
 // EncodeReceipt returns a receipt's bytes.

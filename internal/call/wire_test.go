@@ -78,17 +78,21 @@ var messages = map[string]struct {
 	}}, func(m Change) []byte { return m.Encode() }, DecodeChange),
 	"slot request": form(SlotRequest{Op: SlotAck, Name: "s", Table: "t", Prefix: []byte("k"), Token: token, Synced: true, Bytes: 7, Claim: 2},
 		func(m SlotRequest) []byte { return m.Encode() }, DecodeSlotRequest),
-	"slot":              form(slot(""), func(m Slot) []byte { return m.Encode() }, func(b []byte) (Slot, error) { return DecodeSlot("", b) }),
-	"slots":             form([]Slot{slot("a"), {Name: "b", Token: token, Acked: time.UnixMilli(6)}}, EncodeSlots, DecodeSlots),
-	"asked":             form(Asked{Dot: dot, Term: 3}, Asked.Encode, DecodeAsked),
-	"resolution":        form(topology.Resolution{Fate: topology.FateNotApplied, LSN: 9, Term: 4}, EncodeResolution, DecodeResolution),
-	"force":             form(true, EncodeForce, DecodeForce),
-	"tables":            form([]Table{{Name: "a", Kind: record.KindRow}, {Name: "b"}}, EncodeTables, DecodeTables),
-	"tables with a TTL": form([]Table{{Name: "a", Kind: record.KindSet, TTL: time.Hour}, {Name: "b"}}, EncodeTables, DecodeTables),
-	"name":              form("users", EncodeName, DecodeName),
-	"promoted":          form(topology.Promotion{Term: 4, Leader: "a", Start: 9, Reached: []topology.NodeID{"a"}, Missed: []topology.NodeID{"b"}}, EncodePromotion, DecodePromotion),
-	"status":            form(status(topology.Scrub{}), EncodeStatus, DecodeStatus),
-	"status scrubbed":   form(status(topology.Scrub{Passes: 1, Ended: time.Unix(5, 6), Took: time.Hour, Bytes: 7, Damage: []string{"d"}}), EncodeStatus, DecodeStatus),
+	"slot":                   form(slot(""), func(m Slot) []byte { return m.Encode() }, func(b []byte) (Slot, error) { return DecodeSlot("", b) }),
+	"slots":                  form([]Slot{slot("a"), {Name: "b", Token: token, Acked: time.UnixMilli(6)}}, EncodeSlots, DecodeSlots),
+	"asked":                  form(Asked{Dot: dot, Term: 3}, Asked.Encode, DecodeAsked),
+	"resolution":             form(topology.Resolution{Fate: topology.FateNotApplied, LSN: 9, Term: 4}, EncodeResolution, DecodeResolution),
+	"force":                  form(true, EncodeForce, DecodeForce),
+	"tables":                 form([]Table{{Name: "a", Kind: record.KindRow}, {Name: "b"}}, EncodeTables, DecodeTables),
+	"tables with a TTL":      form([]Table{{Name: "a", Kind: record.KindSet, TTL: time.Hour}, {Name: "b"}}, EncodeTables, DecodeTables),
+	"tables with a resolver": form([]Table{{Name: "a", Kind: record.KindBytes, TTL: time.Hour, Resolver: "stock@2"}, {Name: "b"}}, EncodeTables, DecodeTables),
+	"reading of siblings": form(Reading{Value: []byte("v"), Dot: dot, Time: 5, Token: token, Served: "a", Stale: -1, Context: topology.ContextOf(nil), Siblings: []Sibling{
+		{Value: []byte("v"), Dot: dot, Time: 5}, {Value: []byte{}, Removed: true, Dot: dot, Time: 6},
+	}}, func(m Reading) []byte { return m.Encode() }, DecodeReading),
+	"name":            form("users", EncodeName, DecodeName),
+	"promoted":        form(topology.Promotion{Term: 4, Leader: "a", Start: 9, Reached: []topology.NodeID{"a"}, Missed: []topology.NodeID{"b"}}, EncodePromotion, DecodePromotion),
+	"status":          form(status(topology.Scrub{}), EncodeStatus, DecodeStatus),
+	"status scrubbed": form(status(topology.Scrub{Passes: 1, Ended: time.Unix(5, 6), Took: time.Hour, Bytes: 7, Damage: []string{"d"}}), EncodeStatus, DecodeStatus),
 	"past": form(Past{
 		Reigns: []topology.Reign{{Term: 1, Leader: "a", Cause: "first start", Time: time.Unix(1, 2), Start: 1}},
 		Kept:   []topology.Kept{{Name: "00000001.entries", Why: "w", First: 3, Last: 4, Records: 2}},
@@ -103,6 +107,12 @@ var messages = map[string]struct {
 		Winner: []Rival{{Site: "us", Dot: dot, Time: 5, Expires: 6, Kind: record.KindBytes, Value: []byte("v"), Bytes: 9}},
 		Losers: []Rival{{Site: "eu", Dot: dot, Time: 4, Removed: true}},
 	}}, More: true}, func(m Conflicts) []byte { return m.Encode() }, DecodeConflicts),
+	"conflicts of resolvers": form(Conflicts{All: []Conflict{{
+		ConflictPlace: ConflictPlace{LSN: 7}, Table: "t", Key: []byte("k"), Type: topology.Recreate, Resolver: "stock@2", Time: 5, By: dot,
+	}}}, func(m Conflicts) []byte { return m.Encode() }, DecodeConflicts),
+	"conflict order": form(ConflictOrder{At: ConflictPlace{LSN: 7, Change: 3}, Write: true, Loser: dot}, ConflictOrder.Encode, DecodeConflictOrder),
+	"replayed": form(Replayed{Values: []Rival{{Site: "us", Dot: dot, Time: 5, Value: []byte("v"), Bytes: 1}}, Written: true, Receipt: topology.Receipt{Dot: dot, Token: token}},
+		Replayed.Encode, DecodeReplayed),
 	"verify": form(VerifyAsked{Tables: []string{"users"}, From: "us"}, VerifyAsked.Encode, DecodeVerifyAsked),
 	"verified": form(Verification{
 		Peers: []topology.VerifiedPeer{{Node: "eu1", Site: "eu", Cells: 9, Differ: 1, Undecided: 2, Problem: "p"}},
@@ -296,7 +306,7 @@ func FuzzMessages(f *testing.F) {
 
 func TestAnUnknownOptionIsRefused(t *testing.T) {
 	for name, o := range map[string]Option{
-		"of no kind": {}, "of two kinds": {wish: WishAny | WishAfter}, "of a later version": {wish: 1 << 14},
+		"of no kind": {}, "of two kinds": {wish: WishAny | WishAfter}, "of a later version": {wish: 1 << 15},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := Read{Table: "t", Key: []byte("k"), Options: []Option{o}}

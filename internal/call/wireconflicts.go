@@ -2,6 +2,7 @@ package call
 
 import (
 	"math"
+	"slices"
 
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/record/pack"
@@ -12,12 +13,22 @@ import (
 // MethodConflicts asks a node for conflicts: ConflictsAsked → Conflicts.
 const MethodConflicts = "client.conflicts"
 
+// Methods that write again what a conflict was about: ConflictOrder → Replayed.
+const (
+	MethodReplay = "client.replay"
+	MethodRevert = "client.revert"
+)
+
+// MethodRelease takes back the quarantine of a table's resolver: its name → Receipt.
+const MethodRelease = "client.release"
+
 // Limits of what an answer about conflicts holds.
 const (
 	ConflictsMax          = 1 << 8   // of one answer
 	ConflictValueBytesMax = 64 << 10 // of one value; more is cut off
 	rivalsMax             = 1 << 10  // winners, or losers, of one conflict
 	conflictFields        = 8
+	conflictFieldsMore    = 8 + 5 // of one of which is known what settles its table
 	rivalFields           = 10
 )
 
@@ -76,6 +87,10 @@ type Conflict struct {
 	Type   topology.ConflictType
 	Winner []Rival // what was there afterwards
 	Losers []Rival // what was there no more, or never
+
+	Resolver string            // what settles the table; empty in lists of older versions
+	Time     version.Timestamp // when it met the others, by the clock of its site
+	By       version.Dot       // the write that did
 }
 
 // Rival is one of the writes that met.
@@ -98,8 +113,13 @@ type Conflicts struct {
 
 // Encode returns the answer's bytes.
 func (c *Conflicts) Encode() []byte {
-	w := begin(2)
-	w.Array(conflictFields * len(c.All))
+	more := slices.ContainsFunc(c.All, func(x Conflict) bool { return x.Resolver != "" })
+	f, fields := uint64(format), conflictFields
+	if more {
+		f, fields = formatMore, conflictFieldsMore
+	}
+	w := beginAs(f, 2)
+	w.Array(fields * len(c.All))
 	for i := range c.All {
 		x := &c.All[i]
 		w.Uint(uint64(x.LSN))
@@ -110,6 +130,11 @@ func (c *Conflicts) Encode() []byte {
 		w.Str(string(x.Type))
 		putRivals(w, x.Winner)
 		putRivals(w, x.Losers)
+		if more {
+			w.Str(x.Resolver)
+			w.Uint(uint64(x.Time))
+			putDot(w, x.By)
+		}
 	}
 	w.Bool(c.More)
 	return w.Bytes()
@@ -133,21 +158,34 @@ func putRivals(w *pack.Writer, vs []Rival) {
 
 // DecodeConflicts reads an answer.
 func DecodeConflicts(b []byte) (Conflicts, error) {
-	r, err := open(b, 2)
+	r, f, err := openTo(formatMore, b, 2)
 	if err != nil {
 		return Conflicts{}, err
 	}
 	var c Conflicts
-	n := r.ArrayMax(conflictFields * ConflictsMax)
-	if n%conflictFields != 0 {
+	fields := conflictFields
+	if f == formatMore {
+		fields = conflictFieldsMore
+	}
+	n := r.ArrayMax(fields * ConflictsMax)
+	if n%fields != 0 {
 		r.Fail("conflicts are not whole")
 	}
-	for n /= conflictFields; n > 0 && r.Err() == nil; n-- {
-		c.All = append(c.All, Conflict{
+	some := false
+	for n /= fields; n > 0 && r.Err() == nil; n-- {
+		x := Conflict{
 			ConflictPlace: ConflictPlace{LSN: record.LSN(r.Uint()), Change: uint16(r.UintMax(math.MaxUint16))},
 			Table:         r.StrMax(TableBytesMax), Key: r.BinMax(record.KeyBytesMax), Field: r.BinMax(record.FieldBytesMax),
 			Type: topology.ConflictType(r.StrMax(nameBytesMax)), Winner: getRivals(&r), Losers: getRivals(&r),
-		})
+		}
+		if f == formatMore {
+			x.Resolver, x.Time, x.By = r.StrMax(resolverBytesMax), version.Timestamp(r.Uint()), getDot(&r)
+			some = some || x.Resolver != ""
+		}
+		c.All = append(c.All, x)
+	}
+	if f == formatMore && !some {
+		r.Fail("format 2 without a resolver")
 	}
 	c.More = r.Bool()
 	return c, done(&r)
@@ -166,3 +204,66 @@ func getRivals(r *pack.Reader) (vs []Rival) {
 	}
 	return vs
 }
+
+// ConflictOrder is a request to write again what a conflict was about: fields lsn, change,
+// write, loser.
+type ConflictOrder struct {
+	At    ConflictPlace
+	Write bool        // of a replay: its result is written, else only told
+	Loser version.Dot // of a revert: which; zero for the only one
+}
+
+// Encode returns the request's bytes.
+func (o ConflictOrder) Encode() []byte {
+	w := begin(6)
+	w.Uint(uint64(o.At.LSN))
+	w.Uint(uint64(o.At.Change))
+	w.Bool(o.Write)
+	putDot(w, o.Loser)
+	return w.Bytes()
+}
+
+// DecodeConflictOrder reads a request.
+func DecodeConflictOrder(b []byte) (ConflictOrder, error) {
+	r, err := open(b, 6)
+	if err != nil {
+		return ConflictOrder{}, err
+	}
+	o := ConflictOrder{At: ConflictPlace{LSN: record.LSN(r.Uint()), Change: uint16(r.UintMax(math.MaxUint16))}, Write: r.Bool(), Loser: getDot(&r)}
+	return o, done(&r)
+}
+
+// Replayed is its answer: fields values, same, written, receipt.
+type Replayed struct {
+	Values  []Rival // what was made, or was to be: none where the key is to be removed
+	Same    bool    // the key shows just that already
+	Written bool
+	Receipt topology.Receipt // where it was written
+}
+
+// Encode returns the answer's bytes.
+func (p Replayed) Encode() []byte {
+	w := begin(4)
+	putRivals(w, p.Values)
+	w.Bool(p.Same)
+	w.Bool(p.Written)
+	w.Bin(EncodeReceipt(p.Receipt))
+	return w.Bytes()
+}
+
+// DecodeReplayed reads an answer.
+func DecodeReplayed(b []byte) (Replayed, error) {
+	r, err := open(b, 4)
+	if err != nil {
+		return Replayed{}, err
+	}
+	p := Replayed{Values: getRivals(&r), Same: r.Bool(), Written: r.Bool()}
+	receipt := r.BinMax(receiptBytesMax)
+	if err := done(&r); err != nil {
+		return Replayed{}, err
+	}
+	p.Receipt, err = DecodeReceipt(receipt)
+	return p, err
+}
+
+const receiptBytesMax = 1 << 20

@@ -1,6 +1,7 @@
 package call
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -46,11 +47,35 @@ type Reading struct {
 	Served    topology.NodeID    // who read its store
 	Stale     time.Duration      // upper bound on how stale it may be; 0 if linearizable, -1 if not known
 	Guarantee topology.Guarantee // what was met
+
+	// Of a key whose table keeps siblings: all that is concurrent, removals among them, in
+	// the order of their writes, of which Value is the last one; none where there is only
+	// Value. And what was shown, for [Context]: not zero even if the key holds nothing.
+	Siblings []Sibling
+	Context  topology.Context
 }
+
+// Sibling is one of several concurrent writes of a key.
+type Sibling struct {
+	Value   []byte
+	Removed bool
+	Dot     version.Dot
+	Time    version.Timestamp
+}
+
+const (
+	readingFields     = 9
+	readingFieldsMore = 11 // with a context, and siblings
+	siblingFields     = 6
+)
 
 // Encode returns the answer's bytes.
 func (m *Reading) Encode() []byte {
-	w := begin(9)
+	more := !m.Context.IsZero() || len(m.Siblings) > 0
+	w := begin(readingFields)
+	if more {
+		w = beginAs(formatMore, readingFieldsMore)
+	}
 	w.Bin(m.Value)
 	putDot(w, m.Dot)
 	w.Uint(uint64(m.Time))
@@ -58,18 +83,46 @@ func (m *Reading) Encode() []byte {
 	w.Str(string(m.Served))
 	w.Int(int64(m.Stale))
 	w.Uint(uint64(m.Guarantee))
+	if !more {
+		return w.Bytes()
+	}
+	w.Str(m.Context.String())
+	w.Array(siblingFields * len(m.Siblings))
+	for i := range m.Siblings {
+		s := &m.Siblings[i]
+		w.Bin(s.Value)
+		w.Bool(s.Removed)
+		putDot(w, s.Dot)
+		w.Uint(uint64(s.Time))
+	}
 	return w.Bytes()
+}
+
+func getSiblings(r *pack.Reader) (out []Sibling) {
+	n := r.ArrayMax(siblingFields * record.SiblingsMax)
+	if n%siblingFields != 0 {
+		r.Fail("siblings are not whole")
+	}
+	for n /= siblingFields; n > 0 && r.Err() == nil; n-- {
+		out = append(out, Sibling{Value: whole(r.BinMax(record.ValueBytesMax)), Removed: r.Bool(), Dot: getDot(r), Time: version.Timestamp(r.Uint())})
+	}
+	return out
 }
 
 // DecodeReading reads an answer. The value aliases b, and is not nil.
 func DecodeReading(b []byte) (Reading, error) {
-	r, err := open(b, 9)
+	r, f, err := openAny(formatMore, b, readingFields, readingFieldsMore)
 	if err != nil {
 		return Reading{}, err
 	}
 	m := Reading{
 		Value: whole(r.Bin()), Dot: getDot(&r), Time: version.Timestamp(r.Uint()), Token: getToken(&r),
 		Served: topology.NodeID(r.StrMax(nameBytesMax)), Stale: time.Duration(r.Int()), Guarantee: topology.Guarantee(r.UintMax(255)),
+	}
+	if f == formatMore {
+		if m.Context, m.Siblings = getContext(&r), getSiblings(&r); m.Context.IsZero() && len(m.Siblings) == 0 {
+			r.Fail("format 2 without siblings")
+		}
 	}
 	return m, done(&r)
 }
@@ -273,58 +326,73 @@ func DecodePromotion(b []byte) (topology.Promotion, error) {
 
 // Table is a table's definition.
 type Table struct {
-	Name string
-	Kind record.Kind
-	TTL  time.Duration // in whole milliseconds; 0: none
+	Name     string
+	Kind     record.Kind
+	TTL      time.Duration // in whole milliseconds; 0: none
+	Resolver string        // what settles concurrent writes, where several sites write; empty: that of the kind
 }
+
+const resolverBytesMax = 1 << 10
 
 const ttlMillisecondsMax = uint64(math.MaxInt64 / time.Millisecond)
 
-// EncodeTables returns the bytes of definitions: two fields each, or three where
-// one of them has a TTL.
+// EncodeTables returns the bytes of definitions: two fields each, three where one of
+// them has a TTL, four where one names a resolver.
 func EncodeTables(ts []Table) []byte {
-	w, fields := begin(1), 2
-	lives := slices.ContainsFunc(ts, func(t Table) bool { return t.TTL != 0 })
-	if lives {
-		w, fields = beginAs(formatMore, 1), 3
-	}
-	w.Array(fields * len(ts))
+	f := tablesFormat(ts)
+	w := beginAs(f, 1)
+	w.Array(int(f+1) * len(ts))
 	for _, t := range ts {
 		w.Str(t.Name)
 		w.Uint(uint64(t.Kind))
-		if lives {
+		if f >= formatMore {
 			w.Uint(uint64(t.TTL / time.Millisecond))
+		}
+		if f >= formatResolvers {
+			w.Str(t.Resolver)
 		}
 	}
 	return w.Bytes()
 }
 
+// formatResolvers is the format of tables of which one names a resolver.
+const formatResolvers = 3
+
+// tablesFormat is the lowest format that says all there is to say.
+func tablesFormat(ts []Table) uint64 {
+	switch {
+	case slices.ContainsFunc(ts, func(t Table) bool { return t.Resolver != "" }):
+		return formatResolvers
+	case slices.ContainsFunc(ts, func(t Table) bool { return t.TTL != 0 }):
+		return formatMore
+	}
+	return format
+}
+
 // DecodeTables reads definitions.
 func DecodeTables(b []byte) ([]Table, error) {
-	r, f, err := openTo(formatMore, b, 1)
+	r, f, err := openTo(formatResolvers, b, 1)
 	if err != nil {
 		return nil, err
 	}
-	fields := 2
-	if f == formatMore {
-		fields = 3
-	}
+	fields := int(f + 1)
 	n := r.ArrayMax(fields * TablesMax)
 	if n%fields != 0 {
 		r.Fail("tables are not whole")
 	}
 	var ts []Table
-	lives := false
 	for n /= fields; n > 0 && r.Err() == nil; n-- {
 		t := Table{Name: r.StrMax(TableBytesMax), Kind: record.Kind(r.UintMax(math.MaxUint8))}
-		if f == formatMore {
+		if f >= formatMore {
 			t.TTL = time.Duration(r.UintMax(ttlMillisecondsMax)) * time.Millisecond
-			lives = lives || t.TTL != 0
+		}
+		if f >= formatResolvers {
+			t.Resolver = r.StrMax(resolverBytesMax)
 		}
 		ts = append(ts, t)
 	}
-	if f == formatMore && !lives {
-		r.Fail("format 2 without a TTL")
+	if f != tablesFormat(ts) {
+		r.Fail(fmt.Sprintf("format %d without what it is for", f))
 	}
 	return ts, done(&r)
 }

@@ -18,7 +18,8 @@ import (
 )
 
 func newConflicts() *cobra.Command {
-	return parent("conflicts", "Look at what concurrent writes of several sites cost", newConflictsList(), newConflictsShow())
+	return parent("conflicts", "Look at what concurrent writes of several sites cost", newConflictsList(), newConflictsShow(),
+		newConflictsWatch(), newConflictsReplay(), newConflictsRevert(), newConflictsRelease())
 }
 
 // rival is a write that met others, as it is shown.
@@ -41,13 +42,23 @@ type meeting struct {
 	Type   topology.ConflictType `json:"type"`
 	Winner []rival               `json:"winner"`
 	Losers []rival               `json:"losers"`
+
+	Resolver string    `json:"resolver,omitempty"`
+	Time     time.Time `json:"time"`
+	By       string    `json:"by,omitempty"` // the write that met the others
 }
 
 // tableOfTables is how Triad's own table is shown.
 const tableOfTables = "(tables)"
 
 func meetingOf(c client.Conflict) meeting {
-	m := meeting{LSN: uint64(c.LSN), Change: c.Change, Table: c.Table, Key: showBytes(c.Key), Type: c.Type, Winner: rivalsOf(c.Winner), Losers: rivalsOf(c.Losers)}
+	m := meeting{
+		LSN: uint64(c.LSN), Change: c.Change, Table: c.Table, Key: showBytes(c.Key), Type: c.Type, Winner: rivalsOf(c.Winner), Losers: rivalsOf(c.Losers),
+		Resolver: c.Resolver, Time: c.Time.Time().UTC(),
+	}
+	if c.Resolver != "" {
+		m.By = c.By.String()
+	}
 	if m.Table == "" {
 		m.Table = tableOfTables
 	}
@@ -138,9 +149,9 @@ sites met the same writes in another order, and have lists of their own.`,
 		if err != nil {
 			return err
 		}
-		v := result{value: all, above: "as " + string(node) + " has met them", table: grid.Table{Header: []string{"lsn", "table/key", "type", "winner", "losers"}}}
-		for _, m := range all {
-			v.table.Rows = append(v.table.Rows, []string{fmt.Sprint(m.LSN), grid.Plain(short(m.place())), string(m.Type), grid.Plain(texts(m.Winner)), grid.Plain(texts(m.Losers))})
+		v := result{value: all, above: "as " + string(node) + " has met them", table: grid.Table{Header: conflictHeader}}
+		for i := range all {
+			v.table.Rows = append(v.table.Rows, all[i].row())
 		}
 		switch {
 		case len(all) == 0:
@@ -151,6 +162,21 @@ sites met the same writes in another order, and have lists of their own.`,
 		return r.show(cmd, v)
 	}
 	return c
+}
+
+var conflictHeader = []string{"lsn", "table/key", "type", "resolver", "winner", "losers"}
+
+// row is a conflict in one line. Where nobody lost, all that met stay.
+func (m *meeting) row() []string {
+	return []string{m.at(), grid.Plain(short(m.place())), string(m.Type), dash(m.Resolver), grid.Plain(texts(m.Winner)), grid.Plain(texts(m.Losers))}
+}
+
+// at is its place as commands take it.
+func (m *meeting) at() string {
+	if m.Change == 0 {
+		return fmt.Sprint(m.LSN)
+	}
+	return fmt.Sprintf("%d/%d", m.LSN, m.Change)
 }
 
 const (

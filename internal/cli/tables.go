@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,14 +19,17 @@ func newTable() *cobra.Command {
 
 // tableShown is one table, and what became of it if anything did.
 type tableShown struct {
-	Name   string `json:"name"`
-	Kind   string `json:"kind,omitempty"`
-	TTL    string `json:"ttl,omitempty"`
+	Name string `json:"name"`
+	Kind string `json:"kind,omitempty"`
+	TTL  string `json:"ttl,omitempty"`
+
+	Resolver string `json:"resolver,omitempty"` // where it is not that of the kind
+
 	Change string `json:"change,omitempty"` // defined or dropped
 }
 
 func showTable(t client.Table) tableShown {
-	s := tableShown{Name: t.Name, Kind: kindName(t)}
+	s := tableShown{Name: t.Name, Kind: kindName(t), Resolver: t.Resolver}
 	if t.TTL != 0 {
 		s.TTL = t.TTL.String()
 	}
@@ -43,10 +47,18 @@ func newTableList() *cobra.Command {
 			}
 			all := []tableShown{}
 			v := result{table: grid.Table{Header: []string{"table", "kind", "ttl"}}}
+			resolved := slices.ContainsFunc(tables, func(t client.Table) bool { return t.Resolver != "" })
+			if resolved {
+				v.table.Header = append(v.table.Header, "resolver")
+			}
 			for _, t := range tables {
 				s := showTable(t)
 				all = append(all, s)
-				v.table.Rows = append(v.table.Rows, []string{s.Name, s.Kind, dash(s.TTL)})
+				row := []string{s.Name, s.Kind, dash(s.TTL)}
+				if resolved {
+					row = append(row, dash(s.Resolver))
+				}
+				v.table.Rows = append(v.table.Rows, row)
 			}
 			v.value = all
 			return r.show(cmd, v)
@@ -70,13 +82,19 @@ func newTableCreate() *cobra.Command {
 otherwise is refused, and both are shown: a definition never changes.
 
 Kinds: bytes (opaque values), row (a map of columns), set, map, counter, and any,
-where every key has a kind of its own.`,
-		Example: "  triad table create users --kind row\n  triad table create carts --kind set --ttl 24h",
+where every key has a kind of its own.
+
+Where several sites write, a table of bytes may name what settles writes that did not
+know of one another: lww (the last writer, as without a name), first-writer,
+site-priority(2, 1) by the numbers of sites, siblings (all are kept), or a function that
+the nodes' program has, as in stock@2.`,
+		Example: "  triad table create users --kind row\n  triad table create carts --kind set --ttl 24h\n  triad table create stock --kind bytes --resolver first-writer",
 		Args:    exactly("NAME"),
 	}
 	r := remoteFlags(c)
 	kind := wordFlag(c, "kind", "", "", "what the table's values are", kindWords()...)
 	ttl := c.Flags().Duration("ttl", 0, "what a key lives that is written without an expiry; 0 is for ever")
+	resolver := c.Flags().String("resolver", "", "what settles concurrent writes of several sites; empty is that of the kind")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		if kind.value == "" {
 			return usagef("--kind: none was given; one of %s", list(kind.words))
@@ -88,7 +106,7 @@ where every key has a kind of its own.`,
 		if *ttl < 0 || *ttl%time.Millisecond != 0 {
 			return usagef("--ttl: %v is none of whole milliseconds", *ttl)
 		}
-		t := client.Table{Name: args[0], Kind: k, TTL: *ttl}
+		t := client.Table{Name: args[0], Kind: k, TTL: *ttl, Resolver: *resolver}
 		return r.with(cmd, func(ctx context.Context, c *client.Client) error {
 			if err := c.CreateTable(ctx, t); err != nil {
 				return err

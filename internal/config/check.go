@@ -301,7 +301,7 @@ func (c checker) tables(ts []Table, r RESP, t Topology) {
 		c.Fault("resp.prefixes", "%d are more than %d", len(r.Prefixes), tablesMax)
 		return
 	}
-	names, several := []string{triad.DefaultTable}, t.several() || t.leaderless()
+	names, several, topology := []string{triad.DefaultTable}, t.several() || t.leaderless(), t
 	for _, t := range ts {
 		path := strict.Join("tables", t.Name)
 		names = append(names, t.Name)
@@ -316,7 +316,7 @@ func (c checker) tables(ts []Table, r RESP, t Topology) {
 		}
 		switch {
 		case several:
-			c.severalTable(path, t)
+			c.severalTable(path, topology, t)
 		case t.Resolver != "":
 			c.Fault(path+".resolver", "one leader orders all writes, so there is nothing to resolve; drop it (resolvers are of %s)", kindMultiLeader)
 		}

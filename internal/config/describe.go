@@ -209,11 +209,8 @@ func tablesSay(ts []Table) string {
 	}
 	for _, t := range ts {
 		s := t.Name + " (" + t.Kind
-		switch t.Resolver {
-		case resolverLWW:
-			s += ", the last writer wins"
-		case resolverFields:
-			s += ", the last writer of each column wins"
+		if says := resolverSays(t); says != "" {
+			s += ", " + says
 		}
 		if t.TTL > 0 {
 			s += fmt.Sprintf(", kept %v", t.TTL)

@@ -33,7 +33,13 @@ func (n *Node) Open() (triad.Config, error) {
 		if err != nil {
 			return c, err
 		}
-		c.Tables = append(c.Tables, triad.Table{Name: t.Name, Kind: kind, TTL: time.Duration(t.TTL)})
+		table := triad.Table{Name: t.Name, Kind: kind, TTL: time.Duration(t.TTL)}
+		if n.Topology.several() {
+			if table.Resolver, err = n.Topology.resolverOf(t.Resolver); err != nil {
+				return c, err
+			}
+		}
+		c.Tables = append(c.Tables, table)
 	}
 	return c, nil
 }

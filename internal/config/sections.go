@@ -45,6 +45,9 @@ type Across struct {
 	CutEvery      Duration     `yaml:"cut_every" default:"10s"`
 	ConflictsKept Duration     `yaml:"conflicts_kept" default:"168h"`
 	VerifyEvery   Duration     `yaml:"verify_every" default:"24h"`
+
+	ConflictsBytesMax Size     `yaml:"conflicts_bytes_max" default:"256MiB"`
+	FoldTimeMax       Duration `yaml:"fold_time_max" default:"10s"`
 }
 
 // Quorums say how many replicas a key has where nobody leads, and how many of them a

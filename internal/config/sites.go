@@ -24,6 +24,7 @@ func (t Topology) several() bool { return t.Kind == kindMultiLeader }
 func (t Topology) siteOptions() multileader.Options {
 	o := multileader.Options{
 		Links: t.Links.Links, MaxSkew: time.Duration(t.MaxSkew), TickEvery: time.Duration(t.TickEvery), CutEvery: time.Duration(t.CutEvery), ConflictsKept: time.Duration(t.ConflictsKept), VerifyEvery: time.Duration(t.VerifyEvery), RetainBytesMax: uint64(t.RetainBytesMax),
+		ConflictsBytesMax: uint64(t.ConflictsBytesMax), FoldTimeMax: time.Duration(t.FoldTimeMax), Resolvers: functions(),
 	}
 	for _, s := range t.Sites {
 		o.Sites = append(o.Sites, multileader.Site{Name: s.Name, Number: uint32(s.Number)}) //nolint:gosec // read as no more than 2³¹−1
@@ -70,6 +71,7 @@ func (c checker) oneSite(t Topology) {
 		"topology.links": c.Given("topology.links"), "topology.sites": len(t.Sites) > 0,
 		"topology.max_skew": c.Given("topology.max_skew"), "topology.tick_every": c.Given("topology.tick_every"),
 		"topology.cut_every": c.Given("topology.cut_every"), "topology.conflicts_kept": c.Given("topology.conflicts_kept"), "topology.verify_every": c.Given("topology.verify_every"),
+		"topology.conflicts_bytes_max": c.Given("topology.conflicts_bytes_max"), "topology.fold_time_max": c.Given("topology.fold_time_max"),
 	} {
 		if t.leaderless() && (path == "topology.max_skew" || path == "topology.tick_every") {
 			continue
@@ -104,10 +106,16 @@ func (c checker) sites(t Topology, under, number string) {
 	if t.TickEvery < tickEveryMin && !c.Faulty("topology.tick_every") {
 		c.Fault("topology.tick_every", "%v is less than %v", t.TickEvery, tickEveryMin)
 	}
+	if t.FoldTimeMax < foldTimeMin && !c.Faulty("topology.fold_time_max") {
+		c.Fault("topology.fold_time_max", "%v is less than %v: a machine that is busy would quarantine tables whose function is quick", t.FoldTimeMax, foldTimeMin)
+	}
 	c.links(t)
 }
 
-const tickEveryMin = Duration(time.Millisecond)
+const (
+	tickEveryMin = Duration(time.Millisecond)
+	foldTimeMin  = Duration(100 * time.Millisecond)
+)
 
 // links checks who is linked with whom.
 func (c checker) links(t Topology) {
@@ -176,33 +184,6 @@ func (n *Node) sitesOfNode(c checker) bool {
 	}
 	return !c.Faulty("node.site") && !c.Faulty("members")
 }
-
-// severalTable refuses a resolver that a table has not, where several sites write: each
-// kind has one. Kinds that this version has not are refused with the others.
-func (c checker) severalTable(path string, t Table) {
-	const at = ".resolver"
-	if t.Resolver == "" || c.Faulty(path+at) || c.Faulty(path+".kind") {
-		return
-	}
-	switch has := resolvers[t.Kind]; {
-	case t.Resolver == has:
-	case has == "":
-		c.Fault(path+at, "a %s is a data type of several writers, which needs no resolver: drop it", t.Kind)
-	case slices.Contains([]string{resolverLWW, resolverFields}, t.Resolver):
-		c.Fault(path+at, "tables of kind %s are settled by %s in this version; write that or drop it", t.Kind, has)
-	default:
-		c.word(path+at, t.Resolver, "resolver", []string{resolverLWW, resolverFields}, "first", "priority", "siblings", "custom")
-	}
-}
-
-// The resolvers: the last writer wins, of a whole value or of each column of a row.
-const (
-	resolverLWW    = "lww"
-	resolverFields = "fields"
-)
-
-// resolvers are those of each kind; a kind without one is a data type of several writers.
-var resolvers = map[string]string{"any": resolverLWW, "bytes": resolverLWW, "row": resolverFields}
 
 // sitesOfCluster gives the topology its sites, and checks them.
 func (c *Cluster) sitesOfCluster(k checker) {

@@ -89,8 +89,32 @@ topology:
   tick_every: 10ms
   cut_every: 1s
   conflicts_kept: 24h
+  conflicts_bytes_max: 1MiB
+  fold_time_max: 2s
   retain_bytes_max: 1MiB
 `
+
+func TestATableNamesWhatSettlesIt(t *testing.T) {
+	c := readCluster(t, `
+topology: {kind: multi-leader}
+sites: {us: {nodes: [us1], number: 7}, eu: {nodes: [eu1], number: 3, delay: {us: 1ms}}}
+tables:
+  a: {kind: bytes, resolver: first-writer}
+  b: {kind: bytes, resolver: "site-priority(eu, us)"}
+  c: {kind: any, resolver: siblings}
+  d: {kind: bytes, resolver: longest}
+  e: {kind: row, resolver: fields}
+`)
+	require.Empty(t, c.Warnings())
+	opened, err := placed(c)[0].Open()
+	require.NoError(t, err)
+	spelled := map[string]string{}
+	for _, x := range opened.Tables {
+		spelled[x.Name] = x.Resolver
+	}
+	require.Equal(t, map[string]string{"a": "first-writer", "b": "site-priority(3,7)", "c": "siblings", "d": "longest", "e": "fields"}, spelled)
+	require.Contains(t, tablesSay(c.Tables), "b (bytes, the first of sites eu, us wins)")
+}
 
 func TestANodeKnowsTheSitesAndCountsItsOwn(t *testing.T) {
 	n := readNode(t, nodeOfSites)

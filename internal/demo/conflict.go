@@ -27,6 +27,7 @@ func playConflict(ctx context.Context, d *demo) error {
 		{"sites that all take writes", c.boot},
 		{"a write is near, and everywhere one journey later", c.travel},
 		{"two sites edit the same user at the same time", c.edit},
+		{"the same user, under every resolver", c.settle},
 		{fmt.Sprintf("%s is cut off, and all sites go on writing", c.last.name), c.cutOff},
 		{fmt.Sprintf("the leader of %s is killed meanwhile", c.first.name), c.succeed},
 		{"it comes back behind its successor", c.follow},

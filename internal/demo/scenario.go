@@ -160,10 +160,11 @@ func holds(c *config.Cluster, name, kind string) bool {
 
 // writable is a table that a demo can write to: the first of rows or bytes, else
 // the one that is always there. Where several sites write it is none of rows: their
-// columns are settled one by one.
+// columns are settled one by one, and one of which the last writer wins.
 func (g *group) writable() (name string, kind record.Kind) {
 	for _, t := range g.c.of.Tables {
-		if k, err := triad.ParseKind(t.Kind); err == nil && (k == record.KindRow && !g.c.of.SeveralLead() || k == record.KindBytes) {
+		plain := t.Resolver == "" || t.Resolver == "lww"
+		if k, err := triad.ParseKind(t.Kind); err == nil && (k == record.KindRow && !g.c.of.SeveralLead() || k == record.KindBytes && plain) {
 			return t.Name, k
 		}
 	}

@@ -239,6 +239,10 @@ func (s *sites) apart(ctx context.Context, word string, x *site) error {
 // conflicts are those that the leader of a site has met, of one key.
 func (s *sites) conflicts(ctx context.Context, x *site, key string) (all []client.Conflict, err error) {
 	table, _ := s.writable()
+	return s.conflictsOf(ctx, x, table, key)
+}
+
+func (s *sites) conflictsOf(ctx context.Context, x *site, table, key string) (all []client.Conflict, err error) {
 	for c, err := range s.at[x.leader.ID].Operator().Conflicts(ctx, x.leader.addr, client.ConflictPlace{}, conflictCut) {
 		if err != nil {
 			return nil, err
@@ -256,10 +260,10 @@ const conflictCut = 64 // bytes of a value that is shown
 func (s *sites) tellConflicts(cs []client.Conflict) {
 	var rows [][]string
 	for _, c := range cs {
-		rows = append(rows, []string{fmt.Sprint(c.LSN), c.Table + "/" + string(c.Key), string(c.Type), rivals(c.Winner), rivals(c.Losers)})
+		rows = append(rows, []string{fmt.Sprint(c.LSN), c.Table + "/" + string(c.Key), string(c.Type), c.Resolver, rivals(c.Winner), rivals(c.Losers)})
 	}
 	s.line("%s conflicts list", s.o.Command)
-	s.table([]string{"lsn", "table/key", "type", "winner", "losers"}, rows)
+	s.table([]string{"lsn", "table/key", "type", "resolver", "winner", "losers"}, rows)
 }
 
 func rivals(rs []client.Rival) string {

@@ -23,7 +23,11 @@ func (o *Get) Reads() []topology.CellRange { return []topology.CellRange{o.Key.h
 
 // Decide implements Op.
 func (o *Get) Decide(s topology.Sight) ([]record.Mutation, error) {
-	h := headOf(s.Cells(0))
+	cells := s.Cells(0)
+	if len(cells) > 0 && cells[0].Others > 0 {
+		return nil, fmt.Errorf("%w: key %q holds %d values that did not know of one another: read them all, and write one in their place", topology.ErrConflict, o.Key.Name, cells[0].Others+1)
+	}
+	h := headOf(cells)
 	v, there, err := h.text(&o.Key)
 	o.There, o.Value = there, kept(v, there)
 	return nil, err

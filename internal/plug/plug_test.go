@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
@@ -91,31 +93,50 @@ func TestAPulledPlugResetsItsConnections(t *testing.T) {
 }
 
 func TestAFrozenPlugLetsGoOnOnceItThaws(t *testing.T) {
-	p := plug.New(plug.Options{Freezes: true})
-	f, err := p.FS().Create(filepath.Join(t.TempDir(), "file"), category)
-	require.NoError(t, err)
-	p.Freeze()
-	p.Freeze()
-	wrote := make(chan error)
-	go func() {
-		_, err := f.Write([]byte("12345"))
-		wrote <- err
-	}()
-	select {
-	case <-wrote:
-		require.Fail(t, "it wrote while frozen")
-	default:
-	}
-	require.Zero(t, p.Counts())
-	p.Thaw()
-	require.NoError(t, <-wrote)
-	require.NoError(t, f.SyncData())
-	require.Equal(t, plug.Counts{DiskBytes: 5, Syncs: 1}, p.Counts())
-	p.Freeze()
-	go func() { wrote <- f.Sync() }()
-	p.Pull()
-	require.ErrorIs(t, <-wrote, plug.ErrPulled, "pulled, nothing stays frozen")
-	require.NoError(t, f.Close())
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		p := plug.New(plug.Options{Freezes: true})
+		f, err := p.FS().Create(filepath.Join(dir, "file"), category)
+		require.NoError(t, err)
+		p.Freeze()
+		p.Freeze()
+		wrote := make(chan error, 1)
+		go func() {
+			_, err := f.Write([]byte("12345"))
+			wrote <- err
+		}()
+		synctest.Wait()
+		require.Empty(t, wrote, "it waits")
+		require.Zero(t, p.Counts())
+		p.Thaw()
+		require.NoError(t, <-wrote)
+		require.NoError(t, f.SyncData())
+		require.Equal(t, plug.Counts{DiskBytes: 5, Syncs: 1}, p.Counts())
+		p.Freeze()
+		go func() { wrote <- f.Sync() }()
+		synctest.Wait()
+		require.Empty(t, wrote, "it waits")
+		p.Pull()
+		require.ErrorIs(t, <-wrote, plug.ErrPulled, "pulled, nothing stays frozen")
+		require.NoError(t, f.Close())
+	})
+}
+
+func TestASlowDiskTakesLongerForEverySync(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		p := plug.New(plug.Options{})
+		f, err := p.FS().Create(filepath.Join(dir, "file"), category)
+		require.NoError(t, err)
+		began := time.Now()
+		p.SlowDisk(20 * time.Millisecond)
+		require.NoError(t, f.Sync())
+		require.Equal(t, 20*time.Millisecond, time.Since(began))
+		p.SlowDisk(0)
+		require.NoError(t, f.Sync())
+		require.Equal(t, 20*time.Millisecond, time.Since(began))
+		require.NoError(t, f.Close())
+	})
 }
 
 func TestWhatIsReceivedIsCountedOnceAndCanBeFrozen(t *testing.T) {

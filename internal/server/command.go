@@ -61,7 +61,7 @@ var flagNames = []struct {
 // tableOfCommands returns all commands by name.
 func tableOfCommands() map[string]*command {
 	all := slices.Concat(connectionCommands, stringCommands, counterCommands, hashCommands, setCommands, keyCommands, expiryCommands,
-		scanCommands, transactionCommands, adminCommands, clusterCommands, replicationCommands, sessionCommands)
+		scanCommands, transactionCommands, adminCommands, clusterCommands, replicationCommands, sessionCommands, siblingCommands)
 	byName := make(map[string]*command, len(all))
 	for i := range all {
 		byName[all[i].name] = &all[i]

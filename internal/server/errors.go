@@ -50,6 +50,7 @@ var codes = []struct {
 	{topology.ErrFailed, "MISCONF"},
 	{topology.ErrStoreFailed, "MISCONF"},
 	{topology.ErrStale, "STALE"},
+	{topology.ErrConflict, "CONFLICT"},
 }
 
 // wording returns a node's error as a client gets it. What may have happened

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/triad-kv/triad/conflict"
 	"github.com/triad-kv/triad/record"
@@ -17,14 +18,29 @@ import (
 // What a state replaces is reported as gone, never as lost: a state does not tell
 // whether the writer of what it brings had seen what it replaces.
 //
+// Every column, member or entry of a key is a cell of its own, and the last writer of
+// each wins; a delete of the whole key is a version of the cell without a field, and
+// hides, from who reads, the cells that are older than it ([Visible]).
+//
 // Errors wrap [conflict.ErrForked], [topology.ErrMalformed] or are held's; then
 // nothing is to be changed.
-func Apply(r *record.Record, applied *version.Set, held conflict.Held) (conflict.Change, error) {
-	if len(r.Mutations) != 1 {
-		return conflict.Change{}, fmt.Errorf("%w: record %v writes %d cells", topology.ErrMalformed, r.Dot, len(r.Mutations))
+func Apply(r *record.Record, applied *version.Set, held conflict.Held) (out []conflict.Change, err error) {
+	for i := range r.Mutations {
+		again := func(n record.Mutation) bool { return string(n.Field) == string(r.Mutations[i].Field) }
+		if slices.ContainsFunc(r.Mutations[i+1:], again) {
+			continue // its last word counts
+		}
+		c, err := applyOne(r, &r.Mutations[i], applied, held)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
 	}
-	m := &r.Mutations[0]
-	cell := record.Cell{Table: m.Table, Key: m.Key}
+	return out, nil
+}
+
+func applyOne(r *record.Record, m *record.Mutation, applied *version.Set, held conflict.Held) (conflict.Change, error) {
+	cell := record.Cell{Table: m.Table, Key: m.Key, Field: m.Field}
 	local, err := held(cell)
 	if err != nil {
 		return conflict.Change{}, err

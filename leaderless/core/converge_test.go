@@ -109,18 +109,18 @@ func (w *world) converged() {
 		w.count(h)
 	}
 	for _, p := range w.puts {
-		partition := w.net.place.Partition(p.event.Mutation.Key)
+		partition := w.net.place.Partition(p.event.Mutations[0].Key)
 		switch {
 		case p.answer == nil:
 		case p.answer.Err == nil:
 			require.True(w.t, w.net.host(w.net.place.Replicas(partition)[0]).core.Applied(partition).Has(p.answer.Dot), "acknowledged and gone: %v", p.answer.Dot)
-		case topology.OutcomeOf(p.answer.Err) == topology.NotApplied && len(p.event.Mutation.Value) > 0:
-			require.False(w.t, values[string(p.event.Mutation.Value)], "%s was not applied, and is there", p.name)
+		case topology.OutcomeOf(p.answer.Err) == topology.NotApplied && len(p.event.Mutations[0].Value) > 0:
+			require.False(w.t, values[string(p.event.Mutations[0].Value)], "%s was not applied, and is there", p.name)
 		}
 	}
 	for _, g := range w.gets {
-		if g.answer != nil && g.answer.Err == nil && len(wins(g.answer.State).Value) > 0 {
-			require.True(w.t, values[string(wins(g.answer.State).Value)], "read %s found what nobody wrote", g.name)
+		if g.answer != nil && g.answer.Err == nil && len(wins(g.answer.State()).Value) > 0 {
+			require.True(w.t, values[string(wins(g.answer.State()).Value)], "read %s found what nobody wrote", g.name)
 		}
 	}
 }

@@ -101,11 +101,11 @@ type Counts struct {
 type EventKind uint8
 
 const (
-	EvPut         EventKind = iota + 1 // a client writes Mutation, having seen Context, and waits for Level
-	EvGet                              // a client reads Table and Key at Level, with Repair
+	EvPut         EventKind = iota + 1 // a client writes Mutations, of one key, having seen Context, and waits for Level
+	EvGet                              // a client reads Range at Level, with Repair
 	EvFlushed                          // the log is durable up to LSN
 	EvNotAppended                      // the log ends at LSN: because of Err it took nothing of what was to stand behind
-	EvLooked                           // the answer to DoLook for Node and Op: State
+	EvLooked                           // the answer to DoLook for Node and Op: Cells
 	EvFound                            // the answer to DoFill for Node and Op: Entries
 	EvMessage                          // Message came from Node
 	EvDeadline                         // request Op has no more time
@@ -125,13 +125,12 @@ type Event struct {
 	Node        topology.NodeID
 	Op          uint64 // names a request at this node; the shell gives it, greater every time, also after a restart
 	Forwarded   bool   // the request was passed on by who is no replica
-	Mutation    record.Mutation
+	Mutations   []record.Mutation
 	Context     Context
 	Level       quorum.Consistency
 	Repair      Repair
-	Table       record.TableID
-	Key         []byte
-	State       record.State
+	Range       topology.CellRange
+	Cells       []Held
 	LSN         record.LSN
 	Entries     []record.Entry
 	Nodes       []topology.NodeID
@@ -149,10 +148,9 @@ type Part struct {
 	Applied   *version.Set // what all parts come to; nil but for the last
 }
 
-// Held is one cell that another replica holds.
+// Held is what a replica holds of one cell.
 type Held struct {
-	Table record.TableID
-	Key   []byte
+	record.Cell
 	State record.State
 }
 
@@ -171,7 +169,7 @@ const (
 	DoApply                           // apply the log up to LSN: it is durable
 	DoSend                            // send Message to Node
 	DoForward                         // pass request Op on to Node, as Forwarded
-	DoLook                            // read Table and Key and tell EvLooked for Node, Op and Full; the values matter if Full
+	DoLook                            // read Range, and of its key the cell without a field, and tell EvLooked for Node, Op and Full; the values matter if Full
 	DoFill                            // read the records of Dots, the first Most that the log has, and tell EvFound for Node and Op
 	DoAnswer                          // request Op has ended: Answer
 	DoAlarm                           // tell a person Err
@@ -185,8 +183,7 @@ type Effect struct {
 	Op      uint64
 	LSN     record.LSN
 	Entry   record.Entry
-	Table   record.TableID
-	Key     []byte
+	Range   topology.CellRange
 	Full    bool
 	Dots    []version.Dot
 	Most    int // records to read for DoFill
@@ -200,11 +197,14 @@ type Answer struct {
 	Dot     version.Dot       // of a put
 	Time    version.Timestamp // of a put
 	Have    []topology.NodeID // of a put: who had it durable by then, as far as this node knew
-	State   record.State      // of a get: no version, one, or one that says absent
+	Cells   []Held            // of a get, in the order of their fields: those that hold a version, be it one that says absent
 	Context Context           // of a get: what a put that follows is to carry
 	Stands  int               // on how many replicas the answer was known to stand
 	Err     error
 }
+
+// State returns what the answer has of the cell without a field.
+func (a *Answer) State() record.State { return headOf(a.Cells) }
 
 // Step takes one event. The effects are valid until the next step.
 func (c *Core) Step(ev Event) []Effect {

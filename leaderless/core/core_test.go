@@ -79,7 +79,7 @@ func TestARequestIsPassedOnOnce(t *testing.T) {
 func TestAMessageOfAnotherMapIsRefusedInBothDirections(t *testing.T) {
 	n, a, _ := three(t)
 	for _, epoch := range []uint64{6, 8} {
-		a.hear("b", core.Message{Kind: core.MsgAsk, Epoch: epoch, Op: 1, Key: []byte("k")})
+		a.hear("b", core.Message{Kind: core.MsgAsk, Epoch: epoch, Op: 1, Range: topology.CellRange{Cell: record.Cell{Key: []byte("k")}}})
 		ms := n.sent("a", "b")
 		require.Len(t, ms, 1)
 		require.Equal(t, core.MsgNack, ms[0].Kind)
@@ -97,9 +97,14 @@ func TestAPutThatMeansNothingIsRefusedBeforeItHasAnyEffect(t *testing.T) {
 		change func(*core.Event)
 		why    error
 	}{
-		"a delta":               {func(ev *core.Event) { ev.Mutation.Op = record.OpMerge }, topology.ErrUnsupported},
-		"a mark":                {func(ev *core.Event) { ev.Mutation.Op = record.OpMark }, topology.ErrUnsupported},
-		"a field":               {func(ev *core.Event) { ev.Mutation.Field = []byte("f") }, topology.ErrUnsupported},
+		"a delta": {func(ev *core.Event) { ev.Mutations[0].Op = record.OpMerge }, topology.ErrUnsupported},
+		"a mark":  {func(ev *core.Event) { ev.Mutations[0].Op = record.OpMark }, topology.ErrUnsupported},
+		"nothing": {func(ev *core.Event) { ev.Mutations = nil }, topology.ErrMalformed},
+		"two keys": {func(ev *core.Event) {
+			m := ev.Mutations[0]
+			m.Key = []byte("other")
+			ev.Mutations = append(ev.Mutations, m)
+		}, topology.ErrUnsupported},
 		"a context of nothing":  {func(ev *core.Event) { ev.Context.Seen = ahead }, topology.ErrConflict},
 		"a context of tomorrow": {func(ev *core.Event) { ev.Context.Time = version.TimestampAt(epoch.AddDate(0, 0, 1)) }, nil},
 	} {
@@ -125,13 +130,12 @@ func TestAPutThatMeansNothingIsRefusedBeforeItHasAnyEffect(t *testing.T) {
 func TestWhatCanNotBeARecordIsNotTaken(t *testing.T) {
 	put := record.Mutation{Table: 1, Op: record.OpPut, Key: []byte("k")}
 	dot := version.Dot{Origin: version.Origin{ID: 2, Incarnation: 1}, Seq: 1}
-	field := put
-	field.Field = []byte("f")
+	other := put
+	other.Key = []byte("l")
 	for name, e := range map[string]record.Entry{
 		"bytes of nothing": {Bytes: []byte{0xc0}},
 		"a note":           entryOf(record.Record{Mutations: []record.Mutation{{Op: record.OpState, Key: []byte("k")}}}),
-		"two keys":         entryOf(record.Record{Dot: dot, Mutations: []record.Mutation{put, put}}),
-		"a field":          entryOf(record.Record{Dot: dot, Mutations: []record.Mutation{field}}),
+		"two keys":         entryOf(record.Record{Dot: dot, Mutations: []record.Mutation{put, other}}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			n, a, _ := three(t)

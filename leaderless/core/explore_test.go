@@ -58,9 +58,9 @@ type call struct {
 
 func (c *call) key() string {
 	if c.event.Kind == core.EvPut {
-		return string(c.event.Mutation.Key)
+		return string(c.event.Mutations[0].Key)
 	}
-	return string(c.event.Key)
+	return string(c.event.Range.Key)
 }
 
 func newWorld(t *testing.T, seed uint64, hits reached) *world {
@@ -187,7 +187,7 @@ func (w *world) ended(c *client) {
 // judge holds what a read promises: regular reads where W + R > N, monotonic ones
 // with blocking repair.
 func (w *world) judge(k *call) {
-	got := wins(k.answer.State)
+	got := wins(k.answer.State())
 	if w.strict() {
 		for _, p := range w.puts {
 			if p.key() == k.key() && p.answer != nil && p.answer.Err == nil && p.ended < k.asked {
@@ -199,7 +199,7 @@ func (w *world) judge(k *call) {
 	if w.repair == core.RepairBlocking {
 		for _, g := range w.gets {
 			if g.key() == k.key() && g.answer != nil && g.answer.Err == nil && g.ended < k.asked {
-				require.GreaterOrEqual(w.t, w.compare(got, wins(g.answer.State).Dot), 0, "read %s of %s found %v after read %s had found %v", k.name, k.key(), got.Dot, g.name, wins(g.answer.State).Dot)
+				require.GreaterOrEqual(w.t, w.compare(got, wins(g.answer.State()).Dot), 0, "read %s of %s found %v after read %s had found %v", k.name, k.key(), got.Dot, g.name, wins(g.answer.State()).Dot)
 				w.hits["reads behind a read"]++
 			}
 		}

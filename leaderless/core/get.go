@@ -15,8 +15,7 @@ import (
 // replicas say what they hold; the value is here; enough replicas hold it.
 type get struct {
 	op       uint64
-	table    record.TableID
-	key      []byte
+	at       topology.CellRange
 	replicas []topology.NodeID
 	needed   int // to be heard; in blocking repair also to hold the value before it is shown: max(R, N−R+1) (L4)
 	repair   Repair
@@ -24,7 +23,7 @@ type get struct {
 	heard    []heard
 	refused  []answered
 	fetching topology.NodeID // who was asked for the value
-	value    record.State    // the newest that is here in full, once own has been read
+	value    []Held          // the newest that is here in full, once own has been read
 	own      bool            // the own copy has been read
 	settled  bool            // the value is the newest of those heard
 	holders  []answered      // who is known to hold it durably, or will not
@@ -34,27 +33,27 @@ type get struct {
 // heard is what a replica holds, as it said.
 type heard struct {
 	node  topology.NodeID
-	state record.State // without values, but the coordinator's own
+	cells []Held // without values, but the coordinator's own
 }
 
 // get takes a client's read.
 func (c *Core) get(ev *Event) {
-	replicas := c.cfg.Map.Replicas(placement.Of(c.cfg.Map, ev.Table, ev.Key))
-	if c.route(ev, ev.Table, ev.Key, replicas) == nil {
+	replicas := c.cfg.Map.Replicas(placement.Of(c.cfg.Map, ev.Range.Table, ev.Range.Key))
+	if c.route(ev, ev.Range.Table, ev.Range.Key, replicas) == nil {
 		return
 	}
-	g := &get{op: ev.Op, table: ev.Table, key: ev.Key, replicas: replicas, repair: ev.Repair}
+	g := &get{op: ev.Op, at: ev.Range, replicas: replicas, repair: ev.Repair}
 	g.needed = ev.Level.Needed(len(replicas))
 	if g.repair == RepairBlocking {
 		// On how many the value must stand is how many must be heard.
 		g.needed = max(g.needed, len(replicas)-g.needed+1)
 	}
 	if err := c.able(replicas, g.needed); err != nil {
-		c.refuse(ev, "get", ev.Key, err)
+		c.refuse(ev, "get", ev.Range.Key, err)
 		return
 	}
 	c.gets = append(c.gets, g)
-	c.do(Effect{Kind: DoLook, Node: c.Self, Op: g.op, Table: g.table, Key: g.key, Full: true})
+	c.do(Effect{Kind: DoLook, Node: c.Self, Op: g.op, Range: g.at, Full: true})
 	g.asked = append(g.asked, c.Self)
 	for _, alive := range []bool{true, false} {
 		for _, n := range replicas {
@@ -72,7 +71,7 @@ func (g *get) ask(c *Core, n topology.NodeID, full bool) {
 	if !full {
 		g.asked = append(g.asked, n)
 	}
-	c.send(n, Message{Kind: MsgAsk, Op: g.op, Table: g.table, Key: g.key, Full: full})
+	c.send(n, Message{Kind: MsgAsk, Op: g.op, Range: g.at, Full: full})
 }
 
 // hedge asks whoever has not been asked.
@@ -87,36 +86,27 @@ func (c *Core) asked(from topology.NodeID, m *Message) {
 	switch {
 	case !c.votes():
 		c.nack(from, m.Op, errMute(c))
-	case c.share(placement.Of(c.cfg.Map, m.Table, m.Key)) == nil:
-		c.nack(from, m.Op, fmt.Errorf("%w: %s holds no copy of key %q under map %d", topology.ErrStale, c.Self, m.Key, c.cfg.Map.Epoch()))
+	case c.share(placement.Of(c.cfg.Map, m.Range.Table, m.Range.Key)) == nil:
+		c.nack(from, m.Op, fmt.Errorf("%w: %s holds no copy of key %q under map %d", topology.ErrStale, c.Self, m.Range.Key, c.cfg.Map.Epoch()))
 	default:
-		c.do(Effect{Kind: DoLook, Node: from, Op: m.Op, Table: m.Table, Key: m.Key, Full: m.Full})
+		c.do(Effect{Kind: DoLook, Node: from, Op: m.Op, Range: m.Range, Full: m.Full})
 	}
 }
 
 // looked: the own copy was read, for a get of this node or of another.
 func (c *Core) looked(ev *Event) {
 	if ev.Node != c.Self {
-		s := ev.State
+		cells := ev.Cells
 		if !ev.Full {
-			s = bare(&s)
+			cells = bare(cells)
 		}
-		c.send(ev.Node, Message{Kind: MsgFound, Op: ev.Op, State: s, Full: ev.Full})
+		c.send(ev.Node, Message{Kind: MsgFound, Op: ev.Op, Cells: cells, Full: ev.Full})
 		return
 	}
 	if g := c.getting(ev.Op); g != nil && !g.own {
-		g.own, g.value = true, ev.State
-		g.found(c, c.Self, ev.State, true)
+		g.own, g.value = true, ev.Cells
+		g.found(c, c.Self, ev.Cells, true)
 	}
-}
-
-// bare returns a state's versions without their values.
-func bare(s *record.State) record.State {
-	vs := slices.Clone(s.Siblings)
-	for i := range vs {
-		vs[i].Value = nil
-	}
-	return record.State{Siblings: vs}
 }
 
 // newest returns the version of a state that wins, the zero version if it holds
@@ -131,13 +121,13 @@ func newest(s *record.State) (v record.Version) {
 }
 
 // found: a replica says what it holds.
-func (g *get) found(c *Core, from topology.NodeID, state record.State, full bool) {
+func (g *get) found(c *Core, from topology.NodeID, cells []Held, full bool) {
 	if full && from != c.Self && from == g.fetching {
-		g.fetched(c, from, state)
+		g.fetched(c, from, cells)
 		return
 	}
 	if !slices.ContainsFunc(g.heard, func(h heard) bool { return h.node == from }) {
-		g.heard = append(g.heard, heard{from, state})
+		g.heard = append(g.heard, heard{from, cells})
 	}
 	g.advance(c)
 }
@@ -164,17 +154,17 @@ func (g *get) tally() quorum.Tally[topology.NodeID] {
 
 // settle finds out whether the value is here, and else asks for it who is ahead.
 func (g *get) settle(c *Core) {
-	var ahead topology.NodeID
-	best := newest(&g.value)
+	var first topology.NodeID
+	var best []Held
 	for _, h := range g.heard {
-		if v := newest(&h.state); after(v, best) {
-			best, ahead = v, h.node
+		if ahead(h.cells, g.value) && (first == "" || ahead(h.cells, best)) {
+			first, best = h.node, h.cells
 		}
 	}
-	if ahead != "" {
+	if first != "" {
 		c.Counts.Second++
-		g.fetching = ahead
-		g.ask(c, ahead, true)
+		g.fetching = first
+		g.ask(c, first, true)
 		return
 	}
 	g.settled = true
@@ -185,19 +175,19 @@ func (g *get) settle(c *Core) {
 // here by the same rule as on any replica (X, third row), but for the partition's
 // applied set: that may have grown since the own copy was read, and would refuse
 // what it now holds.
-func (g *get) fetched(c *Core, from topology.NodeID, state record.State) {
-	joined, err := joinState(&g.value, nil, &state)
+func (g *get) fetched(c *Core, from topology.NodeID, cells []Held) {
+	joined, err := join(g.value, cells)
 	if err != nil {
-		c.do(Effect{Kind: DoAlarm, Err: fmt.Errorf("key %q at %s and %s: %w", g.key, c.Self, from, err)})
+		c.do(Effect{Kind: DoAlarm, Err: fmt.Errorf("key %q at %s and %s: %w", g.at.Key, c.Self, from, err)})
 		g.fail(c, err, "two replicas hold one write with two contents")
 		return
 	}
 	for i := range g.heard {
 		if g.heard[i].node == from {
-			g.heard[i].state = state
+			g.heard[i].cells = cells
 		}
 	}
-	g.value, g.fetching = joined.State, ""
+	g.value, g.fetching = joined, ""
 	g.settle(c)
 }
 
@@ -247,7 +237,7 @@ func (g *get) fail(c *Core, err error, what string) {
 	for _, r := range g.refused {
 		err = fmt.Errorf("%w; %s: %w", err, r.node, r.err)
 	}
-	g.end(c, Answer{Err: &topology.Error{Op: "get", Node: c.Self, Key: g.key, Outcome: topology.NotApplied, Err: err}})
+	g.end(c, Answer{Err: &topology.Error{Op: "get", Node: c.Self, Key: g.at.Key, Outcome: topology.NotApplied, Err: err}})
 }
 
 func (g *get) end(c *Core, a Answer) {

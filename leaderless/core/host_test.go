@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -131,8 +132,7 @@ func (h *host) perform(e core.Effect) {
 		r.event.Forwarded = true
 		h.net.host(e.Node).serve(r)
 	case core.DoLook:
-		s := h.store[string(e.Key)]
-		h.step(core.Event{Kind: core.EvLooked, Node: e.Node, Op: e.Op, Key: e.Key, Full: e.Full, State: s})
+		h.step(core.Event{Kind: core.EvLooked, Node: e.Node, Op: e.Op, Range: e.Range, Full: e.Full, Cells: h.held(&e.Range)})
 	case core.DoFill:
 		h.fill(e)
 	case core.DoAnswer:
@@ -167,15 +167,23 @@ func (h *host) apply(lsn record.LSN) {
 		if err != nil {
 			panic(err)
 		}
+		if _, learnt, _ := core.Learnt(&r); learnt != nil {
+			if err := h.applied.Add(e, h.net.place); err != nil {
+				panic(err)
+			}
+			continue
+		}
 		set := h.applied.At(h.net.place.Partition(r.Mutations[0].Key))
-		c, err := core.Apply(&r, set, func(c record.Cell) (record.State, error) { return h.store[string(c.Key)], nil })
+		changes, err := core.Apply(&r, set, func(c record.Cell) (record.State, error) { return h.store[cellName(c)], nil })
 		if err != nil {
 			panic(err)
 		}
-		h.store[string(c.Cell.Key)] = c.State
-		for _, v := range c.Lost {
-			h.lost = append(h.lost, v)
-			h.net.say("%s: %s loses %s\n", h.name, c.Cell.Key, v.Dot)
+		for _, c := range changes {
+			h.store[cellName(c.Cell)] = c.State
+			for _, v := range c.Lost {
+				h.lost = append(h.lost, v)
+				h.net.say("%s: %s loses %s\n", h.name, cellName(c.Cell), v.Dot)
+			}
 		}
 		if err := h.applied.Add(e, h.net.place); err != nil {
 			panic(err)
@@ -201,16 +209,38 @@ func (h *host) serve(r *request) {
 	h.step(r.event)
 }
 
+// cellName is a key, or a key and a field with a dot between.
+func cellName(c record.Cell) string {
+	if len(c.Field) == 0 {
+		return string(c.Key)
+	}
+	return string(c.Key) + "." + string(c.Field)
+}
+
+// held is what a node's store has of a range, and of the cell without a field.
+func (h *host) held(r *topology.CellRange) (cells []core.Held) {
+	for _, name := range slices.Sorted(maps.Keys(h.store)) {
+		key, field, _ := strings.Cut(name, ".")
+		if key == string(r.Key) && (field == "" || r.Whole || field == string(r.Field)) {
+			cells = append(cells, core.Held{Cell: record.Cell{Table: r.Table, Key: r.Key, Field: []byte(field)}, State: h.store[name]})
+		}
+	}
+	return cells
+}
+
 func putOf(name, key, value string, level quorum.Consistency, seen core.Context) *request {
-	m := record.Mutation{Table: record.TableDefault, Op: record.OpPut, Key: []byte(key), Value: []byte(value)}
+	key, field, _ := strings.Cut(key, ".")
+	m := record.Mutation{Table: record.TableDefault, Op: record.OpPut, Key: []byte(key), Field: []byte(field), Value: []byte(value)}
 	if value == "" {
 		m.Op = record.OpDelete
 	}
-	return &request{name: name, event: core.Event{Kind: core.EvPut, Mutation: m, Level: level, Context: seen}}
+	return &request{name: name, event: core.Event{Kind: core.EvPut, Mutations: []record.Mutation{m}, Level: level, Context: seen}}
 }
 
 func getOf(name, key string, level quorum.Consistency, repair core.Repair) *request {
-	return &request{name: name, event: core.Event{Kind: core.EvGet, Table: record.TableDefault, Key: []byte(key), Level: level, Repair: repair}}
+	key, whole := strings.CutSuffix(key, ".all")
+	at := topology.CellRange{Cell: record.Cell{Table: record.TableDefault, Key: []byte(key)}, Whole: whole}
+	return &request{name: name, event: core.Event{Kind: core.EvGet, Range: at, Level: level, Repair: repair}}
 }
 
 // deliver takes the i-th message from a to b off the network, or a copy of it.
@@ -260,17 +290,20 @@ func describe(e record.Entry) string {
 		return err.Error()
 	}
 	m := r.Mutations[0]
+	if _, set, err := core.Learnt(&r); set != nil || err != nil {
+		return fmt.Sprintf("at %d a note: it has all that %s come to", e.LSN, setText(set))
+	}
 	switch m.Op {
 	case record.OpState:
 		var s record.State
 		if err := record.DecodeState(m.Value, &s); err != nil {
 			return err.Error()
 		}
-		return fmt.Sprintf("at %d a note: %s holds %s", e.LSN, m.Key, stateText(s))
+		return fmt.Sprintf("at %d a note: %s holds %s", e.LSN, cellName(record.Cell{Key: m.Key, Field: m.Field}), stateText(s))
 	case record.OpDelete:
-		return fmt.Sprintf("%v at %d, time %s, having seen %s: delete %s", r.Dot, e.LSN, clockText(r.Time), setText(r.Context), m.Key)
+		return fmt.Sprintf("%v at %d, time %s, having seen %s: delete %s", r.Dot, e.LSN, clockText(r.Time), setText(r.Context), cellName(record.Cell{Key: m.Key, Field: m.Field}))
 	}
-	return fmt.Sprintf("%v at %d, time %s, having seen %s: %s=%s", r.Dot, e.LSN, clockText(r.Time), setText(r.Context), m.Key, m.Value)
+	return fmt.Sprintf("%v at %d, time %s, having seen %s: %s=%s", r.Dot, e.LSN, clockText(r.Time), setText(r.Context), cellName(record.Cell{Key: m.Key, Field: m.Field}), m.Value)
 }
 
 func talk(m core.Message) string {
@@ -282,23 +315,39 @@ func talk(m core.Message) string {
 		}
 		return fmt.Sprintf("take %v", r.Dot)
 	case core.MsgState:
-		return fmt.Sprintf("take what I hold of %s: %s", m.Key, stateText(m.State))
+		return fmt.Sprintf("take what I hold of %s: %s", m.Range.Key, cellsText(m.Cells))
 	case core.MsgAck:
 		return "it is durable here"
 	case core.MsgNack:
 		return fmt.Sprintf("no: %v", m.Err)
 	case core.MsgAsk:
 		if m.Full {
-			return fmt.Sprintf("give me %s", m.Key)
+			return fmt.Sprintf("give me %s", m.Range.Key)
 		}
-		return fmt.Sprintf("which %s do you hold?", m.Key)
+		return fmt.Sprintf("which %s do you hold?", m.Range.Key)
 	case core.MsgFound:
 		if m.Full {
-			return "the value is " + stateText(m.State)
+			return "the value is " + cellsText(m.Cells)
 		}
-		return "I hold " + stateText(m.State)
+		return "I hold " + cellsText(m.Cells)
 	}
 	return fmt.Sprintf("message %d", m.Kind)
+}
+
+// cellsText is what a key holds: of the cell without a field, its version alone.
+func cellsText(cells []core.Held) string {
+	var out []string
+	for _, h := range cells {
+		if text := stateText(h.State); len(h.Field) > 0 {
+			out = append(out, string(h.Field)+": "+text)
+		} else {
+			out = append(out, text)
+		}
+	}
+	if len(out) == 0 {
+		return "nothing"
+	}
+	return strings.Join(out, "; ")
 }
 
 func stateText(s record.State) string {
@@ -337,7 +386,7 @@ func answerText(r *request) string {
 	if r.event.Kind == core.EvPut {
 		return fmt.Sprintf("%v is applied, on %d replicas", a.Dot, a.Stands)
 	}
-	return stateText(a.State)
+	return cellsText(a.Cells)
 }
 
 // wins returns the version a state comes to.
@@ -356,8 +405,11 @@ func (h *host) recount() int {
 		if err != nil {
 			panic(err)
 		}
+		if _, learnt, _ := core.Learnt(&r); learnt != nil {
+			continue
+		}
 		m := &r.Mutations[0]
-		key := string(m.Key)
+		key := cellName(record.Cell{Key: m.Key, Field: m.Field})
 		if seen[key] == nil {
 			seen[key] = &version.Set{}
 		}

@@ -37,11 +37,10 @@ func place(c *Core, from topology.NodeID, p *Part) error {
 		return fmt.Errorf("%w: %d records wait for the disk of %s", topology.ErrOverloaded, len(c.tail), c.Self)
 	}
 	for i := range p.Cells {
-		h := &p.Cells[i]
-		if !c.cfg.knows(h.Table) {
+		if h := &p.Cells[i]; !c.cfg.knows(h.Table) {
 			return fmt.Errorf("%w: %s does not know table %d yet", topology.ErrNoTable, c.Self, h.Table)
 		}
-		if err := s.note(c, h.Table, h.Key, &h.State, waiting{node: from}); err != nil {
+		if err := s.note(c, p.Cells[i:i+1], waiting{node: from}); err != nil {
 			return err
 		}
 	}

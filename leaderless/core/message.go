@@ -15,11 +15,11 @@ type MessageKind uint8
 
 const (
 	MsgRecord MessageKind = iota + 1 // take Entry; Op 0 asks for no answer; Full: the last of a part; answer with another MsgSync, if Round is still your newest
-	MsgState                         // take State, which another replica holds of Table and Key
+	MsgState                         // take Cells, which another replica holds of the key of Range
 	MsgAck                           // what Op asked to be taken is durable and applied here
 	MsgNack                          // it is not, or Op is not answered, because of Err
-	MsgAsk                           // what do you hold of Table and Key? Without Full, its versions alone
-	MsgFound                         // State is what I hold; without Full, it lacks the values
+	MsgAsk                           // what do you hold of Range? Without Full, its versions alone
+	MsgFound                         // Cells are what I hold; without Full, they lack the values
 	MsgSync                          // Applied is what I have applied to Partition; send me what I lack, at most Room records, for Round
 )
 
@@ -31,10 +31,9 @@ type Message struct {
 	Life      uint32
 	Op        uint64
 	Entry     record.Entry // LSN and Term are those of the log it comes from
-	Table     record.TableID
-	Key       []byte
+	Range     topology.CellRange
 	Full      bool
-	State     record.State
+	Cells     []Held // in the order of their fields
 	Partition int
 	Applied   *version.Set
 	Round     uint64
@@ -73,15 +72,15 @@ func (c *Core) message(from topology.NodeID, m *Message) {
 		c.acked(c, from, m)
 	case MsgFound:
 		if g := c.getting(m.Op); g != nil {
-			g.found(c, from, m.State, m.Full)
+			g.found(c, from, m.Cells, m.Full)
 		}
 	case MsgState, MsgAsk:
-		s := c.share(placement.Of(c.cfg.Map, m.Table, m.Key))
+		s := c.share(placement.Of(c.cfg.Map, m.Range.Table, m.Range.Key))
 		if s == nil {
-			c.nack(from, m.Op, fmt.Errorf("%w: %s holds no copy of key %q under map %d", topology.ErrStale, c.Self, m.Key, c.cfg.Map.Epoch()))
+			c.nack(from, m.Op, fmt.Errorf("%w: %s holds no copy of key %q under map %d", topology.ErrStale, c.Self, m.Range.Key, c.cfg.Map.Epoch()))
 		} else if m.Kind == MsgAsk {
 			c.asked(from, m)
-		} else if err := s.note(c, m.Table, m.Key, &m.State, waiting{node: from, op: m.Op}); err != nil {
+		} else if err := s.note(c, m.Cells, waiting{node: from, op: m.Op}); err != nil {
 			c.nack(from, m.Op, err)
 		}
 	case MsgSync:

@@ -34,7 +34,7 @@ func (p *Position) Add(e record.Entry, m *placement.Map) error {
 	if err != nil {
 		return fmt.Errorf("%w: entry %d: %w", topology.ErrMalformed, e.LSN, err)
 	}
-	if e.LSN != p.LSN+1 || len(r.Mutations) != 1 {
+	if e.LSN != p.LSN+1 || len(r.Mutations) == 0 {
 		return fmt.Errorf("%w: entry %d, with %d mutations, behind entry %d", topology.ErrMalformed, e.LSN, len(r.Mutations), p.LSN)
 	}
 	partition, learnt, err := Learnt(&r)

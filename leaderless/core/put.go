@@ -1,12 +1,10 @@
 package core
 
 import (
-	"cmp"
 	"fmt"
 	"github.com/triad-kv/triad/leaderless/placement"
 	"slices"
 
-	"github.com/triad-kv/triad/conflict"
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
@@ -29,14 +27,19 @@ type put struct {
 // put takes a client's write, passes it on, or refuses it before it has any
 // effect (L1, L2, C9).
 func (c *Core) put(ev *Event) {
-	replicas := c.cfg.Map.Replicas(placement.Of(c.cfg.Map, ev.Mutation.Table, ev.Mutation.Key))
-	s := c.route(ev, ev.Mutation.Table, ev.Mutation.Key, replicas)
+	if len(ev.Mutations) == 0 {
+		c.refuse(ev, "put", nil, fmt.Errorf("%w: nothing is to be written", topology.ErrMalformed))
+		return
+	}
+	at := ev.Mutations[0]
+	replicas := c.cfg.Map.Replicas(placement.Of(c.cfg.Map, at.Table, at.Key))
+	s := c.route(ev, at.Table, at.Key, replicas)
 	if s == nil {
 		return
 	}
 	needed := ev.Level.Needed(len(replicas))
 	if err := s.refusal(c, ev, replicas, needed); err != nil {
-		c.refuse(ev, "put", ev.Mutation.Key, err)
+		c.refuse(ev, "put", at.Key, err)
 		return
 	}
 	s.seq++
@@ -46,11 +49,11 @@ func (c *Core) put(ev *Event) {
 	}
 	r := record.Record{
 		Dot: version.Dot{Origin: s.own, Seq: s.seq}, Time: c.clock.Now(), Term: uint64(c.Life),
-		Context: seen, Mutations: []record.Mutation{ev.Mutation},
+		Context: seen, Mutations: ev.Mutations,
 	}
 	b := c.enc.Append(nil, &r)
 	p := &put{
-		op: ev.Op, dot: r.Dot, time: r.Time, key: ev.Mutation.Key, replicas: replicas, needed: needed,
+		op: ev.Op, dot: r.Dot, time: r.Time, key: at.Key, replicas: replicas, needed: needed,
 		entry: record.Entry{Sum: record.Sum(b), Bytes: b},
 	}
 	c.puts = append(c.puts, p)
@@ -84,8 +87,8 @@ func (c *Core) refuse(ev *Event, op string, key []byte, err error) {
 }
 
 func (s *share) refusal(c *Core, ev *Event, replicas []topology.NodeID, needed int) error {
-	if err := conflict.CheckLWW(&ev.Mutation); err != nil || ev.Mutation.Op == record.OpMark {
-		return fmt.Errorf("%w: %w", topology.ErrUnsupported, cmp.Or(err, record.ErrInvalid))
+	if err := writes(ev.Mutations); err != nil {
+		return fmt.Errorf("%w: %w", topology.ErrUnsupported, err)
 	}
 	if err := c.able(replicas, needed); err != nil {
 		return err

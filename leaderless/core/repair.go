@@ -8,7 +8,6 @@ import (
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
-	"github.com/triad-kv/triad/version"
 )
 
 // after reports whether v sorts after w, where a zero version is nothing.
@@ -19,16 +18,15 @@ func after(v, w record.Version) bool {
 // mend brings those up to date who were behind, as the read's mode says, and
 // answers. Where nobody holds anything there is nothing to repair.
 func (g *get) mend(c *Core) {
-	best := newest(&g.value)
 	var behind []topology.NodeID
 	for _, h := range g.heard {
-		if newest(&h.state).Dot == best.Dot {
+		if len(lacking(g.value, h.cells)) == 0 {
 			g.holders = append(g.holders, answered{node: h.node})
 		} else {
 			behind = append(behind, h.node)
 		}
 	}
-	if best.Dot.IsZero() || g.repair == RepairNone {
+	if len(lacking(g.value, nil)) == 0 || g.repair == RepairNone {
 		g.answer(c)
 		return
 	}
@@ -54,12 +52,17 @@ func (g *get) give(c *Core, n topology.NodeID) {
 	if g.repair != RepairBlocking {
 		op = 0
 	}
+	var theirs []Held // of who was not heard, nothing is known
+	if i := slices.IndexFunc(g.heard, func(h heard) bool { return h.node == n }); i >= 0 {
+		theirs = g.heard[i].cells
+	}
+	cells := lacking(g.value, theirs)
 	if n != c.Self {
-		c.send(n, Message{Kind: MsgState, Op: op, Table: g.table, Key: g.key, State: g.value})
+		c.send(n, Message{Kind: MsgState, Op: op, Range: topology.CellRange{Cell: record.Cell{Table: g.at.Table, Key: g.at.Key}}, Cells: cells})
 		return
 	}
-	s := c.share(placement.Of(c.cfg.Map, g.table, g.key))
-	if err := s.note(c, g.table, g.key, &g.value, waiting{node: c.Self, op: op}); err != nil {
+	s := c.share(placement.Of(c.cfg.Map, g.at.Table, g.at.Key))
+	if err := s.note(c, cells, waiting{node: c.Self, op: op}); err != nil {
 		g.holders = append(g.holders, answered{n, err})
 	}
 }
@@ -110,14 +113,11 @@ func (g *get) stand(c *Core) {
 // answer ends the read. What it returns as context is what a put that follows is
 // to carry: the versions it has seen, and the greatest of their times (C3).
 func (g *get) answer(c *Core) {
-	seen := g.value.Context.Clone()
-	if seen == nil {
-		seen = &version.Set{}
+	a := Answer{Context: seenIn(g.value), Stands: g.standing()}
+	for _, h := range g.value {
+		if len(h.State.Siblings) > 0 {
+			a.Cells = append(a.Cells, Held{h.Cell, record.State{Siblings: h.State.Siblings}})
+		}
 	}
-	var latest version.Timestamp
-	for _, v := range g.value.Siblings {
-		seen.Add(v.Dot)
-		latest = max(latest, v.Time)
-	}
-	g.end(c, Answer{State: record.State{Siblings: g.value.Siblings}, Context: Context{seen, latest}, Stands: g.standing()})
+	g.end(c, a)
 }

@@ -5,7 +5,6 @@ import (
 	"github.com/triad-kv/triad/leaderless/placement"
 	"slices"
 
-	"github.com/triad-kv/triad/conflict"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
@@ -155,10 +154,10 @@ func (c *Core) admissible(e *record.Entry) (r record.Record, s *share, err error
 	if r, err = e.Record(); err != nil {
 		return r, nil, fmt.Errorf("%w: %w", topology.ErrMalformed, err)
 	}
-	if r.IsNote() || len(r.Mutations) != 1 {
-		return r, nil, fmt.Errorf("%w: record %v is no write of one key", topology.ErrMalformed, r.Dot)
+	if r.IsNote() {
+		return r, nil, fmt.Errorf("%w: record %v is no write", topology.ErrMalformed, r.Dot)
 	}
-	if err = conflict.CheckLWW(&r.Mutations[0]); err != nil {
+	if err = writes(r.Mutations); err != nil {
 		return r, nil, fmt.Errorf("%w: record %v: %w", topology.ErrMalformed, r.Dot, err)
 	}
 	if !c.cfg.knows(r.Mutations[0].Table) {
@@ -188,21 +187,29 @@ func (c *Core) room(at version.Timestamp) error {
 
 // note takes what another replica holds of a key (rule X, third row). It is
 // nobody's write: a note in the log, which never leaves it.
-func (s *share) note(c *Core, table record.TableID, key []byte, state *record.State, w waiting) error {
+func (s *share) note(c *Core, cells []Held, w waiting) error {
+	r := record.Record{}
 	var latest version.Timestamp
-	for _, v := range state.Siblings {
-		latest = max(latest, v.Time)
-		if d, ok := s.unknown(state.Context, v.Dot); ok {
-			c.forget(w.node, d)
-			return errMute(c)
+	for i := range cells {
+		h := &cells[i]
+		for _, v := range h.State.Siblings {
+			latest = max(latest, v.Time)
+			if d, ok := s.unknown(h.State.Context, v.Dot); ok {
+				c.forget(w.node, d)
+				return errMute(c)
+			}
 		}
+		r.Mutations = append(r.Mutations, record.Mutation{
+			Table: h.Table, Key: h.Key, Field: h.Field, Op: record.OpState, Value: c.enc.AppendState(nil, &h.State),
+		})
+	}
+	if len(r.Mutations) == 0 {
+		return fmt.Errorf("%w: nothing is held", topology.ErrMalformed)
 	}
 	if err := c.room(latest); err != nil {
 		return err
 	}
-	r := record.Record{Time: latest, Mutations: []record.Mutation{{
-		Table: table, Key: key, Op: record.OpState, Value: c.enc.AppendState(nil, state),
-	}}}
+	r.Time = latest
 	b := c.enc.Append(nil, &r)
 	c.Counts.Repaired++
 	c.append(s, version.Dot{}, record.Entry{Sum: record.Sum(b), Bytes: b}, w)

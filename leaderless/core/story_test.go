@@ -2,6 +2,8 @@ package core_test
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/triad-kv/triad/leaderless/core"
 	"github.com/triad-kv/triad/leaderless/placement"
 	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -19,10 +22,10 @@ import (
 // written. What a node does about it is the report; exchanges of applied sets are
 // left out of it, but for what they bring.
 //
-//	nodes a b c … [n=N] [partitions=N] [requests=N unflushed=N fill=N]
+//	nodes a b c … [n=N] [partitions=N] [requests=N unflushed=N fill=N gaps=N]
 //	where KEY                                   who holds it
-//	put NAME at=NODE KEY=VALUE|KEY [level=one|quorum|all] [seen=READ]
-//	get NAME at=NODE KEY [level=…] [repair=none|async|blocking]
+//	put NAME at=NODE KEY[.FIELD]=VALUE|KEY[.FIELD] [level=one|quorum|all] [seen=READ]
+//	get NAME at=NODE KEY[.all] [level=…] [repair=none|async|blocking]
 //	flush NODE                                  its log is durable
 //	deliver A B [copy] | drop A B | lose A B    the oldest message from A to B, or a copy; or all that there are
 //	run                                         everything is delivered and flushed, until nobody says any more
@@ -31,7 +34,9 @@ import (
 //	alive NODE…                                 what all nodes believe
 //	crash NODE | start NODE [wiped] [life=N] [catching-up]
 //	incarnate NODE life=N | caught-up NODE
-//	show KEY | applied KEY
+//	unreachable NODE                            nobody reaches it any more
+//	install NODE from=NODE                      it is given all that another holds, key by key, at last the set of it
+//	show KEY[.FIELD] | applied KEY
 func TestStories(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		var s *story
@@ -69,7 +74,7 @@ func newStory(t *testing.T, d *datadriven.TestData) *story {
 	s.n = newNetwork(place)
 	for _, name := range names {
 		s.n.add(core.Config{Self: name, Map: place, Incarnation: 1, Limits: core.Limits{
-			Requests: int(s.num("requests")), Unflushed: int(s.num("unflushed")), Fill: int(s.num("fill")),
+			Requests: int(s.num("requests")), Unflushed: int(s.num("unflushed")), Fill: int(s.num("fill")), Gaps: int(s.num("gaps")),
 		}})
 	}
 	s.n.say = func(format string, args ...any) { fmt.Fprintf(&s.b, format, args...) }
@@ -136,6 +141,14 @@ func (s *story) tell() {
 		s.start()
 	case "incarnate":
 		s.node(0).step(core.Event{Kind: core.EvIncarnate, Incarnation: uint32(s.num("life"))})
+	case "unreachable":
+		for _, h := range s.n.hosts {
+			if h.name != topology.NodeID(s.word(0)) {
+				h.step(core.Event{Kind: core.EvLost, Node: topology.NodeID(s.word(0)), Err: topology.ErrUnavailable})
+			}
+		}
+	case "install":
+		s.install()
 	case "caught-up":
 		s.node(0).step(core.Event{Kind: core.EvCaughtUp})
 	default:
@@ -203,6 +216,18 @@ func (s *story) start() {
 	}
 	h.cfg.CatchingUp = s.d.HasArg("catching-up")
 	h.start()
+}
+
+// install gives a node what another holds, as a part a cell, and at last the set.
+func (s *story) install() {
+	h, from := s.node(0), s.n.host(topology.NodeID(s.str("from")))
+	set := from.core.Applied(0).Clone()
+	for _, name := range slices.Sorted(maps.Keys(from.store)) {
+		key, field, _ := strings.Cut(name, ".")
+		cell := record.Cell{Table: record.TableDefault, Key: []byte(key), Field: []byte(field)}
+		h.step(core.Event{Kind: core.EvInstall, Node: from.name, Part: core.Part{Cells: []core.Held{{Cell: cell, State: from.store[name]}}}})
+	}
+	h.step(core.Event{Kind: core.EvInstall, Node: from.name, Part: core.Part{Applied: set}})
 }
 
 func (s *story) look() {

@@ -15,17 +15,22 @@ func Apply(r *record.Record, resolver func(record.TableID) conflict.Resolver, ap
 	return conflict.Apply(r, resolver, applied, Covers(r), cells)
 }
 
-// Covers returns what the writer of r had seen.
-func Covers(r *record.Record) version.Seen { return before{r.Deps, r.Dot} }
+// Covers returns what the writer of r had seen: what its site had, but for what r says
+// that its client had not been shown ([Unseen]).
+func Covers(r *record.Record) version.Seen { return before{r.Deps, r.Dot, r.Context} }
 
 // before is the deps of a record with the own entry, which is not written down
 // because it is always the record's sequence less one.
 type before struct {
-	deps version.Vector
-	dot  version.Dot
+	deps   version.Vector
+	dot    version.Dot
+	unseen *version.Set
 }
 
 func (b before) Has(d version.Dot) bool {
+	if b.unseen.Has(d) {
+		return false
+	}
 	if d.Origin == b.dot.Origin {
 		return d.Seq < b.dot.Seq
 	}

@@ -44,7 +44,7 @@ func write(c *Core, n int, b *record.Batch) {
 		return
 	}
 	deps := c.log.others
-	item, at := c.mint(b.Mutations, b.Request)
+	item, at := c.mint(b.Mutations, b.Request, b.Context)
 	c.do(Effect{Kind: DoAccept, N: n, LSN: item.Entry.LSN, Item: item, Time: at, Deps: deps})
 }
 
@@ -76,11 +76,11 @@ func refusal(c *Core, b *record.Batch) error {
 // mint makes mutations a record: sequence, time and deps are taken together, as
 // it gets its place in the log (C2a). The clock has been raised to every time in
 // the log, so its own is greater than all of them (C3).
-func (c *Core) mint(ms []record.Mutation, id record.RequestID) (Item, version.Timestamp) {
+func (c *Core) mint(ms []record.Mutation, id record.RequestID, unseen *version.Set) (Item, version.Timestamp) {
 	now := c.clock.Now()
 	return c.append(record.Record{
 		Dot:  c.Next(),
-		Time: now, Term: c.Term, Request: id, Deps: c.log.others, Mutations: ms,
+		Time: now, Term: c.Term, Request: id, Deps: c.log.others, Context: unseen, Mutations: ms,
 	}), now
 }
 

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -33,4 +34,30 @@ func CPU() float64 {
 	}
 	seconds := func(t syscall.Timeval) float64 { return float64(t.Sec) + float64(t.Usec)/1e6 }
 	return seconds(u.Utime) + seconds(u.Stime)
+}
+
+// ticks is how many a second the counters of /proc take: USER_HZ, 100 on every
+// architecture that Go runs on.
+const ticks = 100
+
+// Busy is the seconds of CPU that all cores have spent but idle, waiting for the disk, and
+// on guests, who are counted in the first fields already.
+func Busy() float64 {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	var busy float64
+	for i, f := range strings.Fields(line) {
+		if name, idle, wait, guest := i == 0, i == 4, i == 5, i > 8; name || idle || wait || guest {
+			continue
+		}
+		n, err := strconv.ParseFloat(f, 64)
+		if err != nil {
+			return 0
+		}
+		busy += n
+	}
+	return busy / ticks
 }

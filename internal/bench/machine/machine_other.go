@@ -9,3 +9,6 @@ func Name() string { return runtime.GOOS + "/" + runtime.GOARCH }
 
 // CPU is not known here: 0.
 func CPU() float64 { return 0 }
+
+// Busy is not known here: 0.
+func Busy() float64 { return 0 }

@@ -183,7 +183,8 @@
 					no[i] += k * st.reads;
 				}
 			}
-			if (reads) lines.push({ label: s, colour: colour(s), values: no.map(n => 100 * n / reads) });
+			const p = cells.filter(c => c.subject === s).flatMap(c => c.runs).map(r => ((r.staleness || {})[l] || {}).pbs_stale).find(v => v !== undefined);
+			if (reads) lines.push({ label: p === undefined ? s : `${s} (PBS: ${(100 * (1 - p)).toFixed(0)} % at once)`, colour: colour(s), values: no.map(n => 100 * n / reads) });
 		}
 		const x = at.map((_, i) => i);
 		chart("stale-charts", `reads that ask for: ${l}, %`, x, lines, {

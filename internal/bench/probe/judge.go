@@ -8,6 +8,7 @@ import (
 	"github.com/triad-kv/triad/internal/bench/scenario"
 	"github.com/triad-kv/triad/internal/sim/check"
 	"github.com/triad-kv/triad/internal/sim/history"
+	"github.com/triad-kv/triad/quorum/pbs"
 )
 
 // orderLimit bounds the search for an order of one key's operations. What it cuts short
@@ -83,6 +84,10 @@ func (j *judge) level(level scenario.Level) error {
 		j.note(scenario.NotLinearizable, level, order)
 	}
 	if s := staleOf(asLinear.Ages()); s.Reads > 0 {
+		if j.v.Topology == scenario.Leaderless && level == scenario.LevelAny {
+			p := pbs.StaleOf(j.v.Copies, j.v.R, j.v.W)
+			s.Predicted = &p
+		}
 		j.out.Staleness[string(level)] = s
 	}
 	return nil

@@ -98,6 +98,23 @@ func TestALostWriteIsCountedOnceHoweverManyNodesLackIt(t *testing.T) {
 	require.True(t, never.Forbidden)
 }
 
+func TestWhereNobodyLeadsStalenessStandsBesideWhatPBSPredicts(t *testing.T) {
+	var h told
+	h.put("a")
+	h.get(history.Any, "a")
+	h.get(history.Session, "a")
+	v, err := Judge(variant(t, "{topology: leaderless, w: [1], r: [1]}"), h, nil)
+	require.NoError(t, err)
+	require.InDelta(t, 2.0/3, *v.Staleness["any"].Predicted, 1e-9)
+	require.Nil(t, v.Staleness["session"].Predicted, "a token waits")
+	v, err = Judge(variant(t, "{topology: leaderless}"), h, nil)
+	require.NoError(t, err)
+	require.Zero(t, *v.Staleness["any"].Predicted, "two and two of three meet")
+	v, err = Judge(variant(t, "{topology: single-leader}"), h, nil)
+	require.NoError(t, err)
+	require.Nil(t, v.Staleness["any"].Predicted)
+}
+
 func TestASearchForAnOrderIsMadeOnlyWhereNothingElseRulesOneOut(t *testing.T) {
 	var h told
 	h.put("a")

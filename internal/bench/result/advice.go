@@ -149,6 +149,16 @@ func (r *Report) promised(subject string, what scenario.Anomaly, level scenario.
 	return false
 }
 
+// disks is on how many disks a subject's writes are when they are acknowledged.
+func (r *Report) disks(subject string) int {
+	for _, c := range r.Cells {
+		if c.Subject == subject {
+			return c.Disks
+		}
+	}
+	return 0
+}
+
 func needs(r *Report) []need {
 	fast := func(r *Report, s string) float64 { return -throughput(r, s) }
 	quick := func(r *Report, s string) string {
@@ -169,7 +179,10 @@ func needs(r *Report) []need {
 		{"Users see their own changes, and never go back in time (session)", func(r *Report, s string) string {
 			return first(absent(r, s, scenario.OwnWrites, scenario.LevelSession), absent(r, s, scenario.BackInTime, scenario.LevelSession))
 		}, fast, quick},
-		{"Nothing acknowledged is ever lost, whichever one machine fails", func(r *Report, s string) string {
+		{"What is acknowledged survives the loss of any one machine, its disk included", func(r *Report, s string) string {
+			if n := r.disks(s); n < 2 {
+				return fmt.Sprintf("it is on %d disks when it is acknowledged", n)
+			}
 			return absent(r, s, scenario.LostWrites, "")
 		}, fast, quick},
 		{"Counters, carts, accounts and documents come out right", func(r *Report, s string) string {

@@ -19,6 +19,7 @@ func TestAdviceFollowsFromPromisesAndNumbersAlone(t *testing.T) {
 	r := &Report{Cells: []Cell{
 		cell("slow", 100, 8, linear(0, true)), cell("fast", 400, 2, linear(7, false)), cell("lucky", 200, 4, linear(0, false)), cell("broken", 300, 1, linear(1, true)),
 	}}
+	r.Cells[1].Disks = 2
 	advice := map[string]Advice{}
 	for _, a := range Advise(r) {
 		advice[strings.Fields(a.Need)[0]] = a
@@ -38,6 +39,7 @@ func TestAdviceFollowsFromPromisesAndNumbersAlone(t *testing.T) {
 	require.Equal(t, []string{"fast", "broken", "lucky", "slow"}, order("As"))
 	require.Equal(t, []string{"broken", "fast", "lucky", "slow"}, order("The"))
 	require.Empty(t, order("Counters"), "no such work was measured")
+	require.Equal(t, []string{"fast"}, order("What"), "on two disks when it is acknowledged")
 	require.NotContains(t, advice, "Everybody", "nothing was broken")
 	r.Faults = []Fault{{Name: "cut"}}
 	r.Cells[0].Runs[0].Faults = []Suffered{{NoWrite: 3}}

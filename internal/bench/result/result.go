@@ -28,6 +28,7 @@ type Report struct {
 	Began    time.Time `json:"began"`
 	Took     float64   `json:"seconds"`
 	Seed     int       `json:"seed"`
+	Foreign  float64   `json:"foreign_cores"` // that others kept busy meanwhile, on average; 0 where it is not known
 	// Partial says why not all was measured; empty if it was.
 	Partial string   `json:"partial,omitempty"`
 	LeftOut []string `json:"left_out,omitempty"` // subjects that could not be run, and why
@@ -62,6 +63,7 @@ type Cell struct {
 	Promise   string        `json:"promise"`
 	Read      string        `json:"read"` // what the reads of the load ask for
 	OpenLoop  bool          `json:"open_loop,omitempty"`
+	Disks     int           `json:"disks"`               // on how many a write is when it is acknowledged
 	Anomalies []Anomaly     `json:"anomalies,omitempty"` // summed over the runs
 	Runs      []Run         `json:"runs"`
 }
@@ -131,6 +133,10 @@ type Stale struct {
 	P99      float64 `json:"p99_ms"`
 	Max      float64 `json:"max_ms"`
 	Versions int     `json:"versions_max"`
+	// Predicted is the share that PBS predicts to be stale, where nobody leads: that of
+	// reads whose replicas are none of those that the write waited for. It leaves out that
+	// writes spread on meanwhile.
+	Predicted *float64 `json:"pbs_stale,omitempty"`
 	// Shares are of all reads those that were no older than so many milliseconds.
 	Shares []Quantile `json:"shares,omitempty"`
 }

@@ -178,6 +178,14 @@ func (s *Scenario) LinkOf(from, to string) Link {
 	return Link{}
 }
 
+// Voters is how many nodes a subject's commits may count.
+func (s *Scenario) Voters(v Variant) int {
+	if v.Topology == MultiLeader {
+		return s.Nodes
+	}
+	return s.Nodes * len(s.Sites)
+}
+
 // Apart reports whether anything lies between the sites, so that clients of one
 // site pay for asking another.
 func (s *Scenario) Apart() bool { return len(s.Links) > 0 || len(s.Faults) > 0 }

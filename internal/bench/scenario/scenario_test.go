@@ -124,5 +124,6 @@ workloads: {w: {kind: counter}}
 	require.True(t, v["lww"].Forbids(NeverTheSame, ""))
 	require.False(t, v["early"].Forbids(StaleReads, LevelLinearizable), "acknowledged before it is committed")
 	require.False(t, v["early"].Forbids(LostWrites, ""))
+	require.Equal(t, []int{1, 2, 0, 1}, []int{v["async"].Durable(3), v["any"].Durable(3), v["early"].Durable(3), v["lww"].Durable(1)})
 	require.True(t, v["early"].Forbids(OwnWrites, LevelSession), "a token waits")
 }

@@ -98,6 +98,22 @@ func (v Variant) Promise() string {
 	return fmt.Sprintf("%s on the leader and on %v of the others; no election loses it", d, v.Sync)
 }
 
+// Durable is on how many disks a write is when it is acknowledged, of so many nodes where
+// one leads, or of a site's where several do.
+func (v Variant) Durable(nodes int) int {
+	switch {
+	case v.Durability == topology.Received:
+		return 0
+	case v.Topology == Leaderless:
+		return v.W
+	case v.Sync.Kind == quorum.KindAsync:
+		return 1
+	case v.Sync.Kind == quorum.KindAll:
+		return nodes
+	}
+	return min(1+v.Sync.K, nodes)
+}
+
 // Forbids reports whether the promise forbids an anomaly to reads of a level; a
 // fault that loses what was acknowledged may be allowed by it.
 func (v Variant) Forbids(a Anomaly, l Level) bool {

@@ -25,6 +25,7 @@ subjects:
   one: {topology: single-leader}
   lww: {topology: multi-leader}
   crdt: {topology: multi-leader, conflicts: [crdt]}
+  quorum: {topology: leaderless}
 workloads:
   ycsb: {kind: ycsb-f, keys: 70, tables: 3, value_bytes: 20}
   scans: {kind: ycsb-e, keys: 30}

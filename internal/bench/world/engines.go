@@ -10,6 +10,8 @@ import (
 	"github.com/triad-kv/triad/control/raft"
 	"github.com/triad-kv/triad/control/static"
 	"github.com/triad-kv/triad/internal/bench/scenario"
+	"github.com/triad-kv/triad/leaderless"
+	"github.com/triad-kv/triad/leaderless/core"
 	"github.com/triad-kv/triad/multileader"
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/singleleader"
@@ -25,10 +27,14 @@ type engine func(w *World, n *Node, c *triad.Config)
 var engines = map[scenario.Topology]engine{
 	scenario.SingleLeader: oneLeader,
 	scenario.MultiLeader:  severalLeaders,
+	scenario.Leaderless:   nobodyLeads,
 }
 
 // Available returns why a subject can not be run, nil if it can.
 func Available(v scenario.Variant) error {
+	if v.Topology == scenario.Leaderless && v.Merges() {
+		return fmt.Errorf("%s: %s keeps the later write of each key; it has no types that merge yet", v.Of, v.Topology)
+	}
 	if engines[v.Topology] == nil {
 		return fmt.Errorf("%s: the topology %s is not built yet", v.Of, v.Topology)
 	}
@@ -76,6 +82,26 @@ func severalLeaders(w *World, n *Node, c *triad.Config) {
 	}
 	c.Topology = multileader.New(o)
 	c.Control = static.New(static.Options{Leader: topology.NodeID(scenario.NodeName(n.Site, 0))})
+}
+
+// nobodyLeads asks a session's reads of one replica, and all others of as many as the
+// subject says.
+func nobodyLeads(w *World, _ *Node, c *triad.Config) {
+	v := w.o.Variant
+	level := func(n int) quorum.Consistency {
+		switch {
+		case n == v.Copies:
+			return quorum.AtAll
+		case n == 1:
+			return quorum.AtOne
+		}
+		return quorum.AtQuorum
+	}
+	o := leaderless.Options{Replicas: v.Copies, Write: level(v.W), Read: level(v.R), CallTimeout: time.Duration(w.o.Scenario.Timeout)}
+	if v.Subject.WriteBack {
+		o.Repair = core.RepairBlocking
+	}
+	c.Topology, c.Leader = leaderless.New(o), w.members[0].ID
 }
 
 // upKey is what is written to see whether nodes take part.

@@ -153,7 +153,8 @@ func (r *runner) run(ctx context.Context, awake string, args ...string) (out str
 func (r *runner) flags(args []string) []string {
 	flags := []string{"-test.paniconexit0", "-test.failfast", "-test.timeout=" + r.limit.String()}
 	if r.draws(args) {
-		flags = append(flags, "-rapid.nofailfile") // what a mutant fails by is nobody's regression test
+		// What a mutant fails by is nobody's regression test, and nobody reads it.
+		flags = append(flags, "-rapid.nofailfile", "-rapid.shrinktime=0s")
 	}
 	for _, arg := range args[1:] {
 		if arg == "-run" {
@@ -164,8 +165,8 @@ func (r *runner) flags(args []string) []string {
 	return flags
 }
 
-// baseline runs everything that ms name with no mutant awake: all that is named of
-// one package at once. So it is known that what goes red does so by the mutant, and
+// baseline runs everything that ms name with no mutant awake: all tests that are
+// named of one package at once, parts of tests each for itself. So it is known that what goes red does so by the mutant, and
 // about how long each test takes.
 func (r *runner) baseline(ctx context.Context, ms []mutant, jobs int) error {
 	type run struct {
@@ -178,6 +179,9 @@ func (r *runner) baseline(ctx context.Context, ms []mutant, jobs int) error {
 		for _, args := range r.commands(m) {
 			rest, name := withoutRun(args)
 			key := strings.Join(rest, " ")
+			if strings.Contains(name, "/") {
+				key += " -run " + name
+			}
 			if by[key] == nil {
 				by[key] = &run{rest: rest}
 				order = append(order, key)
@@ -192,7 +196,7 @@ func (r *runner) baseline(ctx context.Context, ms []mutant, jobs int) error {
 		b := by[order[i]]
 		args := b.rest
 		if !slices.Contains(b.names, "") {
-			args = append(slices.Clone(b.rest), "-run", either(b.names))
+			args = append(slices.Clone(b.rest), "-run", strings.Join(b.names, "|"))
 		}
 		out, _, err := r.run(ctx, "", append(slices.Clone(args), "-test.v")...)
 		var exit *exec.ExitError
@@ -208,7 +212,9 @@ func (r *runner) baseline(ctx context.Context, ms []mutant, jobs int) error {
 	})
 	for i, out := range outs {
 		for _, took := range passed.FindAllStringSubmatch(out, -1) {
-			r.bins.paid[test{order[i], took[1]}], _ = time.ParseDuration(took[2])
+			t := test{strings.Join(by[order[i]].rest, " "), took[1]}
+			d, _ := time.ParseDuration(took[2])
+			r.bins.paid[t] = max(d, r.bins.paid[t])
 		}
 	}
 	return errors.Join(errs...)

@@ -124,7 +124,7 @@ func (r *runner) all(ctx context.Context, ms []mutant, o options, out io.Writer)
 		})
 		close(results)
 	}()
-	good, bad := 0, []error(nil)
+	began, good, bad := time.Now(), 0, []error(nil)
 	for res := range results {
 		fmt.Fprintf(out, "%-8s %-12s %-40s %4.0fs  %s\n", res.verdict, res.rule, res.name, res.took.Seconds(), res.why)
 		if o.verbose {
@@ -136,7 +136,7 @@ func (r *runner) all(ctx context.Context, ms []mutant, o options, out io.Writer)
 		}
 		bad = append(bad, fmt.Errorf("%s %s (%s): %s\n%s", res.name, res.verdict, res.at, res.why, indent(last(res.output, 20))))
 	}
-	fmt.Fprintf(out, "%d of %d caught\n", good, len(ms))
+	fmt.Fprintf(out, "%d of %d caught, %v\n", good, len(ms), time.Since(began).Round(time.Second))
 	return errors.Join(append(bad, ctx.Err())...)
 }
 

@@ -201,14 +201,3 @@ func withoutRun(args []string) (rest []string, run string) {
 	}
 	return rest, run
 }
-
-// either is a pattern for -run that matches what one of names does. Those that
-// reach for a part of a test (with a slash) are cut to the test.
-func either(names []string) string {
-	var all []string
-	for _, n := range names {
-		n, _, _ = strings.Cut(n, "/")
-		all = append(all, n)
-	}
-	return strings.Join(all, "|")
-}

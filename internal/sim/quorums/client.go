@@ -43,7 +43,7 @@ func (c *client) draw() *request {
 	w.asked++
 	r := &request{key: fmt.Sprintf("k%d", w.s.Rand.IntN(w.c.keys))}
 	if w.s.Chance(0.5) {
-		r.event = core.Event{Kind: core.EvGet, Table: record.TableDefault, Key: []byte(r.key), Level: w.c.read, Repair: w.c.repair}
+		r.event = core.Event{Kind: core.EvGet, Range: topology.CellRange{Cell: record.Cell{Table: record.TableDefault, Key: []byte(r.key)}}, Level: w.c.read, Repair: w.c.repair}
 		r.floor = w.ledger.floor(r.key)
 		return r
 	}
@@ -54,7 +54,7 @@ func (c *client) draw() *request {
 		r.value = fmt.Sprintf("v%d-%0*d", w.asked, w.s.Rand.IntN(w.c.valueBytes+1), 0)
 		m.Value = []byte(r.value)
 	}
-	r.event = core.Event{Kind: core.EvPut, Mutation: m, Level: w.c.write}
+	r.event = core.Event{Kind: core.EvPut, Mutations: []record.Mutation{m}, Level: w.c.write}
 	if !w.s.Chance(w.c.blind) {
 		r.event.Context = c.seen[r.key]
 	}
@@ -126,7 +126,7 @@ func (c *client) answered(r *request, a core.Answer) {
 	case a.Err == nil:
 		c.seen[r.key] = a.Context
 		w.read++
-		w.s.Note("", "got", uint64(len(a.State.Siblings)))
+		w.s.Note("", "got", uint64(len(a.State().Siblings)))
 	case topology.OutcomeOf(a.Err) == topology.Unknown:
 		w.s.Reach("a request ended unknown")
 	case errors.Is(a.Err, topology.ErrUnavailable):

@@ -184,8 +184,8 @@ func (l *ledger) refuses(value string) {
 // reads judges what a read has found.
 func (l *ledger) reads(r *request, a *core.Answer) {
 	var at stamp
-	if len(a.State.Siblings) > 0 {
-		v := a.State.Siblings[0]
+	if len(a.State().Siblings) > 0 {
+		v := a.State().Siblings[0]
 		at = stampOf(v)
 		w := l.writes[v.Dot]
 		if w == nil || string(w.record.Mutations[0].Key) != r.key || w.record.Time != v.Time || string(w.record.Mutations[0].Value) != string(v.Value) {

@@ -139,12 +139,14 @@ func (p *process) apply(lsn record.LSN) error {
 			return err
 		}
 		set := p.applied.At(p.w.place.Partition(r.Mutations[0].Key))
-		c, err := core.Apply(&r, set, func(c record.Cell) (record.State, error) { return p.store[string(c.Key)], nil })
+		changes, err := core.Apply(&r, set, func(c record.Cell) (record.State, error) { return p.store[string(c.Key)], nil })
 		if err != nil {
 			return err
 		}
-		p.store[string(c.Cell.Key)] = c.State
-		p.lost = append(p.lost, c.Lost...)
+		for _, c := range changes {
+			p.store[string(c.Cell.Key)] = c.State
+			p.lost = append(p.lost, c.Lost...)
+		}
 		p.index[r.Dot] = e.LSN
 		if err := p.applied.Add(e, p.w.place); err != nil {
 			return err
@@ -182,7 +184,8 @@ func (p *process) perform(e core.Effect) {
 		p.s.Reach("a request was passed on")
 		p.pass(e)
 	case core.DoLook:
-		p.step(core.Event{Kind: core.EvLooked, Node: e.Node, Op: e.Op, Table: e.Table, Key: e.Key, Full: e.Full, State: p.store[string(e.Key)]})
+		cells := []core.Held{{Cell: e.Range.Cell, State: p.store[string(e.Range.Key)]}}
+		p.step(core.Event{Kind: core.EvLooked, Node: e.Node, Op: e.Op, Range: e.Range, Full: e.Full, Cells: cells})
 	case core.DoFill:
 		p.fill(e)
 	case core.DoAnswer:

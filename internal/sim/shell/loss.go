@@ -27,6 +27,8 @@ type losses struct {
 	node  topology.NodeID // whom it befell last and is not over for; empty for nobody
 	since time.Time
 	wiped bool // it has an empty directory, or had; else a bit of it flipped
+
+	restarted bool // by the operator, as the node said that it is damaged
 }
 
 // begin reports whether a node may lose something now, and takes note that it does.
@@ -36,7 +38,7 @@ func (l *losses) begin(id topology.NodeID) bool {
 	if l.node != "" {
 		return false
 	}
-	l.node, l.since, l.wiped = id, time.Now(), false
+	l.node, l.since, l.wiped, l.restarted = id, time.Now(), false, false
 	return true
 }
 
@@ -178,11 +180,35 @@ func (l *losses) look(ctx context.Context) bool {
 	case wiped:
 	default:
 		s := p.Status().Scrub // a node that was started since has looked at its log then
-		if s.Ended.Add(-s.Took).After(since) && len(s.Damage) == 0 {
+		switch {
+		case !s.Ended.Add(-s.Took).After(since):
+		case len(s.Damage) == 0:
 			l.end(reachedMended)
+		case time.Since(since) > damageWait:
+			l.restart(ctx, id)
 		}
 	}
 	return false
+}
+
+// damageWait is how long the operator leaves a node that says that its log is damaged:
+// in the segment that is being written that waits until it is full, which without load
+// it never is. Started again the node is refused, and gets an empty directory.
+const damageWait = time.Minute
+
+// restart restarts a node, once a loss.
+func (l *losses) restart(ctx context.Context, id topology.NodeID) {
+	l.mu.Lock()
+	was := l.restarted
+	l.restarted = true
+	l.mu.Unlock()
+	if was {
+		return
+	}
+	select {
+	case l.w.machines[id].orders <- order{down: restartAfter}:
+	case <-ctx.Done():
+	}
 }
 
 // waits reports whether what is left is a new directory, caught up, that commits do
