@@ -42,6 +42,7 @@ func (n remote) handle() {
 		call.MethodVerify:    func(ctx context.Context, req []byte) ([]byte, error) { return verifiedBy(ctx, n, req) },
 		call.MethodEnrol:     n.addMember,
 		call.MethodDismiss:   n.removeMember,
+		call.MethodSite:      func(ctx context.Context, req []byte) ([]byte, error) { return siteOf(ctx, n, req) },
 		call.MethodSlot:      n.slot,
 		call.MethodSlots:     func(ctx context.Context, req []byte) ([]byte, error) { return slotsOf(ctx, n, req) },
 	} {

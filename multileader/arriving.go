@@ -78,6 +78,14 @@ func (in *arriving) join(r conflict.Resolver, c record.Cell, here, came []byte) 
 	return x, !same, nil
 }
 
+// String says in a few words how far a snapshot has come.
+func (in *arriving) String() string {
+	if in.settles() {
+		return fmt.Sprintf("%d cells of its snapshot have come, and go to their places", in.cells)
+	}
+	return fmt.Sprintf("%d cells of its snapshot have come, in %d parts", in.cells, in.Parts)
+}
+
 func (in *arriving) encode() []byte {
 	w := pack.NewWriter(nil)
 	w.Array(arrivingFields)

@@ -334,6 +334,18 @@ func (v *cutView) last(number uint32) *core.Cut {
 	return v.by[now]
 }
 
+// lacks counts the records of applied that a site has not said to have for good.
+func (v *cutView) lacks(number uint32, applied version.Vector) (n uint64) {
+	var has version.Vector
+	if c := v.last(number); c != nil {
+		has = c.Has
+	}
+	for _, m := range applied {
+		n += m.Seq - min(m.Seq, has.Get(m.Origin))
+	}
+	return n
+}
+
 // leave has this site out, once all that it has written is at every other.
 func (k *council) leave(ctx context.Context, r *core.Roster, self *core.SiteSeat) error {
 	sites := others(r, k.e.site)

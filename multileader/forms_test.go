@@ -39,7 +39,15 @@ func forms() map[string][]byte {
 		site: "us", leads: true, tables: []tableTold{{id: 16, resolver: "stock@2", digest: conflict.Digest{1, 2}, refused: "no"}},
 		findings: []finding{{table: 16, in: inputs{3}, out: conflict.Digest{4}}},
 	}
+	in := arriving{Incoming: core.Incoming{Stage: core.StageComing, ID: 9, From: "eu", Begun: 4, Marks: p.Marks, Time: 1 << 40, Next: []byte("n"), Parts: 2}, cells: 7}
+	in.seen, in.cursor = vectorOf(p.Marks), record.Cell{Table: 16, Key: []byte("k"), Field: []byte("f")}
+	roster := core.Founding([]core.Member{{Site: "us", Number: 1}, {Site: "eu", Number: 2}})
+	roster.Seats[1].Standing, roster.Seats[1].Final, roster.Seats[1].Life, roster.Seats[1].Links = core.Evicted, vectorOf(p.Marks[1:]), 1<<30+1, []core.Site{"us"}
+	council := core.Council{Version: 2, Promised: core.Ballot{Round: 3, Number: 1}, Accepted: core.Ballot{Round: 2, Number: 2}, Value: []byte("v")}
 	return map[string][]byte{
+		"arriving": in.encode(),
+		"roster":   roster.Encode(),
+		"council":  council.Encode(),
 		"place":    p.encode(),
 		"loss":     lossOld,
 		"loss 2":   c.encode(),
@@ -84,6 +92,9 @@ func TestTheFormsStay(t *testing.T) {
 func TestFormsAreReadBackAndNothingElseIs(t *testing.T) {
 	all := forms()
 	read := map[string]func([]byte) error{
+		"arriving": func(b []byte) error { _, err := decodeArriving(b); return err },
+		"roster":   func(b []byte) error { _, err := core.DecodeRoster(b); return err },
+		"council":  func(b []byte) error { _, err := core.DecodeCouncil(b); return err },
 		"place": func(b []byte) error {
 			p, err := decodePlace(b)
 			if err == nil {

@@ -254,7 +254,7 @@ type session struct {
 	wake   chan struct{}
 
 	mu  sync.Mutex // a leaf
-	out []core.Message
+	out backlog
 }
 
 // begin makes st the link's session, unless this node leads another term by now. The
@@ -366,11 +366,7 @@ func (l *link) send(n uint64, m *core.Message) {
 		return
 	}
 	s.mu.Lock()
-	if k := len(s.out); m.Kind == core.MsgBeat && k > 0 && s.out[k-1].Kind == core.MsgBeat {
-		s.out[k-1] = *m
-	} else {
-		s.out = append(s.out, *m)
-	}
+	s.out.add(m)
 	s.mu.Unlock()
 	select {
 	case s.wake <- struct{}{}:
@@ -387,8 +383,7 @@ func (s *session) sendAll(ctx context.Context) {
 			return
 		}
 		s.mu.Lock()
-		out := s.out
-		s.out = nil
+		out := s.out.take()
 		s.mu.Unlock()
 		for i := range out {
 			if err := s.stream.Send(out[i].Encode()); err != nil {

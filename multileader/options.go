@@ -40,7 +40,7 @@ type Options struct {
 	// ConflictsBytesMax bounds the list of conflicts: of more the oldest go. Default 256 MiB.
 	ConflictsBytesMax uint64
 	// SnapshotKept is for how long a snapshot is kept that a site takes of this one and
-	// does not go on with, and the log behind it. Default 5 minutes.
+	// does not go on with, and the log behind it. Default 5 min.
 	SnapshotKept time.Duration
 	// VerifyEvery is the pause between two comparisons of what sites hold, which the
 	// leader of each site makes with the sites whose number is greater and with its own
@@ -59,8 +59,6 @@ type Options struct {
 	// Limits bound what a core holds and sends; a field that is zero is the default of
 	// sites that are far from one another.
 	Limits core.Limits
-
-	partBytes int // of a snapshot's part, in tests
 }
 
 // Site is one data centre.
@@ -112,7 +110,7 @@ const (
 // window has to hold what passes while an acknowledgement is on its way.
 var limitsDefault = core.Limits{
 	Queue: 4096, Uncommitted: 16384, Shipment: 512, Window: 1 << 16, WindowBytes: 64 << 20,
-	ResendTicks: resendTicks, GapTicks: gapTicks, FetchTicks: fetchTicks,
+	ResendTicks: resendTicks, GapTicks: gapTicks, FetchTicks: fetchTicks, PartBytes: partBytesMax,
 }
 
 // withDefaults returns o as it is meant, for a node of site self.
@@ -135,9 +133,6 @@ func (o Options) withDefaults(self string) (Options, error) {
 	}
 	if o.FoldTimeMax <= 0 {
 		o.FoldTimeMax = foldTimeDefault
-	}
-	if o.partBytes == 0 {
-		o.partBytes = partBytesMax
 	}
 	if o.SnapshotKept <= 0 {
 		o.SnapshotKept = SnapshotKeptDefault

@@ -160,7 +160,7 @@ func (s *served) part(ctx context.Context, from spotAt, at []byte) (*record.Reco
 			if again && from.behind {
 				continue
 			}
-			if len(cells) >= partCellsMax || size >= s.l.e.o.partBytes {
+			if len(cells) >= partCellsMax || size >= s.l.e.o.Limits.PartBytes {
 				whole = false
 				break
 			}

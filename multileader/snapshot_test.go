@@ -166,7 +166,7 @@ func TestAnEmptySiteTakesASnapshot(t *testing.T) {
 // of what has come.
 func TestASnapshotOutlivesTheLeaderThatTakesIt(t *testing.T) {
 	c := tiny(newCluster(t, Options{CutEvery: -1, Group: groupOf(quorum.Any(1))}, 3, "us", "eu"))
-	c.opts.partBytes = 8 << 10
+	c.opts.Limits.PartBytes = 8 << 10
 	c.startAll()
 	us := c.nodes["us1"]
 	us.fill(3000, strings.Repeat("v", 600))

@@ -98,10 +98,17 @@ func (e *engine) Status() topology.Status {
 	shown, _ := e.machine.seen.atLeast()
 	cuts := e.machine.cuts.shown.Load()
 	roster := e.roster()
+	holders := roster.Holders(shown)
 	for i := range roster.Seats {
 		seat := &roster.Seats[i]
 		site := Site{Name: string(seat.Site), Number: seat.Number}
 		x := topology.SiteStatus{Site: site.Name, Number: site.Number, Own: site.Name == e.site, Said: cuts.said(site.Number), Standing: seat.Standing.String()}
+		if slices.Contains(holders, seat.Number) {
+			x.Holds = cuts.lacks(seat.Number, shown)
+		}
+		if in := e.machine.in.shown.Load(); in.Stage != core.StageNone && in.From == seat.Site {
+			x.Snapshot = in.String()
+		}
 		for _, m := range shown {
 			if m.Origin.ID == site.Number {
 				x.Applied += m.Seq

@@ -68,6 +68,10 @@ type Site struct {
 	Ahead   Lag             `json:"ahead"`         // what the node's site has, and it is not known to have
 	Said    time.Time       `json:"said,omitzero"` // when it last said what it has for good: what is newer can not be forgotten
 	Problem string          `json:"problem,omitempty"`
+
+	Standing string `json:"standing,omitempty"` // joining, active, retiring, retired, evicting, evicted
+	Holds    uint64 `json:"holds"`              // records that can not be forgotten, as it has not said that it has them
+	Snapshot string `json:"snapshot,omitempty"` // what the node's site takes of its store
 }
 
 // Scrub is how far the node has come in reading its own files again.
@@ -134,7 +138,7 @@ func StatusOf(s topology.Status) Status {
 	for _, x := range s.Sites {
 		a.Sites = append(a.Sites, Site{
 			Site: x.Site, Number: x.Number, Own: x.Own, State: x.State, Peer: x.Peer, Applied: x.Applied,
-			Behind: lagOf(x.Behind), Ahead: lagOf(x.Ahead), Said: x.Said, Problem: x.Problem,
+			Behind: lagOf(x.Behind), Ahead: lagOf(x.Ahead), Said: x.Said, Problem: x.Problem, Standing: x.Standing, Holds: x.Holds, Snapshot: x.Snapshot,
 		})
 	}
 	return a

@@ -33,6 +33,7 @@ const (
 	MethodApprove  = "client.approve"  // nothing → a number of records
 	MethodEnrol    = "client.enrol"    // a topology.Seat → nothing
 	MethodDismiss  = "client.dismiss"  // a node's name → nothing
+	MethodSite     = "client.site"     // a SiteChange → nothing
 )
 
 // Limits of what is read from the wire.

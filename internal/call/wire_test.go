@@ -132,6 +132,8 @@ var messages = map[string]struct {
 	"seat":            form(topology.Seat{Member: topology.Member{ID: "d", Addr: "h:1", Site: "eu"}, Role: topology.MemberVoter, Votes: true}, EncodeSeat, DecodeSeat),
 	"status leased":   form(leased(), EncodeStatus, DecodeStatus),
 	"status fed":      form(fed(), EncodeStatus, DecodeStatus),
+	"status seats":    form(seats(), EncodeStatus, DecodeStatus),
+	"site change":     form(SiteChange{Op: SiteAdd, Site: "ap", Links: []string{"us"}, Force: true}, EncodeSiteChange, DecodeSiteChange),
 	"status of sites": form(sited(), EncodeStatus, DecodeStatus),
 }
 
@@ -167,6 +169,13 @@ func leased() topology.Status {
 func fed() topology.Status {
 	s := leased()
 	s.Upstream, s.Peers[0].Upstream = "c", "d"
+	return s
+}
+
+func seats() topology.Status {
+	s := fed()
+	s.Sites = append([]topology.SiteStatus(nil), s.Sites...)
+	s.Sites[0].Standing, s.Sites[0].Holds, s.Sites[0].Snapshot = "joining", 7, "3 cells"
 	return s
 }
 
@@ -208,7 +217,7 @@ func TestEveryMessageComesBackAsItWasSent(t *testing.T) {
 
 // A field that Status gets must travel: this fails until it does.
 func TestEveryFieldOfAStatusTravels(t *testing.T) {
-	full := messages["status fed"].want.(topology.Status)
+	full := messages["status seats"].want.(topology.Status)
 	for _, v := range []reflect.Value{reflect.ValueOf(full), reflect.ValueOf(full.Sites[0]), reflect.ValueOf(full.Peers[0]), reflect.ValueOf(full.Scrub), reflect.ValueOf(full.Standing)} {
 		for i := range v.NumField() {
 			require.False(t, v.Field(i).IsZero(), "set %s in the test", v.Type().Field(i).Name)
@@ -242,7 +251,7 @@ func TestAMessageOfAnotherFormatOrWithMoreFieldsIsRefused(t *testing.T) {
 				at = 3
 			}
 			b := append([]byte(nil), m.bytes...)
-			b[at] = formatFed + 1
+			b[at] = formatSeats + 1
 			_, err := m.decode(b)
 			require.ErrorIs(t, err, topology.ErrUnsupported)
 			b = append([]byte(nil), m.bytes...)

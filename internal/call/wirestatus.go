@@ -19,13 +19,15 @@ const (
 	siteFields   = 14
 	sitesMax     = 64
 	peerFields   = 12
-	leaseFields  = 1 // behind those, in formats 6 and 7
-	fedFields    = 2 // behind those, in format 7
+	leaseFields  = 1 // behind those, in formats 6 to 8
+	fedFields    = 2 // behind those, in formats 7 and 8
 	formatStands = 3 // of a status that says how the node stands
 	formatSites  = 4 // and how other sites do
 	formatChange = 5 // and that a change of the members is under way
 	formatLeased = 6 // and that it has a lease
 	formatFed    = 7 // and who is fed by another than the leader
+	formatSeats  = 8 // and what each site is in its cluster
+	seatsFields  = 1 // behind those, in format 8
 	warningsMax  = 64
 )
 
@@ -33,7 +35,7 @@ const (
 // topology.Status, the three of a lag one after another; in format 2 those of a
 // scrub follow, in format 3 those of its standing and what was sent to each
 // peer, in format 4 those of sites, in format 5 the change of the members, in
-// format 6 its lease, and in format 7 its upstream and that of each peer. What says nothing of these is of an earlier format, which older clients
+// format 6 its lease, in format 7 its upstream and that of each peer, and in format 8 what sites are. What says nothing of these is of an earlier format, which older clients
 // read.
 func EncodeStatus(s topology.Status) []byte {
 	w := begin(statusFields)
@@ -49,6 +51,8 @@ func EncodeStatus(s topology.Status) []byte {
 		w = beginAs(formatChange, statusFields+scrubFields+standFields+sitesFields+changeFields)
 	case formatLeased:
 		w = beginAs(formatLeased, statusFields+scrubFields+standFields+sitesFields+changeFields+leaseFields)
+	case formatSeats:
+		w = beginAs(formatSeats, statusFields+scrubFields+standFields+sitesFields+changeFields+leaseFields+fedFields+seatsFields)
 	case formatFed:
 		w = beginAs(formatFed, statusFields+scrubFields+standFields+sitesFields+changeFields+leaseFields+fedFields)
 	}
@@ -116,6 +120,9 @@ func putRest(w *pack.Writer, f uint64, s *topology.Status, peers []topology.Peer
 			w.Str(string(peers[i].Upstream))
 		}
 	}
+	if f >= formatSeats {
+		putSeats(w, s.Sites[:min(len(s.Sites), sitesMax)])
+	}
 }
 
 func putStanding(w *pack.Writer, s *topology.Status, peers []topology.PeerStatus) {
@@ -168,6 +175,8 @@ func formatOf(s *topology.Status) uint64 {
 		fed = fed || s.Peers[i].Upstream != ""
 	}
 	switch {
+	case seated(s):
+		return formatSeats
 	case fed:
 		return formatFed
 	case s.Lease != 0:
@@ -280,6 +289,9 @@ func DecodeStatus(b []byte) (topology.Status, error) {
 	if f >= formatFed {
 		getUpstreams(&r, &s)
 	}
+	if f >= formatSeats {
+		getSeats(&r, s.Sites)
+	}
 	if r.Err() == nil && formatOf(&s) != f {
 		r.Fail(fmt.Sprintf("format %d says nothing that format %d could not", f, formatOf(&s)))
 	}
@@ -309,7 +321,7 @@ func getUpstreams(r *pack.Reader, s *topology.Status) {
 
 // openStatus opens a status of any format.
 func openStatus(b []byte) (r pack.Reader, f uint64, err error) {
-	r, f, err = openTo(formatFed, b, statusFields)
+	r, f, err = openTo(formatSeats, b, statusFields)
 	switch f {
 	case formatChange:
 		r, _, err = openTo(formatChange, b, statusFields+scrubFields+standFields+sitesFields+changeFields)
@@ -321,6 +333,8 @@ func openStatus(b []byte) (r pack.Reader, f uint64, err error) {
 		r, _, err = openTo(formatStands, b, statusFields+scrubFields+standFields)
 	case formatLeased:
 		r, _, err = openTo(formatLeased, b, statusFields+scrubFields+standFields+sitesFields+changeFields+leaseFields)
+	case formatSeats:
+		r, _, err = openTo(formatSeats, b, statusFields+scrubFields+standFields+sitesFields+changeFields+leaseFields+fedFields+seatsFields)
 	case formatFed:
 		r, _, err = openTo(formatFed, b, statusFields+scrubFields+standFields+sitesFields+changeFields+leaseFields+fedFields)
 	}

@@ -39,11 +39,14 @@ type Topology struct {
 // Across says how sites exchange, where several write.
 type Across struct {
 	Sites         []SiteNumber `yaml:"sites"`
+	Joins         bool         `yaml:"joins" default:"false"`
+	Expects       []string     `yaml:"expects"`
 	Links         Links        `yaml:"links" default:"mesh"`
 	MaxSkew       Duration     `yaml:"max_skew" default:"500ms"`
 	TickEvery     Duration     `yaml:"tick_every" default:"50ms"`
 	CutEvery      Duration     `yaml:"cut_every" default:"10s"`
 	ConflictsKept Duration     `yaml:"conflicts_kept" default:"168h"`
+	SnapshotKept  Duration     `yaml:"snapshot_kept" default:"5m"`
 	VerifyEvery   Duration     `yaml:"verify_every" default:"24h"`
 
 	ConflictsBytesMax Size     `yaml:"conflicts_bytes_max" default:"256MiB"`

@@ -23,7 +23,7 @@ func (t Topology) several() bool { return t.Kind == kindMultiLeader }
 // siteOptions are what the engine is told of the sites.
 func (t Topology) siteOptions() multileader.Options {
 	o := multileader.Options{
-		Links: t.Links.Links, MaxSkew: time.Duration(t.MaxSkew), TickEvery: time.Duration(t.TickEvery), CutEvery: time.Duration(t.CutEvery), ConflictsKept: time.Duration(t.ConflictsKept), VerifyEvery: time.Duration(t.VerifyEvery), RetainBytesMax: uint64(t.RetainBytesMax),
+		Joins: t.Joins, Links: t.Links.Links, MaxSkew: time.Duration(t.MaxSkew), TickEvery: time.Duration(t.TickEvery), CutEvery: time.Duration(t.CutEvery), ConflictsKept: time.Duration(t.ConflictsKept), SnapshotKept: time.Duration(t.SnapshotKept), VerifyEvery: time.Duration(t.VerifyEvery), RetainBytesMax: uint64(t.RetainBytesMax),
 		ConflictsBytesMax: uint64(t.ConflictsBytesMax), FoldTimeMax: time.Duration(t.FoldTimeMax), Resolvers: functions(),
 	}
 	for _, s := range t.Sites {
@@ -68,9 +68,9 @@ func (c checker) stranger(id string, members []string) string {
 // oneSite refuses what means something between sites alone, or where more than one writes.
 func (c checker) oneSite(t Topology) {
 	for path, given := range map[string]bool{
-		"topology.links": c.Given("topology.links"), "topology.sites": len(t.Sites) > 0,
+		"topology.links": c.Given("topology.links"), "topology.sites": len(t.Sites) > 0, "topology.joins": t.Joins, "topology.expects": len(t.Expects) > 0,
 		"topology.max_skew": c.Given("topology.max_skew"), "topology.tick_every": c.Given("topology.tick_every"),
-		"topology.cut_every": c.Given("topology.cut_every"), "topology.conflicts_kept": c.Given("topology.conflicts_kept"), "topology.verify_every": c.Given("topology.verify_every"),
+		"topology.cut_every": c.Given("topology.cut_every"), "topology.conflicts_kept": c.Given("topology.conflicts_kept"), "topology.snapshot_kept": c.Given("topology.snapshot_kept"), "topology.verify_every": c.Given("topology.verify_every"),
 		"topology.conflicts_bytes_max": c.Given("topology.conflicts_bytes_max"), "topology.fold_time_max": c.Given("topology.fold_time_max"),
 	} {
 		if t.leaderless() && (path == "topology.max_skew" || path == "topology.tick_every") {
@@ -154,6 +154,9 @@ func (n *Node) sitesOfNode(c checker) bool {
 		names = append(names, s.Name)
 		ofNodes = append(ofNodes, fmt.Sprintf("%s: %d", s.Name, s.Number))
 	}
+	if n.Topology.Joins {
+		return joins(n, c)
+	}
 	if len(names) == 0 {
 		if !c.Faulty("topology.sites") {
 			c.Fault("topology.kind", "the sites are missing, and the number of each, which never changes; name all, alike on every node, as in topology: {kind: %s, sites: {us: 1, eu: 2}}", kindMultiLeader)
@@ -173,13 +176,31 @@ func (n *Node) sitesOfNode(c checker) bool {
 		switch {
 		case m.Site == "":
 			c.Fault(at, "it has no site; write %s: {addr: host:port, site: %s}", m.ID, names[0])
-		case !slices.Contains(names, m.Site):
-			c.Fault(at+".site", "there is no site %.70q; topology.sites has %s", m.Site, strings.Join(ofNodes, ", "))
+		case !slices.Contains(names, m.Site) && !slices.Contains(n.Topology.Expects, m.Site):
+			c.Fault(at+".site", "there is no site %.70q; topology.sites has %s; one that is to be added while these work stands in topology.expects", m.Site, strings.Join(ofNodes, ", "))
 		}
 	}
 	for _, s := range names {
 		if own, _ := within(n.everybody(), s); len(own) == 0 {
 			c.Fault(strict.Join("topology.sites", s), "it has no members; every node knows those of all sites, as in members: {%s1: {addr: host:port, site: %[1]s}}", s)
+		}
+	}
+	return !c.Faulty("node.site") && !c.Faulty("members")
+}
+
+// joins checks a node whose site is to be added to others that work: which they are it
+// hears from them.
+func joins(n *Node, c checker) bool {
+	if len(n.Topology.Sites) > 0 {
+		c.Fault("topology.sites", "a site that joins hears from the others which sites there are, and what its own number is: drop it, or drop topology.joins")
+	}
+	if n.Self.Site == "" {
+		c.Fault("node.site", "the site of this node is missing: the name with which it is added, as in node: {id: %s, site: ap}", n.Self.ID)
+		return false
+	}
+	for _, m := range n.everybody() {
+		if m.Site == "" {
+			c.Fault(strict.Join("members", m.ID), "it has no site; write %s: {addr: host:port, site: %s}", m.ID, n.Self.Site)
 		}
 	}
 	return !c.Faulty("node.site") && !c.Faulty("members")

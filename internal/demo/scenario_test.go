@@ -65,6 +65,12 @@ func TestEveryReadyClusterHoldsWhatItShows(t *testing.T) {
 			`failover --to delayed\n.*delayed is a read replica, which is not made leader`,
 			`4 nodes have applied all \d+ records and hold the same bytes`,
 		},
+		"leaderless": {
+			`5 nodes take writes; every key has 3 copies, of which a write waits for 2 and a read hears 2`,
+			`125 reads, at every node, each found the write before it`, `\d+ of \d+ reads right after the write were stale`,
+			`n5 was killed`, `n5 shows, of what it holds itself, all that it missed`, `n2 was killed, and its directory is gone`,
+			`no removed key came back`, `5 nodes show the same bytes`,
+		},
 		"multi-leader": {
 			`(?m)^  us +1 +us1 +us2 +80ms to eu, 110ms to ap$`, `(?m)^  eu +a read +after the token +Alice +\d`,
 			`(?m)^ +\d+ +users/1002 +(insert/insert|update/update) +lww@1 +(eu|us) [0-9:.]+: Bob of (eu|us) +(eu|us) [0-9:.]+: Bob of (eu|us)$`,
@@ -278,7 +284,7 @@ func forced(d *demo) {
 
 func TestAClusterIsFoundByNameOrFile(t *testing.T) {
 	require.Equal(t, NameDefault, found(t, "").Name)
-	require.Equal(t, []string{"geo-readers", "multi-leader", "payments", "semi-sync-trio", "single-leader", "two-and-a-witness"}, Names())
+	require.Equal(t, []string{"geo-readers", "leaderless", "multi-leader", "payments", "semi-sync-trio", "single-leader", "two-and-a-witness"}, Names())
 	for name, want := range map[string]string{
 		"semi-sync-tiro": `there is no demo "semi-sync-tiro"; did you mean semi-sync-trio? (there are: geo-readers, multi-leader, payments, semi-sync-trio, single-leader, two-and-a-witness; or name a file, as in ./cluster.yaml)`,
 		"x":              `there is no demo "x" (there are: geo-readers,`,

@@ -35,6 +35,7 @@ type Limits struct {
 	WindowBytes int // or so many bytes of them: 32 MiB
 	GapTicks    int // ticks a gap must last before it is asked for, and before it is asked for again: 2
 	ResendTicks int // ticks without progress after which what is not acknowledged is sent again: 4
+	PartBytes   int // bytes of cells in one part of a snapshot, but for the first: 1 MiB
 	FetchTicks  int // ticks after which a snapshot is given up whose site is away: 64
 }
 
@@ -43,7 +44,7 @@ func (l Limits) Or(d Limits) Limits {
 	for _, p := range [...][2]*int{
 		{&l.Queue, &d.Queue}, {&l.Uncommitted, &d.Uncommitted}, {&l.Shipment, &d.Shipment},
 		{&l.Window, &d.Window}, {&l.WindowBytes, &d.WindowBytes}, {&l.GapTicks, &d.GapTicks}, {&l.ResendTicks, &d.ResendTicks},
-		{&l.FetchTicks, &d.FetchTicks},
+		{&l.FetchTicks, &d.FetchTicks}, {&l.PartBytes, &d.PartBytes},
 	} {
 		if *p[0] <= 0 {
 			*p[0] = *p[1]
@@ -52,7 +53,7 @@ func (l Limits) Or(d Limits) Limits {
 	return l
 }
 
-var limitsDefault = Limits{Queue: 1024, Uncommitted: 4096, Shipment: 64, Window: 512, WindowBytes: 32 << 20, GapTicks: 2, ResendTicks: 4, FetchTicks: 64}
+var limitsDefault = Limits{Queue: 1024, Uncommitted: 4096, Shipment: 64, Window: 512, WindowBytes: 32 << 20, GapTicks: 2, ResendTicks: 4, FetchTicks: 64, PartBytes: 1 << 20}
 
 // chainsKept is how many sums of each origin's newest records are remembered,
 // so that a copy of one of them with other bytes is found at once. An older one

@@ -88,7 +88,7 @@ func (a *agreed) swapped(g *core.Group) {
 	}
 	if g.Term > was.Term && g.Agreed.Why == core.Restored {
 		f := g.Forks[len(g.Forks)-1]
-		l.goesBack(f.At, f.Term)
+		goesBack(l, f.At, f.Term)
 	}
 	if a.recruited(was, g); l.w.c.sync.Kind == quorum.KindAny {
 		return // who counts is not who has everything

@@ -65,7 +65,7 @@ func (c *council) look() {
 
 func (c *council) due() (time.Duration, core.Why, bool) {
 	p := c.p
-	if p.core.Role == core.Leader || !c.loaded || p.resync || p.restoring || slices.Contains(p.w.c.replicas, p.n.id) && !slices.Contains(c.keeper.Doc.Voters, p.n.id) {
+	if p.core.Role == core.Leader || !c.loaded || p.resync || p.feeding.restoring || slices.Contains(p.w.c.replicas, p.n.id) && !slices.Contains(c.keeper.Doc.Voters, p.n.id) {
 		return 0, 0, false
 	}
 	g := &c.keeper.Doc

@@ -12,10 +12,11 @@ import (
 
 // feeding is a process's part in cascades (S13): whom it feeds, and by whom it is fed.
 type feeding struct {
-	ships  []*ship
-	waking bool
-	choice core.Upstreams
-	heard  time.Duration // when the leader said what was last heard of it
+	ships     []*ship
+	waking    bool
+	choice    core.Upstreams
+	restoring bool          // an operator brings it back: it follows nobody
+	heard     time.Duration // when the leader said what was last heard of it
 }
 
 // relayed is where a ship has from what it passes on, which is not of a term that its own

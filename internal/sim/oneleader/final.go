@@ -87,7 +87,7 @@ func (l *ledger) final() {
 // search for an order of it (PS5): the log is one, and what was answered was held
 // against it ([ledger.answered]), refusals here.
 func (l *ledger) judge() {
-	rules := check.Rules{Lossy: l.lossy()}
+	rules := check.Rules{Lossy: mayLose(l)}
 	c, err := check.New(rules, l.w.told.Ops())
 	if err != nil {
 		l.s.Fail("floor", "what clients were told is no history: %v", err)

@@ -286,12 +286,12 @@ func (l *ledger) cuts(p *process, to record.LSN) {
 			l.s.Fail("PS4", "%s cuts entry %d of term %d, which is committed", p.n.id, lsn, at)
 		}
 	}
-	l.cutsBack(p, to)
+	cutsBack(l, p, to)
 }
 
 // cutsBack: the same of who cuts what is committed because an operator wants it, and whom
 // no commit counts.
-func (l *ledger) cutsBack(p *process, to record.LSN) {
+func cutsBack(l *ledger, p *process, to record.LSN) {
 	for lsn := to + 1; lsn <= p.log.Bounds().End; lsn++ {
 		at, _ := p.termAt(lsn)
 		e := ending{at, lsn}
@@ -407,7 +407,7 @@ func (l *ledger) answered(c *client, o *op, r reply) {
 	if strict {
 		at = r.lsn
 	}
-	if l.forced != 0 && l.lossy() || o.era != l.era {
+	if l.forced != 0 && mayLose(l) || o.era != l.era {
 		return // what was acknowledged may be gone, and is counted
 	}
 	switch {

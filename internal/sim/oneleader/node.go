@@ -152,10 +152,8 @@ type process struct {
 	sinks    sinks
 	reign    reign
 	feeding  feeding
-
-	restoring bool // an operator brings it back: it follows nobody
-	ballot    ballot
-	council   council
+	ballot   ballot
+	council  council
 }
 
 // ports are what a host lends an engine.

@@ -20,10 +20,10 @@ func (w *cluster) restores() {
 			return nil, false
 		}
 		p := w.node(w.c.replicas[w.s.Rand.IntN(len(w.c.replicas))]).live()
-		if p == nil || p.resync || p.restoring || !w.isMember(p.n) || slices.Contains(p.group.Voters, p.n.id) || p.store.Applied() == 0 {
+		if p == nil || p.resync || p.feeding.restoring || !w.isMember(p.n) || slices.Contains(p.group.Voters, p.n.id) || p.store.Applied() == 0 {
 			return nil, false
 		}
-		p.restore()
+		restore(p)
 		return nil, true
 	}})
 }
@@ -37,33 +37,33 @@ func (w *cluster) thin() bool {
 
 // restore holds this node where it is for a while, as one that is late on purpose, and
 // then has it lead from there, or a little further.
-func (p *process) restore() {
-	p.restoring, p.applying.most = true, p.store.Applied()
+func restore(p *process) {
+	p.feeding.restoring, p.applying.most = true, p.store.Applied()
 	p.after(p.s.Lasting(0, time.Second), func() {
 		ahead := min(p.core.Commit-min(p.core.Commit, p.store.Applied()), 3)
 		p.applying.most = p.store.Applied() + record.LSN(p.s.Rand.IntN(int(ahead)+1))
 		at := p.applying.most
 		p.applying.reach(p, p.applying.target)
 		p.applying.wait(p, at, func() {
-			err := p.back(at)
+			err := back(p, at)
 			if err == nil {
-				p.council.stand(core.Restored, func(error) { p.restoredAt() })
+				p.council.stand(core.Restored, func(error) { restoredAt(p) })
 				return
 			}
 			p.s.Say(string(p.n.id), "is not brought back: %v", err)
-			p.restoredAt()
+			restoredAt(p)
 		})
 	})
 }
 
 // restoredAt ends what restore began, whatever became of it.
-func (p *process) restoredAt() {
-	p.restoring, p.applying.most = false, 0
+func restoredAt(p *process) {
+	p.feeding.restoring, p.applying.most = false, 0
 	p.applying.reach(p, p.applying.target)
 }
 
 // back makes a point the end of the own log.
-func (p *process) back(at record.LSN) error {
+func back(p *process, at record.LSN) error {
 	term, known := p.termAt(at)
 	check := core.Restorable{
 		Counted: slices.Contains(p.group.Voters, p.n.id), Resync: p.resync,
@@ -81,7 +81,7 @@ func (p *process) back(at record.LSN) error {
 		p.step(core.Event{Kind: core.EvFlushed, LSN: p.log.Bounds().Flushed}, nil)
 		return err
 	}
-	p.w.ledger.cutsBack(p, at)
+	cutsBack(p.w.ledger, p, at)
 	if err := p.log.Truncate(core.Rewound(p.log.Bounds(), p.log.History(), at)); err != nil {
 		p.fail(err)
 		return err
@@ -92,7 +92,7 @@ func (p *process) back(at record.LSN) error {
 }
 
 // goesBack: a document gives up what was committed behind at, from its term on.
-func (l *ledger) goesBack(at record.LSN, term uint64) {
+func goesBack(l *ledger, at record.LSN, term uint64) {
 	l.s.Reach("a group went back to a point of its past")
 	l.forced, l.restored = term, true
 	l.era++
@@ -112,5 +112,5 @@ func (l *ledger) goesBack(at record.LSN, term uint64) {
 	}
 }
 
-// lossy reports whether what clients were told may be gone.
-func (l *ledger) lossy() bool { return l.w.c.sync.Kind == quorum.KindAsync || l.restored }
+// mayLose reports whether what clients were told may be gone.
+func mayLose(l *ledger) bool { return l.w.c.sync.Kind == quorum.KindAsync || l.restored }

@@ -131,7 +131,7 @@ func (k *sink) begin(b *stream.Begin) (stream.Tail, error) {
 	if removed(&p.council) {
 		return stream.Tail{}, topology.ErrConflict
 	}
-	if p.restoring {
+	if p.feeding.restoring {
 		return stream.Tail{}, topology.ErrUnavailable
 	}
 	ev := core.Event{Kind: core.EvBegin, Node: g.Leader, Life: g.Life, Term: b.Term, Relay: core.RelayOf(b)}

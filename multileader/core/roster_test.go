@@ -1,0 +1,207 @@
+package core_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/triad-kv/triad/multileader/core"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
+)
+
+// trio is three sites of one node, and what they say.
+func trio(t *testing.T) (*network, *strings.Builder) {
+	n := newNetwork()
+	var b strings.Builder
+	n.say = func(format string, args ...any) { fmt.Fprintf(&b, format, args...) }
+	members := []core.Member{{Site: "a", Number: 1}, {Site: "b", Number: 2}, {Site: "c", Number: 3}}
+	for _, m := range members {
+		h := &host{name: m.Site, wall: epoch, net: n, cfg: core.Config{Self: m.Site, Origin: version.Origin{ID: m.Number, Incarnation: 1}, Members: members}}
+		for _, p := range members {
+			if p != m {
+				h.cfg.Links = append(h.cfg.Links, core.Link{Peer: p.Site})
+			}
+		}
+		h.start()
+		n.hosts = append(n.hosts, h)
+		h.step(core.Event{Kind: core.EvLead, Term: 1})
+		h.commit()
+	}
+	return n, &b
+}
+
+// ask asks a site, and returns what it says.
+func (h *host) ask(a core.Ask) (r *core.Reply) {
+	for _, e := range slices.Clone(h.core.Step(core.Event{Kind: core.EvAsk, Now: h.wall, Ask: &a})) {
+		if e.Kind == core.DoReply {
+			r = e.Reply
+		} else {
+			h.perform(e)
+		}
+	}
+	h.commit()
+	return r
+}
+
+// cut ends a session between two sites.
+func cut(a, b *host, session uint64) {
+	for _, pair := range [][2]*host{{a, b}, {b, a}} {
+		a.net.queues[[2]core.Site{pair[0].name, pair[1].name}] = nil
+		pair[0].step(core.Event{Kind: core.EvLinkDown, Peer: pair[1].name, Session: session})
+	}
+}
+
+func (h *host) learn(t *testing.T, r *core.Roster, err error) {
+	t.Helper()
+	require.NoError(t, err)
+	require.True(t, h.ask(core.Ask{Kind: core.AskLearn, Value: r.Encode()}).OK)
+	require.Equal(t, r.Version, h.core.Roster().Version)
+}
+
+func TestASiteThatHasPromisedTakesNothingBelow(t *testing.T) {
+	n, _ := trio(t)
+	h := n.host("a")
+	next, err := h.core.Roster().Add("d", nil)
+	require.NoError(t, err)
+	other, err := h.core.Roster().Retire("c")
+	require.NoError(t, err)
+	low, mid, high := core.Ballot{Round: 1, Number: 2}, core.Ballot{Round: 1, Number: 3}, core.Ballot{Round: 2, Number: 1}
+	prepare := func(b core.Ballot) *core.Reply {
+		return h.ask(core.Ask{Kind: core.AskPrepare, Version: 2, Ballot: b})
+	}
+	accept := func(b core.Ballot, r *core.Roster) *core.Reply {
+		return h.ask(core.Ask{Kind: core.AskAccept, Version: 2, Ballot: b, Value: r.Encode()})
+	}
+	require.True(t, prepare(mid).OK)
+	require.False(t, prepare(low).OK)
+	require.False(t, prepare(mid).OK, "a ballot is promised once")
+	require.False(t, accept(low, other).OK)
+	require.True(t, accept(mid, next).OK)
+	r := prepare(high)
+	require.True(t, r.OK)
+	require.Equal(t, mid, r.Accepted)
+	require.Equal(t, next.Encode(), r.Value)
+	require.False(t, accept(mid, other).OK)
+	require.False(t, h.ask(core.Ask{Kind: core.AskPrepare, Version: 3, Ballot: high}).OK, "the version before it is not known")
+	require.False(t, h.ask(core.Ask{Kind: core.AskAccept, Version: 2, Ballot: high, Value: []byte("x")}).OK)
+
+	h.crash() // its next leader has promised the same
+	var p core.Position
+	var a core.Assembly
+	for _, it := range h.log {
+		_, err := p.Add(it.Entry)
+		require.NoError(t, err)
+		rec, err := it.Entry.Record()
+		require.NoError(t, err)
+		a, _, err = a.Add(&rec)
+		require.NoError(t, err)
+	}
+	require.Equal(t, core.Council{Version: 2, Promised: high, Accepted: mid, Value: next.Encode()}, a.Council)
+	h.cfg.Assembly = a
+	h.start()
+	h.step(core.Event{Kind: core.EvLead, Term: 2})
+	require.False(t, accept(mid, other).OK)
+	require.True(t, accept(high, next).OK)
+	h.learn(t, next, nil)
+	require.Equal(t, core.Council{}, h.ask(core.Ask{Kind: core.AskRoster}).Council, "what was agreed upon is voted about no more")
+	require.True(t, h.ask(core.Ask{Kind: core.AskLearn, Value: other.Encode()}).OK)
+	require.Equal(t, next.Digest(), h.core.Roster().Digest(), "a version is agreed upon once")
+}
+
+func TestWhoIsGivenUpIsFrozenAndThenCountsAsFarAsWasAgreed(t *testing.T) {
+	n, said := trio(t)
+	a, b, c := n.host("a"), n.host("b"), n.host("c")
+	for _, pair := range [][2]core.Site{{"a", "b"}, {"a", "c"}, {"b", "c"}} {
+		n.up(pair[0], pair[1])
+	}
+	c.put("k", "1")
+	n.run()
+	cut(a, c, 2)
+	c.put("k", "2")
+	n.run() // b has it, a has not
+	out, err := a.core.Roster().Evict("c")
+	cut(a, b, 1)
+	a.learn(t, out, err)
+	b.learn(t, out, err)
+	c.put("k", "3")
+	n.run() // b takes nothing of it any more
+	gone := version.Origin{ID: 3, Incarnation: 1}
+	marks := func(h *host) uint64 {
+		for _, m := range h.ask(core.Ask{Kind: core.AskRoster}).Marks {
+			if m.Origin == gone {
+				return m.Seq
+			}
+		}
+		return 0
+	}
+	require.Equal(t, uint64(1), marks(a))
+	require.Equal(t, uint64(2), marks(b))
+	require.Equal(t, []uint32{1, 2, 3}, a.core.Roster().Holders(a.applied))
+	final := version.Vector{{Origin: gone, Seq: 2}}
+	last, err := out.Evicted("c", final)
+	a.learn(t, last, err)
+	b.learn(t, last, err)
+	require.Equal(t, []uint32{1, 2, 3}, a.core.Roster().Holders(a.applied), "a lacks what counts of c, and holds back for it")
+	n.up("a", "b")
+	n.run()
+	for range 4 {
+		n.tick()
+		n.run()
+	}
+	require.Equal(t, uint64(2), marks(a), "it has it from b")
+	require.Equal(t, "2", a.get("k"))
+	require.Equal(t, []uint32{1, 2}, a.core.Roster().Holders(a.applied))
+
+	n.up("a", "c") // it shows up
+	n.run()
+	require.Contains(t, said.String(), "its directories must be empty before it takes part again")
+	require.Equal(t, "2", a.get("k"))
+	require.Equal(t, uint64(2), marks(a))
+	c.learn(t, last, nil)
+	c.put("k", "4")
+	require.Contains(t, said.String(), "c refuses")
+	require.ErrorIs(t, c.core.Barred(), topology.ErrUnavailable)
+}
+
+func TestARosterChangesAsTheRulesSay(t *testing.T) {
+	r := core.Founding([]core.Member{{Site: "us", Number: 1}, {Site: "eu", Number: 4}})
+	added, err := r.Add("ap", nil)
+	require.NoError(t, err)
+	require.Equal(t, uint32(5), added.Seat("ap").Number, "numbers go on from the greatest")
+	_, err = added.Add("ap", nil)
+	require.ErrorIs(t, err, core.ErrAsIs)
+	require.Equal(t, []core.Site{"us", "eu"}, added.Voters(), "who joins does not vote")
+	_, err = added.Add("us", nil)
+	require.ErrorIs(t, err, topology.ErrConflict)
+	_, err = added.Retire("sa")
+	require.ErrorIs(t, err, topology.ErrNotFound)
+	active, err := added.Activate("ap")
+	require.NoError(t, err)
+	leaving, err := active.Retire("ap")
+	require.NoError(t, err)
+	old := version.Origin{ID: 5, Incarnation: 8}
+	left, err := leaving.Retired("ap", version.Vector{{Origin: version.Origin{ID: 1, Incarnation: 1}, Seq: 3}, {Origin: old, Seq: 7}})
+	require.NoError(t, err)
+	require.Equal(t, version.Vector{{Origin: old, Seq: 7}}, left.Seat("ap").Final, "of itself alone")
+	again, err := left.Add("ap", nil)
+	require.NoError(t, err)
+	require.Equal(t, uint32(5), again.Seat("ap").Number)
+	require.Equal(t, uint32(9), again.Seat("ap").Life)
+	_, err = left.Evict("ap")
+	require.ErrorIs(t, err, topology.ErrConflict)
+	alone, err := left.Evict("eu")
+	require.NoError(t, err)
+	_, err = alone.Evict("us")
+	require.ErrorIs(t, err, topology.ErrConflict, "the last one stays")
+	back, err := core.DecodeRoster(again.Encode())
+	require.NoError(t, err)
+	require.Equal(t, again, back)
+	for i := range again.Encode() {
+		_, err := core.DecodeRoster(again.Encode()[:i])
+		require.ErrorIs(t, err, topology.ErrMalformed)
+	}
+}
