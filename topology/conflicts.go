@@ -86,7 +86,7 @@ type ConflictType string
 
 // The types of conflicts (rule M5).
 const (
-	InsertInsert ConflictType = "insert/insert" // two wrote what neither knew to be there
+	InsertInsert ConflictType = "insert/insert" // two wrote what, as far as this site can tell, neither knew to be there
 	UpdateUpdate ConflictType = "update/update" // two wrote over what was there
 	UpdateDelete ConflictType = "update/delete" // one wrote, one deleted
 	DeleteDelete ConflictType = "delete/delete"
