@@ -112,8 +112,8 @@ func TestADemoThatIsUpEndsWithASignal(t *testing.T) {
 }
 
 func TestADemoThatDoesNotExistIsCode2(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "leaderless.yaml")
-	require.NoError(t, os.WriteFile(file, []byte("topology: {kind: leaderless}\nnodes: {a: leader}\n"), 0o600))
+	file := filepath.Join(t.TempDir(), "other.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("topology: {kind: leadership}\nnodes: {a: leader}\n"), 0o600))
 	for want, args := range map[string][]string{
 		`there is no demo "paymets"; did you mean payments?`: {"paymets"},
 		"demo takes one cluster, and 2 were given":           {"payments", "geo-readers"},
