@@ -286,7 +286,7 @@ func TestAClusterIsFoundByNameOrFile(t *testing.T) {
 	require.Equal(t, NameDefault, found(t, "").Name)
 	require.Equal(t, []string{"geo-readers", "leaderless", "multi-leader", "payments", "semi-sync-trio", "single-leader", "two-and-a-witness"}, Names())
 	for name, want := range map[string]string{
-		"semi-sync-tiro": `there is no demo "semi-sync-tiro"; did you mean semi-sync-trio? (there are: geo-readers, multi-leader, payments, semi-sync-trio, single-leader, two-and-a-witness; or name a file, as in ./cluster.yaml)`,
+		"semi-sync-tiro": `there is no demo "semi-sync-tiro"; did you mean semi-sync-trio? (there are: geo-readers, leaderless, multi-leader, payments, semi-sync-trio, single-leader, two-and-a-witness; or name a file, as in ./cluster.yaml)`,
 		"x":              `there is no demo "x" (there are: geo-readers,`,
 		"./none.yaml":    "no such file or directory",
 		"none.yml":       "no such file or directory",
@@ -297,7 +297,7 @@ func TestAClusterIsFoundByNameOrFile(t *testing.T) {
 		require.ErrorIs(t, err, ErrInput)
 		require.ErrorContains(t, err, want)
 	}
-	file := fileOf(t, "topology: {kind: leaderless}\nnodes: {a: leader}\n")
+	file := fileOf(t, "topology: {kind: leadership}\nnodes: {a: leader}\n")
 	_, err := Find(file)
 	var refused *strict.Refused
 	require.ErrorAs(t, err, &refused)
