@@ -149,12 +149,23 @@ func reread[T any](t testing.TB, b []byte, decode func([]byte) (T, error), encod
 	return err
 }
 
-func FuzzComparison(f *testing.F) {
-	for _, name := range []string{"question", "answer"} {
-		f.Add(forms()[name])
+// What other sites say, and what stands in the store, is read without harm whatever it is.
+func FuzzForms(f *testing.F) {
+	for _, b := range forms() {
+		f.Add(b)
 	}
+	f.Add(spotAt{cell: record.Cell{Table: 16, Key: []byte("k"), Field: []byte("f")}, versions: 2, behind: true}.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		_ = reread(t, b, decodeQuestion, (*question).encode)
 		_ = reread(t, b, decodeAnswer, (*answer).encode)
+		_ = reread(t, b, decodePlace, (*place).encode)
+		_ = reread(t, b, decodeTelling, (*telling).encode)
+		_ = reread(t, b, decodeHello, func(h *hello) []byte { return h.encode() })
+		_ = reread(t, b, decodeWelcome, func(v *welcome) []byte { return v.encode() })
+		_ = reread(t, b, decodeArriving, (*arriving).encode)
+		_, _ = decodeLoss(make([]byte, lossBytes), b)
+		_, _ = decodeSpot(b)
+		_, _ = core.DecodeMessage(b)
+		_ = decodeQuarantine(&record.Version{Value: b})
 	})
 }

@@ -48,8 +48,8 @@ func TestARecordOfATableThatIsNotDefinedWaitsAtItsSender(t *testing.T) {
 	require.Equal(t, core.DoAppend, hear().Kind)
 }
 
-func TestAMessageComesBackAsItWas(t *testing.T) {
-	enc := record.NewEncoder()
+// messages are one of each kind.
+func messages() []core.Message {
 	set := &version.Set{}
 	set.Add(version.Dot{Origin: version.Origin{ID: 3, Incarnation: 4}, Seq: 7})
 	cell := record.Cell{Table: 16, Key: []byte("k")}
@@ -57,14 +57,19 @@ func TestAMessageComesBackAsItWas(t *testing.T) {
 	part.Field = []byte("f")
 	v := record.Version{Dot: version.Dot{Origin: version.Origin{ID: 3, Incarnation: 4}, Seq: 7}, Time: 9, Kind: record.KindBytes, Value: []byte("v")}
 	entry := entryOf(record.Record{Dot: v.Dot, Time: 9, Context: set, Mutations: []record.Mutation{{Table: 16, Op: record.OpPut, Key: []byte("k"), Value: []byte("v")}}})
-	for _, m := range []core.Message{
+	return []core.Message{
 		{Kind: core.MsgRecord, Epoch: 1, Life: 2, Op: 3, Entry: entry, Full: true, Round: 4},
 		{Kind: core.MsgAck, Epoch: 1, Life: 2, Op: 3},
 		{Kind: core.MsgAsk, Epoch: 1, Life: 2, Op: 3, Range: topology.CellRange{Cell: part, Whole: true}, Full: true},
 		{Kind: core.MsgFound, Epoch: 1, Life: 2, Op: 3, Cells: []core.Held{{State: record.State{Siblings: []record.Version{v}}}, {Cell: record.Cell{Field: []byte("f")}, State: record.State{Context: set}}}},
 		{Kind: core.MsgState, Epoch: 1, Life: 2, Range: topology.CellRange{Cell: cell}, Cells: []core.Held{{Cell: part, State: record.State{Siblings: []record.Version{v}}}}},
 		{Kind: core.MsgSync, Epoch: 1, Life: 2, Partition: 5, Applied: set, Round: 6, Room: 7},
-	} {
+	}
+}
+
+func TestAMessageComesBackAsItWas(t *testing.T) {
+	enc := record.NewEncoder()
+	for _, m := range messages() {
 		b := m.Encode(nil, enc)
 		got, err := core.DecodeMessage(b)
 		require.NoError(t, err)
@@ -76,4 +81,22 @@ func TestAMessageComesBackAsItWas(t *testing.T) {
 		_, err = core.DecodeMessage(append(b, 0))
 		require.ErrorIs(t, err, topology.ErrMalformed)
 	}
+}
+
+// Whatever comes from a network is read without harm, and once read has one encoding.
+func FuzzMessage(f *testing.F) {
+	enc := record.NewEncoder()
+	for _, m := range messages() {
+		f.Add(m.Encode(nil, enc))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := core.DecodeMessage(b)
+		if err != nil {
+			return
+		}
+		once := m.Encode(nil, enc)
+		m, err = core.DecodeMessage(once)
+		require.NoError(t, err)
+		require.Equal(t, once, m.Encode(nil, enc))
+	})
 }
