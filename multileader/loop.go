@@ -180,7 +180,9 @@ func (e *engine) lead(term uint64, lsn record.LSN, lossy bool) {
 	}
 	c.Origin = p.own
 	if p.own.ID != seat.Number || lossy || p.own.Incarnation < seat.Life && seat.Here() {
-		c.Origin = e.incarnation(seat, p.own)
+		if c.Origin = e.incarnation(seat, p.own); lossy && p.own.ID == 0 {
+			c.Origin.Incarnation++ // it may not know of a life that began in this very second
+		}
 		e.log.Info("a new incarnation", "origin", c.Origin, "before", p.own, "lossy", lossy)
 	}
 	at := p.Position
