@@ -178,11 +178,20 @@ func (d *desk) cut(ctx context.Context, at record.LSN) (records uint64, err erro
 	return uint64(end - at), nil
 }
 
+// leadTries is how often a restore swaps the document before it tells who asked for it
+// that others change it all the time.
+const leadTries = 5
+
 // lead makes this node leader whatever others have.
 func (d *desk) lead(ctx context.Context, why core.Why) (topology.Promotion, error) {
 	e := d.e
 	if e.council != nil {
-		return campaign{e.council}.lead(ctx, why)
+		for tries := 1; ; tries++ { // the old leader may have changed the document since it was read
+			p, err := campaign{e.council}.lead(ctx, why)
+			if tries == leadTries || ctx.Err() != nil || !errors.Is(err, topology.ErrConflict) || topology.OutcomeOf(err) != topology.NotApplied {
+				return p, err
+			}
+		}
 	}
 	if err := e.ballot.one.enter(ctx); err != nil {
 		return topology.Promotion{}, err

@@ -3,6 +3,7 @@ package singleleader
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -117,7 +118,8 @@ func TestADelayedReplicaLeadsFromBeforeAMistake(t *testing.T) {
 			m.write("d", "k", "after", "a", "b", "c", "d")
 			rs, err := m.nodes["b"].Reigns(t.Context())
 			require.NoError(t, err)
-			require.Equal(t, fmt.Sprintf("restore to a point of the past; what came after entry %d was given up", plan.At), rs[len(rs)-1].Cause)
+			cause := fmt.Sprintf("restore to a point of the past; what came after entry %d was given up", plan.At)
+			require.True(t, slices.ContainsFunc(rs, func(r topology.Reign) bool { return r.Term == p.Term && r.Start == p.Start && r.Cause == cause }), "%+v", rs)
 			require.Zero(t, d.Status().Delay, "who may have to lead is not late")
 		})
 	}
