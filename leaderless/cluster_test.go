@@ -27,6 +27,7 @@ import (
 	"github.com/triad-kv/triad/internal/wal"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/topology/topologytest"
 	"github.com/triad-kv/triad/version"
 )
 
@@ -67,7 +68,7 @@ func newCluster(t testing.TB, o Options, n int) *cluster {
 	if c.opts.CallTimeout == 0 {
 		c.opts.CallTimeout = 10 * time.Second
 	}
-	for i, addr := range freeAddrs(t, n) {
+	for i, addr := range topologytest.Addrs(t, n) {
 		id := topology.NodeID(rune('a' + i))
 		c.list = append(c.list, topology.Member{ID: id, Addr: addr})
 		c.nodes[id] = &node{c: c, id: id, fs: vfs.NewCrashableMem(), founded: i == 0}
@@ -78,16 +79,6 @@ func newCluster(t testing.TB, o Options, n int) *cluster {
 		}
 	})
 	return c
-}
-
-func freeAddrs(t testing.TB, n int) (addrs []string) {
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		defer func() { require.NoError(t, l.Close()) }()
-		addrs = append(addrs, l.Addr().String())
-	}
-	return addrs
 }
 
 // startAll starts all nodes, and waits until they vote and reach one another.

@@ -31,6 +31,7 @@ import (
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/singleleader"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/topology/topologytest"
 	"github.com/triad-kv/triad/version"
 )
 
@@ -74,7 +75,7 @@ func newCluster(t testing.TB, o Options, each int, sites ...string) *cluster {
 	c.opts.Group.RetryEvery, c.opts.Group.CallTimeout = 10*time.Millisecond, time.Second
 	c.opts.Group.Stream.HeartbeatEvery = 10 * time.Millisecond
 	c.opts.TickEvery = 5 * time.Millisecond
-	addrs := freeAddrs(t, each*len(sites))
+	addrs := topologytest.Addrs(t, each*len(sites))
 	for i, s := range sites {
 		c.opts.Sites = append(c.opts.Sites, Site{Name: s, Number: uint32(i + 1)})
 		for k := range each {
@@ -105,16 +106,6 @@ func (c *cluster) options(site string) Options {
 		}
 	}
 	return o
-}
-
-func freeAddrs(t testing.TB, n int) (addrs []string) {
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		defer func() { require.NoError(t, l.Close()) }()
-		addrs = append(addrs, l.Addr().String())
-	}
-	return addrs
 }
 
 func (c *cluster) startAll() {

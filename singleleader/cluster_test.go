@@ -68,7 +68,7 @@ func newCluster(t testing.TB, o Options, ids ...topology.NodeID) *testCluster {
 	c.wal, c.memTable = wal.Options{SegmentBytes: 256 << 10}, 1<<20
 	c.opts.RetryEvery, c.opts.CallTimeout = 10*time.Millisecond, time.Second
 	c.opts.Stream.HeartbeatEvery = 10 * time.Millisecond
-	for i, addr := range freeAddrs(t, len(ids)) {
+	for i, addr := range topologytest.Addrs(t, len(ids)) {
 		c.list = append(c.list, topology.Member{ID: ids[i], Addr: addr})
 	}
 	for _, id := range ids {
@@ -80,18 +80,6 @@ func newCluster(t testing.TB, o Options, ids ...topology.NodeID) *testCluster {
 		}
 	})
 	return c
-}
-
-// freeAddrs returns addresses that nobody listens on: all are held until there
-// are enough, so that none comes twice.
-func freeAddrs(t testing.TB, n int) (addrs []string) {
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		defer func() { require.NoError(t, l.Close()) }()
-		addrs = append(addrs, l.Addr().String())
-	}
-	return addrs
 }
 
 func (c *testCluster) start(ids ...topology.NodeID) {

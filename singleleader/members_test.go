@@ -16,12 +16,13 @@ import (
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/topology/topologytest"
 )
 
 // newcomer makes a node that no configuration but its own names.
 func (c *testCluster) newcomer(id topology.NodeID) topology.Seat {
 	c.t.Helper()
-	m := topology.Member{ID: id, Addr: freeAddrs(c.t, 1)[0]}
+	m := topology.Member{ID: id, Addr: topologytest.Addrs(c.t, 1)[0]}
 	c.nodes[id] = &testNode{c: c, id: id, fs: vfs.NewCrashableMem(), dir: "/" + string(id), names: append(slices.Clone(c.list), m)}
 	return topology.Seat{Member: m, Role: topology.MemberVoter}
 }
