@@ -114,6 +114,8 @@ func TestASegmentIsTurnedInTheOrderRecoveryReliesOn(t *testing.T) {
 			"sync 00000001.spare.tmp",
 		}, trace[:6])
 		require.Contains(t, trace[6:], "write 00000002.spare.tmp")
+		synced := slices.DeleteFunc(trace, func(s string) bool { return s != "syncdir log" })
+		require.Len(t, synced, 2, "of the new name, and of the next spare, which may come between")
 	})
 }
 
