@@ -98,12 +98,7 @@ func (in *arriving) encode() []byte {
 	putMarks(w, in.Marks)
 	w.Bin(in.Next)
 	w.Uint(in.Parts)
-	w.Array(3 * len(in.seen))
-	for _, m := range in.seen {
-		w.Uint(uint64(m.Origin.ID))
-		w.Uint(uint64(m.Origin.Incarnation))
-		w.Uint(m.Seq)
-	}
+	putVector(w, in.seen)
 	w.Array(3)
 	w.Uint(uint64(in.cursor.Table))
 	w.Bin(in.cursor.Key)
@@ -132,16 +127,10 @@ func decodeArriving(b []byte) (in arriving, err error) {
 	in.Begun, in.Time = record.LSN(r.Uint()), version.Timestamp(r.Uint())
 	in.Marks = getMarks(&r)
 	in.Next, in.Parts = slices.Clone(r.BinMax(nextBytesMax)), r.Uint()
-	n := r.ArrayMax(3 * record.MarksMax)
-	for ; n >= 3 && r.Err() == nil; n -= 3 {
-		in.seen = append(in.seen, version.Mark{Origin: getOrigin(&r), Seq: r.Uint()})
-	}
+	in.seen = getVector(&r)
 	r.ArrayOf(3)
 	in.cursor = record.Cell{Table: record.TableID(r.UintMax(math.MaxUint32)), Key: r.BinMax(record.KeyBytesMax), Field: r.BinMax(record.FieldBytesMax)}.Clone()
 	in.cells = r.Uint()
-	if n != 0 || !in.seen.Valid() {
-		r.Fail("what was seen is no vector in canonical form")
-	}
 	if err := r.Done(); err != nil {
 		return arriving{}, fmt.Errorf("what has come of a snapshot: %w: %w", topology.ErrMalformed, err)
 	}
