@@ -48,6 +48,29 @@ func TestVotersAgreeAndClientsAsk(t *testing.T) {
 	}
 }
 
+// raft would tell the voters that follow of the last entry in an hour.
+func TestAVoterHearsOfAChangeFromWhoLeads(t *testing.T) {
+	r := newRig(t, Options{Voters: voters(3), commitEvery: time.Hour}, "a", "b", "c")
+	all := r.all()
+	for v := range uint64(2) {
+		d := put(t, all["a"], "group", v, "body")
+		for id, p := range all {
+			eventually(t, string(id)+" hears of it", func() bool {
+				have, _ := p.Latest("group")
+				return have.Version >= d.Version
+			})
+		}
+		at := leader(t, all3(all)...)
+		for _, p := range all { // and from the next one that leads
+			p.Steer(at.self.node)
+		}
+		eventually(t, "another one leads", func() bool { return leader(t, all3(all)...) != at })
+		for _, p := range all {
+			p.Steer("")
+		}
+	}
+}
+
 func TestAllVotersRestart(t *testing.T) {
 	r := newRig(t, Options{Voters: voters(3)}, "a", "b", "c")
 	all := r.all()
