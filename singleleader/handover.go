@@ -27,7 +27,7 @@ func (c handover) letIn(ctx context.Context, to topology.NodeID) error {
 	for {
 		g, _ := c.known()
 		p, _, err := g.Rule()
-		in := g.Agreed == nil || g.LifeInSync(to) != 0
+		in := g.Agreed == nil || g.Agreed.LifeOf(to) != 0
 		if in || err != nil || p.Kind != quorum.KindFirst || !slices.Contains(g.Voters, to) || !c.keepsUp(to) {
 			return nil
 		}

@@ -153,7 +153,7 @@ func (c *council) fits(now time.Time) (fits []core.Fit, leads bool) {
 		if g.Judges(s.to) {
 			f := s.fit(term, caught, flushed, now, e.o.DropAfter)
 			if f.Life == 0 { // not reached yet: who it is the document says
-				f.Life = g.LifeInSync(s.to)
+				f.Life = g.Agreed.LifeOf(s.to)
 			}
 			f.Near = s.near(term, start, now, e.o.DropAfter, func(lsn record.LSN) bool { return at-min(at, e.env.Log.Offset(lsn)) <= nearBytesMax })
 			fits = append(fits, f)

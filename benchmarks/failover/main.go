@@ -38,6 +38,7 @@ type options struct {
 	times, clients      int
 	steady, rest        time.Duration
 	json                string
+	keep                bool
 }
 
 // report is what was measured; times are in ms.
@@ -65,6 +66,7 @@ func main() {
 	flag.DurationVar(&o.steady, "false", 0, "let nothing fail for so long, and count the terms")
 	flag.DurationVar(&o.rest, "rest", 2*time.Second, "between a failure's end and the next")
 	flag.StringVar(&o.json, "json", "", "a file for the report")
+	flag.BoolVar(&o.keep, "keep", false, "keep the directory, with what the nodes logged")
 	flag.Parse()
 	r, err := measure(context.Background(), o)
 	if err == nil {
@@ -100,9 +102,12 @@ func measure(ctx context.Context, o options) (r *report, err error) {
 		return nil, err
 	}
 	defer func() {
-		if err == nil {
+		switch {
+		case err == nil && o.keep:
+			fmt.Println("kept:", dir)
+		case err == nil:
 			err = os.RemoveAll(dir)
-		} else {
+		default:
 			err = fmt.Errorf("%w; see %s", err, dir)
 		}
 	}()
@@ -212,12 +217,15 @@ func once(c *cluster, l *load, o options) (time.Duration, error) {
 	return took, nil
 }
 
-// switchover has the leader hand over to the next node, or to the one after it if
-// that is not in sync.
+// switchover has the leader hand over to the first other node of the policy's order, which
+// is the one in sync under first 1, or to the one after it.
 func (c *cluster) switchover(lead int) error {
 	var errs []error
-	for i := 1; i < len(ids); i++ {
-		out, err := exec.Command(c.binary, "switchover", "--cluster", "failover", "-e", strings.Join(c.peers, ","), "--to", ids[(lead+i)%len(ids)]).CombinedOutput()
+	for i, id := range ids {
+		if i == lead {
+			continue
+		}
+		out, err := exec.Command(c.binary, "switchover", "--cluster", "failover", "-e", strings.Join(c.peers, ","), "--to", id).CombinedOutput()
 		if err == nil {
 			return nil
 		}

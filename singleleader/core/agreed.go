@@ -45,10 +45,11 @@ func (a *Agreed) Members() (ids []topology.NodeID) {
 	return ids
 }
 
-// LifeInSync is the directory in which a node is in sync, 0 where it is not.
-func (g *Group) LifeInSync(n topology.NodeID) uint64 {
-	if g.Agreed != nil {
-		for _, c := range g.Agreed.InSync {
+// LifeOf is the directory in which a node is in sync, 0 where it is not. Nobody is where
+// a is nil.
+func (a *Agreed) LifeOf(n topology.NodeID) uint64 {
+	if a != nil {
+		for _, c := range a.InSync {
 			if c.Node == n {
 				return c.Life
 			}
