@@ -48,27 +48,37 @@ func TestVotersAgreeAndClientsAsk(t *testing.T) {
 	}
 }
 
-// raft would tell the voters that follow of the last entry in an hour.
+// raft would tell the voters that follow of the last entry in an hour, or when another one
+// leads.
 func TestAVoterHearsOfAChangeFromWhoLeads(t *testing.T) {
 	r := newRig(t, Options{Voters: voters(3), commitEvery: time.Hour}, "a", "b", "c")
 	all := r.all()
-	for v := range uint64(2) {
-		d := put(t, all["a"], "group", v, "body")
-		for id, p := range all {
-			eventually(t, string(id)+" hears of it", func() bool {
-				have, _ := p.Latest("group")
-				return have.Version >= d.Version
-			})
-		}
+	version := uint64(0)
+	hear := func() bool {
 		at := leader(t, all3(all)...)
-		for _, p := range all { // and from the next one that leads
-			p.Steer(at.self.node)
-		}
-		eventually(t, "another one leads", func() bool { return leader(t, all3(all)...) != at })
-		for _, p := range all {
-			p.Steer("")
-		}
+		term := at.Report().Term
+		version = put(t, all["a"], "group", version, "body").Version
+		var heard bool
+		eventually(t, "all hear of it, or another one leads", func() bool {
+			heard = true
+			for _, p := range all {
+				d, _ := p.Latest("group")
+				heard = heard && d.Version == version
+			}
+			return heard || at.Report().Term != term
+		})
+		return heard && at.Report().Term == term
 	}
+	eventually(t, "all hear of a change while one leads", hear)
+	at := leader(t, all3(all)...)
+	for _, p := range all {
+		p.Steer(at.self.node)
+	}
+	eventually(t, "another one leads", func() bool { return leader(t, all3(all)...) != at })
+	for _, p := range all {
+		p.Steer("")
+	}
+	eventually(t, "all hear of a change while that one leads", hear)
 }
 
 func TestAllVotersRestart(t *testing.T) {
