@@ -39,6 +39,7 @@ type options struct {
 	times, clients      int
 	steady, rest, back  time.Duration
 	json                string
+	keep                bool
 }
 
 // report is what was measured; times are in ms.
@@ -68,6 +69,7 @@ func main() {
 	flag.DurationVar(&o.rest, "rest", 2*time.Second, "between a failure's end and the next")
 	flag.DurationVar(&o.back, "back", 0, "the node that failed comes back after so long, whatever the others do: all waits for it; 0: once they acknowledge")
 	flag.StringVar(&o.json, "json", "", "a file for the report")
+	flag.BoolVar(&o.keep, "keep", false, "keep the directory, with what the nodes logged")
 	flag.Parse()
 	r, err := measure(context.Background(), o)
 	if err == nil {
@@ -109,7 +111,7 @@ func measure(ctx context.Context, o options) (r *report, err error) {
 		switch {
 		case err != nil:
 			err = fmt.Errorf("%w; see %s", err, dir)
-		case r.Unwanted > 0 || r.Lost > 0:
+		case o.keep || r.Unwanted > 0 || r.Lost > 0:
 			fmt.Println("logs and data are kept in", dir)
 		default:
 			err = os.RemoveAll(dir)
@@ -233,12 +235,15 @@ func once(c *cluster, l *load, o options) (time.Duration, error) {
 	return took, nil
 }
 
-// switchover has the leader hand over to the next node, or to the one after it if
-// that is not in sync.
+// switchover has the leader hand over to the first other node of the policy's order, which
+// is the one in sync under first 1, or to the one after it.
 func (c *cluster) switchover(lead int) error {
 	var errs []error
-	for i := 1; i < len(ids); i++ {
-		out, err := exec.Command(c.binary, "switchover", "--cluster", "failover", "-e", strings.Join(c.peers, ","), "--to", ids[(lead+i)%len(ids)]).CombinedOutput()
+	for i, id := range ids {
+		if i == lead {
+			continue
+		}
+		out, err := exec.Command(c.binary, "switchover", "--cluster", "failover", "-e", strings.Join(c.peers, ","), "--to", id).CombinedOutput()
 		if err == nil {
 			return nil
 		}

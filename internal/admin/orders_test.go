@@ -45,6 +45,15 @@ func (o *obedient) RemoveMember(_ context.Context, id topology.NodeID) error {
 	return o.err
 }
 
+func (o *obedient) Restore(_ context.Context, to topology.Point, giveUp uint64) (topology.Restoration, error) {
+	o.done = append(o.done, fmt.Sprintf("restore to %d or %s, giving up %d", to.LSN, to.Time.Format("15:04:05"), giveUp))
+	p := topology.Restoration{At: 7, Last: 9, Records: 2}
+	if giveUp > 0 {
+		p.Term = 1027
+	}
+	return p, o.err
+}
+
 func post(a *Admin, path, body string) (int, string) {
 	r := httptest.NewRequest("POST", path, strings.NewReader(body))
 	r.RemoteAddr = remote
@@ -80,6 +89,14 @@ func TestOrdersAreCarriedOutOrRefusedWithAReason(t *testing.T) {
 		"nobody less":                  {"/api/v1/member/remove", `{}`, nil, 400, "", "not a node's name"},
 		"who is none":                  {"/api/v1/member/remove", `{"node": "x"}`, topology.ErrNotFound, 404, "remove x", "not found"},
 		"while another goes":           {"/api/v1/member/remove", `{"node": "d"}`, topology.ErrConflict, 409, "remove d", "conflict"},
+		"what a restore would give up": {"/api/v1/restore", `{"to": "a", "time": "2026-01-02T15:04:05Z"}`, nil, 200, "restore to 0 or 15:04:05, giving up 0", `"done": false`},
+		"a restore":                    {"/api/v1/restore", `{"to": "a", "at": 7, "give_up": 2}`, nil, 200, "restore to 7 or 00:00:00, giving up 2", `"given_up_records": 2`},
+		"more than may be given up":    {"/api/v1/restore", `{"to": "a", "at": 7, "give_up": 1}`, topology.ErrConflict, 409, "restore to 7 or 00:00:00, giving up 1", "conflict"},
+		"a restore of another node":    {"/api/v1/restore", `{"to": "b", "at": 7}`, nil, 421, "", "ask that of b"},
+		"a restore of nobody":          {"/api/v1/restore", `{"at": 7}`, nil, 400, "", "not a node's name"},
+		"a restore to no point":        {"/api/v1/restore", `{"to": "a"}`, nil, 400, "", "where to go on from"},
+		"a restore to two points":      {"/api/v1/restore", `{"to": "a", "at": 7, "time": "2026-01-02T15:04:05Z"}`, nil, 400, "", "where to go on from"},
+		"a time that is none":          {"/api/v1/restore", `{"to": "a", "time": "noon"}`, nil, 400, "", "malformed"},
 		"neither":                      {"/api/v1/pause", `{}`, nil, 400, "", "true or false"},
 		"where nobody elects":          {"/api/v1/pause", `{"paused": true}`, topology.ErrUnsupported, 501, "pause true", "unsupported"},
 		"another order's word":         {"/api/v1/pause", `{"to": "b"}`, nil, 400, "", `there is no \"to\"`},
