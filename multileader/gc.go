@@ -169,6 +169,7 @@ func (m *machine) prune(e topology.Edit, stable version.Vector) error {
 		if len(stays) == len(held.Siblings) {
 			continue
 		}
+		m.expiring(nil, c, stays, held.Siblings)
 		held.Siblings = stays
 		ed := topology.Edit{Cell: c}
 		if len(stays) > 0 {
