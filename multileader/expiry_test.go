@@ -148,35 +148,24 @@ func TestWhatExpiresIsRemovedByAnotherSiteInTheEnd(t *testing.T) {
 
 // A removal is not a write of its time: one that it has not seen stays, though it is older.
 func TestARemovalTakesNothingThatItHasNotSeen(t *testing.T) {
-	for _, resolver := range []string{"lww", "first-writer"} {
-		t.Run(resolver, func(t *testing.T) {
-			c := newCluster(t, Options{}, 1, "us", "eu")
-			c.startAll()
-			c.define("us1", resolver)
-			us, eu := c.nodes["us1"], c.nodes["eu1"]
-			put := func(n *node, value string, expires version.Timestamp) topology.Receipt {
-				w, err := n.Write(t.Context(), record.Batch{Mutations: []record.Mutation{
-					{Table: users, Key: []byte("k"), Op: record.OpPut, Kind: record.KindBytes, Value: []byte(value), Expires: expires},
-				}}, topology.WriteOptions{})
-				require.NoError(t, err)
-				return w
-			}
-			w := put(us, "old", in(500*time.Millisecond))
-			require.NoError(t, eu.wait(w.Token))
-			c.part(true)
-			put(eu, "new", 0)
-			eventually(t, "us has removed it", func() bool {
-				_, err := us.user("k")
-				return errors.Is(err, topology.ErrNotFound)
-			})
-			c.part(false)
-			c.converged()
-			for _, n := range c.nodes {
-				got, err := n.user("k")
-				require.NoError(t, err)
-				require.Equal(t, "new", got, n.id)
-			}
-		})
+	c := newCluster(t, Options{}, 1, "us", "eu")
+	c.startAll()
+	us, eu := c.nodes["us1"], c.nodes["eu1"]
+	w := us.putUntil("k", "old", in(500*time.Millisecond))
+	require.NoError(t, eu.wait(w.Token))
+	c.part(true)
+	_, err := eu.put("k", "new")
+	require.NoError(t, err)
+	eventually(t, "us has removed it", func() bool {
+		_, err := us.get("k", topology.ReadOptions{})
+		return errors.Is(err, topology.ErrNotFound)
+	})
+	c.part(false)
+	c.converged()
+	for _, n := range c.nodes {
+		got, err := n.get("k", topology.ReadOptions{})
+		require.NoError(t, err)
+		require.Equal(t, "new", got, n.id)
 	}
 }
 
