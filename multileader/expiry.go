@@ -153,7 +153,7 @@ func (wr *writer) removal(table record.TableID, key []byte, now version.Timestam
 // retire places the removal of what is due among what a decision looks at, before it is
 // made. The tail has to reach to the log's end.
 func (wr *writer) retire(reads []topology.CellRange) error {
-	now := wr.e.now()
+	now := clockOf(wr.e)
 	var ms []record.Mutation
 	seen := map[string]struct{}{}
 	for i := range reads {
@@ -203,7 +203,7 @@ type sweeper struct {
 // sweep removes some of what is due.
 func (s *sweeper) sweep() {
 	e := s.e
-	now := e.now()
+	now := clockOf(e)
 	if !e.reign.core.Open() || e.group.Frozen() || len(s.cursor.Key) == 0 && !e.machine.dues.take(now) {
 		return
 	}
@@ -301,7 +301,7 @@ func (l *look) unexpired(ctx context.Context, table record.TableID, key []byte, 
 			return err
 		}
 	}
-	if !dueNow(head, l.rd.e.now()) {
+	if !dueNow(head, clockOf(l.rd.e)) {
 		return nil
 	}
 	us := []topology.Update{{
@@ -323,8 +323,8 @@ func (rd *reader) hides(r *topology.Reading) bool {
 	return fresh && rd.e.leading.Load() != 0
 }
 
-// now is the time of day: what is ahead of it here by others' clocks is not due for that.
-func (e *engine) now() version.Timestamp { return version.TimestampAt(e.env.Clock.Wall()) }
+// clockOf is the time of day: what is ahead of it here by others' clocks is not due for that.
+func clockOf(e *engine) version.Timestamp { return version.TimestampAt(e.env.Clock.Wall()) }
 
 // dueNow reports whether what is shown of the cell without a field has expired: of
 // several values, all of them.

@@ -38,7 +38,7 @@ func cart(key string) kind.Key {
 }
 
 // decide has a node decide ops, one after the other.
-func (n *node) decide(ops ...kind.Op) topology.Receipt {
+func decide(n *node, ops ...kind.Op) topology.Receipt {
 	n.c.t.Helper()
 	var last topology.Receipt
 	for _, op := range ops {
@@ -50,7 +50,7 @@ func (n *node) decide(ops ...kind.Op) topology.Receipt {
 	return last
 }
 
-func (n *node) members(key string) []string {
+func cartOf(n *node, key string) []string {
 	n.c.t.Helper()
 	op := &kind.SetMembers{Key: cart(key)}
 	r, err := n.Read(n.c.t.Context(), carts, []byte(key), topology.ReadOptions{Whole: true})
@@ -69,7 +69,7 @@ func (n *node) members(key string) []string {
 func in(d time.Duration) version.Timestamp { return version.TimestampAt(time.Now().Add(d)) }
 
 // putUntil puts a value that expires.
-func (n *node) putUntil(key, value string, at version.Timestamp) topology.Receipt {
+func putUntil(n *node, key, value string, at version.Timestamp) topology.Receipt {
 	n.c.t.Helper()
 	b := batchOf(key, value)
 	b.Mutations[0].Expires = at
@@ -79,7 +79,7 @@ func (n *node) putUntil(key, value string, at version.Timestamp) topology.Receip
 }
 
 // listed returns what a node's list of expiries has, and what its cells hold of them.
-func (n *node) listed() (list, held []string) {
+func listed(n *node) (list, held []string) {
 	view, err := n.store.Snapshot()
 	require.NoError(n.c.t, err)
 	defer view.Close()
@@ -113,7 +113,7 @@ func TestWhatHasExpiredIsRemovedInTheLogs(t *testing.T) {
 	const keys = 2*expiryKeysMax + 3
 	var last topology.Receipt
 	for i := range keys {
-		last = c.nodes["us1"].putUntil(fmt.Sprint("k", i), "v", at)
+		last = putUntil(c.nodes["us1"], fmt.Sprint("k", i), "v", at)
 	}
 	_, err := c.nodes["us1"].put("stays", "v")
 	require.NoError(t, err)
@@ -122,7 +122,7 @@ func TestWhatHasExpiredIsRemovedInTheLogs(t *testing.T) {
 	}
 	for id, n := range c.nodes {
 		eventually(t, string(id)+" has let go what expired", func() bool { return n.held() == 1 })
-		list, _ := n.listed()
+		list, _ := listed(n)
 		require.Empty(t, list)
 	}
 	c.converged()
@@ -134,7 +134,7 @@ func TestWhatExpiresIsRemovedByAnotherSiteInTheEnd(t *testing.T) {
 	c := newCluster(t, Options{ExpiryGrace: 20 * time.Millisecond}, 1, "us", "eu")
 	c.startAll()
 	us, eu := c.nodes["us1"], c.nodes["eu1"]
-	w := us.putUntil("k", "v", in(200*time.Millisecond))
+	w := putUntil(us, "k", "v", in(200*time.Millisecond))
 	require.NoError(t, eu.wait(w.Token))
 	us.stop()
 	eventually(t, "eu has removed it", func() bool {
@@ -151,7 +151,7 @@ func TestARemovalTakesNothingThatItHasNotSeen(t *testing.T) {
 	c := newCluster(t, Options{}, 1, "us", "eu")
 	c.startAll()
 	us, eu := c.nodes["us1"], c.nodes["eu1"]
-	w := us.putUntil("k", "old", in(500*time.Millisecond))
+	w := putUntil(us, "k", "old", in(500*time.Millisecond))
 	require.NoError(t, eu.wait(w.Token))
 	c.part(true)
 	_, err := eu.put("k", "new")
@@ -178,26 +178,26 @@ func TestAKeyWithPartsExpiresWithItsHead(t *testing.T) {
 	us, eu := c.nodes["us1"], c.nodes["eu1"]
 	soon := in(time.Second)
 	k, gone := cart("k"), cart("gone")
-	w := us.decide(
+	w := decide(us,
 		&kind.SetAdd{Key: k, Members: [][]byte{[]byte("milk")}}, &kind.Expire{Key: k, At: soon},
 		&kind.SetAdd{Key: gone, Members: [][]byte{[]byte("milk")}}, &kind.Expire{Key: gone, At: soon},
 	)
 	require.NoError(t, eu.wait(w.Token))
 	c.part(true)
-	eu.decide(
+	decide(eu,
 		&kind.Expire{Key: k, At: in(time.Hour)}, &kind.SetAdd{Key: k, Members: [][]byte{[]byte("bread")}},
 		&kind.SetAdd{Key: gone, Members: [][]byte{[]byte("bread")}}, // a part of a key that is about to expire
 	)
-	eventually(t, "us has removed both", func() bool { return len(us.members("k")) == 0 && len(us.members("gone")) == 0 })
+	eventually(t, "us has removed both", func() bool { return len(cartOf(us, "k")) == 0 && len(cartOf(us, "gone")) == 0 })
 	c.part(false)
 	for id, n := range c.nodes {
 		eventually(t, string(id)+" has what was added, and not what expired", func() bool {
-			return slices.Equal(n.members("k"), []string{"bread"}) && len(n.members("gone")) == 0
+			return slices.Equal(cartOf(n, "k"), []string{"bread"}) && len(cartOf(n, "gone")) == 0
 		})
 	}
 	c.converged()
 	for _, n := range c.nodes {
-		list, held := n.listed()
+		list, held := listed(n)
 		require.Equal(t, held, list, n.id)
 	}
 }
@@ -211,15 +211,15 @@ func TestALeaderRemovesWhatIsDueBeforeItAnswers(t *testing.T) {
 	us, eu := c.nodes["us1"], c.nodes["eu1"]
 	at := in(300 * time.Millisecond)
 	k := cart("k")
-	w := us.decide(&kind.SetAdd{Key: k, Members: [][]byte{[]byte("milk")}}, &kind.Expire{Key: k, At: at})
-	w.Token = w.Token.Join(us.putUntil("read", "v", at).Token).Join(us.putUntil("scanned", "v", at).Token)
+	w := decide(us, &kind.SetAdd{Key: k, Members: [][]byte{[]byte("milk")}}, &kind.Expire{Key: k, At: at})
+	w.Token = w.Token.Join(putUntil(us, "read", "v", at).Token).Join(putUntil(us, "scanned", "v", at).Token)
 	require.NoError(t, eu.wait(w.Token))
 	us.stop()
 	time.Sleep(time.Until(at.Time())) // it is the clock that is tested
 	add := &kind.SetAdd{Key: k, Members: [][]byte{[]byte("milk")}}
-	eu.decide(add)
+	decide(eu, add)
 	require.Equal(t, 1, add.Count, "it was not there any more")
-	require.Equal(t, []string{"milk"}, eu.members("k"))
+	require.Equal(t, []string{"milk"}, cartOf(eu, "k"))
 	before := eu.log.Bounds().End
 	for range 2 {
 		_, err := eu.get("read", topology.ReadOptions{})
@@ -256,7 +256,7 @@ func TestTheListOfExpiriesIsTrueToWhatIsHeld(t *testing.T) {
 		c.part(false)
 		c.converged()
 		for _, n := range c.nodes {
-			list, held := n.listed()
+			list, held := listed(n)
 			require.Equal(t, held, list, n.id)
 		}
 	}

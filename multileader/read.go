@@ -193,7 +193,7 @@ func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byt
 	if err != nil {
 		return err
 	}
-	hides, now := rd.hides(&r), rd.e.now()
+	hides, now := rd.hides(&r), clockOf(rd.e)
 	s, err := rd.e.cells.Snapshot()
 	if err != nil {
 		return err

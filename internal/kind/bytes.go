@@ -148,7 +148,7 @@ func (k *Key) stringPut(value []byte, expires version.Timestamp) (record.Mutatio
 		}
 		return k.headPut(k.Kind, encodeNumber(n), expires), nil
 	case record.KindFlag:
-		return k.flagPut(value, expires)
+		return flagPut(k, value, expires)
 	}
 	return record.Mutation{}, k.takes("bytes", record.KindBytes)
 }

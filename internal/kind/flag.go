@@ -29,7 +29,7 @@ func (o *FlagSet) Reads() []topology.CellRange { return []topology.CellRange{o.K
 // Decide implements Op.
 func (o *FlagSet) Decide(s topology.Sight) ([]record.Mutation, error) {
 	o.Was = false
-	h, err := o.Key.joined(s, record.KindFlag, "a flag")
+	h, err := joined(&o.Key, s, record.KindFlag, "a flag")
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func (o *FlagGet) Decide(s topology.Sight) ([]record.Mutation, error) {
 }
 
 // flagPut is a flag as a string is put to it.
-func (k *Key) flagPut(value []byte, expires version.Timestamp) (record.Mutation, error) {
+func flagPut(k *Key, value []byte, expires version.Timestamp) (record.Mutation, error) {
 	switch string(value) {
 	case flagOn:
 		return k.headPut(record.KindFlag, nil, expires), nil

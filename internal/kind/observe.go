@@ -24,7 +24,7 @@ func (o *Observe) Reads() []topology.CellRange { return []topology.CellRange{o.K
 // Decide implements Op.
 func (o *Observe) Decide(s topology.Sight) ([]record.Mutation, error) {
 	o.Value, o.Changed = 0, false
-	h, err := o.Key.joined(s, o.Of, "a "+Name(o.Of))
+	h, err := joined(&o.Key, s, o.Of, "a "+Name(o.Of))
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +38,7 @@ func (o *Observe) Decide(s topology.Sight) ([]record.Mutation, error) {
 			return nil, nil
 		}
 	}
-	ms, err := o.Key.change(s, h, o.Of, encodeNumber(o.N), encodeNumber(o.N))
+	ms, err := joins(&o.Key, s, h, o.Of, encodeNumber(o.N), encodeNumber(o.N))
 	if err == nil {
 		o.Value, o.Changed = o.N, true
 	}
@@ -46,7 +46,7 @@ func (o *Observe) Decide(s topology.Sight) ([]record.Mutation, error) {
 }
 
 // joined returns the head of a key that is, or will be, of kind of.
-func (k *Key) joined(s topology.Sight, of record.Kind, asked string) (head, error) {
+func joined(k *Key, s topology.Sight, of record.Kind, asked string) (head, error) {
 	h := headOf(s.Cells(0))
 	switch {
 	case h.there() && h.Kind != of:
@@ -57,10 +57,10 @@ func (k *Key) joined(s topology.Sight, of record.Kind, asked string) (head, erro
 	return h, k.takes(asked, of)
 }
 
-// change returns the mutation that joins asked into a key of kind of whose head is h and
+// joins returns the mutation that joins asked into a key of kind of whose head is h and
 // holds whole afterwards. Where several sites write, the record is made from what was
 // asked.
-func (k *Key) change(s topology.Sight, h head, of record.Kind, asked, whole []byte) ([]record.Mutation, error) {
+func joins(k *Key, s topology.Sight, h head, of record.Kind, asked, whole []byte) ([]record.Mutation, error) {
 	m := k.headPut(of, whole, k.expiry(h))
 	if scattered(s) {
 		m.Op, m.Value = record.OpMerge, asked

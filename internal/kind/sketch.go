@@ -40,7 +40,7 @@ func (o *SketchAdd) Reads() []topology.CellRange { return []topology.CellRange{o
 // Decide implements Op.
 func (o *SketchAdd) Decide(s topology.Sight) ([]record.Mutation, error) {
 	o.Changed = false
-	h, sketch, err := o.Key.sketched(s)
+	h, sketch, err := sketched(&o.Key, s)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func (o *SketchAdd) Decide(s topology.Sight) ([]record.Mutation, error) {
 			fresh = append(fresh, e)
 		}
 	}
-	return o.Key.grown(s, h, sketch, len(fresh) > 0, &o.Changed, func(w *pack.Writer) {
+	return grown(&o.Key, s, h, sketch, len(fresh) > 0, &o.Changed, func(w *pack.Writer) {
 		w.Array(len(fresh))
 		for _, e := range fresh {
 			w.Bin(e)
@@ -67,8 +67,8 @@ func (o *SketchAdd) size() int { return len(o.Key.Name) + sketchBytesMax }
 const sketchBytesMax = 17 << 10
 
 // sketched returns the sketch of a key that is one, or will be.
-func (k *Key) sketched(s topology.Sight) (head, *crdt.HLL, error) {
-	h, err := k.joined(s, record.KindHLL, "a sketch")
+func sketched(k *Key, s topology.Sight) (head, *crdt.HLL, error) {
+	h, err := joined(k, s, record.KindHLL, "a sketch")
 	if err != nil {
 		return h, nil, err
 	}
@@ -78,7 +78,7 @@ func (k *Key) sketched(s topology.Sight) (head, *crdt.HLL, error) {
 
 // grown returns the mutation of a sketch that was shown something, if that changed it or
 // it is new. asked writes what conflict.Seal takes.
-func (k *Key) grown(s topology.Sight, h head, sketch *crdt.HLL, changes bool, changed *bool, asked func(*pack.Writer)) ([]record.Mutation, error) {
+func grown(k *Key, s topology.Sight, h head, sketch *crdt.HLL, changes bool, changed *bool, asked func(*pack.Writer)) ([]record.Mutation, error) {
 	if !changes && h.there() {
 		return nil, nil
 	}
@@ -88,7 +88,7 @@ func (k *Key) grown(s topology.Sight, h head, sketch *crdt.HLL, changes bool, ch
 	}
 	w := pack.NewWriter(nil)
 	asked(w)
-	ms, err := k.change(s, h, record.KindHLL, w.Bytes(), whole)
+	ms, err := joins(k, s, h, record.KindHLL, w.Bytes(), whole)
 	*changed = err == nil
 	return ms, err
 }
@@ -149,7 +149,7 @@ func (o *SketchMerge) Decide(s topology.Sight) ([]record.Mutation, error) {
 	if err := tooMany(len(o.From) + 1); err != nil {
 		return nil, err
 	}
-	h, sketch, err := o.Key.sketched(s)
+	h, sketch, err := sketched(&o.Key, s)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +168,7 @@ func (o *SketchMerge) Decide(s topology.Sight) ([]record.Mutation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key %q: %w: %w", o.Key.Name, topology.ErrTooLarge, err)
 	}
-	return o.Key.grown(s, h, sketch, !known, &o.Changed, func(w *pack.Writer) {
+	return grown(&o.Key, s, h, sketch, !known, &o.Changed, func(w *pack.Writer) {
 		w.Array(1)
 		w.Array(1)
 		w.Bin(b)
