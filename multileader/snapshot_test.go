@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -89,6 +90,9 @@ func TestASiteThatIsTooFarBehindTakesASnapshot(t *testing.T) {
 	require.NoError(t, err)
 	_, err = us.put("both", "us")
 	require.NoError(t, err)
+	putUntil(us, "expires", "us", in(time.Hour))
+	putUntil(eu, "both expire", "eu", in(2*time.Hour))
+	putUntil(us, "both expire", "us", in(3*time.Hour))
 	c.dropped("us")
 	c.dropped("ap")
 	c.apart("us", "eu", false)
@@ -120,6 +124,11 @@ func TestASiteThatIsTooFarBehindTakesASnapshot(t *testing.T) {
 	require.ErrorIs(t, err, topology.ErrNotFound)
 	require.NotEmpty(t, append(slices.Collect(maps.Keys(eu.ofTable(record.TableLosers))), slices.Collect(maps.Keys(us.ofTable(record.TableLosers)))...), "who lost is listed where they met")
 	require.Empty(t, eu.ofTable(record.TableIncoming))
+	for _, n := range c.nodes {
+		list, held := listed(n)
+		require.Equal(t, held, list, "what is to expire at %s", n.id)
+		require.Len(t, list, 2)
+	}
 }
 
 // ofTable are the cells of one of Triad's own tables.
