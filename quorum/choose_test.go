@@ -19,7 +19,7 @@ func TestAsFewAreChosenAsAreEnoughAndTheNearestFirst(t *testing.T) {
 		{quorum.AtTwo, "", []string{"c", "a", "b"}, []string{"c", "a"}},
 		{quorum.AtLocalOne, "us", []string{"a", "b", "z", "x"}, []string{"z"}},
 		{quorum.AtLocalQuorum, "eu", []string{"b", "x", "a", "c"}, []string{"b", "a"}},
-		{quorum.AtEachQuorum, "", []string{"a", "b", "c", "x", "y", "z"}, []string{"b", "c", "x", "y"}},
+		{quorum.AtEachQuorum, "", []string{"a", "b", "c", "x", "y", "z"}, []string{"a", "b", "x", "y"}},
 		{quorum.AtLocalQuorum, "eu", []string{"b", "x"}, []string{"b", "x"}},
 		{quorum.AtOne, "", []string{"stranger", "b"}, []string{"b"}},
 	} {
