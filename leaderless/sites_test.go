@@ -7,6 +7,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad/leaderless/placement"
+	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
 )
@@ -72,31 +75,25 @@ func TestALocalQuorumGoesOnInEachSiteWhileTheyAreApart(t *testing.T) {
 
 func TestAnswersSayWhatLevelsOfSitesMet(t *testing.T) {
 	c := sited(t, Options{Replicas: 6}, "eu", "eu", "eu", "us", "us", "us")
-	guarantee := func(l topology.Consistency) topology.Guarantee {
-		_, err := c.nodes["a"].put("k", "v", topology.WriteOptions{})
-		require.NoError(t, err)
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-		defer cancel()
-		r, err := c.nodes["b"].Read(ctx, 0, []byte("k"), topology.ReadOptions{Consistency: l})
-		require.NoError(t, err)
-		return r.Guarantee
-	}
-	levels := map[string]map[topology.Consistency]topology.Guarantee{
-		"quorum":       {topology.ConsistencyLocalQuorum: topology.ReadAny, topology.ConsistencyEachQuorum: topology.ReadAny, topology.ConsistencyQuorum: topology.ReadRegular},
-		"local_quorum": {topology.ConsistencyLocalQuorum: topology.ReadSite, topology.ConsistencyEachQuorum: topology.ReadRegular, topology.ConsistencyLocalOne: topology.ReadAny},
-		"each_quorum":  {topology.ConsistencyLocalQuorum: topology.ReadRegular, topology.ConsistencyLocalOne: topology.ReadAny},
-	}
-	for write, reads := range levels {
-		for _, n := range c.running() {
-			l, err := topology.ParseConsistency(write)
-			require.NoError(t, err)
-			n.o.Write = n.levelOf(l, n.o.Write)
-			n.promises = newPromises(&n.o, n.promises.place)
-		}
+	for write, reads := range map[quorum.Consistency]map[quorum.Consistency]topology.Guarantee{
+		quorum.AtQuorum:      {quorum.AtLocalQuorum: topology.ReadAny, quorum.AtEachQuorum: topology.ReadRegular, quorum.AtQuorum: topology.ReadRegular},
+		quorum.AtLocalQuorum: {quorum.AtLocalQuorum: topology.ReadSite, quorum.AtEachQuorum: topology.ReadRegular, quorum.AtLocalOne: topology.ReadAny},
+		quorum.AtEachQuorum:  {quorum.AtLocalQuorum: topology.ReadRegular, quorum.AtLocalOne: topology.ReadAny},
+	} {
+		p := newPromises(&Options{Write: write}, func() *placement.Map { return c.nodes["a"].place })
 		for l, want := range reads {
-			require.Equal(t, want, guarantee(l), "write %s, read %v", write, l)
+			require.Equal(t, want, p.meets(0, &readAsked{level: l}, false), "write %v, read %v", write, l)
 		}
 	}
+	_, err := c.nodes["a"].put("k", "v", topology.WriteOptions{})
+	require.NoError(t, err)
+	c.converged()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	r, err := c.nodes["e"].Read(ctx, record.TableDefault, []byte("k"), topology.ReadOptions{Consistency: topology.ConsistencyLocalQuorum})
+	require.NoError(t, err)
+	require.Equal(t, topology.ReadAny, r.Guarantee)
+	require.Equal(t, 2, r.Replicas)
 }
 
 func TestARequestOfASitesOwnIsDoneInThatSite(t *testing.T) {
@@ -130,7 +127,7 @@ func TestWaitReplicatedSaysHowFarAWriteHasCome(t *testing.T) {
 	key := ""
 	for i := 0; key == ""; i++ { // one that neither a nor b lacks
 		k := string(rune('a' + i))
-		if p := placementOf(c.nodes["a"].engine, 0, []byte(k)); c.nodes["a"].place.Holds("a", p) && c.nodes["a"].place.Holds("b", p) {
+		if p := placementOf(c.nodes["a"].engine, record.TableDefault, []byte(k)); c.nodes["a"].place.Holds("a", p) && c.nodes["a"].place.Holds("b", p) {
 			key = k
 		}
 	}
@@ -173,7 +170,7 @@ func TestWhatOnlyANodeHasKeepsItUp(t *testing.T) {
 	c.startAll()
 	a := c.nodes["a"]
 	eventually(t, "a is spared", func() bool { return a.Restartable() == nil })
-	p := placementOf(a.engine, 0, []byte("k"))
+	p := placementOf(a.engine, record.TableDefault, []byte("k"))
 	d := version.Dot{Origin: a.place.Origin("a", p, 1), Seq: 1}
 	var why error
 	require.NoError(t, a.loop.call(func() { // as before the next exchange after a write at one

@@ -115,7 +115,8 @@ func (c *Core) where(l quorum.Consistency) string {
 }
 
 func (s *share) refusal(c *Core, ev *Event, needed need) error {
-	if err := writes(ev.Mutations); err != nil {
+	// What is only surveyed is not settled yet: it is looked at when it comes again.
+	if err := writes(ev.Mutations); err != nil && ev.Repair != RepairWriteBack {
 		return fmt.Errorf("%w: %w", topology.ErrUnsupported, err)
 	}
 	if err := c.able(needed); err != nil {
