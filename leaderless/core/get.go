@@ -57,7 +57,7 @@ func (c *Core) get(ev *Event) {
 	c.gets = append(c.gets, g)
 	c.do(Effect{Kind: DoLook, Node: c.Self, Op: g.op, Range: g.at, Full: true})
 	g.asked = append(g.asked, c.Self)
-	for _, n := range g.hear.Chosen(c.nearest(replicas)) {
+	for _, n := range g.hear.Chosen(nearest(c, replicas)) {
 		g.ask(c, n, false)
 	}
 }
@@ -118,7 +118,7 @@ func (c *Core) asked(from topology.NodeID, m *Message) {
 func (c *Core) looked(ev *Event) {
 	keeps := c.cfg.keeps(ev.Range.Table)
 	if keeps {
-		ev.Cells = covering(ev.Cells, ev.Applied)
+		ev.Cells = covering(ev.Cells, ev.Part.Applied)
 	}
 	if ev.Node != c.Self {
 		cells := ev.Cells

@@ -26,7 +26,7 @@ type survey struct {
 }
 
 // survey begins one for a put that this node coordinates.
-func (c *Core) survey(ev *Event, s *share, replicas []topology.NodeID) {
+func (s *share) survey(c *Core, ev *Event, replicas []topology.NodeID) {
 	v := &survey{op: ev.Op, at: ev.Range, replicas: replicas, latest: ev.Context.Time}
 	m := &ev.Mutations[0]
 	if v.at.Table != m.Table || string(v.at.Key) != string(m.Key) {
@@ -43,7 +43,7 @@ func (c *Core) survey(ev *Event, s *share, replicas []topology.NodeID) {
 	c.surveys = append(c.surveys, v)
 	c.do(Effect{Kind: DoLook, Node: c.Self, Op: v.op, Range: v.at})
 	v.asked = append(v.asked, c.Self)
-	for _, n := range v.hear.Chosen(c.nearest(replicas)) {
+	for _, n := range v.hear.Chosen(nearest(c, replicas)) {
 		v.ask(c, n)
 	}
 }
