@@ -15,8 +15,11 @@ import (
 // changeTimeout bounds one change of who takes part: whoever is added has to catch up.
 const changeTimeout = 30 * time.Second
 
+// roll is a world as it changes who takes part, and who leads.
+type roll struct{ *World }
+
 // comeAndGo lets nodes join, and in the end leave again, or the other way round.
-func (w *World) comeAndGo(ctx context.Context, f scenario.Fault, ns []*Node) (mend func(context.Context) error, err error) {
+func (w roll) comeAndGo(ctx context.Context, f scenario.Fault, ns []*Node) (mend func(context.Context) error, err error) {
 	first, then := w.join, w.leave
 	if f.Do == scenario.Leave {
 		first, then = w.leave, w.join
@@ -52,7 +55,7 @@ func (w *World) comeAndGo(ctx context.Context, f scenario.Fault, ns []*Node) (me
 }
 
 // join starts nodes, in empty directories, and adds them: one member, or one site.
-func (w *World) join(ctx context.Context, ns []*Node) error {
+func (w roll) join(ctx context.Context, ns []*Node) error {
 	for _, n := range ns {
 		if err := os.RemoveAll(n.dir); err != nil {
 			return err
@@ -84,7 +87,7 @@ func (w *World) join(ctx context.Context, ns []*Node) error {
 }
 
 // leave removes nodes and ends them: one member, or one site.
-func (w *World) leave(ctx context.Context, ns []*Node) error {
+func (w roll) leave(ctx context.Context, ns []*Node) error {
 	remove := func(ctx context.Context) error {
 		if w.Leader() == ns[0] {
 			return w.handOver(ctx, ns[0])
@@ -117,7 +120,7 @@ func (w *World) leave(ctx context.Context, ns []*Node) error {
 
 // whoCounts is who may change who takes part: the leader, or where several lead the first
 // node, which always takes part.
-func (w *World) whoCounts() (c *client.Client, addr string, err error) {
+func (w roll) whoCounts() (c *client.Client, addr string, err error) {
 	n := w.Leader()
 	if w.o.Variant.Scattered() {
 		n = w.nodes[0]
@@ -130,7 +133,7 @@ func (w *World) whoCounts() (c *client.Client, addr string, err error) {
 }
 
 // stands returns nil if a site stands so, by what the first node says.
-func (w *World) stands(ctx context.Context, site, standing string) error {
+func (w roll) stands(ctx context.Context, site, standing string) error {
 	if w.o.Variant.Topology != scenario.MultiLeader {
 		return errNoSite
 	}
@@ -149,7 +152,7 @@ func (w *World) stands(ctx context.Context, site, standing string) error {
 var errNoSite = errors.New("there is no such site")
 
 // handOver has a leader give way to the first node. It is not done at once.
-func (w *World) handOver(ctx context.Context, leads *Node) error {
+func (w roll) handOver(ctx context.Context, leads *Node) error {
 	c, err := leads.operator()
 	if err == nil {
 		_, err = c.Operator().Switchover(ctx, leads.addr, topology.NodeID(w.nodes[0].ID))

@@ -21,7 +21,7 @@ import (
 )
 
 // engine makes what a subject's topology adds to the configuration of a node.
-type engine func(w *World, n *Node, c *triad.Config)
+type engine func(w told, n *Node, c *triad.Config)
 
 // engines are the topologies that can be measured. Which is not here is left out of a
 // run, and the report says so.
@@ -42,8 +42,11 @@ func Available(v scenario.Variant) error {
 	return nil
 }
 
+// told is a world as it says what a node is to know.
+type told struct{ *World }
+
 // config is what a node is opened with, but for its files and sockets.
-func (w *World) config(n *Node) (triad.Config, error) {
+func (w told) config(n *Node) (triad.Config, error) {
 	c := triad.Config{
 		ID: topology.NodeID(n.ID), Cluster: clusterName, Site: n.Site, Dir: n.dir, Members: w.membersOf(n), Tables: w.o.Tables,
 		Logger: w.o.Logger.With("node", n.ID), Limits: triad.Limits{LogFirstSegmentBytes: segmentBytes},
@@ -57,12 +60,12 @@ func (w *World) config(n *Node) (triad.Config, error) {
 
 // names reports whether a node's configuration names another one. Where one leads, who is
 // to join is not known before it is added by its address; sites name all.
-func (w *World) names(n, to *Node) bool {
+func (w told) names(n, to *Node) bool {
 	return n == to || !to.joins.Load() || w.o.Variant.Scattered()
 }
 
 // membersOf are the members that a node's configuration names.
-func (w *World) membersOf(n *Node) (all []triad.Member) {
+func (w told) membersOf(n *Node) (all []triad.Member) {
 	for i, to := range w.nodes {
 		if w.names(n, to) {
 			all = append(all, w.members[i])
@@ -74,7 +77,7 @@ func (w *World) membersOf(n *Node) (all []triad.Member) {
 // votersMax is of how many nodes the first keep the documents of control/raft.
 const votersMax = 5
 
-func oneLeader(w *World, _ *Node, c *triad.Config) {
+func oneLeader(w told, _ *Node, c *triad.Config) {
 	v := w.o.Variant
 	o := singleleader.Options{Sync: v.Sync, Durability: v.Durability, FailAfter: time.Duration(v.Subject.FailAfter)}
 	if v.Sync.Kind == quorum.KindAsync {
@@ -84,7 +87,7 @@ func oneLeader(w *World, _ *Node, c *triad.Config) {
 	c.Control = raft.New(raft.Options{Voters: w.voters(), Leader: w.members[0].ID})
 }
 
-func severalLeaders(w *World, n *Node, c *triad.Config) {
+func severalLeaders(w told, n *Node, c *triad.Config) {
 	v := w.o.Variant
 	o := multileader.Options{Group: singleleader.Options{Sync: v.Sync, Durability: v.Durability}, Joins: n.joins.Load()}
 	for i, site := range w.o.Scenario.Sites {
@@ -99,7 +102,7 @@ func severalLeaders(w *World, n *Node, c *triad.Config) {
 
 // nobodyLeads asks a session's reads of one replica, and all others of as many as the
 // subject says.
-func nobodyLeads(w *World, _ *Node, c *triad.Config) {
+func nobodyLeads(w told, _ *Node, c *triad.Config) {
 	v := w.o.Variant
 	level := func(n int) quorum.Consistency {
 		switch {
@@ -136,7 +139,7 @@ func (w *World) up(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := w.firstLeads(ctx); err != nil {
+	if err := (roll{w}).firstLeads(ctx); err != nil {
 		return err
 	}
 	if _, err := w.Converge(ctx, upKey); err != nil {
@@ -178,7 +181,7 @@ func (w *World) Present() (all []*Node) {
 
 // firstLeads has the first node lead, where processes elected another one: their files do
 // not say who begins.
-func (w *World) firstLeads(ctx context.Context) error {
+func (w roll) firstLeads(ctx context.Context) error {
 	first := w.nodes[0]
 	if w.o.Variant.Scattered() || first.proc == nil {
 		return nil
@@ -234,7 +237,7 @@ func (w *World) Converge(ctx context.Context, key string) (time.Duration, error)
 	}
 	if w.o.Variant.Topology == scenario.Leaderless {
 		// Each key goes its own way there: that one is everywhere says nothing of others.
-		if err := Until(ctx, w.same); err != nil {
+		if err := Until(ctx, func(ctx context.Context) error { return same(ctx, w) }); err != nil {
 			return 0, err
 		}
 	}
@@ -242,7 +245,7 @@ func (w *World) Converge(ctx context.Context, key string) (time.Duration, error)
 }
 
 // same returns nil once all nodes hold the same writes of every key.
-func (w *World) same(ctx context.Context) error {
+func same(ctx context.Context, w *World) error {
 	var first map[string]version.Dot
 	for _, n := range w.Present() {
 		k, err := n.keeper()

@@ -64,11 +64,11 @@ func (w *World) Break(ctx context.Context, f scenario.Fault, ns []*Node) (mend f
 		}
 		return func(context.Context) error { return errors.Join(pause(false)...) }, errors.Join(pause(true)...)
 	case scenario.Join, scenario.Leave:
-		return w.comeAndGo(ctx, f, ns)
+		return roll{w}.comeAndGo(ctx, f, ns)
 	case scenario.Partition:
-		w.cut(ns, true)
+		cut(w, ns, true)
 		return func(context.Context) error {
-			w.cut(ns, false)
+			cut(w, ns, false)
 			return nil
 		}, nil
 	case scenario.SlowDisk:
@@ -86,7 +86,7 @@ func (w *World) Break(ctx context.Context, f scenario.Fault, ns []*Node) (mend f
 
 // cut parts some nodes, and the clients of the sites that are all theirs, from all
 // others, or ends that.
-func (w *World) cut(ns []*Node, on bool) {
+func cut(w *World, ns []*Node, on bool) {
 	in := func(n *Node) bool { return slices.Contains(ns, n) }
 	drop := func(n *Node, to string) {
 		if l := n.links[to]; l != nil {

@@ -73,7 +73,7 @@ func (n *Node) start() error {
 		}
 	}
 	p := plug.New(plug.Options{Freezes: n.world.o.Scenario.Apart()})
-	c, err := n.world.config(n)
+	c, err := told{n.world}.config(n)
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}

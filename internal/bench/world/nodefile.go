@@ -13,7 +13,7 @@ import (
 
 // nodeFile is the configuration of a node that is a process: what docs/configuration.md
 // says, and what config has a node in this process do.
-func (w *World) nodeFile(n *Node) string {
+func (w told) nodeFile(n *Node) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("cluster: %s", clusterName)
@@ -56,7 +56,7 @@ func (w *World) nodeFile(n *Node) string {
 // kindWords are what files call the kinds of tables that the load has.
 var kindWords = map[record.Kind]string{record.KindBytes: "bytes", record.KindCounter: "counter", record.KindSet: "set", record.KindAny: "any"}
 
-func (w *World) topologyLines(n *Node, line func(format string, args ...any)) {
+func (w told) topologyLines(n *Node, line func(format string, args ...any)) {
 	v := w.o.Variant
 	switch v.Topology {
 	case scenario.SingleLeader:
@@ -94,7 +94,7 @@ func (w *World) topologyLines(n *Node, line func(format string, args ...any)) {
 
 // callTimeout is that of one question to another node, which is no longer than clients
 // wait and yet longer than two heartbeats.
-func (w *World) callTimeout() time.Duration {
+func (w told) callTimeout() time.Duration {
 	return max(time.Duration(w.o.Scenario.Timeout), time.Second)
 }
 
@@ -117,7 +117,7 @@ func joined[T ~string](names []T) string {
 }
 
 // voters are the nodes that keep the documents which say who leads.
-func (w *World) voters() (ids []topology.NodeID) {
+func (w told) voters() (ids []topology.NodeID) {
 	for _, n := range w.nodes {
 		if len(ids) < votersMax && !w.o.Scenario.Absent(n.ID) {
 			ids = append(ids, topology.NodeID(n.ID))

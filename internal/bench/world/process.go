@@ -73,7 +73,7 @@ func (p *process) start() error {
 	if err := p.letGo(); err != nil {
 		return err
 	}
-	if err := os.WriteFile(p.file, []byte(p.n.world.nodeFile(p.n)), 0o600); err != nil {
+	if err := os.WriteFile(p.file, []byte(told{p.n.world}.nodeFile(p.n)), 0o600); err != nil {
 		return err
 	}
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

@@ -99,7 +99,7 @@ func Start(ctx context.Context, o Options) (*World, error) {
 	}
 	w := &World{o: o, clients: map[way]*link.Link{}, named: map[string]*Node{}}
 	w.remotes.w = w
-	err := w.build()
+	err := ground{w}.build()
 	for _, n := range w.nodes {
 		if err == nil && !n.absent.Load() {
 			err = n.start()
@@ -117,8 +117,11 @@ func Start(ctx context.Context, o Options) (*World, error) {
 	return w, nil
 }
 
+// ground is a world as its nodes and what lies between them are made.
+type ground struct{ *World }
+
 // build makes the nodes and what is between them, and opens none.
-func (w *World) build() error {
+func (w ground) build() error {
 	s := w.o.Scenario
 	for _, site := range s.Sites {
 		for _, id := range s.NodesOf(site) {
@@ -126,7 +129,7 @@ func (w *World) build() error {
 			if err != nil {
 				return err
 			}
-			n := &Node{ID: id, Site: site, world: w, dir: filepath.Join(w.o.Dir, id), addr: l.Addr().String(), first: l, links: map[string]*link.Link{}}
+			n := &Node{ID: id, Site: site, world: w.World, dir: filepath.Join(w.o.Dir, id), addr: l.Addr().String(), first: l, links: map[string]*link.Link{}}
 			n.absent.Store(s.Absent(id))
 			n.joins.Store(s.Absent(id))
 			w.nodes = append(w.nodes, n)
@@ -168,7 +171,7 @@ func (w *World) build() error {
 }
 
 // apart makes a node a process, where the subject's are.
-func (w *World) apart(n *Node) error {
+func (w ground) apart(n *Node) error {
 	if !w.o.Variant.Via.Processes() {
 		return nil
 	}
@@ -190,7 +193,7 @@ func (w *World) apart(n *Node) error {
 }
 
 // relay has a process reach another one through the link between them.
-func (w *World) relay(from, to *Node, l *link.Link) error {
+func (w ground) relay(from, to *Node, l *link.Link) error {
 	if from.proc == nil {
 		return nil
 	}
@@ -203,7 +206,7 @@ func (w *World) relay(from, to *Node, l *link.Link) error {
 	return nil
 }
 
-func (w *World) link(from, to string, number uint64) (*link.Link, error) {
+func (w ground) link(from, to string, number uint64) (*link.Link, error) {
 	is := w.o.Scenario.LinkOf(from, to)
 	o := link.Options{
 		Delay: time.Duration(is.Delay), Jitter: time.Duration(is.Jitter), Loss: float64(is.Loss),
