@@ -82,6 +82,10 @@ func openJetStream(addr string) (jetstream.JetStream, error) {
 	return jetstream.New(c)
 }
 
+// tryTimeout bounds one try to make the bucket: before the servers have a leader nobody
+// answers.
+const tryTimeout = 2 * time.Second
+
 // makeBucket makes it once the servers have found one another.
 func makeBucket(ctx context.Context, addr string) error {
 	js, err := openJetStream(addr)
@@ -92,7 +96,9 @@ func makeBucket(ctx context.Context, addr string) error {
 	poll := time.NewTicker(100 * time.Millisecond)
 	defer poll.Stop()
 	for {
-		_, err := js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: bucket, Replicas: nodes})
+		try, cancel := context.WithTimeout(ctx, tryTimeout)
+		_, err := js.CreateOrUpdateKeyValue(try, jetstream.KeyValueConfig{Bucket: bucket, Replicas: nodes})
+		cancel()
 		if err == nil {
 			return nil
 		}
