@@ -34,7 +34,7 @@ timeout: 2s
 probes: {sessions: 3, keys: 3}
 subjects:
   one: {topology: single-leader, sync: [any 1], read: [session]}
-  sites: {topology: multi-leader, conflicts: [lww, crdt]}
+  sites: {topology: multi-leader, conflicts: [lww, siblings, crdt]}
   quorum: {topology: leaderless, w: [1], r: [1]}
 workloads:
   a: {kind: ycsb-a, keys: 200, clients: 3, rate: 300}
@@ -49,8 +49,8 @@ func TestAScenarioIsMeasuredAndJudged(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, r.Partial)
 	require.Empty(t, r.Checks)
-	require.Equal(t, []string{"one", "sites lww", "sites crdt", "quorum"}, r.Subjects())
-	require.Len(t, r.Cells, 8)
+	require.Equal(t, []string{"one", "sites lww", "sites siblings", "sites crdt", "quorum"}, r.Subjects())
+	require.Len(t, r.Cells, 10)
 	for _, c := range r.Cells {
 		require.Len(t, c.Runs, 1)
 		run := c.Runs[0]
@@ -69,6 +69,7 @@ func TestAScenarioIsMeasuredAndJudged(t *testing.T) {
 		require.Equal(t, c.Workload == "a", c.OpenLoop)
 	}
 	require.Zero(t, r.Find("sites crdt", "counters").Runs[0].Sums.Lost)
+	require.Zero(t, r.Find("sites siblings", "counters").Runs[0].Sums.Lost, "clients bring together what was kept")
 	left, err := os.ReadDir(o.Dir)
 	require.NoError(t, err)
 	require.Empty(t, left, "nothing of the nodes is left")

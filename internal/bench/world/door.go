@@ -64,6 +64,14 @@ type Held struct {
 	context topology.Context
 }
 
+// seen is the context of a write that takes the place of what was read.
+func (h Held) seen() topology.Context {
+	if h.context.IsZero() {
+		return triad.NothingSeen()
+	}
+	return h.context
+}
+
 // Change is what becomes of a key: of bytes a value, of a counter a sum that is added, of
 // a set a member that is put in or taken out.
 type Change struct {

@@ -81,13 +81,10 @@ const updatesMax = 64
 func (d remote) Update(ctx context.Context, at []Cell, decide Decide) (topology.Receipt, error) {
 	if d.v.Topology != scenario.SingleLeader {
 		return readAndWrite(ctx, d, at, Want{}, decide, func(i int, c Change, was Held) (topology.Receipt, error) {
-			switch {
-			case !d.v.Siblings():
-				return d.one(ctx, c)
-			case was.context.IsZero():
-				return d.one(ctx, c, client.Context(client.NothingSeen()))
+			if d.v.Siblings() {
+				return d.one(ctx, c, client.Context(was.seen()))
 			}
-			return d.one(ctx, c, client.Context(was.context))
+			return d.one(ctx, c)
 		})
 	}
 	for try := 1; ; try++ {

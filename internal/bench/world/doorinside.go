@@ -91,8 +91,14 @@ func (d inside) one(ctx context.Context, c Change) (r topology.Receipt, err erro
 }
 
 // Update decides in the order of the node's log, where the engine does that; where nobody
-// leads it reads and then writes.
+// leads, or siblings are kept, of which a decision sees the last alone, it reads and then
+// writes.
 func (d inside) Update(ctx context.Context, at []Cell, decide Decide) (topology.Receipt, error) {
+	if d.v.Siblings() {
+		return readAndWrite(ctx, d, at, Want{}, decide, func(_ int, c Change, was Held) (topology.Receipt, error) {
+			return d.n.Put(ctx, c.Table, c.Key, c.Value, triad.Context(was.seen()))
+		})
+	}
 	if _, can := d.n.Engine().(topology.Updater); !can || d.v.Topology == scenario.Leaderless {
 		return readAndWrite(ctx, d, at, Want{}, decide, func(_ int, c Change, _ Held) (topology.Receipt, error) { return d.one(ctx, c) })
 	}
