@@ -35,7 +35,7 @@ func (TriadQuorum) Promise() string {
 
 // Run implements [compare.Subject].
 func (s TriadQuorum) Run(ctx context.Context, dir string, spawn compare.Spawn, ready func(func() (compare.Client, error))) error {
-	return everyNode(ctx, dir, Triad{SegmentBytes: s.SegmentBytes}, spawn, ready)
+	return everyNode(ctx, dir, Triad(s), spawn, ready)
 }
 
 // Child implements [compare.Subject]: a node with its port.
@@ -60,7 +60,7 @@ func (TriadSites) Promise() string {
 
 // Run implements [compare.Subject].
 func (s TriadSites) Run(ctx context.Context, dir string, spawn compare.Spawn, ready func(func() (compare.Client, error))) error {
-	return everyNode(ctx, dir, Triad{SegmentBytes: s.SegmentBytes}, spawn, ready)
+	return everyNode(ctx, dir, Triad(s), spawn, ready)
 }
 
 // Child implements [compare.Subject]: a site.

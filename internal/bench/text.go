@@ -143,7 +143,7 @@ func speed(r *result.Report) Section {
 }
 
 // costNote stands below what operations cost.
-const costNote = "CPU and allocations include the load and the probes, which share the process, but where nodes are processes (via): then they are of the nodes alone, syncs are of logs, and what passes between nodes is known where links lie between."
+const costNote = "CPU and allocations include the load and the probes, which share the process, but where nodes are processes (via): then they are of the nodes alone, syncs are of logs, bytes between nodes are known where links lie between, and those on disk are not."
 
 func cost(r *result.Report) Section {
 	t := each(r, []string{"syncs", "disk B", "wire B", "messages", "CPU µs", "allocations"}, func(c *result.Cell) []string {

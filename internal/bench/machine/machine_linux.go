@@ -61,22 +61,3 @@ func Busy() float64 {
 	}
 	return busy / ticks
 }
-
-// Written is the bytes that a process has handed to the kernel for a disk, as the kernel
-// counts them; 0 where it does not say.
-func Written(pid int) uint64 {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/io")
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(b)) {
-		if k, v, ok := strings.Cut(strings.TrimSpace(line), ": "); ok && k == "write_bytes" {
-			n, err := strconv.ParseUint(v, 10, 64)
-			if err != nil {
-				return 0
-			}
-			return n
-		}
-	}
-	return 0
-}

@@ -64,7 +64,6 @@ func (w roll) join(ctx context.Context, ns []*Node) error {
 		if err := n.start(); err != nil {
 			return err
 		}
-		n.absent.Store(false)
 	}
 	add := func(ctx context.Context) error {
 		c, addr, err := w.whoCounts()
@@ -80,14 +79,22 @@ func (w roll) join(ctx context.Context, ns []*Node) error {
 	if err := Until(ctx, add); err != nil {
 		return fmt.Errorf("add %s: %w", ns[0].ID, err)
 	}
-	if w.o.Variant.Topology != scenario.MultiLeader {
-		return nil
+	if w.o.Variant.Topology == scenario.MultiLeader {
+		if err := Until(ctx, func(ctx context.Context) error { return w.stands(ctx, ns[0].Site, "active") }); err != nil {
+			return err
+		}
 	}
-	return Until(ctx, func(ctx context.Context) error { return w.stands(ctx, ns[0].Site, "active") })
+	for _, n := range ns {
+		n.absent.Store(false) // its clients come
+	}
+	return nil
 }
 
 // leave removes nodes and ends them: one member, or one site.
 func (w roll) leave(ctx context.Context, ns []*Node) error {
+	for _, n := range ns {
+		n.absent.Store(true) // its clients go elsewhere
+	}
 	remove := func(ctx context.Context) error {
 		if w.Leader() == ns[0] {
 			return w.handOver(ctx, ns[0])
@@ -110,7 +117,6 @@ func (w roll) leave(ctx context.Context, ns []*Node) error {
 		}
 	}
 	for _, n := range ns {
-		n.absent.Store(true)
 		if err := n.stop(ctx); err != nil {
 			return err
 		}

@@ -16,8 +16,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/triad-kv/triad/internal/bench/machine"
 )
 
 // process is a node that is a process of its own, triad server, over all its lives.
@@ -184,8 +182,8 @@ func (p *process) pause(on bool) error {
 
 // usage is what all lives have used, as far as it was heard.
 func (p *process) usage(ctx context.Context) Usage {
-	if r := p.living(); r != nil {
-		if u, err := p.ask(ctx, r); err == nil {
+	if p.living() != nil {
+		if u, err := p.ask(ctx); err == nil {
 			p.mu.Lock()
 			p.seen = u
 			p.mu.Unlock()
@@ -200,8 +198,9 @@ func (p *process) usage(ctx context.Context) Usage {
 // left open must not answer for it.
 var asker = http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
-// ask hears from a process what it has used.
-func (p *process) ask(ctx context.Context, r *running) (u Usage, err error) {
+// ask hears from a process what it has used. What it wrote is not among that: what the
+// kernel counts of a process are whole folios, which may be of a MiB, for each sync.
+func (p *process) ask(ctx context.Context) (u Usage, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askWait)
 	defer cancel()
 	q, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+"/metrics", nil)
@@ -233,7 +232,6 @@ func (p *process) ask(ctx context.Context, r *running) (u Usage, err error) {
 			u.Syncs = uint64(v)
 		}
 	}
-	u.DiskBytes = machine.Written(r.cmd.Process.Pid)
 	return u, lines.Err()
 }
 

@@ -299,7 +299,7 @@ func (w *World) Writer(site string) Way {
 		return w.toWrite(site, n)
 	}
 	for _, n := range w.near(site) {
-		if n.lives() && w.takesWrites(n) {
+		if n.lives() && !n.absent.Load() && w.takesWrites(n) {
 			return w.toWrite(site, n)
 		}
 	}
@@ -310,7 +310,7 @@ func (w *World) Writer(site string) Way {
 // their site, or of another.
 func (w *World) Reader(site string) Way {
 	for _, n := range w.near(site) {
-		if n.lives() {
+		if n.lives() && !n.absent.Load() {
 			return w.way(site, n)
 		}
 	}
@@ -356,7 +356,7 @@ func (w *World) Writers() (all []*Node) {
 		return []*Node{n}
 	}
 	for _, n := range w.nodes {
-		if w.takesWrites(n) && n.lives() {
+		if w.takesWrites(n) && n.lives() && !n.absent.Load() {
 			all = append(all, n)
 		}
 	}
@@ -364,7 +364,8 @@ func (w *World) Writers() (all []*Node) {
 }
 
 // Usage is what nodes have used. Of processes it is known of each alone; then what passed
-// between nodes counts only where links lie between, and syncs are those of logs.
+// between nodes counts only where links lie between, syncs are those of logs, and bytes on
+// disk and messages are not known.
 type Usage struct {
 	plug.Counts
 	CPU    float64 // seconds
