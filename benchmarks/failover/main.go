@@ -54,7 +54,8 @@ type report struct {
 	Acked    int       `json:"acknowledged"`
 	Lost     int       `json:"lost"`
 	Unwanted int       `json:"unwanted_terms"`
-	Changes  int       `json:"group_changes"` // elections and in-sync sets that the nodes logged after the start
+	Silences []string  `json:"silences,omitempty"` // of leaders, in a run in which nothing fails
+	Changes  int       `json:"group_changes"`      // elections and in-sync sets that the nodes logged after the start
 }
 
 func main() {
@@ -92,6 +93,9 @@ func main() {
 func (r *report) print() {
 	fmt.Printf("%s, %s, %s: median %.0f ms, p95 %.0f, worst %.0f of %d; %d of %d acknowledged writes lost; %d unwanted terms; %d changes of the group\n",
 		r.How, r.Preset, r.Policy, r.Median, r.P95, r.Worst, len(r.Times), r.Lost, r.Acked, r.Unwanted, r.Changes)
+	for _, s := range r.Silences {
+		fmt.Println(s)
+	}
 }
 
 // measure runs a cluster and its clients, and takes the measurements.
@@ -162,6 +166,9 @@ func (r *report) fill(c *cluster, l *load, o options) error {
 	if o.steady > 0 {
 		l.begin(-1)
 		time.Sleep(o.steady)
+		if r.Silences, err = c.silences(); err != nil {
+			return err
+		}
 	} else {
 		for range o.times {
 			t, err := once(c, l, o)

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -124,10 +125,13 @@ func TestMetricsAndTheOverviewShowTheCluster(t *testing.T) {
 		Node: "a", Role: topology.RoleLeader, Term: 3, End: 9, Commit: 8,
 		Peers: []topology.PeerStatus{{Node: "b", State: "replicate", Sync: true, Sent: 9, Written: 9, Flushed: 8, Applied: 7, Lag: topology.Lag{Records: 2, Bytes: 200, Time: 1500000000}}},
 	}
+	var silences topology.Silences
+	silences.Note(3 * time.Millisecond)
+	silences.Note(time.Minute)
 	a := New(Options{
 		Status: func() topology.Status { return leader }, Version: "v9", Token: "t",
 		Counts: func() topology.Counts {
-			return topology.Counts{Fsyncs: 4, Errors: map[string]uint64{"timed out/outcome unknown": 2}, Rewound: topology.Rewound{Records: 5}}
+			return topology.Counts{Fsyncs: 4, Errors: map[string]uint64{"timed out/outcome unknown": 2}, Rewound: topology.Rewound{Records: 5}, Silences: silences}
 		},
 		Survey: func(context.Context) []Answer {
 			return []Answer{{Addr: "h:1", Status: leader}, {Addr: "h:2", Err: topology.ErrUnavailable}}
@@ -139,6 +143,7 @@ func TestMetricsAndTheOverviewShowTheCluster(t *testing.T) {
 		`triad_peer_lag{peer="b",unit="seconds"} 1.5`, `triad_peer_lag{peer="b",unit="bytes"} 200`, `triad_peer_lsn{at="sent",peer="b"} 9`,
 		`triad_errors_total{outcome="outcome unknown",reason="timed out"} 2`, "triad_failover_lost_records 5", "triad_log_fsyncs_total 4",
 		`triad_build{version="v9"} 1`, "go_goroutines ", `triad_reads_total{consistency="linearizable"} 0`,
+		`triad_leader_silence_seconds_bucket{le="0.002"} 0`, `triad_leader_silence_seconds_bucket{le="0.005"} 1`, "triad_leader_silence_seconds_count 2",
 	} {
 		require.Contains(t, text, line)
 	}
