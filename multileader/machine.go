@@ -30,6 +30,7 @@ type machine struct {
 	cuts   cuts
 	in     incomer
 	seats  seats
+	skips  skips
 
 	meetings meetings
 	examine  func(record.Cell) // hears of concurrent writes that a function settles; nil: nobody does
@@ -41,6 +42,7 @@ var _ singleleader.Machine = (*machine)(nil)
 func newMachine(l *lens, r *conflict.Registry) *machine {
 	m := &machine{seen: newSeen(), tables: newTables(r), over: newOverlay(l), enc: record.NewEncoder()}
 	m.in.lens = l
+	m.skips.by = map[record.TableID]skipped{}
 	m.in.show()
 	m.seats.show()
 	l.resolver = func(id record.TableID) conflict.Resolver { return m.tables.shown(id).keeps }
@@ -68,7 +70,7 @@ func (m *machine) Reset(view topology.Snapshot) error {
 	}
 	m.seats.show()
 	m.seen.replace(p.LSN, m.vector)
-	return errors.Join(m.tables.load(through(view, m.in.arriving, m.tables.resolver)), m.loadCuts(view), m.weighLosses(view))
+	return errors.Join(m.skips.load(view), m.tables.load(through(view, m.in.arriving, m.tables.resolver)), m.loadCuts(view), m.weighLosses(view))
 }
 
 func vectorOf(marks []core.Mark) (v version.Vector) {
@@ -96,7 +98,11 @@ func (m *machine) Take(e record.Entry, r *record.Record) (bytes int, err error) 
 	if err != nil {
 		return 0, err
 	}
-	if _, err := m.place.AddRecord(e, r); err != nil {
+	it, err := m.place.AddRecord(e, r)
+	if err == nil {
+		err = m.skips.take(it.Dot, it.Skip, m.seats.assembly.Roster)
+	}
+	if err != nil {
 		return 0, err
 	}
 	switch {
@@ -204,6 +210,7 @@ func (m *machine) Edits() []topology.Edit {
 	if m.in.settles() {
 		m.in.lens.on(true)
 	}
+	m.skips.put(m)
 	m.put(cellAt(), &record.Record{Time: m.place.Time}, m.place.encode())
 	m.seen.shows(m.vector)
 	return m.edits
