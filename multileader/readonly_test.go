@@ -20,6 +20,16 @@ func readOnlyRefusal(t *testing.T, err error) {
 	require.Equal(t, topology.NotApplied, topology.OutcomeOf(err))
 }
 
+// takesOver makes a node the leader of its site, once it has all that the present one has.
+func (c *cluster) takesOver(id topology.NodeID) {
+	c.t.Helper()
+	eventually(c.t, string(id)+" takes over", func() bool {
+		_, err := c.nodes[id].Promote(c.t.Context(), false)
+		return err == nil
+	})
+	c.leads(id)
+}
+
 // Eu takes no writes, and stands between the others: it passes on what they write, shows it
 // to sessions, and says what it has for good, so that deletes go; under its next leader too.
 func TestAReadOnlySiteTakesNoWritesAndHoldsNothingBack(t *testing.T) {
@@ -44,9 +54,7 @@ func TestAReadOnlySiteTakesNoWritesAndHoldsNothingBack(t *testing.T) {
 	_, err = eu.Write(t.Context(), b, topology.WriteOptions{})
 	readOnlyRefusal(t, err)
 
-	_, err = c.nodes["eu2"].Promote(t.Context(), false)
-	require.NoError(t, err)
-	c.leads("eu2")
+	c.takesOver("eu2")
 	_, err = c.nodes["eu2"].put("k0", "of eu")
 	readOnlyRefusal(t, err)
 	for i := range 20 {
