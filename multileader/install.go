@@ -146,7 +146,7 @@ func (*incomer) sweepOld(m *machine, most int) error {
 // install makes a snapshot count: the log's vector is its own, joined with what was here.
 func (*incomer) install(m *machine, r *record.Record) error {
 	m.in.seen, m.in.cursor, m.in.alone = m.vector, record.Cell{}, true
-	if err := m.skips.install(m.in.Without); err != nil {
+	if err := m.skips.install(m, r); err != nil {
 		return err
 	}
 	view, err := m.over.raw().Snapshot()
@@ -247,6 +247,7 @@ func (*incomer) settleCell(m *machine, e record.Entry, r *record.Record, n int, 
 	if !changes {
 		return nil
 	}
+	m.expiring(r, c, x.State.Siblings, x.Gone, x.Lost)
 	ed := topology.Edit{Cell: c}
 	if len(x.State.Siblings) > 0 {
 		ed.State = m.enc.AppendState(nil, &x.State)
@@ -311,6 +312,7 @@ func (*incomer) unveil(m *machine, e record.Entry, r *record.Record, n int, c re
 		return err
 	}
 	m.in.account(m, e, r, 1<<15+n, &x)
+	m.expiring(r, c.Clone(), x.State.Siblings, x.Gone, x.Lost)
 	m.over.set(staged, record.State{})
 	m.edits = append(m.edits, topology.Edit{Cell: staged, State: m.enc.AppendState(nil, &record.State{})})
 	return nil

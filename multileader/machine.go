@@ -32,6 +32,7 @@ type machine struct {
 	seats  seats
 	skips  skips
 
+	dues     dues
 	meetings meetings
 	examine  func(record.Cell) // hears of concurrent writes that a function settles; nil: nobody does
 }
@@ -62,6 +63,7 @@ func (m *machine) Reset(view topology.Snapshot) error {
 	}
 	m.place, m.vector = p, vectorOf(p.Marks)
 	m.clear()
+	m.dues.note(0)
 	if err := m.in.load(view); err != nil {
 		return err
 	}
@@ -100,7 +102,7 @@ func (m *machine) Take(e record.Entry, r *record.Record) (bytes int, err error) 
 	}
 	it, err := m.place.AddRecord(e, r)
 	if err == nil {
-		err = m.skips.take(it.Dot, it.Skip, m.seats.assembly.Roster)
+		err = m.skips.take(m, r, it.Skip)
 	}
 	if err != nil {
 		return 0, err
@@ -179,6 +181,7 @@ func (m *machine) merge(e record.Entry, r *record.Record) error {
 		}
 		m.edits = append(m.edits, ed)
 		m.over.set(c.Cell, c.State)
+		m.expiring(r, ed.Cell, c.State.Siblings, c.Gone, c.Lost)
 		m.news = m.tables.note(c.Cell, &c.State) || m.news
 		m.leave(r, i, c)
 		if x, met := m.met(r, c); met {
@@ -210,7 +213,9 @@ func (m *machine) Edits() []topology.Edit {
 	if m.in.settles() {
 		m.in.lens.on(true)
 	}
-	m.skips.put(m)
+	if m.skips.news {
+		m.skips.show()
+	}
 	m.put(cellAt(), &record.Record{Time: m.place.Time}, m.place.encode())
 	m.seen.shows(m.vector)
 	return m.edits
@@ -223,6 +228,7 @@ func (m *machine) Applied() {
 	m.in.lens.on(m.in.settles())
 	m.in.show()
 	m.seats.show()
+	m.dues.applied()
 	m.seen.applies(m.place.LSN, m.vector)
 	if m.in.news != nil && m.in.settles() {
 		m.in.news()

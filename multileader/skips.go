@@ -13,7 +13,6 @@ import (
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/record/pack"
 	"github.com/triad-kv/triad/topology"
-	"github.com/triad-kv/triad/version"
 )
 
 // A store says of each table that its site does not hold how much was left out of what
@@ -66,8 +65,8 @@ type skips struct {
 	filters core.Filters
 	site    core.Site
 	by      map[record.TableID]skipped
-	news    []record.TableID // of by, since the last edits
-	stale   []string         // tables that it does not hold, and of which there are cells from before
+	news    bool     // by has changed since it was shown
+	stale   []string // tables that it does not hold, and of which there are cells from before
 	shown   atomic.Pointer[skipView]
 }
 
@@ -77,11 +76,14 @@ type skipView struct {
 	stale []string
 }
 
-func (x *skips) show() { x.shown.Store(&skipView{maps.Clone(x.by), x.stale}) }
+func (x *skips) show() {
+	x.shown.Store(&skipView{maps.Clone(x.by), x.stale})
+	x.news = false
+}
 
 // load reads what a store says.
 func (x *skips) load(view topology.Snapshot) error {
-	x.by, x.news, x.stale = map[record.TableID]skipped{}, nil, nil
+	x.by, x.stale = map[record.TableID]skipped{}, nil
 	from, to := record.Cell{Table: record.TableOrigins, Key: []byte(keySkipped)}, record.Cell{Table: record.TableOrigins, Key: []byte{keySkipped[0] + 1}}
 	for e, err := range view.Scan(from, to) {
 		if err != nil {
@@ -118,18 +120,18 @@ func (x *skips) lacks(t record.TableID, n skipped) error {
 	return fmt.Errorf("%w: by this node's configuration site %s holds table %s, and its log leaves it out (of %d records and %d snapshots so far): who holds a table has all of it, so give the configuration its other sites back on all nodes alike; for site %s to hold it, start all its nodes with empty directories once the other sites have all that it wrote", topology.ErrConflict, x.site, x.filters.Name(t), n.records, n.snapshots, x.site)
 }
 
-// take notes what a record leaves out, but what the sites agree is lost.
-func (x *skips) take(d version.Dot, s *core.Skip, r *core.Roster) error {
+// take notes what a record of the log leaves out, but what the sites agree is lost.
+func (x *skips) take(m *machine, r *record.Record, s *core.Skip) error {
 	if s == nil {
 		return nil
 	}
 	for _, t := range s.Tables {
-		if x.filters.Holds(x.site, t) && r.IsLost(d, t) {
+		if x.filters.Holds(x.site, t) && m.seats.assembly.Roster.IsLost(r.Dot, t) {
 			continue
 		}
 		n := x.by[t]
 		n.records++
-		if err := x.note(t, n); err != nil {
+		if err := x.note(m, r, t, n); err != nil {
 			return err
 		}
 	}
@@ -137,41 +139,28 @@ func (x *skips) take(d version.Dot, s *core.Skip, r *core.Roster) error {
 }
 
 // install notes what a snapshot leaves out.
-func (x *skips) install(tables []record.TableID) error {
-	for _, t := range tables {
+func (x *skips) install(m *machine, r *record.Record) error {
+	for _, t := range m.in.Without {
 		if x.filters.Holds(x.site, t) {
 			continue // it brings nothing that might have been written to it
 		}
 		n := x.by[t]
 		n.snapshots++
-		if err := x.note(t, n); err != nil {
+		if err := x.note(m, r, t, n); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (x *skips) note(t record.TableID, n skipped) error {
+// note has the store say so, at the place in the log where it is so, in every node alike.
+func (x *skips) note(m *machine, r *record.Record, t record.TableID, n skipped) error {
 	if x.filters.Holds(x.site, t) {
 		return x.lacks(t, n)
 	}
-	if x.by[t] = n; !slices.Contains(x.news, t) {
-		x.news = append(x.news, t)
-	}
+	x.by[t], x.news = n, true
+	m.put(skippedCell(t), r, n.encode())
 	return nil
-}
-
-// put has the store say so.
-func (*skips) put(m *machine) {
-	x := &m.skips
-	if len(x.news) == 0 {
-		return
-	}
-	for _, t := range x.news {
-		m.put(skippedCell(t), &record.Record{Time: m.place.Time}, x.by[t].encode())
-	}
-	x.news = x.news[:0]
-	x.show()
 }
 
 // leftOut says of a site what it does not hold; of this one also how much that was.
