@@ -127,6 +127,16 @@ func TestASiteWithoutATableHoldsTheRest(t *testing.T) {
 	require.Empty(t, us.Status().Warnings)
 }
 
+// counts waits until a site has all that another one has written, and the snapshot that
+// this took is in its place.
+func (c *cluster) counts(of, at *node) {
+	c.t.Helper()
+	w, err := of.put("last", "v")
+	require.NoError(c.t, err)
+	require.NoError(c.t, at.wait(w.Token))
+	c.settled()
+}
+
 func statusOf(n *node, site string) topology.SiteStatus {
 	all := n.Status().Sites
 	return all[slices.IndexFunc(all, func(s topology.SiteStatus) bool { return s.Site == site })]
@@ -176,7 +186,7 @@ func TestASnapshotLeavesOutWhatASiteDoesNotHold(t *testing.T) {
 	c.apart("us", "ap", false)
 	c.apart("eu", "ap", false)
 	eventually(t, "ap takes a snapshot", func() bool { return ap.counts().Fetched > 0 })
-	c.settled()
+	c.counts(us, ap)
 	c.converged()
 	require.Zero(t, peopleCells(ap)+peopleCells(c.nodes["ap2"]))
 	require.NotZero(t, c.nodes["ap2"].machine.skips.shown.Load().by[kind.Named(people)].snapshots)
@@ -200,7 +210,7 @@ func TestASnapshotLeavesOutWhatASiteDoesNotHold(t *testing.T) {
 	})
 	require.Zero(t, eu.counts().Fetched)
 	c.apart("us", "eu", false)
-	c.settled()
+	c.counts(us, eu)
 	c.converged()
 	got, err := eu.person("k0", topology.ReadOptions{})
 	require.NoError(t, err)
@@ -223,7 +233,7 @@ func TestASnapshotOfASiteThatHoldsLessBringsTheRest(t *testing.T) {
 	c.dropped("ap")
 	c.apart("us", "ap", false)
 	eventually(t, "us takes the snapshot", func() bool { return us.counts().Fetched > 0 })
-	c.settled()
+	c.counts(ap, us)
 	c.converged()
 	for _, key := range []string{"before", "meanwhile"} {
 		got, err := us.person(key, topology.ReadOptions{})
