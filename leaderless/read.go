@@ -34,7 +34,7 @@ func (rd *reader) Read(ctx context.Context, table record.TableID, key []byte, o 
 	if v.kind, err = rd.e.kindOf(ctx, table); err != nil {
 		return topology.Reading{}, keyed(key, rd.e.errorOf("get", topology.NotApplied, err))
 	}
-	if e := rd.e; o.Guarantee == topology.ReadAny && o.Consistency == topology.ConsistencyDefault && e.place.Holds(e.env.Self, placement.Of(e.place, table, key)) {
+	if e := rd.e; o.Guarantee == topology.ReadAny && o.Consistency == topology.ConsistencyDefault && e.place.Shows(e.env.Self, placement.Of(e.place, table, key)) {
 		r, err = rd.own(&v)
 	} else {
 		r, err = rd.read(ctx, &v, a)

@@ -95,7 +95,7 @@ func (e *engine) sources(table record.TableID, a *readAsked) ([]*source, error) 
 	votes, why := e.life.voting()
 	self := &source{e: e, id: e.env.Self}
 	all := []*source{self}
-	for _, p := range e.peers {
+	for _, p := range e.others() {
 		all = append(all, &source{e: e, id: p.id})
 	}
 	up := map[topology.NodeID]bool{e.env.Self: votes}
@@ -110,7 +110,7 @@ func (e *engine) sources(table record.TableID, a *readAsked) ([]*source, error) 
 		replicas := e.place.Replicas(p)
 		needed := a.level.Needed(len(replicas))
 		for _, s := range all {
-			if needed > 0 && up[s.id] && e.place.Holds(s.id, p) {
+			if needed > 0 && up[s.id] && e.place.Shows(s.id, p) {
 				s.asked.partitions = append(s.asked.partitions, p)
 				needed--
 			}

@@ -28,6 +28,12 @@ type get struct {
 	settled  bool            // the value is the newest of those heard
 	holders  []answered      // who is known to hold it durably, or will not
 	given    []topology.NodeID
+
+	level     quorum.Consistency
+	forwarded bool
+	bound     uint64                        // as a put's
+	both      *quorum.Need[topology.NodeID] // on whom the value is to stand while the partition moves; nil: needed of replicas
+	others    []topology.NodeID             // of those, who is not heard
 }
 
 // heard is what a replica holds, as it said.
@@ -38,25 +44,32 @@ type heard struct {
 
 // get takes a client's read.
 func (c *Core) get(ev *Event) {
-	replicas := c.cfg.Map.Replicas(placement.Of(c.cfg.Map, ev.Range.Table, ev.Range.Key))
-	if c.route(ev, ev.Range.Table, ev.Range.Key, replicas) == nil {
+	part := c.cfg.Map.Part(placement.Of(c.cfg.Map, ev.Range.Table, ev.Range.Key))
+	if c.route(ev, ev.Range.Table, ev.Range.Key, part.Replicas()) == nil {
 		return
 	}
-	g := &get{op: ev.Op, at: ev.Range, replicas: replicas, repair: ev.Repair}
-	g.needed = ev.Level.Needed(len(replicas))
-	if g.repair == RepairBlocking {
-		// On how many the value must stand is how many must be heard.
-		g.needed = max(g.needed, len(replicas)-g.needed+1)
+	g := &get{op: ev.Op, at: ev.Range, repair: ev.Repair, level: ev.Level, forwarded: ev.Forwarded}
+	err := g.bind(part)
+	if err == nil {
+		err = c.able(g.replicas, g.needed)
 	}
-	if err := c.able(replicas, g.needed); err != nil {
+	if err != nil {
 		c.refuse(ev, "get", ev.Range.Key, err)
 		return
 	}
 	c.gets = append(c.gets, g)
+	g.begin(c)
+}
+
+// begin reads the own copy, which counts where this node is one of those to be heard,
+// and asks others for theirs.
+func (g *get) begin(c *Core) {
 	c.do(Effect{Kind: DoLook, Node: c.Self, Op: g.op, Range: g.at, Full: true})
-	g.asked = append(g.asked, c.Self)
+	if slices.Contains(g.replicas, c.Self) {
+		g.asked = append(g.asked, c.Self)
+	}
 	for _, alive := range []bool{true, false} {
-		for _, n := range replicas {
+		for _, n := range g.replicas {
 			if len(g.asked) < g.needed && c.isAlive(n) == alive {
 				g.ask(c, n, false)
 			}

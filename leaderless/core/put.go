@@ -22,6 +22,11 @@ type put struct {
 	needed   int
 	answers  []answered
 	sent     bool // to the other replicas
+
+	partition int
+	level     quorum.Consistency
+	bound     uint64                        // the epoch of the partition's last change by the map that says whom it waits for
+	both      *quorum.Need[topology.NodeID] // what it waits for while the partition moves; nil: needed of replicas
 }
 
 // put takes a client's write, passes it on, or refuses it before it has any
@@ -32,13 +37,21 @@ func (c *Core) put(ev *Event) {
 		return
 	}
 	at := ev.Mutations[0]
-	replicas := c.cfg.Map.Replicas(placement.Of(c.cfg.Map, at.Table, at.Key))
+	part := c.cfg.Map.Part(placement.Of(c.cfg.Map, at.Table, at.Key))
+	replicas := writers(part)
 	s := c.route(ev, at.Table, at.Key, replicas)
 	if s == nil {
 		return
 	}
-	needed := ev.Level.Needed(len(replicas))
-	if err := s.refusal(c, ev, replicas, needed); err != nil {
+	needed := ev.Level.Needed(len(part.Replicas()))
+	both, err := joint(part, ev.Level)
+	if err == nil {
+		err = jointAlive(c, both)
+	}
+	if err == nil {
+		err = s.refusal(c, ev, replicas, needed)
+	}
+	if err != nil {
 		c.refuse(ev, "put", at.Key, err)
 		return
 	}
@@ -54,7 +67,7 @@ func (c *Core) put(ev *Event) {
 	b := c.enc.Append(nil, &r)
 	p := &put{
 		op: ev.Op, dot: r.Dot, time: r.Time, key: at.Key, replicas: replicas, needed: needed,
-		entry: record.Entry{Sum: record.Sum(b), Bytes: b},
+		entry: record.Entry{Sum: record.Sum(b), Bytes: b}, partition: part.ID, level: ev.Level, bound: part.Epoch, both: both,
 	}
 	c.puts = append(c.puts, p)
 	c.append(s, r.Dot, p.entry, waiting{node: c.Self, op: p.op})
@@ -134,7 +147,12 @@ func (p *put) fanOut(c *Core) {
 
 func (p *put) answer(c *Core, node topology.NodeID, err error) {
 	p.answers = append(p.answers, answered{node, err})
-	tally := count(p.needed, p.replicas, p.answers)
+	p.judge(c)
+}
+
+// judge ends the put once enough have it, or can not have it any more.
+func (p *put) judge(c *Core) {
+	tally := p.tally()
 	switch tally.Verdict() {
 	case quorum.Reached:
 		p.end(c, nil)
@@ -153,7 +171,7 @@ func (p *put) void(c *Core, node topology.NodeID) {
 // why tells how far a put has come. The record is in at least one log, so nobody
 // can say that it will not happen (C9).
 func (p *put) why(what string) error {
-	tally := count(p.needed, p.replicas, p.answers)
+	tally := p.tally()
 	var agreed, silent []topology.NodeID
 	for n := range tally.Agreed() {
 		agreed = append(agreed, n)
@@ -170,7 +188,7 @@ func (p *put) why(what string) error {
 
 func (p *put) end(c *Core, why error) {
 	c.puts = slices.DeleteFunc(c.puts, func(q *put) bool { return q == p })
-	tally := count(p.needed, p.replicas, p.answers)
+	tally := p.tally()
 	a := Answer{Dot: p.dot, Time: p.time}
 	for n := range tally.Agreed() {
 		a.Stands++

@@ -30,7 +30,7 @@ func (g *get) mend(c *Core) {
 		g.answer(c)
 		return
 	}
-	for _, n := range behind {
+	for _, n := range append(behind, g.others...) {
 		g.give(c, n)
 	}
 	if g.repair == RepairAsync {
@@ -79,7 +79,7 @@ func (g *get) giveMore(c *Core) {
 
 // standing returns how many are known to hold the value.
 func (g *get) standing() int {
-	t, n := count(g.needed, g.replicas, g.holders), 0
+	t, n := g.stands(), 0
 	for range t.Agreed() {
 		n++
 	}
@@ -98,7 +98,7 @@ func (g *get) stood(c *Core, node topology.NodeID) {
 // read meets one of them; R may be less. A replica that could not
 // be repaired fails the read only if the others are too few without it.
 func (g *get) stand(c *Core) {
-	t := count(g.needed, g.replicas, g.holders)
+	t := g.stands()
 	switch t.Verdict() {
 	case quorum.Reached:
 		g.answer(c)

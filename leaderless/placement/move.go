@@ -85,7 +85,7 @@ func (m *Map) Plan(to Layout) (*Plan, error) {
 	p := &Plan{From: m, To: to, places: make([][]topology.NodeID, len(m.parts))}
 	r := newRanker(&to)
 	for i := range p.places {
-		p.places[i] = r.choose(i)
+		p.places[i] = m.chosen(r, i)
 		if old := m.parts[i].old; !sameSet(old, p.places[i]) {
 			p.Moves = append(p.Moves, Move{Partition: i, Old: old, New: p.places[i]})
 		}
@@ -137,7 +137,7 @@ func (p *Plan) Loads(bytes func(partition int) uint64) []Load {
 	for _, n := range (Layout{Nodes: all}).sorted().Nodes {
 		out = append(out, Load{Node: n})
 	}
-	for i, places := range p.places {
+	for i, places := range p.places[:p.From.keyed()] {
 		for _, n := range p.From.parts[i].old {
 			at(n).Before++
 		}
@@ -146,6 +146,9 @@ func (p *Plan) Loads(bytes func(partition int) uint64) []Load {
 		}
 	}
 	for _, m := range p.Moves {
+		if m.Partition >= p.From.keyed() {
+			continue // what tables are
+		}
 		size := bytes(m.Partition)
 		for _, n := range m.Leaves() {
 			at(n).Sheds++
@@ -168,6 +171,7 @@ func (p *Plan) Loads(bytes func(partition int) uint64) []Load {
 func (p *Plan) Begin() *Map {
 	m := p.From.next()
 	m.shaped, m.target = m.epoch, &p.To
+	m.free = max(m.free, p.To.behind(len(m.parts)))
 	for i := range m.parts {
 		m.parts[i].new, m.parts[i].stage = p.places[i], StageMoved
 	}
