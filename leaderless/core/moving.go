@@ -254,6 +254,11 @@ func (g *get) rebind(c *Core) {
 	}
 	*g = get{op: g.op, at: g.at, repair: g.repair, level: g.level, forwarded: g.forwarded}
 	if c.share(part.ID) == nil {
+		if i := slices.IndexFunc(part.Replicas(), c.isAlive); i >= 0 && !g.forwarded {
+			c.gets = slices.DeleteFunc(c.gets, func(h *get) bool { return h == g })
+			c.do(Effect{Kind: DoForward, Op: g.op, Node: part.Replicas()[i]})
+			return
+		}
 		g.fail(c, topology.ErrStale, fmt.Sprintf("%s holds no copy any more", c.Self))
 		return
 	}

@@ -24,6 +24,7 @@ func (h *host) learn(m *placement.Map) {
 		at.Applied = append(at.Applied, core.Applied{Partition: a.Partition, Set: *a.Set.Clone()})
 	}
 	h.step(core.Event{Kind: core.EvMap, Place: at})
+	h.step(core.Event{Kind: core.EvAlive, Nodes: m.Nodes()})
 }
 
 // moves tells of a map that changes.
@@ -128,7 +129,6 @@ func moving(t *testing.T) (n *network, step func(at ...*host)) {
 	n.newest = p.Begin()
 	for _, h := range n.hosts {
 		h.learn(n.newest)
-		h.core.Step(core.Event{Kind: core.EvAlive, Nodes: n.newest.Nodes()})
 	}
 	return n, func(at ...*host) {
 		n.newest, err = n.newest.Step(0)
