@@ -201,7 +201,7 @@ type wait struct {
 func (v *mover) waits(m *placement.Map, stands map[topology.NodeID]stand) (out []wait) {
 	e := v.e
 	moves := m.Moves()
-	shared, _ := m.Shared()
+	shared, _ := placement.Shared(m)
 	slices.SortStableFunc(moves, func(a, b placement.Move) int {
 		first := func(m placement.Move) int {
 			if m.Partition == shared {

@@ -367,7 +367,7 @@ func TestWhoHasNotHeardHoldsAStepUp(t *testing.T) {
 	m, err := placement.New(1, ids, 1, 3, 1)
 	require.NoError(t, err)
 	l := m.Layout()
-	l.Nodes = []placement.Node{l.Nodes[0], l.Nodes[1], {ID: "d", Weight: 1, Numbers: m.Free()}}
+	l.Nodes = []placement.Node{l.Nodes[0], l.Nodes[1], {ID: "d", Weight: 1, Numbers: placement.Free(m)}}
 	p, err := m.Plan(l)
 	require.NoError(t, err)
 	m, err = p.Begin().Step(0)

@@ -57,7 +57,7 @@ func (r rings) Ring(ctx context.Context) (topology.Ring, error) {
 
 // keysIn is into how many partitions keys are cut.
 func keysIn(m *placement.Map) int {
-	if _, shared := m.Shared(); shared {
+	if _, shared := placement.Shared(m); shared {
 		return m.Partitions() - 1
 	}
 	return m.Partitions()
@@ -105,7 +105,7 @@ func (r rings) layoutOf(m *placement.Map, c *topology.RingChange) (placement.Lay
 		}
 		l.Nodes[i].Weight = n.Weight
 	}
-	free := m.Free()
+	free := placement.Free(m)
 	for _, n := range c.Add {
 		_, before := m.Node(n.ID)
 		switch {

@@ -78,7 +78,7 @@ func (s *story) plan() (*placement.Map, error) {
 	l.Nodes = nil
 	for i := range s.d.CmdArgs {
 		id := topology.NodeID(s.word(i))
-		n := placement.Node{ID: id, Weight: 1, Numbers: m.Free() + uint32(len(l.Nodes)*m.Partitions())}
+		n := placement.Node{ID: id, Weight: 1, Numbers: placement.Free(m) + uint32(len(l.Nodes)*m.Partitions())}
 		if at := slices.IndexFunc(was, func(n placement.Node) bool { return n.ID == id }); at >= 0 {
 			n = was[at]
 		}
@@ -123,7 +123,7 @@ func moving(t *testing.T) (n *network, step func(at ...*host)) {
 		n.add(core.Config{Self: name, Map: place, Incarnation: 1})
 	}
 	l := place.Layout()
-	l.Nodes = []placement.Node{l.Nodes[0], l.Nodes[1], {ID: "d", Weight: 1, Numbers: place.Free()}}
+	l.Nodes = []placement.Node{l.Nodes[0], l.Nodes[1], {ID: "d", Weight: 1, Numbers: placement.Free(place)}}
 	p, err := place.Plan(l)
 	require.NoError(t, err)
 	n.newest = p.Begin()

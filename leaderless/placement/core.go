@@ -91,7 +91,7 @@ func (m *Map) Target() (Layout, bool) {
 func (m *Map) Partitions() int { return len(m.parts) }
 
 // keyed returns among how many partitions keys are spread.
-func (m *Map) keyed() int {
+func keyed(m *Map) int {
 	if m.shared {
 		return len(m.parts) - 1
 	}
@@ -103,7 +103,7 @@ func (m *Map) N() int { return m.layout.copies() }
 
 // Partition returns the partition of a key. Tables share partitions, so that keys
 // of two tables that are equal are held by the same nodes.
-func (m *Map) Partition(key []byte) int { return int(mix(sum(key)) % uint64(m.keyed())) }
+func (m *Map) Partition(key []byte) int { return int(mix(sum(key)) % uint64(keyed(m))) }
 
 // Part returns a partition as it is under this map.
 func (m *Map) Part(partition int) Part {

@@ -143,7 +143,7 @@ func (l *Layout) inOrder() bool {
 
 // complete checks a decoded map, and computes the rest of it.
 func complete(m *Map) error {
-	if len(m.parts) == 0 || m.keyed() == 0 || m.shaped > m.epoch {
+	if len(m.parts) == 0 || keyed(m) == 0 || m.shaped > m.epoch {
 		return malformed("%d partitions, of epoch %d, shaped in epoch %d", len(m.parts), m.epoch, m.shaped)
 	}
 	if err := m.layout.check(len(m.parts)); err != nil {
@@ -163,9 +163,9 @@ func complete(m *Map) error {
 	moving := false
 	for i := range m.parts {
 		p := &m.parts[i]
-		p.old = m.chosen(old, i)
+		p.old = chosen(m, old, i)
 		if m.target != nil {
-			p.new = m.chosen(next, i)
+			p.new = chosen(m, next, i)
 			moving = moving || p.stage != StageMoved
 		}
 		if p.touched > m.epoch || m.target == nil && p.stage != StageWaiting || p.new != nil && p.stage != StageMoved && sameSet(p.old, p.new) {

@@ -47,7 +47,7 @@ func (m *Map) Ring() []Ringed {
 	for i, id := range m.nodes {
 		out[i].Node, _ = m.Node(id)
 	}
-	for i := range m.keyed() {
+	for i := range keyed(m) {
 		p := m.Part(i)
 		for j, id := range p.Replicas() {
 			copies++
@@ -58,7 +58,7 @@ func (m *Map) Ring() []Ringed {
 		}
 	}
 	for _, mv := range m.Moves() {
-		if mv.Partition >= m.keyed() {
+		if mv.Partition >= keyed(m) {
 			continue
 		}
 		if m.parts[mv.Partition].stage < StageReading {

@@ -27,10 +27,10 @@ func Share(m *Map) *Map {
 }
 
 // Shared returns the partition that every node holds; false if there is none.
-func (m *Map) Shared() (partition int, ok bool) { return len(m.parts) - 1, m.shared }
+func Shared(m *Map) (partition int, ok bool) { return len(m.parts) - 1, m.shared }
 
 // chosen returns who holds a partition by the ranker's layout, in order of preference.
-func (m *Map) chosen(r *ranker, partition int) []topology.NodeID {
+func chosen(m *Map, r *ranker, partition int) []topology.NodeID {
 	if m.shared && partition == len(m.parts)-1 {
 		return r.l.ids()
 	}
@@ -39,7 +39,7 @@ func (m *Map) chosen(r *ranker, partition int) []topology.NodeID {
 
 // Free returns the first number that no node was ever given: those of one that comes
 // begin there.
-func (m *Map) Free() uint32 { return m.free }
+func Free(m *Map) uint32 { return m.free }
 
 // Of returns the partition of a key of a table: in a map that is shared, that of all
 // nodes for Triad's own.
@@ -77,13 +77,13 @@ func PartitionOf(at Mapped, o version.Origin) (partition int, ok bool) {
 // partitions keys are cut. Nodes that talk to each other must have the same.
 func Fingerprint(at Mapped) uint64 {
 	m := at.Current()
-	return mix(uint64(m.keyed())) ^ mix(uint64(len(m.parts))+1<<32)
+	return mix(uint64(keyed(m))) ^ mix(uint64(len(m.parts))+1<<32)
 }
 
 // FoundingPrint returns the number by which directories of earlier versions know the
 // map of their first start, members and copies included.
 func FoundingPrint(m *Map) uint64 {
-	h := mix(uint64(m.keyed())) ^ mix(uint64(m.N())+1<<32)
+	h := mix(uint64(keyed(m))) ^ mix(uint64(m.N())+1<<32)
 	for i := range m.layout.Nodes {
 		n := &m.layout.Nodes[i]
 		h = mix(h^sum([]byte(string(n.ID)+"/"+n.Site))) ^ mix(uint64(n.Numbers)+1<<40)
