@@ -41,7 +41,7 @@ members: {%s}
 	succeed(t, "put", "default", "k", "before")
 	require.Contains(t, succeed(t, "ring"), "map 1: 8 partitions, 3 copies of each")
 	require.Contains(t, succeed(t, "locate", "default", "k"), "written, and asked")
-	require.Contains(t, succeed(t, "handoff"), "oldest")
+	require.Contains(t, succeed(t, "handoff"), "OLDEST")
 	add := "d=" + addrs[7]
 	require.Contains(t, succeed(t, "ring", "plan", "--add", add), "partitions move")
 	require.Contains(t, succeed(t, "ring"), "map 1:", "a plan changes nothing")
