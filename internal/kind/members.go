@@ -32,9 +32,13 @@ func (o *SetAdd) Decide(s topology.Sight) ([]record.Mutation, error) {
 		return nil, err
 	}
 	e := o.Key.edit(h, record.KindSet)
+	again := false
+	if r, ok := s.(topology.Renewing); ok {
+		again = r.Renews()
+	}
 	for i, m := range o.Members {
-		if _, there := e.present(s.Cells(i + 1)); !there {
-			e.put(o.Key.field(m), nil, false)
+		if _, there := e.present(s.Cells(i + 1)); !there || again {
+			e.put(o.Key.field(m), nil, there)
 		}
 	}
 	ms, err := e.mutations()

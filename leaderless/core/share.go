@@ -18,6 +18,7 @@ type share struct {
 	applied   version.Set    // what is applied, and so durable: exact, not a prefix (L5)
 	round     uint64         // of exchanges: the newest
 	left      bool           // by the newest map it holds no copy any more
+	needs     needs          // that requests of this node have had
 }
 
 // tailed is something in the log that is not durable yet, and who waits for it.
