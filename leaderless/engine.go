@@ -43,6 +43,7 @@ func New(o Options) topology.Builder {
 type engine struct {
 	*reader
 	*writer
+	*entropy
 
 	env   topology.Env
 	o     Options
@@ -70,6 +71,7 @@ func open(env topology.Env, o Options, place *placement.Map) (*engine, error) {
 	e.loop = newLoop(e)
 	e.reader = &reader{e: e}
 	e.writer = &writer{e: e, budget: semaphore.NewWeighted(o.PendingBytesMax)}
+	e.entropy = newEntropy(e)
 	for _, id := range place.Nodes() {
 		if id != env.Self {
 			e.peers = append(e.peers, newPeer(e, id))
@@ -79,6 +81,7 @@ func open(env topology.Env, o Options, place *placement.Map) (*engine, error) {
 	env.Transport.HandleCall(methodRequest, topology.PeerNode, e.serveRequest)
 	env.Transport.HandleCall(methodMet, topology.PeerNode, e.life.serveMet)
 	env.Transport.HandleCall(methodCells, topology.PeerNode, pages{e}.serve)
+	env.Transport.HandleCall(methodRepair, topology.PeerNode, examined{e}.serve)
 	return e, nil
 }
 
@@ -95,6 +98,7 @@ func (e *engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.loop.run(ctx) })
 	g.Go(func() error { return e.life.run(ctx) })
 	g.Go(func() error { return e.loop.keeper.run(ctx) })
+	g.Go(func() error { return e.entropy.run(ctx) })
 	for _, p := range e.peers {
 		g.Go(func() error { return p.run(ctx) })
 	}
@@ -159,6 +163,7 @@ type shown struct {
 	end        uint64
 	flushed    uint64
 	busy       int
+	collected  uint64
 	at         time.Time
 }
 
@@ -184,4 +189,8 @@ var (
 	_ topology.Scanner = (*engine)(nil)
 	_ topology.Waiter  = (*engine)(nil)
 	_ topology.Updater = (*engine)(nil)
+
+	_ topology.Repairer  = (*engine)(nil)
+	_ topology.Counter   = (*engine)(nil)
+	_ topology.Collector = (*engine)(nil)
 )

@@ -114,6 +114,7 @@ func (l *loop) run(ctx context.Context) error {
 			l.step(core.Event{Kind: core.EvTick})
 			l.flush()
 			l.keeper.tick()
+			l.tidy()
 			l.publish()
 		case <-ctx.Done():
 			return nil
@@ -306,7 +307,7 @@ func (l *loop) release() {
 func (l *loop) publish() {
 	l.e.stats.shown.Store(&shown{
 		Counts: l.core.Counts, life: l.core.Life, catchingUp: l.core.CatchingUp,
-		end: uint64(l.core.End), flushed: uint64(l.core.Flushed), busy: l.core.Busy(), at: l.e.env.Clock.Wall(),
+		end: uint64(l.core.End), flushed: uint64(l.core.Flushed), busy: l.core.Busy(), collected: l.e.machine.deletes.gone, at: l.e.env.Clock.Wall(),
 	})
 }
 

@@ -36,6 +36,7 @@ type Options struct {
 	PendingBytesMax int64  // of writes that are not answered yet; more wait. Default 32 MiB
 	RetainBytesMax  uint64 // of the log kept for replicas that are away. Default 1 GiB
 	Limits          core.Limits
+	AntiEntropy     AntiEntropy
 }
 
 const (
@@ -97,6 +98,7 @@ func (o Options) withDefaults(members int) (Options, error) {
 	if o.RetainBytesMax == 0 {
 		o.RetainBytesMax = retainDefault
 	}
+	o.AntiEntropy = o.AntiEntropy.withDefaults()
 	return o, errors.Join(errs...)
 }
 

@@ -84,6 +84,7 @@ func (e *engine) coordinate(ctx context.Context, a *asked) (core.Answer, error) 
 	if err := e.loop.started(ctx); err != nil {
 		return core.Answer{}, e.errorOf("request", topology.NotApplied, err)
 	}
+	defer e.pulse.note(time.Now())
 	r := newRequest(a.Event)
 	if err := e.loop.post(func() { e.loop.request(r) }); err != nil {
 		return core.Answer{}, e.errorOf(r.op(), topology.NotApplied, err)

@@ -94,6 +94,8 @@ type Counts struct {
 	Filled     uint64 // records sent because another replica lacked them
 	Second     uint64 // reads that needed a second round
 	Skewed     uint64 // records and states refused because their time is too far ahead
+	Mended     uint64 // cells replaced because replicas that had applied the same held different things
+	Expired    uint64 // deletes written for values that were due
 	Void       uint64 // acknowledgements that counted for nothing: of an earlier life
 }
 
@@ -116,6 +118,7 @@ const (
 	EvInstall                          // a part of what another replica holds: Part
 	EvIncarnate                        // this node writes as Incarnation from now on (C1)
 	EvCaughtUp                         // this node holds what N−W+1 others held (L6a)
+	EvDue                              // what Cells, one, holds may be due to expire
 )
 
 // Event is something that happened, and when. Which fields count is said by Kind.
@@ -146,6 +149,7 @@ type Part struct {
 	Partition int
 	Cells     []Held
 	Applied   *version.Set // what all parts come to; nil but for the last
+	Mends     []Mending    // what cells are to hold instead of what they hold
 }
 
 // Held is what a replica holds of one cell.
@@ -248,6 +252,8 @@ func (c *Core) Step(ev Event) []Effect {
 		c.incarnate(ev.Incarnation)
 	case EvCaughtUp:
 		c.CatchingUp = false
+	case EvDue:
+		c.expire(&ev)
 	}
 	return c.out
 }

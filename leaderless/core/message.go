@@ -20,7 +20,7 @@ const (
 	MsgNack                          // it is not, or Op is not answered, because of Err
 	MsgAsk                           // what do you hold of Range? Without Full, its versions alone
 	MsgFound                         // Cells are what I hold; without Full, they lack the values
-	MsgSync                          // Applied is what I have applied to Partition; send me what I lack, at most Room records, for Round
+	MsgSync                          // Applied is what I have applied to Partition; send me what I lack, at most Room records, for Round; Full: I vote
 )
 
 // Message is what nodes tell each other. Every one carries the map's epoch and

@@ -16,6 +16,7 @@ import (
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
 )
 
 // Each file of testdata is a story: nodes, and what happens to them in the order
@@ -37,6 +38,7 @@ import (
 //	unreachable NODE                            nobody reaches it any more
 //	install NODE from=NODE                      it is given all that another holds, key by key, at last the set of it
 //	show KEY[.FIELD] | applied KEY
+//	stable KEY | collect                        what all are known to have of its partition; all nodes forget the deletes that can go
 func TestStories(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		var s *story
@@ -253,6 +255,18 @@ func (s *story) look() {
 			}
 			if set := h.core.Applied(s.n.place.Partition([]byte(s.word(0)))); set != nil {
 				fmt.Fprintf(&s.b, "%s: applied %s; of the key %s\n", h.name, setText(set), setText(h.store[s.word(0)].Context))
+			}
+		}
+	case "stable":
+		for _, h := range s.n.hosts {
+			if h.core != nil {
+				fmt.Fprintf(&s.b, "%s: %s\n", h.name, setText(&version.Set{Prefix: h.core.Stable(s.n.place.Partition([]byte(s.word(0))))}))
+			}
+		}
+	case "collect":
+		for _, h := range s.n.hosts {
+			for _, name := range h.collect() {
+				fmt.Fprintf(&s.b, "%s forgets %s\n", h.name, name)
 			}
 		}
 	default:

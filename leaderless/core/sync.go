@@ -24,7 +24,7 @@ func (s *share) exchange(c *Core) {
 func (s *share) tell(c *Core, to topology.NodeID) {
 	s.round++
 	room := max(1, c.cfg.Limits.Unflushed-len(c.tail))
-	c.send(to, Message{Kind: MsgSync, Partition: s.partition, Applied: s.applied.Clone(), Round: s.round, Room: room})
+	c.send(to, Message{Kind: MsgSync, Partition: s.partition, Applied: s.applied.Clone(), Round: s.round, Room: room, Full: c.votes()})
 }
 
 // dotsMax is how many writes are looked for at most when another lacks some.
@@ -36,6 +36,8 @@ func (s *share) compare(c *Core, from topology.NodeID, m *Message) {
 		c.forget(from, d)
 		return
 	}
+	s.cut.hear(from, m)
+	s.cut.advance(c, s)
 	// This node may know of writes whose records it does not have: others have them.
 	if dots := s.applied.Missing(m.Applied, dotsMax); len(dots) > 0 {
 		c.do(Effect{Kind: DoFill, Node: from, Op: m.Round, Dots: dots, Most: min(c.cfg.Limits.Fill, m.Room)})

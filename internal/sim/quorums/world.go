@@ -18,7 +18,7 @@ var World = sim.World{
 		"a request was passed on", "a request ended unknown", "a request was refused: too few are alive",
 		"a request was refused: too much is under way", "a record came by an exchange", "a clock was too far ahead",
 		"a read stood behind a write", "a read stood behind a read", "a value came in a second round", "a replica was repaired",
-		"a write was lost to a later one",
+		"a write was lost to a later one", "a delete was forgotten",
 	},
 }
 
