@@ -158,7 +158,7 @@ func TestWhileAllWriteNothingIsTakenForDamage(t *testing.T) {
 // A replica that has lost a cell which may have been deleted is not believed, nor is one
 // that holds what may have been: where there is no majority a person decides.
 func TestWhereNobodyKnowsWhoIsRightAPersonDecides(t *testing.T) {
-	c := newCluster(t, Options{AntiEntropy: quiet}, 2)
+	c := newCluster(t, Options{AntiEntropy: quiet, Partitions: 1}, 2)
 	c.startAll()
 	a, b := c.nodes["a"], c.nodes["b"]
 	for _, key := range []string{"k", "deleted later"} {
@@ -215,7 +215,7 @@ func TestADeleteGoesOnceAllReplicasHaveIt(t *testing.T) {
 		x, err := a.Collection(t.Context())
 		require.NoError(t, err)
 		for _, h := range x.Holds {
-			if h.Node == "c" && h.Writes == 10 && h.Why != "" {
+			if h.Node == "c" && h.Writes >= 10 && h.Why != "" {
 				return true
 			}
 		}
@@ -302,19 +302,21 @@ func TestTreesAreThereAfterARestart(t *testing.T) {
 		require.Equal(t, truth, a.roots())
 	}
 
-	page := pageCell(0, 0)
-	var found bool
 	require.NoError(t, a.loop.call(func() {
-		b, err := valueOf(snapshot(t, a), page)
-		require.NoError(t, err)
-		if found = b != nil; !found {
-			return
+		view := snapshot(t, a)
+		defer view.Close()
+		var page record.Cell
+		var b []byte
+		for i := 0; b == nil; i++ {
+			page = pageCell(0, i)
+			var err error
+			b, err = valueOf(view, page)
+			require.NoError(t, err)
 		}
 		b[3]++
 		s := record.State{Siblings: []record.Version{{Dot: version.Dot{Origin: version.Origin{ID: 1, Incarnation: 1}, Seq: 1}, Kind: record.KindBytes, Value: b}}}
 		require.NoError(t, a.store.Apply(a.machine.at.LSN, []topology.Edit{{Cell: page, State: record.NewEncoder().AppendState(nil, &s)}}))
 	}))
-	require.True(t, found)
 	a.stop()
 	a.start()
 	c.settled()
@@ -334,7 +336,6 @@ func TestTreesAreThereAfterARestart(t *testing.T) {
 func snapshot(t *testing.T, n *node) topology.Snapshot {
 	s, err := n.store.Snapshot()
 	require.NoError(t, err)
-	t.Cleanup(func() {})
 	return s
 }
 

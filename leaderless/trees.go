@@ -151,24 +151,24 @@ func (t *trees) finish(lsn record.LSN, put func(record.Cell, []byte), drop func(
 	put(journalCell(t.number), b)
 	t.since += len(b)
 	t.group = t.group[:0]
-	for range t.place.Partitions() {
-		p := (t.turn + 1) % t.place.Partitions()
-		g := t.of[p]
-		if g == nil {
-			t.turn = p
-			continue
+	for p := range t.place.Partitions() {
+		if g := t.of[p]; g != nil && !g.headed {
+			t.write(p, g, put) // what the journal says of it begins with it
+			g.headed = true
 		}
-		cost := journalShare * (len(g.dirty)*(8*leavesPage+4) + headBytes)
-		if g.headed && t.since < cost {
+	}
+	for range t.place.Partitions() { // one at a time
+		p := (t.turn + 1) % t.place.Partitions()
+		if g := t.of[p]; g != nil {
+			cost := journalShare * (len(g.dirty)*(8*leavesPage+4) + headBytes)
+			if t.since < cost {
+				break
+			}
+			t.turn, t.since = p, t.since-cost
+			t.write(p, g, put)
 			break
 		}
 		t.turn = p
-		t.write(p, g, put)
-		if g.headed {
-			t.since -= cost
-			break // one at a time
-		}
-		g.headed = true
 	}
 	keep := t.number - 1 // the newest says where all stand
 	for _, g := range t.of {
@@ -334,10 +334,11 @@ func (t *trees) replay(view topology.Snapshot) (at record.LSN, groups int, why s
 		groups, t.number, at = groups+1, n, record.LSN(binary.BigEndian.Uint64(b))
 		for b = b[8:]; len(b) > 0; b = b[changeBytes:] {
 			p, leaf := int(binary.BigEndian.Uint16(b)), int(binary.BigEndian.Uint16(b[2:]))
-			if p >= t.place.Partitions() || leaf >= t.tree(p).Width(t.depth) {
-				return 0, 0, fmt.Sprintf("group %d of the journal of the trees is of another form", n), nil
+			g := t.of[p]
+			if g == nil || leaf >= g.Width(t.depth) {
+				return 0, 0, fmt.Sprintf("group %d of the journal of the trees is of a tree that is not there", n), nil
 			}
-			if g := t.tree(p); n > g.pages {
+			if n > g.pages {
 				g.Add(leaf, binary.BigEndian.Uint64(b[4:]))
 				g.dirty[leaf/leavesPage] = true
 			}

@@ -204,10 +204,19 @@ func TestADeleteStaysWhileAnOlderWriteIsUnderWay(t *testing.T) {
 			for _, h := range n.hosts {
 				h.step(core.Event{Kind: core.EvTick})
 			}
-			for pair, q := range n.queues {
-				n.queues[pair] = slices.DeleteFunc(q, func(m core.Message) bool { return !slices.Contains(kinds, m.Kind) })
+			for busy := true; busy; {
+				busy = false
+				for _, from := range n.hosts {
+					for _, to := range n.hosts {
+						pair := [2]topology.NodeID{from.name, to.name}
+						n.queues[pair] = slices.DeleteFunc(n.queues[pair], func(m core.Message) bool { return !slices.Contains(kinds, m.Kind) })
+						for n.deliver(from.name, to.name, 0, false) {
+							to.flush()
+							busy = true
+						}
+					}
+				}
 			}
-			n.run()
 		}
 	}
 	exchange(core.MsgSync)

@@ -10,6 +10,7 @@ func (s *share) exchange(c *Core) {
 	replicas := c.cfg.Map.Replicas(s.partition)
 	n := len(replicas)
 	if n < 2 {
+		s.cut.advance(c, s) // nobody has to tell anything
 		return
 	}
 	to := replicas[c.turn%n]
