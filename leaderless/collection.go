@@ -13,7 +13,7 @@ import (
 // tidy removes deletes that everybody has, and deletes what is due.
 func (l *loop) tidy() {
 	e := l.e
-	if err := e.machine.collect(l.core.Stable); err != nil {
+	if err := e.machine.collect(func(p int) version.Vector { return core.Stable(l.core, p) }); err != nil {
 		e.fail(err)
 		return
 	}
@@ -87,7 +87,7 @@ func (l *loop) holding(id topology.NodeID) topology.Holding {
 		if !place.Holds(id, p) || !place.Holds(l.e.env.Self, p) {
 			continue
 		}
-		n, heard := l.core.Lacking(p, id, lackingCounted)
+		n, heard := core.Lacking(l.core, p, id, lackingCounted)
 		if !heard {
 			h.Silent++
 		}

@@ -253,7 +253,7 @@ func (c *Core) Step(ev Event) []Effect {
 	case EvCaughtUp:
 		c.CatchingUp = false
 	case EvDue:
-		c.expire(&ev)
+		expire(c, &ev)
 	}
 	return c.out
 }

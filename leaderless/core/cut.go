@@ -87,7 +87,7 @@ func (k *cut) advance(c *Core, s *share) {
 // Stable returns the writes to a partition that every replica is known to have, and with
 // them all that sort before a delete among them: it can be forgotten. It is nil where this
 // node holds no copy, or may have forgotten something itself.
-func (c *Core) Stable(partition int) version.Vector {
+func Stable(c *Core, partition int) version.Vector {
 	if s := c.share(partition); s != nil && c.votes() {
 		return s.cut.stable
 	}
@@ -97,7 +97,7 @@ func (c *Core) Stable(partition int) version.Vector {
 // Lacking says what a replica of a partition is not known to have: how many of the writes
 // that are applied here, up to most, and whether it has told anything at all, as one that
 // votes.
-func (c *Core) Lacking(partition int, node topology.NodeID, most int) (writes int, heard bool) {
+func Lacking(c *Core, partition int, node topology.NodeID, most int) (writes int, heard bool) {
 	s := c.share(partition)
 	if s == nil {
 		return 0, true

@@ -19,7 +19,7 @@ import (
 // a put that has not been seen here nobody's expiry may be the end. So it is the one
 // write that does not sort behind all of its coordinator's (C3). It needs no
 // answer; the exchange of applied sets brings it to the others.
-func (c *Core) expire(ev *Event) {
+func expire(c *Core, ev *Event) {
 	if !c.votes() || len(ev.Cells) != 1 {
 		return
 	}
@@ -30,7 +30,7 @@ func (c *Core) expire(ev *Event) {
 		return
 	}
 	v := newest(&h.State)
-	if v.Absent || v.Expires == 0 || v.Expires > version.TimestampAt(c.now.Add(-c.skew())) || len(c.tail) >= c.cfg.Limits.Unflushed {
+	if v.Absent || v.Expires == 0 || v.Expires > version.TimestampAt(c.now.Add(-c.cfg.skew())) || len(c.tail) >= c.cfg.Limits.Unflushed {
 		return
 	}
 	if slices.ContainsFunc(c.tail, func(t tailed) bool { return t.expires == v.Dot }) {
@@ -50,8 +50,8 @@ func (c *Core) expire(ev *Event) {
 }
 
 // skew is how far clocks may be apart: a value is hidden everywhere before it is deleted.
-func (c *Core) skew() (d time.Duration) {
-	if d = c.cfg.MaxSkew; d == 0 {
+func (cfg *Config) skew() (d time.Duration) {
+	if d = cfg.MaxSkew; d == 0 {
 		d = version.MaxSkewDefault
 	}
 	return d

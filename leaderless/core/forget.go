@@ -16,7 +16,7 @@ const (
 )
 
 // FateOf says what becomes of a cell, where stable is what all replicas of its partition
-// are known to have ([Core.Stable], rule L9). A cell that covers writes which have not
+// are known to have ([Stable], rule L9). A cell that covers writes which have not
 // been applied here stays, as they would come back.
 func FateOf(s *record.State, stable version.Vector) Fate {
 	if len(s.Siblings) == 0 {

@@ -260,7 +260,7 @@ func (s *story) look() {
 	case "stable":
 		for _, h := range s.n.hosts {
 			if h.core != nil {
-				fmt.Fprintf(&s.b, "%s: %s\n", h.name, setText(&version.Set{Prefix: h.core.Stable(s.n.place.Partition([]byte(s.word(0))))}))
+				fmt.Fprintf(&s.b, "%s: %s\n", h.name, setText(&version.Set{Prefix: core.Stable(h.core, s.n.place.Partition([]byte(s.word(0))))}))
 			}
 		}
 	case "collect":

@@ -15,7 +15,7 @@ func (p *process) collect() {
 	}
 	for _, key := range slices.Sorted(maps.Keys(p.store)) {
 		s := p.store[key]
-		stable := p.core.Stable(p.w.place.Partition([]byte(key)))
+		stable := core.Stable(p.core, p.w.place.Partition([]byte(key)))
 		if len(s.Siblings) == 0 || core.FateOf(&s, stable) != core.Goes {
 			continue
 		}
