@@ -71,9 +71,13 @@ func (k *counted) state(b []byte) {
 	if record.DecodeState(b, &s) != nil {
 		return
 	}
+	was := k.seen.Clone()
 	k.seen.Union(s.Context)
 	for _, v := range s.Siblings {
 		k.seen.Add(v.Dot)
+		if was.Has(v.Dot) {
+			continue // it is here, or gone
+		}
 		if k.held.Dot.IsZero() || conflict.Compare(v, k.held) > 0 {
 			k.held = v
 		}
