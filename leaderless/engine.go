@@ -46,6 +46,7 @@ type engine struct {
 	rings
 	settler
 	replicas
+	*entropy
 
 	env   topology.Env
 	o     Options
@@ -91,6 +92,7 @@ func open(env topology.Env, o Options, place *placement.Map) (*engine, error) {
 	e.reader = &reader{e: e}
 	e.replicas = replicas{e}
 	e.writer = &writer{e: e, budget: semaphore.NewWeighted(o.PendingBytesMax)}
+	e.entropy = newEntropy(e)
 	e.crew.follow(e.place.Current())
 	env.Transport.HandleStream(protocolPeer, greeter{e}.serve)
 	env.Transport.HandleCall(methodRequest, topology.PeerNode, e.serveRequest)
@@ -99,6 +101,7 @@ func open(env topology.Env, o Options, place *placement.Map) (*engine, error) {
 	env.Transport.HandleCall(methodMoves, topology.PeerNode, e.mover.serveMoves)
 	env.Transport.HandleCall(methodCells, topology.PeerNode, pages{e}.serve)
 	env.Transport.HandleCall(methodReplicated, topology.PeerNode, replicas{e}.serve)
+	env.Transport.HandleCall(methodRepair, topology.PeerNode, examined{e}.serve)
 	return e, nil
 }
 
@@ -121,6 +124,7 @@ func (e *engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.loop.run(ctx) })
 	g.Go(func() error { return e.life.run(ctx) })
 	g.Go(func() error { return e.loop.keeper.run(ctx) })
+	g.Go(func() error { return e.entropy.run(ctx) })
 	g.Go(func() error { return e.crew.run(ctx) })
 	g.Go(func() error { return e.chart.run(ctx) })
 	g.Go(func() error { return e.mover.run(ctx) })
@@ -187,6 +191,7 @@ type shown struct {
 	flushed    uint64
 	busy       int
 	stays      string // why this node is not to be restarted now; empty: it may be
+	collected  uint64
 	at         time.Time
 }
 
@@ -216,4 +221,7 @@ var (
 	_ topology.Resolvers  = (*engine)(nil)
 	_ topology.Replicated = (*engine)(nil)
 	_ topology.Resolver   = (*engine)(nil)
+	_ topology.Repairer   = (*engine)(nil)
+	_ topology.Counter    = (*engine)(nil)
+	_ topology.Collector  = (*engine)(nil)
 )

@@ -358,6 +358,9 @@ func (f *filling) from(ctx context.Context, id topology.NodeID) error {
 		if err := f.install(ctx, id, p.cells); err != nil {
 			return err
 		}
+		if err := f.prune(ctx, id, &asked, sets, &p); err != nil {
+			return err
+		}
 		f.cells += len(p.cells)
 		if more = p.more && len(p.cells) > 0; more {
 			asked.from = after(p.cells[len(p.cells)-1].Cell)

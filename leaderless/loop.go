@@ -125,6 +125,7 @@ func (l *loop) run(ctx context.Context) error {
 					l.stays = err.Error()
 				}
 			}
+			l.tidy()
 			l.publish()
 		case <-ctx.Done():
 			return nil
@@ -344,7 +345,7 @@ func (l *loop) release() {
 func (l *loop) publish() {
 	l.e.stats.shown.Store(&shown{
 		Counts: l.core.Counts, life: l.core.Life, catchingUp: l.core.CatchingUp,
-		end: uint64(l.core.End), flushed: uint64(l.core.Flushed), busy: l.core.Busy(), stays: l.stays, at: l.e.env.Clock.Wall(),
+		end: uint64(l.core.End), flushed: uint64(l.core.Flushed), busy: l.core.Busy(), stays: l.stays, collected: l.e.machine.deletes.gone, at: l.e.env.Clock.Wall(),
 	})
 }
 

@@ -41,6 +41,7 @@ type Options struct {
 	// to hold, so that requests do not suffer. Default 0: as fast as can be.
 	MoveBytesPerSec uint64
 	Limits          core.Limits
+	AntiEntropy     AntiEntropy
 }
 
 const (
@@ -106,6 +107,7 @@ func (o Options) withDefaults(members int) (Options, error) {
 	if o.MovesMax <= 0 {
 		o.MovesMax = movesDefault
 	}
+	o.AntiEntropy = o.AntiEntropy.withDefaults()
 	return o, errors.Join(errs...)
 }
 

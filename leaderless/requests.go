@@ -73,6 +73,7 @@ func (e *engine) coordinate(ctx context.Context, a *asked) (core.Answer, error) 
 	if a.Event.Met = e.o.Write; a.Kind == core.EvPut {
 		a.Event.Met = e.o.Read
 	}
+	defer e.pulse.note(time.Now())
 	r := newRequest(a.Event)
 	if err := e.loop.post(func() { e.loop.request(r) }); err != nil {
 		return core.Answer{}, e.errorOf(r.op(), topology.NotApplied, err)

@@ -37,6 +37,7 @@ func (e *engine) Status() topology.Status {
 	if err := e.failure(); err != nil {
 		s.Role, s.Failure = topology.RoleFailed, err.Error()
 	}
+	s.Warnings = append(s.Warnings, e.warnings()...)
 	for _, p := range e.others() {
 		s.Peers = append(s.Peers, p.status())
 	}

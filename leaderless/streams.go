@@ -220,6 +220,10 @@ func (f *filler) take(ctx context.Context, part placement.Part, from topology.No
 		if err := f.install(ctx, parts, part, from, p.cells); err != nil {
 			return err
 		}
+		// What this node has of an earlier time, and the source has seen deleted, goes.
+		if err := parts.prune(ctx, from, &asked, sets, &p); err != nil {
+			return err
+		}
 		cells += len(p.cells)
 		size += uint64(len(b))
 		f.mu.Lock()

@@ -36,7 +36,7 @@ const (
 type options struct {
 	how, preset, policy string
 	times, clients      int
-	steady, rest        time.Duration
+	steady, rest, back  time.Duration
 	json                string
 }
 
@@ -64,6 +64,7 @@ func main() {
 	flag.IntVar(&o.clients, "clients", 8, "clients, each with one write at a time")
 	flag.DurationVar(&o.steady, "false", 0, "let nothing fail for so long, and count the terms")
 	flag.DurationVar(&o.rest, "rest", 2*time.Second, "between a failure's end and the next")
+	flag.DurationVar(&o.back, "back", 0, "the node that failed comes back after so long, whatever the others do: all waits for it; 0: once they acknowledge")
 	flag.StringVar(&o.json, "json", "", "a file for the report")
 	flag.Parse()
 	r, err := measure(context.Background(), o)
@@ -100,10 +101,13 @@ func measure(ctx context.Context, o options) (r *report, err error) {
 		return nil, err
 	}
 	defer func() {
-		if err == nil {
-			err = os.RemoveAll(dir)
-		} else {
+		switch {
+		case err != nil:
 			err = fmt.Errorf("%w; see %s", err, dir)
+		case r.Unwanted > 0 || r.Lost > 0:
+			fmt.Println("logs and data are kept in", dir)
+		default:
+			err = os.RemoveAll(dir)
 		}
 	}()
 	c := &cluster{dir: dir}
@@ -198,14 +202,23 @@ func once(c *cluster, l *load, o options) (time.Duration, error) {
 	if err := c.strike(o.how, lead); err != nil {
 		return 0, err
 	}
+	back := o.back > 0
+	if back {
+		time.Sleep(o.back)
+		if err := c.mend(o.how, lead); err != nil {
+			return 0, err
+		}
+	}
 	if !within(came, faultWait) {
 		return 0, fmt.Errorf("no write was acknowledged within %v of %s failing", faultWait, ids[lead])
 	}
 	l.mu.Lock()
 	took := l.first
 	l.mu.Unlock()
-	if err := c.mend(o.how, lead); err != nil {
-		return 0, err
+	if !back {
+		if err := c.mend(o.how, lead); err != nil {
+			return 0, err
+		}
 	}
 	time.Sleep(o.rest)
 	l.avoid.Store(-1)

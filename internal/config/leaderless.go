@@ -71,12 +71,23 @@ func quorumOptions(n *Node) leaderless.Options {
 		MaxSkew: time.Duration(t.MaxSkew), TickEvery: time.Duration(t.TickEvery), CallTimeout: time.Duration(t.CallTimeout),
 		HedgeAfter: time.Duration(t.HedgeAfter), ValueBytesMax: int(n.Limits.ValueBytesMax), PendingBytesMax: int64(t.PendingBytesMax), RetainBytesMax: uint64(t.RetainBytesMax),
 		MovesMax: t.MovesMax, MoveBytesPerSec: uint64(t.MoveBytes),
+		AntiEntropy: leaderless.AntiEntropy{
+			Every: orNever(t.RepairEvery), RereadEvery: orNever(t.RereadEvery), BytesPerSec: int64(t.RepairBytesPerSec), PauseAbove: orNever(t.RepairPauseAbove),
+		},
 	}
+}
+
+// orNever is a pause of which 0 says that nothing comes after it.
+func orNever(d Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return time.Duration(d)
 }
 
 // Keys that belong to some kinds of topology alone, below topology.
 var (
-	keysOfQuorums = []string{"replicas", "partitions", "write", "read", "repair", "hedge_after", "moves_max", "move_bytes_per_sec"}
+	keysOfQuorums = []string{"replicas", "partitions", "write", "read", "repair", "hedge_after", "repair_every", "reread_every", "repair_bytes_per_sec", "repair_pause_above", "moves_max", "move_bytes_per_sec"}
 	keysOfLeaders = []string{
 		"sync", "durability", "rewind_records_max", "rewind_bytes_max", "retry_every", "fail_after", "drop_after", "hang_after",
 		"min_in_sync", "fail_fast", "reads", "lease", "clock_drift", "max_lag_on_failover", "hooks", "stream",

@@ -114,6 +114,8 @@ type Counts struct {
 	Second     uint64 // reads that needed a second round
 	Skewed     uint64 // records and states refused because their time is too far ahead
 	Behind     uint64 // messages refused because their sender's map was older
+	Mended     uint64 // cells replaced because replicas that had applied the same held different things
+	Expired    uint64 // deletes written for values that were due
 	Void       uint64 // acknowledgements that counted for nothing: of an earlier life
 }
 
@@ -137,6 +139,7 @@ const (
 	EvIncarnate                        // this node writes as Incarnation from now on (C1)
 	EvCaughtUp                         // this node holds what N−W+1 others held (L6a)
 	EvMap                              // the map is Place.Map from now on, durably
+	EvDue                              // what Cells, one, holds may be due to expire
 )
 
 // Event is something that happened, and when. Which fields count is said by Kind.
@@ -174,6 +177,7 @@ type Part struct {
 	// part of a stream to a new replica: it counts in that session alone (L8). 0: it is
 	// no such part.
 	Session uint64
+	Mends   []Mending // what cells are to hold instead of what they hold
 }
 
 // Held is what a replica holds of one cell.
@@ -283,6 +287,8 @@ func (c *Core) Step(ev Event) []Effect {
 		c.CatchingUp = false
 	case EvMap:
 		replace(c, ev.Place)
+	case EvDue:
+		expire(c, &ev)
 	}
 	return c.out
 }

@@ -39,6 +39,7 @@ func replace(c *Core, p *Place) {
 	at := Position{Applied: p.Applied}
 	for _, s := range c.shares {
 		s.needs = needs{}
+		s.cut.candidate, s.cut.barrier = nil, nil // of who was to have it before
 	}
 	for q := range p.Map.Partitions() {
 		holds := p.Map.Holds(c.Self, q)
