@@ -64,20 +64,6 @@ func (o Operator) StatusOf(ctx context.Context, id topology.NodeID) (topology.St
 	return s, nil
 }
 
-// Restartable returns nil if this node may be stopped and started again now, where nobody
-// leads: the other replicas of its keys do without it, and have what it has acknowledged.
-// An error says what is not so. Where somebody leads it is topology.ErrUnsupported.
-func (o Operator) Restartable() error {
-	r, ok := o.n.engine.(topology.Replicated)
-	if !ok {
-		return o.n.errorOf("restartable", "", nil, notApplied(fmt.Errorf("%w: one leader orders all writes here; its status says who is in sync", topology.ErrUnsupported)))
-	}
-	if err := r.Restartable(); err != nil {
-		return o.n.errorOf("restartable", "", nil, notApplied(err))
-	}
-	return nil
-}
-
 // Members returns the members of the cluster by name, this node included, with what
 // is known of where they are.
 func (o Operator) Members() []Member {

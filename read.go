@@ -281,22 +281,3 @@ func (n *Node) Wait(ctx context.Context, token topology.Token) error {
 	}
 	return nil
 }
-
-// WaitReplicated returns once every write that token has seen is durable on so many
-// replicas of its key as level says, where nobody leads: what a receipt at level one did
-// not wait for. It fails with topology.ErrTimeout once ctx ends.
-func (n *Node) WaitReplicated(ctx context.Context, token topology.Token, level topology.Consistency) error {
-	err := n.gate.enter(ctx)
-	if err == nil {
-		defer n.gate.leave()
-		if r, ok := n.engine.(topology.Replicated); ok {
-			err = r.WaitReplicated(ctx, token, level)
-		} else {
-			err = fmt.Errorf("one leader orders all writes of this topology, and its policy says who has them: %w", topology.ErrUnsupported)
-		}
-	}
-	if err != nil {
-		return n.errorOf("wait", "", nil, notApplied(err))
-	}
-	return nil
-}

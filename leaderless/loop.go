@@ -238,7 +238,7 @@ func (l *loop) perform(x *core.Effect) {
 		}
 		ev := core.Event{Kind: core.EvLooked, Node: x.Node, Op: x.Op, Range: x.Range, Full: x.Full, Cells: cells}
 		if e.machine.tables.keeps(x.Range.Table) {
-			ev.Applied = e.machine.at.At(placementOf(e, x.Range.Table, x.Range.Key)).Clone()
+			ev.Part.Applied = e.machine.at.At(placementOf(e, x.Range.Table, x.Range.Key)).Clone()
 		}
 		l.next = append(l.next, ev)
 	case core.DoFill:

@@ -127,7 +127,7 @@ const (
 	EvGet                              // a client reads Range at Level, with Repair. With RepairWriteBack the answer stands at Met before it is given
 	EvFlushed                          // the log is durable up to LSN
 	EvNotAppended                      // the log ends at LSN: because of Err it took nothing of what was to stand behind
-	EvLooked                           // the answer to DoLook for Node and Op: Cells
+	EvLooked                           // the answer to DoLook for Node and Op: Cells; of a table that keeps siblings Part.Applied is what was applied to the partition when they were read, no more and no less
 	EvFound                            // the answer to DoFill for Node and Op: Entries
 	EvMessage                          // Message came from Node
 	EvDeadline                         // request Op has no more time
@@ -156,7 +156,6 @@ type Event struct {
 	Repair      Repair
 	Range       topology.CellRange
 	Cells       []Held
-	Applied     *version.Set // with EvLooked, of a table that keeps siblings: the writes applied to the partition when the cells were read, no more and no less
 	LSN         record.LSN
 	Entries     []record.Entry
 	Nodes       []topology.NodeID

@@ -69,7 +69,7 @@ func (g *get) begin(c *Core) {
 	if slices.Contains(g.replicas, c.Self) {
 		g.asked = append(g.asked, c.Self)
 	}
-	for _, n := range g.hear.Chosen(c.nearest(g.replicas)) {
+	for _, n := range g.hear.Chosen(nearest(c, g.replicas)) {
 		g.ask(c, n, false)
 	}
 }
@@ -134,7 +134,7 @@ func (c *Core) asked(from topology.NodeID, m *Message) {
 func (c *Core) looked(ev *Event) {
 	keeps := c.cfg.keeps(ev.Range.Table)
 	if keeps {
-		ev.Cells = covering(ev.Cells, ev.Applied)
+		ev.Cells = covering(ev.Cells, ev.Part.Applied)
 	}
 	if ev.Node != c.Self {
 		cells := ev.Cells

@@ -134,7 +134,7 @@ func (h *host) perform(e core.Effect) {
 		h.net.host(e.Node).serve(r)
 	case core.DoLook:
 		applied := h.applied.At(h.net.place.Partition(e.Range.Key)).Clone()
-		h.step(core.Event{Kind: core.EvLooked, Node: e.Node, Op: e.Op, Range: e.Range, Full: e.Full, Cells: h.held(&e.Range), Applied: applied})
+		h.step(core.Event{Kind: core.EvLooked, Node: e.Node, Op: e.Op, Range: e.Range, Full: e.Full, Cells: h.held(&e.Range), Part: core.Part{Applied: applied}})
 	case core.DoFill:
 		h.fill(e)
 	case core.DoAnswer:

@@ -97,29 +97,35 @@ func both(a, b need) (need, error) {
 
 // nearest returns the replicas in the order in which a read of this node asks them: its
 // own copy first, then who is alive, those of its site before others, then who is not.
-func (c *Core) nearest(replicas []topology.NodeID) []topology.NodeID {
+func nearest(c *Core, replicas []topology.NodeID) []topology.NodeID {
 	self, _ := c.cfg.Map.Node(c.Self)
-	rank := func(id topology.NodeID) int {
-		n, _ := c.cfg.Map.Node(id)
+	const ranks = 4
+	rank := make([]uint8, len(replicas))
+	for i, id := range replicas {
 		switch {
 		case id == c.Self:
-			return 0
 		case !c.isAlive(id):
-			return 3
-		case n.Site != self.Site:
-			return 2
+			rank[i] = 3
+		case self.Site != "" && !inSite(c, id, self.Site):
+			rank[i] = 2
+		default:
+			rank[i] = 1
 		}
-		return 1
 	}
 	out := make([]topology.NodeID, 0, len(replicas))
-	for r := range 4 {
-		for _, id := range replicas {
-			if rank(id) == r {
+	for r := range uint8(ranks) {
+		for i, id := range replicas {
+			if rank[i] == r {
 				out = append(out, id)
 			}
 		}
 	}
 	return out
+}
+
+func inSite(c *Core, id topology.NodeID, site string) bool {
+	n, _ := c.cfg.Map.Node(id)
+	return n.Site == site
 }
 
 // count tallies answers anew: there are no more of them than replicas.

@@ -52,7 +52,7 @@ func (c *Core) put(ev *Event) {
 		return
 	}
 	if ev.Repair == RepairWriteBack {
-		c.survey(ev, s)
+		s.survey(c, ev)
 		return
 	}
 	s.seq++
@@ -85,12 +85,12 @@ func (c *Core) route(ev *Event, table record.TableID, key []byte, replicas []top
 	if ev.Kind == EvGet {
 		op = "get"
 	}
-	i := slices.IndexFunc(replicas, func(n topology.NodeID) bool { return c.isAlive(n) && c.serves(n, ev.Level) })
+	i := slices.IndexFunc(replicas, func(n topology.NodeID) bool { return c.isAlive(n) && serves(c, n, ev.Level) })
 	switch {
 	case ev.Forwarded:
 		c.refuse(ev, op, key, fmt.Errorf("%w: %s holds no copy of the key under map %d, and the request was passed on already", topology.ErrStale, c.Self, c.cfg.Map.Epoch()))
 	case i < 0:
-		c.refuse(ev, op, key, fmt.Errorf("%w: none of %v %sis alive", topology.ErrUnavailable, replicas, c.where(ev.Level)))
+		c.refuse(ev, op, key, fmt.Errorf("%w: none of %v %sis alive", topology.ErrUnavailable, replicas, where(c, ev.Level)))
 	default:
 		c.do(Effect{Kind: DoForward, Op: ev.Op, Node: replicas[i]})
 	}
@@ -103,14 +103,14 @@ func (c *Core) refuse(ev *Event, op string, key []byte, err error) {
 
 // serves reports whether a node may do a request of this node's at a level: one of a
 // site's own is done in that site.
-func (c *Core) serves(id topology.NodeID, l quorum.Consistency) bool {
+func serves(c *Core, id topology.NodeID, l quorum.Consistency) bool {
 	self, _ := c.cfg.Map.Node(c.Self)
 	n, _ := c.cfg.Map.Node(id)
 	return !l.Local() || n.Site == self.Site
 }
 
 // where says, in an error, which replicas a level means; nothing for all.
-func (c *Core) where(l quorum.Consistency) string {
+func where(c *Core, l quorum.Consistency) string {
 	if !l.Local() {
 		return ""
 	}

@@ -30,7 +30,7 @@ type survey struct {
 }
 
 // survey begins one for a put that this node coordinates.
-func (c *Core) survey(ev *Event, s *share) {
+func (s *share) survey(c *Core, ev *Event) {
 	v := &survey{op: ev.Op, at: ev.Range, latest: ev.Context.Time, met: ev.Met}
 	m := &ev.Mutations[0]
 	if v.at.Table != m.Table || string(v.at.Key) != string(m.Key) {
@@ -61,7 +61,7 @@ func (v *survey) needs(c *Core, s *share, part placement.Part) (err error) {
 func (v *survey) begin(c *Core) {
 	c.do(Effect{Kind: DoLook, Node: c.Self, Op: v.op, Range: v.at})
 	v.asked = append(v.asked, c.Self)
-	for _, n := range v.hear.Chosen(c.nearest(v.replicas)) {
+	for _, n := range v.hear.Chosen(nearest(c, v.replicas)) {
 		v.ask(c, n)
 	}
 }
