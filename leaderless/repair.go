@@ -33,7 +33,7 @@ type exam struct {
 func (x *entropy) Repair(ctx context.Context, o topology.RepairOptions) (out topology.Repaired, err error) {
 	e := x.e
 	fail := func(err error) error { return e.errorOf("repair", topology.NotApplied, err) }
-	if _, ok := e.place.Node(o.From); o.From != "" && !ok {
+	if o.From != "" && !slices.Contains(e.place.Nodes(), o.From) {
 		return out, fail(fmt.Errorf("%w: %q is no node of this cluster: nothing can be taken from it", topology.ErrMalformed, o.From))
 	}
 	if err := e.loop.started(ctx); err != nil {
@@ -97,6 +97,9 @@ func (x *entropy) parts() (parts [][]int) {
 	var mine []int
 	for p := range e.place.Partitions() {
 		replicas := e.place.Replicas(p)
+		if e.place.Part(p).Moving() {
+			continue // what is being filled differs
+		}
 		if i := slices.IndexFunc(replicas, func(n topology.NodeID) bool { return slices.Contains(up, n) }); i >= 0 && replicas[i] == e.env.Self {
 			mine = append(mine, p)
 		}
@@ -134,7 +137,7 @@ func (m *exam) part(ctx context.Context, partitions []int) error {
 	for i, p := range e.peers {
 		var shared []int
 		for _, q := range partitions {
-			if e.place.Holds(p.id, q) {
+			if slices.Contains(e.place.Replicas(q), p.id) {
 				shared = append(shared, q)
 			}
 		}
@@ -364,7 +367,7 @@ func (m *exam) look(ctx context.Context, cells []record.Cell) ([]judged, error) 
 		var asked []int
 		q := question{form: formCopies}
 		for i := range cells {
-			if e.place.Holds(id, placement.Of(e.place, cells[i].Table, cells[i].Key)) {
+			if slices.Contains(e.place.Replicas(placement.Of(e.place, cells[i].Table, cells[i].Key)), id) {
 				asked = append(asked, i)
 				q.cells = append(q.cells, cells[i])
 			}
