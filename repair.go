@@ -45,7 +45,7 @@ func (r Repairs) Run(ctx context.Context, v RepairOptions) (out Repaired, err er
 		if !ok {
 			return notApplied(fmt.Errorf("this topology has leaders, whose logs order all writes; `triad verify` compares sites: %w", topology.ErrUnsupported))
 		}
-		l, err := o.lister(ctx)
+		l, err := o.names(ctx)
 		if err != nil {
 			return err
 		}
@@ -64,7 +64,13 @@ func (r Repairs) Run(ctx context.Context, v RepairOptions) (out Repaired, err er
 		}
 		out.Peers = x.Peers
 		for i := range x.Differences {
-			out.Differences = append(out.Differences, l.difference(&x.Differences[i]))
+			d := l.difference(&x.Differences[i])
+			for _, rs := range [][]call.Rival{d.Mine, d.Theirs} {
+				for k := range rs {
+					rs[k].Site = fmt.Sprintf("origin %v", rs[k].Dot.Origin)
+				}
+			}
+			out.Differences = append(out.Differences, d)
 		}
 		return err
 	})

@@ -25,14 +25,15 @@ import (
 // The value of the first two is the cell: table 4, length of the key 4, key, field. They
 // belong to the loop.
 type deletes struct {
-	place   *places
-	horizon map[int]version.Timestamp
-	done    map[int]version.Vector // by partition: the stable writes up to which all was looked at
-	turn    int                    // the partition that was looked at last
-	swept   []byte                 // the key of "xe" that was looked at last
-	ticks   int
-	again   bool   // there is more to be done of a key than is done at once
-	gone    uint64 // cells collected, since the start
+	partitions int
+	of         func(table record.TableID, key []byte) int // the partition of a key
+	horizon    map[int]version.Timestamp
+	done       map[int]version.Vector // by partition: the stable writes up to which all was looked at
+	turn       int                    // the partition that was looked at last
+	swept      []byte                 // the key of "xe" that was looked at last
+	ticks      int
+	again      bool   // there is more to be done of a key than is done at once
+	gone       uint64 // cells collected, since the start
 }
 
 const (
@@ -46,8 +47,8 @@ const (
 	sweptMax         = 256  // cells looked at then
 )
 
-func newDeletes(place *places) *deletes {
-	return &deletes{place: place, horizon: map[int]version.Timestamp{}, done: map[int]version.Vector{}}
+func newDeletes(partitions int, of func(record.TableID, []byte) int) *deletes {
+	return &deletes{partitions: partitions, of: of, horizon: map[int]version.Timestamp{}, done: map[int]version.Vector{}}
 }
 
 func appendDot(b []byte, d version.Dot) []byte {
@@ -88,7 +89,7 @@ func cellNamed(b []byte) (c record.Cell, ok bool) {
 
 // load reads up to where deletes were collected.
 func (d *deletes) load(view topology.Snapshot) error {
-	for p := range d.place.Partitions() {
+	for p := range d.partitions {
 		b, err := valueOf(view, horizonCell(p))
 		if err != nil {
 			return err
@@ -114,7 +115,7 @@ func (d *deletes) note(c *record.Cell, s *record.State, put func(record.Cell, []
 		case v.Absent:
 			name := cellName(*c)
 			put(deleteCell(v.Dot, name), []byte(name))
-			delete(d.done, placement.Of(d.place, c.Table, c.Key))
+			delete(d.done, d.of(c.Table, c.Key))
 		case v.Expires != 0:
 			name := cellName(*c)
 			put(expiryCell(v, name), []byte(name))
@@ -151,8 +152,8 @@ func listed(view topology.Snapshot, from, to []byte, most int) (out []standing, 
 // those of one partition, some at a time.
 func (m *machine) collect(stable func(partition int) version.Vector) (err error) {
 	d := m.deletes
-	for range d.place.Partitions() {
-		d.turn = (d.turn + 1) % d.place.Partitions()
+	for range d.partitions {
+		d.turn = (d.turn + 1) % d.partitions
 		upTo := stable(d.turn)
 		if len(upTo) > 0 && !d.done[d.turn].Descends(upTo) {
 			return m.collectOf(d.turn, upTo)

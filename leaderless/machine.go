@@ -37,7 +37,8 @@ type machine struct {
 }
 
 func newMachine(s topology.Store, l topology.GroupLog, place *places) (*machine, error) {
-	m := &machine{store: s, log: l, place: place, tables: newTables(), enc: record.NewEncoder(), news: make(chan struct{}), trees: newTrees(place), deletes: newDeletes(place)}
+	m := &machine{store: s, log: l, place: place, tables: newTables(), enc: record.NewEncoder(), news: make(chan struct{}), trees: newTrees(place.Partitions())}
+	m.deletes = newDeletes(place.Partitions(), func(t record.TableID, key []byte) int { return placement.Of(place, t, key) })
 	view, err := s.Snapshot()
 	if err != nil {
 		return nil, err

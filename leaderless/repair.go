@@ -34,7 +34,7 @@ type exam struct {
 func (x *entropy) Repair(ctx context.Context, o topology.RepairOptions) (out topology.Repaired, err error) {
 	e := x.e
 	fail := func(err error) error { return e.errorOf("repair", topology.NotApplied, err) }
-	if _, ok := e.place.Node(o.From); o.From != "" && !ok {
+	if o.From != "" && !slices.Contains(e.place.Nodes(), o.From) {
 		return out, fail(fmt.Errorf("%w: %q is no node of this cluster: nothing can be taken from it", topology.ErrMalformed, o.From))
 	}
 	if err := e.loop.started(ctx); err != nil {
@@ -98,6 +98,9 @@ func (x *entropy) parts() (parts [][]int) {
 	var mine []int
 	for p := range e.place.Partitions() {
 		replicas := e.place.Replicas(p)
+		if e.place.Part(p).Moving() {
+			continue // what is being filled differs
+		}
 		if i := slices.IndexFunc(replicas, func(n topology.NodeID) bool { return slices.Contains(up, n) }); i >= 0 && replicas[i] == e.env.Self {
 			mine = append(mine, p)
 		}
@@ -135,7 +138,7 @@ func (m *exam) part(ctx context.Context, partitions []int) error {
 	for i, p := range e.others() {
 		var shared []int
 		for _, q := range partitions {
-			if e.place.Full(p.id, q) {
+			if slices.Contains(e.place.Replicas(q), p.id) {
 				shared = append(shared, q)
 			}
 		}
@@ -365,7 +368,7 @@ func (m *exam) look(ctx context.Context, cells []record.Cell) ([]judged, error) 
 		var asked []int
 		q := question{form: formCopies}
 		for i := range cells {
-			if e.place.Full(id, placement.Of(e.place, cells[i].Table, cells[i].Key)) {
+			if slices.Contains(e.place.Replicas(placement.Of(e.place, cells[i].Table, cells[i].Key)), id) {
 				asked = append(asked, i)
 				q.cells = append(q.cells, cells[i])
 			}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -271,15 +272,33 @@ func TestADiskThatWasSetBackBringsNothingBack(t *testing.T) {
 	_, err := a.put("goes", "")
 	require.NoError(t, err)
 	c.converged()
+	gone := map[topology.NodeID]record.LSN{}
+	for _, n := range c.running() {
+		gone[n.id] = n.log.Bounds().End
+	}
 	for _, n := range c.running() {
 		eventually(t, "the delete goes", func() bool { return len(n.holds(t, "goes")) == 0 })
 	}
+	for i := range 150 {
+		_, err := a.put(fmt.Sprint("fill", i%10), strings.Repeat(fmt.Sprint(i), 5000))
+		require.NoError(t, err)
+	}
+	c.converged()
 	b.stop()
+	for _, id := range []topology.NodeID{"a", "b"} { // the delete is in nobody's log any more
+		n := c.nodes[id]
+		_, err := n.store.Flush(t.Context())
+		require.NoError(t, err)
+		end := n.log.Bounds().End
+		require.NoError(t, n.log.Truncate(topology.Range{First: n.Retain(end), Last: end}))
+		require.Greater(t, n.log.Bounds().First, gone[id])
+	}
 	b.fs = was
 	b.start()
 	c.settled()
 	require.Len(t, b.holds(t, "goes"), 1)
-	eventually(t, "it is gone again", func() bool { return len(b.holds(t, "goes")) == 0 || b.holds(t, "goes")[0].Absent })
+	eventually(t, "it is gone again", func() bool { return len(b.holds(t, "goes")) == 0 })
+	c.converged()
 	require.Len(t, b.holds(t, "stays"), 1)
 }
 

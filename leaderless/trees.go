@@ -32,10 +32,10 @@ import (
 //
 // They belong to the loop.
 type trees struct {
-	place *places
-	depth int
-	of    map[int]*grown
-	sums  merkle.Summer
+	partitions int
+	depth      int
+	of         map[int]*grown
+	sums       merkle.Summer
 
 	group  []byte // changes of the entries that are being applied
 	number uint64 // of the newest group in the journal
@@ -67,8 +67,8 @@ const (
 	keyPage    = "tq"
 )
 
-func newTrees(place *places) *trees {
-	return &trees{place: place, depth: merkle.DepthOf(place.Partitions()), of: map[int]*grown{}, first: 1}
+func newTrees(partitions int) *trees {
+	return &trees{partitions: partitions, depth: merkle.DepthOf(partitions), of: map[int]*grown{}, first: 1}
 }
 
 // tree returns that of a partition.
@@ -150,14 +150,14 @@ func (t *trees) finish(lsn record.LSN, put func(record.Cell, []byte), drop func(
 	put(journalCell(t.number), b)
 	t.since += len(b)
 	t.group = t.group[:0]
-	for p := range t.place.Partitions() {
+	for p := range t.partitions {
 		if g := t.of[p]; g != nil && !g.headed {
 			t.write(p, g, put) // what the journal says of it begins with it
 			g.headed = true
 		}
 	}
-	for range t.place.Partitions() { // one at a time
-		p := (t.turn + 1) % t.place.Partitions()
+	for range t.partitions { // one at a time
+		p := (t.turn + 1) % t.partitions
 		if g := t.of[p]; g != nil {
 			cost := journalShare * (len(g.dirty)*(8*leavesPage+4) + headBytes)
 			if t.since < cost {
@@ -235,8 +235,8 @@ func (t *trees) begin(view topology.Snapshot, why string) {
 	if first == 0 {
 		first = number + 1
 	}
-	*t = trees{place: t.place, depth: t.depth, of: map[int]*grown{}, number: number, first: first, why: why}
-	for p := range t.place.Partitions() {
+	*t = trees{partitions: t.partitions, depth: t.depth, of: map[int]*grown{}, number: number, first: first, why: why}
+	for p := range t.partitions {
 		g := t.tree(p)
 		for page := range (len(g.Leaves()) + leavesPage - 1) / leavesPage {
 			g.dirty[page] = true
@@ -247,7 +247,7 @@ func (t *trees) begin(view topology.Snapshot, why string) {
 // read reads what there is; why says what is wrong with it.
 func (t *trees) read(view topology.Snapshot, lsn record.LSN) (why string, err error) {
 	heads := false
-	for p := range t.place.Partitions() {
+	for p := range t.partitions {
 		b, err := valueOf(view, treeCell(p))
 		if err != nil {
 			return "", err

@@ -18,7 +18,7 @@ import (
 // ids are the nodes.
 var ids = []string{"a", "b", "c"}
 
-// cluster is three processes of triad on loopback, a proxy before each way.
+// cluster is three processes of triad on loopback, with a proxy before each way where packets are dropped.
 type cluster struct {
 	binary, dir string
 	resp, peers []string       // addresses of each node
@@ -58,19 +58,19 @@ func ports(n int) (addrs []string, err error) {
 }
 
 // open makes the proxies and configurations, and starts the processes.
-func (c *cluster) open(preset, policy string) error {
+func (c *cluster) open(o options) error {
 	free, err := ports(2 * len(ids))
 	if err != nil {
 		return err
 	}
 	c.resp, c.peers = free[:len(ids)], free[len(ids):]
-	p, ok := presets[preset]
+	p, ok := presets[o.preset]
 	if !ok {
-		return fmt.Errorf("there is no preset %q", preset)
+		return fmt.Errorf("there is no preset %q", o.preset)
 	}
 	c.procs = make([]*exec.Cmd, len(ids))
 	for from, id := range ids {
-		if err := c.connect(from); err != nil {
+		if err := c.connect(from, o.how == "drop"); err != nil {
 			return err
 		}
 		var b strings.Builder
@@ -78,7 +78,7 @@ func (c *cluster) open(preset, policy string) error {
 		for to, other := range ids {
 			fmt.Fprintf(&b, "  %s: {addr: %q, resp: %q}\n", other, c.doors[from][to], c.resp[to])
 		}
-		fmt.Fprintf(&b, "tls: {insecure: true}\ncontrol: {kind: raft%s}\ntopology:\n  sync: %s (a, b, c)%s\n", p.control, policy, p.topology)
+		fmt.Fprintf(&b, "tls: {insecure: true}\ncontrol: {kind: raft%s}\ntopology:\n  sync: %s (a, b, c)%s\n", p.control, o.policy, p.topology)
 		if err := os.WriteFile(c.file(from), []byte(b.String()), 0o600); err != nil {
 			return err
 		}
@@ -93,12 +93,13 @@ func (c *cluster) open(preset, policy string) error {
 
 func (c *cluster) file(i int) string { return filepath.Join(c.dir, ids[i]+".yaml") }
 
-// connect makes the proxies through which a node reaches the others.
-func (c *cluster) connect(from int) error {
+// connect makes the proxies through which a node reaches the others, where they are
+// wanted: what goes through them waits whenever this process does.
+func (c *cluster) connect(from int, proxies bool) error {
 	c.links = append(c.links, make([]*link.Link, len(ids)))
 	c.doors = append(c.doors, make([]string, len(ids)))
 	for to := range ids {
-		if to == from {
+		if to == from || !proxies {
 			c.doors[from][to] = c.peers[to]
 			continue
 		}

@@ -1,6 +1,7 @@
 // Command failover measures how long a cluster that elects its leader by itself
 // acknowledges nothing after its leader has failed: three processes of triad on
-// loopback, a proxy before each way between them, clients that write all the time.
+// loopback, where packets are to be dropped a proxy before each way between them, and
+// clients that write all the time.
 //
 //	go run ./benchmarks/failover -how kill -preset default -times 50
 //	go run ./benchmarks/failover -how switchover -json switchover.json
@@ -115,7 +116,7 @@ func measure(ctx context.Context, o options) (r *report, err error) {
 		return nil, err
 	}
 	defer c.close()
-	if err := c.open(o.preset, o.policy); err != nil {
+	if err := c.open(o); err != nil {
 		return nil, err
 	}
 	l := newLoad(c, o.clients)

@@ -144,8 +144,8 @@ func (p *repairing) prepare(ctx context.Context, w io.Writer, reps client.Repair
 			o := p.o
 			o.Part, o.Reread = -1, p.reread
 			x, err := reps.Run(ctx, a.Addr, o)
-			if err != nil && errors.Is(err, topology.ErrUnsupported) {
-				return err
+			if errors.Is(err, topology.ErrUnsupported) || errors.Is(err, topology.ErrNoTable) || errors.Is(err, topology.ErrMalformed) {
+				return err // it is so at every node
 			}
 			if err != nil {
 				n.Problem = err.Error()

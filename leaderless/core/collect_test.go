@@ -164,7 +164,9 @@ func TestADeleteOfWhatIsDueSortsBehindThatAlone(t *testing.T) {
 	}
 	due(first)
 	due(first)
-	due(n.host(place.Replicas(0)[2]))
+	third := n.host(place.Replicas(0)[2])
+	due(third)
+	require.Len(t, third.log, 1)
 	require.Len(t, first.log, 2, "once, and by the first of the replicas that are alive")
 	r, err := first.log[1].Record()
 	require.NoError(t, err)
