@@ -40,6 +40,8 @@ func (n remote) handle() {
 		call.MethodExplain:   n.explain,
 		call.MethodConflicts: func(ctx context.Context, req []byte) ([]byte, error) { return conflictsOf(ctx, n, req) },
 		call.MethodVerify:    func(ctx context.Context, req []byte) ([]byte, error) { return verifiedBy(ctx, n, req) },
+		call.MethodRepair:    func(ctx context.Context, req []byte) ([]byte, error) { return repairedBy(ctx, n, req) },
+		call.MethodKept:      func(ctx context.Context, _ []byte) ([]byte, error) { return collectionOf(ctx, n) },
 		call.MethodEnrol:     n.addMember,
 		call.MethodDismiss:   n.removeMember,
 		call.MethodSite:      func(ctx context.Context, req []byte) ([]byte, error) { return siteOf(ctx, n, req) },

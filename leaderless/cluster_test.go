@@ -1,6 +1,7 @@
 package leaderless
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -26,6 +28,7 @@ import (
 	"github.com/triad-kv/triad/internal/store"
 	"github.com/triad-kv/triad/internal/transport"
 	"github.com/triad-kv/triad/internal/wal"
+	"github.com/triad-kv/triad/leaderless/core"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/topology/topologytest"
@@ -376,12 +379,14 @@ func (c *cluster) converged() {
 	}
 }
 
-// cells are the versions that a node's store holds of a partition.
+// cells are the versions that a node's store holds of a partition for good: deletes, and
+// what they hide, go at each replica in its own time.
 func (n *node) cells(partition int) map[string]string {
 	s, err := n.store.Snapshot()
 	require.NoError(n.c.t, err)
 	defer s.Close()
 	all := map[string]string{}
+	var head core.Held
 	for e, err := range s.Scan(record.Cell{}, record.Cell{Table: math.MaxUint32}) {
 		require.NoError(n.c.t, err)
 		if local(e.Table) || placement.Of(n.place, e.Table, e.Key) != partition {
@@ -389,6 +394,15 @@ func (n *node) cells(partition int) map[string]string {
 		}
 		var st record.State
 		require.NoError(n.c.t, record.DecodeState(e.State, &st))
+		if len(e.Field) == 0 {
+			head = core.Held{Cell: e.Cell.Clone()}
+			require.NoError(n.c.t, record.DecodeState(append([]byte(nil), e.State...), &head.State))
+		} else if head.Table != e.Table || !bytes.Equal(head.Key, e.Key) {
+			head = core.Held{}
+		}
+		st.Siblings = slices.DeleteFunc(st.Siblings, func(v record.Version) bool {
+			return v.Absent || len(e.Field) > 0 && !core.Visible(v, &head.State)
+		})
 		st.Context = nil // what a key's context adds to the partition's set differs by what came as a state
 		if len(st.Siblings) > 0 {
 			all[fmt.Sprint(e.Table, " ", string(e.Key), " ", string(e.Field))] = string(record.NewEncoder().AppendState(nil, &st))

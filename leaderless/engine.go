@@ -44,21 +44,25 @@ type engine struct {
 	*reader
 	*writer
 	rings
+	settler
+	replicas
+	*entropy
 
 	env   topology.Env
 	o     Options
 	place *places
 	log   *slog.Logger
 
-	loop    *loop
-	machine *machine
-	life    *life
-	chart   *chart
-	crew    *crew
-	mover   *mover
-	filler  *filler
-	stats   stats
-	failed  failure
+	loop     *loop
+	machine  *machine
+	life     *life
+	chart    *chart
+	crew     *crew
+	mover    *mover
+	filler   *filler
+	stats    stats
+	promises *promises
+	failed   failure
 }
 
 func open(env topology.Env, o Options, place *placement.Map) (*engine, error) {
@@ -67,8 +71,12 @@ func open(env topology.Env, o Options, place *placement.Map) (*engine, error) {
 	e.crew = newCrew(e)
 	e.rings = rings{e}
 	e.mover = &mover{e: e}
+	e.promises = newPromises(&e.o, e.place.Current)
 	var err error
 	if e.chart, err = openChart(e, place); err != nil {
+		return nil, err
+	}
+	if err := e.promises.check(); err != nil {
 		return nil, err
 	}
 	if e.machine, err = newMachine(env.Store, env.Log, e.place); err != nil {
@@ -82,7 +90,9 @@ func open(env topology.Env, o Options, place *placement.Map) (*engine, error) {
 	}
 	e.loop = newLoop(e)
 	e.reader = &reader{e: e}
+	e.replicas = replicas{e}
 	e.writer = &writer{e: e, budget: semaphore.NewWeighted(o.PendingBytesMax)}
+	e.entropy = newEntropy(e)
 	e.crew.follow(e.place.Current())
 	env.Transport.HandleStream(protocolPeer, greeter{e}.serve)
 	env.Transport.HandleCall(methodRequest, topology.PeerNode, e.serveRequest)
@@ -90,6 +100,8 @@ func open(env topology.Env, o Options, place *placement.Map) (*engine, error) {
 	env.Transport.HandleCall(methodMap, topology.PeerNode, e.chart.serve)
 	env.Transport.HandleCall(methodMoves, topology.PeerNode, e.mover.serveMoves)
 	env.Transport.HandleCall(methodCells, topology.PeerNode, pages{e}.serve)
+	env.Transport.HandleCall(methodReplicated, topology.PeerNode, replicas{e}.serve)
+	env.Transport.HandleCall(methodRepair, topology.PeerNode, examined{e}.serve)
 	return e, nil
 }
 
@@ -112,6 +124,7 @@ func (e *engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.loop.run(ctx) })
 	g.Go(func() error { return e.life.run(ctx) })
 	g.Go(func() error { return e.loop.keeper.run(ctx) })
+	g.Go(func() error { return e.entropy.run(ctx) })
 	g.Go(func() error { return e.crew.run(ctx) })
 	g.Go(func() error { return e.chart.run(ctx) })
 	g.Go(func() error { return e.mover.run(ctx) })
@@ -177,6 +190,8 @@ type shown struct {
 	end        uint64
 	flushed    uint64
 	busy       int
+	stays      string // why this node is not to be restarted now; empty: it may be
+	collected  uint64
 	at         time.Time
 }
 
@@ -202,4 +217,11 @@ var (
 	_ topology.Scanner = (*engine)(nil)
 	_ topology.Waiter  = (*engine)(nil)
 	_ topology.Updater = (*engine)(nil)
+
+	_ topology.Resolvers  = (*engine)(nil)
+	_ topology.Replicated = (*engine)(nil)
+	_ topology.Resolver   = (*engine)(nil)
+	_ topology.Repairer   = (*engine)(nil)
+	_ topology.Counter    = (*engine)(nil)
+	_ topology.Collector  = (*engine)(nil)
 )

@@ -294,7 +294,7 @@ func (v *mover) unheard(m *placement.Map, part placement.Part, stands map[topolo
 		return ""
 	}
 	for _, level := range []quorum.Consistency{v.e.o.Write, v.e.o.Read} {
-		need, err := part.SourceNeed(level.Expr(), "")
+		need, err := sourceNeed(m, part, level)
 		if err != nil {
 			return err.Error()
 		}

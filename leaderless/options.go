@@ -41,6 +41,7 @@ type Options struct {
 	// to hold, so that requests do not suffer. Default 0: as fast as can be.
 	MoveBytesPerSec uint64
 	Limits          core.Limits
+	AntiEntropy     AntiEntropy
 }
 
 const (
@@ -72,12 +73,12 @@ func (o Options) withDefaults(members int) (Options, error) {
 		wrong("partitions: %d, from 1 to %d", o.Partitions, PartitionsMax)
 	}
 	for _, l := range []quorum.Consistency{o.Write, o.Read} {
-		if l > quorum.AtAll {
-			wrong("consistency: %v is none of one, quorum and all", l)
+		if !l.Valid() {
+			wrong("consistency: there is no %v", l)
 		}
 	}
-	if o.Repair > core.RepairBlocking {
-		wrong("repair: %d is none of none, async and blocking", o.Repair)
+	if o.Repair > core.RepairWriteBack {
+		wrong("repair: %d is none of none, async, blocking and write-back", o.Repair)
 	}
 	for _, d := range []struct {
 		name string
@@ -106,6 +107,7 @@ func (o Options) withDefaults(members int) (Options, error) {
 	if o.MovesMax <= 0 {
 		o.MovesMax = movesDefault
 	}
+	o.AntiEntropy = o.AntiEntropy.withDefaults()
 	return o, errors.Join(errs...)
 }
 

@@ -34,6 +34,9 @@ func (p *places) Holds(id topology.NodeID, partition int) bool {
 	return p.Current().Holds(id, partition)
 }
 
+// Node is what the map knows of a node.
+func (p *places) Node(id topology.NodeID) (placement.Node, bool) { return p.Current().Node(id) }
+
 // Shows reports whether a node is asked for what a partition holds.
 func (p *places) Shows(id topology.NodeID, partition int) bool {
 	return slices.Contains(p.Replicas(partition), id)

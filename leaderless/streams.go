@@ -161,7 +161,7 @@ func (f *filler) fill(ctx context.Context, mv placement.Move, part placement.Par
 			return f.take(ctx, part, from)
 		}
 	}
-	need, err := part.SourceNeed(f.e.o.Write.Expr(), "")
+	need, err := sourceNeed(f.e.place, part, f.e.o.Write)
 	if err != nil {
 		return err
 	}
@@ -218,6 +218,10 @@ func (f *filler) take(ctx context.Context, part placement.Part, from topology.No
 			sets = p.sets
 		}
 		if err := f.install(ctx, parts, part, from, p.cells); err != nil {
+			return err
+		}
+		// What this node has of an earlier time, and the source has seen deleted, goes.
+		if err := parts.prune(ctx, from, &asked, sets, &p); err != nil {
 			return err
 		}
 		cells += len(p.cells)
@@ -345,4 +349,29 @@ func (g pages) shows(a *pageAsked) error {
 		}
 	}
 	return nil
+}
+
+// sourceNeed is how many of the old replicas of a partition meet every request of a level,
+// from whatever site it is asked.
+func sourceNeed(at placement.Mapped, part placement.Part, l quorum.Consistency) (all quorum.Need[topology.NodeID], err error) {
+	found := false
+	var last error
+	for _, site := range sitesOf(at) {
+		n, err := part.SourceNeed(l.Expr(), site)
+		switch {
+		case err != nil:
+			last = err // nobody asks from there
+			continue
+		case !found:
+			all, found = n, true
+			continue
+		}
+		if all, err = quorum.Joint(all, n); err != nil {
+			return all, err
+		}
+	}
+	if !found {
+		return all, last
+	}
+	return all, nil
 }

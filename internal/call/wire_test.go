@@ -47,6 +47,8 @@ var messages = map[string]struct {
 	"page of parts":     form(Page{Items: []Item{{Key: []byte("k"), Value: []byte("v"), Dot: dot, Time: 4}, {Key: []byte("s"), Value: []byte{}, Dot: dot, Time: 4, Kind: record.KindSet}}}, func(m Page) []byte { return m.Encode() }, DecodePage),
 	"receipt":           form(topology.Receipt{Token: token, Dot: dot, LSN: 9, Term: 3, Time: 8, Durability: topology.Flushed, Durable: []topology.NodeID{"a", "b"}}, EncodeReceipt, DecodeReceipt),
 	"parts":             form(Parts{Op: MapPut, Table: "t", Key: []byte("k"), Parts: [][]byte{[]byte("f"), {}}, Options: []Option{Request(1, 2)}}, func(m Parts) []byte { return m.Encode() }, DecodeParts),
+	"parts to observe":  form(Parts{Op: MinObserve, Table: "t", Key: []byte("k"), By: -7}, func(m Parts) []byte { return m.Encode() }, DecodeParts),
+	"parts to merge":    form(Parts{Op: SketchMerge, Table: "t", Key: []byte("k"), Parts: [][]byte{[]byte("l")}}, func(m Parts) []byte { return m.Encode() }, DecodeParts),
 	"parts to count":    form(Parts{Op: CounterAdd, Table: "t", Key: []byte("k"), By: math.MinInt64}, func(m Parts) []byte { return m.Encode() }, DecodeParts),
 	"changed":           form(Changed{Receipt: topology.Receipt{Token: token, Dot: dot, LSN: 9, Term: 3, Time: 8, Durability: topology.Flushed}, Number: -7}, func(m Changed) []byte { return m.Encode() }, DecodeChanged),
 	"shown":             form(Shown{Parts: [][]byte{[]byte("a"), {}}, Number: 2, Token: token, Served: "a", Stale: -1, Guarantee: topology.ReadSession}, func(m Shown) []byte { return m.Encode() }, DecodeShown),
@@ -121,6 +123,13 @@ var messages = map[string]struct {
 			Mine: []Rival{{Site: "us", Dot: dot, Time: 5, Kind: record.KindBytes, Value: []byte("v"), Bytes: 9}},
 		}},
 	}, func(m Verification) []byte { return m.Encode() }, DecodeVerification),
+	"repair": form(RepairAsked{Tables: []string{"users"}, From: "b", Part: -1, Check: true, Reread: true}, RepairAsked.Encode, DecodeRepairAsked),
+	"repaired": form(Repaired{
+		Verification: Verification{Peers: []topology.VerifiedPeer{{Node: "b", Cells: 9, Differ: 1}}},
+		Parts:        4, Reread: 5, Corrected: 6, Leaves: 7, Differ: 3, Mended: 2, Unclear: 1, Bytes: 8,
+	}, func(m Repaired) []byte { return m.Encode() }, DecodeRepaired),
+	"collection": form(topology.Collection{Kept: 2, Collected: 3, Holds: []topology.Holding{{Node: "b", Partitions: 4, Writes: 5, Silent: 6, Why: "w"}}},
+		func(c topology.Collection) []byte { return EncodeCollection(&c) }, DecodeCollection),
 	"restore": form(Restore{To: topology.Point{LSN: 7, Time: time.Unix(8, 9)}, GiveUp: 10}, Restore.Encode, DecodeRestore),
 	"restored": form(topology.Restoration{
 		Promotion: topology.Promotion{Term: 4, Leader: "d", Start: 9, Reached: []topology.NodeID{"a"}, Missed: []topology.NodeID{"b"}},

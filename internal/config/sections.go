@@ -51,6 +51,7 @@ type Across struct {
 
 	ConflictsBytesMax Size     `yaml:"conflicts_bytes_max" default:"256MiB"`
 	FoldTimeMax       Duration `yaml:"fold_time_max" default:"10s"`
+	ExpiryGrace       Duration `yaml:"expiry_grace" default:"5s"`
 }
 
 // Quorums say how many replicas a key has where nobody leads, and how many of them a
@@ -64,6 +65,15 @@ type Quorums struct {
 	HedgeAfter Duration    `yaml:"hedge_after" default:"50ms"`
 	MovesMax   int         `yaml:"moves_max" default:"4"`
 	MoveBytes  Size        `yaml:"move_bytes_per_sec" default:"0"`
+	AntiEntropy
+}
+
+// AntiEntropy says how replicas compare by themselves what they hold.
+type AntiEntropy struct {
+	RepairEvery       Duration `yaml:"repair_every" default:"1h"`   // 0 is never
+	RereadEvery       Duration `yaml:"reread_every" default:"168h"` // 0 is never
+	RepairBytesPerSec Size     `yaml:"repair_bytes_per_sec" default:"8MiB"`
+	RepairPauseAbove  Duration `yaml:"repair_pause_above" default:"100ms"` // 0 is never
 }
 
 // Lent is what a leader may do by itself for a while, and what an election may cost.

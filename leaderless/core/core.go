@@ -16,14 +16,18 @@ type Repair uint8
 
 // The modes of repair.
 const (
-	RepairNone     Repair = iota // never
-	RepairAsync                  // while the client is answered
-	RepairBlocking               // before: the answer stands on max(R, N−R+1) replicas
+	RepairNone      Repair = iota // never
+	RepairAsync                   // while the client is answered
+	RepairBlocking                // before: the answer stands on max(R, N−R+1) replicas
+	RepairWriteBack               // before: the answer stands where a write of it would; and a put hears R replicas first for its time (ABD)
 )
 
 func (r Repair) String() string {
-	return [...]string{"none", "async", "blocking"}[min(r, RepairBlocking)]
+	return [...]string{"none", "async", "blocking", "write-back"}[min(r, RepairWriteBack)]
 }
+
+// waits reports whether an answer waits for what is repaired.
+func (r Repair) waits() bool { return r >= RepairBlocking }
 
 // Limits bound what a core holds. A zero field is its default.
 type Limits struct {
@@ -68,6 +72,9 @@ type Config struct {
 	// Known reports whether a table is defined here: records of others wait at their
 	// sender. Nil knows all.
 	Known func(record.TableID) bool
+	// Keeps reports whether a table keeps all versions of a cell that did not know of one
+	// another, until a write replaces them whose client has seen them. Nil: none does.
+	Keeps func(record.TableID) bool
 }
 
 // Core decides for one node. Its exported state is there to be read; nobody
@@ -107,6 +114,8 @@ type Counts struct {
 	Second     uint64 // reads that needed a second round
 	Skewed     uint64 // records and states refused because their time is too far ahead
 	Behind     uint64 // messages refused because their sender's map was older
+	Mended     uint64 // cells replaced because replicas that had applied the same held different things
+	Expired    uint64 // deletes written for values that were due
 	Void       uint64 // acknowledgements that counted for nothing: of an earlier life
 }
 
@@ -114,11 +123,11 @@ type Counts struct {
 type EventKind uint8
 
 const (
-	EvPut         EventKind = iota + 1 // a client writes Mutations, of one key, having seen Context, and waits for Level
-	EvGet                              // a client reads Range at Level, with Repair
+	EvPut         EventKind = iota + 1 // a client writes Mutations, of one key, having seen Context, and waits for Level. With RepairWriteBack the greatest time in Range is heard at Met first
+	EvGet                              // a client reads Range at Level, with Repair. With RepairWriteBack the answer stands at Met before it is given
 	EvFlushed                          // the log is durable up to LSN
 	EvNotAppended                      // the log ends at LSN: because of Err it took nothing of what was to stand behind
-	EvLooked                           // the answer to DoLook for Node and Op: Cells
+	EvLooked                           // the answer to DoLook for Node and Op: Cells; of a table that keeps siblings Part.Applied is what was applied to the partition when they were read, no more and no less
 	EvFound                            // the answer to DoFill for Node and Op: Entries
 	EvMessage                          // Message came from Node
 	EvDeadline                         // request Op has no more time
@@ -130,6 +139,7 @@ const (
 	EvIncarnate                        // this node writes as Incarnation from now on (C1)
 	EvCaughtUp                         // this node holds what N−W+1 others held (L6a)
 	EvMap                              // the map is Place.Map from now on, durably
+	EvDue                              // what Cells, one, holds may be due to expire
 )
 
 // Event is something that happened, and when. Which fields count is said by Kind.
@@ -142,6 +152,7 @@ type Event struct {
 	Mutations   []record.Mutation
 	Context     Context
 	Level       quorum.Consistency
+	Met         quorum.Consistency // with RepairWriteBack: the table's level of writes for a get, that of reads for a put
 	Repair      Repair
 	Range       topology.CellRange
 	Cells       []Held
@@ -165,6 +176,7 @@ type Part struct {
 	// part of a stream to a new replica: it counts in that session alone (L8). 0: it is
 	// no such part.
 	Session uint64
+	Mends   []Mending // what cells are to hold instead of what they hold
 }
 
 // Held is what a replica holds of one cell.
@@ -194,6 +206,7 @@ const (
 	DoAlarm                           // tell a person Err
 	DoIncarnate                       // make a new incarnation durable, and tell EvIncarnate
 	DoPlace                           // make Map durable, and tell EvMap
+	DoPut                             // request Op, a put, has heard how late its key is: tell EvPut again, without Repair, with Time or the later time of its own in its Context
 )
 
 // Effect is something to do. Which fields count is said by Kind.
@@ -206,6 +219,7 @@ type Effect struct {
 	Range   topology.CellRange
 	Full    bool
 	Dots    []version.Dot
+	Time    version.Timestamp
 	Most    int // records to read for DoFill
 	Message Message
 	Map     *placement.Map
@@ -272,6 +286,8 @@ func (c *Core) Step(ev Event) []Effect {
 		c.CatchingUp = false
 	case EvMap:
 		replace(c, ev.Place)
+	case EvDue:
+		expire(c, &ev)
 	}
 	return c.out
 }
@@ -315,5 +331,8 @@ func (c *Core) votes() bool { return !c.forgot && !c.CatchingUp }
 func (cfg *Config) knows(t record.TableID) bool {
 	return t == record.TableSystem || t == record.TableDefault || cfg.Known == nil || cfg.Known(t)
 }
+
+// keeps reports whether a table keeps all that is concurrent.
+func (cfg *Config) keeps(t record.TableID) bool { return cfg.Keeps != nil && cfg.Keeps(t) }
 
 func (c *Core) isAlive(n topology.NodeID) bool { return slices.Contains(c.alive, n) }

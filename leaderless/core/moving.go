@@ -37,6 +37,10 @@ func replace(c *Core, p *Place) {
 	}
 	c.cfg.Map = p.Map
 	at := Position{Applied: p.Applied}
+	for _, s := range c.shares {
+		s.needs = needs{}
+		s.cut.candidate, s.cut.barrier = nil, nil // of who was to have it before
+	}
 	for q := range p.Map.Partitions() {
 		holds := p.Map.Holds(c.Self, q)
 		i, ok := slices.BinarySearchFunc(c.shares, q, func(s *share, q int) int { return s.partition - q })
@@ -52,6 +56,9 @@ func replace(c *Core, p *Place) {
 	}
 	for _, g := range slices.Clone(c.gets) {
 		g.rebind(c)
+	}
+	for _, v := range slices.Clone(c.surveys) {
+		v.rebind(c)
 	}
 	waiting := c.held
 	c.held = nil
@@ -165,53 +172,23 @@ func (s *share) filling(c *Core) bool {
 	return p.Stage == placement.StageCopying && !slices.Contains(p.Old, c.Self)
 }
 
-// joint returns what a write at a level waits for while its partition moves: enough of
-// the old replicas and enough of the new ones (rule L8). Nil while it does not.
-func joint(p placement.Part, level quorum.Consistency) (*quorum.Need[topology.NodeID], error) {
-	if !p.Moving() {
-		return nil, nil
+// movingNeed returns what is enough at a level for a write, or for a value to be shown,
+// while its partition moves: enough of the old replicas and enough of the new ones, as
+// later reads may hear either (rule L8).
+func movingNeed(part placement.Part, p purpose, l quorum.Consistency, local string) (n quorum.Need[topology.NodeID], err error) {
+	if p == toWrite {
+		return part.WriteNeed(l.Expr(), local)
 	}
-	n, err := p.WriteNeed(level.Expr(), "")
+	both, err := part.ReadNeeds(l.Expr(), local)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", topology.ErrUnavailable, err)
+		return n, err
 	}
-	return &n, nil
-}
-
-// jointAlive says whether enough are alive for that (L2).
-func jointAlive(c *Core, n *quorum.Need[topology.NodeID]) error {
-	if n == nil {
-		return nil
-	}
-	t := n.Tally()
-	for _, id := range c.alive {
-		t.Yes(id)
-	}
-	if t.Verdict() == quorum.Reached {
-		return nil
-	}
-	return fmt.Errorf("%w: the partition moves, and %s are missing", topology.ErrUnavailable, t.Lacks())
-}
-
-// tallied counts answers by a need.
-func tallied(n *quorum.Need[topology.NodeID], answers []answered) quorum.Tally[topology.NodeID] {
-	t := n.Tally()
-	for _, a := range answers {
-		if a.err == nil {
-			t.Yes(a.node)
-		} else {
-			t.No(a.node, a.err)
+	for i := range both {
+		if both[i], err = quorum.Joint(both[i], both[i].Dual()); err != nil {
+			return n, err
 		}
 	}
-	return t
-}
-
-// tally counts what has been answered.
-func (p *put) tally() quorum.Tally[topology.NodeID] {
-	if p.both != nil {
-		return tallied(p.both, p.answers)
-	}
-	return count(p.needed, p.replicas, p.answers)
+	return quorum.Joint(both[0], both[1])
 }
 
 // rebind makes a put wait for whom the newer map says. What old and new replicas have
@@ -223,7 +200,7 @@ func (p *put) rebind(c *Core) {
 	if part.Epoch == p.bound && slices.Equal(writers(part), p.replicas) {
 		return
 	}
-	both, err := joint(part, p.level)
+	needed, err := bindNeed(c, p.partition, toWrite, p.needed.level)
 	if err != nil {
 		p.end(c, p.why(err.Error()))
 		return
@@ -232,8 +209,7 @@ func (p *put) rebind(c *Core) {
 	p.answers = slices.DeleteFunc(p.answers, func(a answered) bool {
 		return a.err != nil || anew && !slices.Contains(part.Old, a.node)
 	})
-	p.bound, p.both, p.replicas = part.Epoch, both, writers(part)
-	p.needed = p.level.Needed(len(part.Replicas()))
+	p.bound, p.needed, p.replicas = part.Epoch, needed, writers(part)
 	if !p.sent {
 		return
 	}
@@ -249,11 +225,12 @@ func (p *put) rebind(c *Core) {
 // that what it shows is to stand elsewhere: it has had no effect but repairs.
 func (g *get) rebind(c *Core) {
 	part := c.cfg.Map.Part(placement.Of(c.cfg.Map, g.at.Table, g.at.Key))
-	if part.Epoch == g.bound && slices.Equal(part.Replicas(), g.replicas) {
+	if part.Epoch == g.bound {
 		return
 	}
-	*g = get{op: g.op, at: g.at, repair: g.repair, level: g.level, forwarded: g.forwarded}
-	if c.share(part.ID) == nil {
+	*g = get{op: g.op, at: g.at, repair: g.repair, level: g.level, met: g.met, forwarded: g.forwarded, keeps: g.keeps}
+	s := c.share(part.ID)
+	if s == nil {
 		if i := slices.IndexFunc(part.Replicas(), c.isAlive); i >= 0 && !g.forwarded {
 			c.gets = slices.DeleteFunc(c.gets, func(h *get) bool { return h == g })
 			c.do(Effect{Kind: DoForward, Op: g.op, Node: part.Replicas()[i]})
@@ -262,7 +239,7 @@ func (g *get) rebind(c *Core) {
 		g.fail(c, topology.ErrStale, fmt.Sprintf("%s holds no copy any more", c.Self))
 		return
 	}
-	err := g.bind(part)
+	err := g.needs(c, s, part)
 	if err == nil && !c.votes() {
 		err = errMute(c)
 	}
@@ -271,47 +248,4 @@ func (g *get) rebind(c *Core) {
 		return
 	}
 	g.begin(c)
-}
-
-// bind says whom a read hears, by the map, and on whom what it shows is to stand.
-func (g *get) bind(part placement.Part) error {
-	g.bound, g.replicas = part.Epoch, part.Replicas()
-	g.needed = g.level.Needed(len(g.replicas))
-	if g.repair == RepairBlocking {
-		// On how many the value must stand is how many must be heard.
-		g.needed = max(g.needed, len(g.replicas)-g.needed+1)
-		if part.Moving() {
-			stands, err := standing(part, g.level)
-			if err != nil {
-				return fmt.Errorf("%w: %w", topology.ErrUnavailable, err)
-			}
-			g.both, g.others = &stands, part.Writers()[len(g.replicas):]
-		}
-	}
-	return nil
-}
-
-// standing returns on whom a value must stand before it is shown, in blocking repair,
-// while its partition moves: later reads may hear the old replicas or the new ones.
-func standing(part placement.Part, level quorum.Consistency) (n quorum.Need[topology.NodeID], err error) {
-	var both [2]quorum.Need[topology.NodeID]
-	for i, ids := range [][]topology.NodeID{part.Old, part.New} {
-		r := level.Needed(len(ids))
-		rs := make([]quorum.Replica[topology.NodeID], len(ids))
-		for j, id := range ids {
-			rs[j].Node = id
-		}
-		if both[i], err = quorum.Bind(quorum.Count(max(r, len(ids)-r+1)), rs, ""); err != nil {
-			return n, err
-		}
-	}
-	return quorum.Joint(both[0], both[1])
-}
-
-// stands counts who holds the value.
-func (g *get) stands() quorum.Tally[topology.NodeID] {
-	if g.both != nil {
-		return tallied(g.both, g.holders)
-	}
-	return count(g.needed, g.replicas, g.holders)
 }

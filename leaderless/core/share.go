@@ -18,15 +18,18 @@ type share struct {
 	applied   version.Set    // what is applied, and so durable: exact, not a prefix (L5)
 	round     uint64         // of exchanges: the newest
 	left      bool           // by the newest map it holds no copy any more
+	needs     needs          // that requests of this node have had
+	cut       cut            // what all replicas are known to have
 }
 
 // tailed is something in the log that is not durable yet, and who waits for it.
 type tailed struct {
-	lsn   record.LSN
-	share *share
-	dot   version.Dot  // of a note, zero
-	set   *version.Set // of a note that tells what a state has brought, all of it
-	waits []waiting
+	lsn     record.LSN
+	share   *share
+	dot     version.Dot  // of a note, zero
+	set     *version.Set // of a note that tells what a state has brought, all of it
+	expires version.Dot  // of a delete of what was due, that
+	waits   []waiting
 }
 
 // waiting is who is to be told; node is this one for a request of its own, op 0

@@ -9,8 +9,12 @@ import "github.com/triad-kv/triad/topology"
 func (s *share) exchange(c *Core) {
 	replicas := writers(c.cfg.Map.Part(s.partition))
 	n := len(replicas)
-	if n < 2 || s.left || s.filling(c) {
+	if s.left || s.filling(c) {
 		return // who is being filled lacks most, and is given it by a stream
+	}
+	if n < 2 {
+		s.cut.advance(c, s) // nobody has to tell anything
+		return
 	}
 	to := replicas[c.turn%n]
 	if to == c.Self {
@@ -24,7 +28,7 @@ func (s *share) exchange(c *Core) {
 func (s *share) tell(c *Core, to topology.NodeID) {
 	s.round++
 	room := max(1, c.cfg.Limits.Unflushed-len(c.tail))
-	c.send(to, Message{Kind: MsgSync, Partition: s.partition, Applied: s.applied.Clone(), Round: s.round, Room: room})
+	c.send(to, Message{Kind: MsgSync, Partition: s.partition, Applied: s.applied.Clone(), Round: s.round, Room: room, Full: c.votes()})
 }
 
 // dotsMax is how many writes are looked for at most when another lacks some.
@@ -36,6 +40,8 @@ func (s *share) compare(c *Core, from topology.NodeID, m *Message) {
 		c.forget(from, d)
 		return
 	}
+	s.cut.hear(from, m)
+	s.cut.advance(c, s)
 	// This node may know of writes whose records it does not have: others have them.
 	if dots := s.applied.Missing(m.Applied, dotsMax); len(dots) > 0 {
 		c.do(Effect{Kind: DoFill, Node: from, Op: m.Round, Dots: dots, Most: min(c.cfg.Limits.Fill, m.Room)})
