@@ -285,7 +285,7 @@ func (c *chart) take(m *placement.Map) (core.Event, bool) {
 		default:
 		}
 	}
-	return core.Event{Kind: core.EvMap, Place: &core.Place{Map: m, Applied: e.machine.position().Applied}}, true
+	return core.Event{Kind: core.EvMap, Part: core.Part{Place: &core.Place{Map: m, Applied: e.machine.position().Applied}}}, true
 }
 
 // learn has the loop take a map, and returns once it has.

@@ -138,7 +138,7 @@ const (
 	EvInstall                          // a part of what another replica holds: Part
 	EvIncarnate                        // this node writes as Incarnation from now on (C1)
 	EvCaughtUp                         // this node holds what N−W+1 others held (L6a)
-	EvMap                              // the map is Place.Map from now on, durably
+	EvMap                              // the map is Part.Place.Map from now on, durably
 	EvDue                              // what Cells, one, holds may be due to expire
 )
 
@@ -162,7 +162,6 @@ type Event struct {
 	Incarnation uint32
 	Full        bool
 	Part        Part
-	Place       *Place
 	Err         error
 	Message     *Message // owned by the core from then on
 }
@@ -176,6 +175,7 @@ type Part struct {
 	// part of a stream to a new replica: it counts in that session alone (L8). 0: it is
 	// no such part.
 	Session uint64
+	Place   *Place    // of EvMap: the map, and what the log comes to of its partitions
 	Mends   []Mending // what cells are to hold instead of what they hold
 }
 
@@ -285,7 +285,7 @@ func (c *Core) Step(ev Event) []Effect {
 	case EvCaughtUp:
 		c.CatchingUp = false
 	case EvMap:
-		replace(c, ev.Place)
+		replace(c, ev.Part.Place)
 	case EvDue:
 		expire(c, &ev)
 	}

@@ -23,7 +23,7 @@ func (h *host) learn(m *placement.Map) {
 	for _, a := range h.applied.Applied {
 		at.Applied = append(at.Applied, core.Applied{Partition: a.Partition, Set: *a.Set.Clone()})
 	}
-	h.step(core.Event{Kind: core.EvMap, Place: at})
+	h.step(core.Event{Kind: core.EvMap, Part: core.Part{Place: at}})
 	h.step(core.Event{Kind: core.EvAlive, Nodes: m.Nodes()})
 }
 
