@@ -224,6 +224,8 @@ func TestADeleteGoesOnceAllReplicasHaveIt(t *testing.T) {
 	})
 	require.Len(t, a.holds(t, "k0"), 1, "one that is away holds them back")
 	require.True(t, a.holds(t, "k0")[0].Absent)
+	a.stop()
+	a.start() // where deletes stand is found again
 
 	c.nodes["c"].start()
 	c.settled()
