@@ -39,6 +39,7 @@ type options struct {
 	times, clients      int
 	steady, rest, back  time.Duration
 	json                string
+	keep                bool
 }
 
 // report is what was measured; times are in ms.
@@ -53,7 +54,8 @@ type report struct {
 	Acked    int       `json:"acknowledged"`
 	Lost     int       `json:"lost"`
 	Unwanted int       `json:"unwanted_terms"`
-	Changes  int       `json:"group_changes"` // elections and in-sync sets that the nodes logged after the start
+	Silences []string  `json:"silences,omitempty"` // of leaders, in a run in which nothing fails
+	Changes  int       `json:"group_changes"`      // elections and in-sync sets that the nodes logged after the start
 }
 
 func main() {
@@ -67,6 +69,7 @@ func main() {
 	flag.DurationVar(&o.rest, "rest", 2*time.Second, "between a failure's end and the next")
 	flag.DurationVar(&o.back, "back", 0, "the node that failed comes back after so long, whatever the others do: all waits for it; 0: once they acknowledge")
 	flag.StringVar(&o.json, "json", "", "a file for the report")
+	flag.BoolVar(&o.keep, "keep", false, "keep the directory, with what the nodes logged")
 	flag.Parse()
 	r, err := measure(context.Background(), o)
 	if err == nil {
@@ -90,6 +93,9 @@ func main() {
 func (r *report) print() {
 	fmt.Printf("%s, %s, %s: median %.0f ms, p95 %.0f, worst %.0f of %d; %d of %d acknowledged writes lost; %d unwanted terms; %d changes of the group\n",
 		r.How, r.Preset, r.Policy, r.Median, r.P95, r.Worst, len(r.Times), r.Lost, r.Acked, r.Unwanted, r.Changes)
+	for _, s := range r.Silences {
+		fmt.Println(s)
+	}
 }
 
 // measure runs a cluster and its clients, and takes the measurements.
@@ -105,7 +111,7 @@ func measure(ctx context.Context, o options) (r *report, err error) {
 		switch {
 		case err != nil:
 			err = fmt.Errorf("%w; see %s", err, dir)
-		case r.Unwanted > 0 || r.Lost > 0:
+		case o.keep || r.Unwanted > 0 || r.Lost > 0:
 			fmt.Println("logs and data are kept in", dir)
 		default:
 			err = os.RemoveAll(dir)
@@ -160,6 +166,9 @@ func (r *report) fill(c *cluster, l *load, o options) error {
 	if o.steady > 0 {
 		l.begin(-1)
 		time.Sleep(o.steady)
+		if r.Silences, err = c.silences(); err != nil {
+			return err
+		}
 	} else {
 		for range o.times {
 			t, err := once(c, l, o)
@@ -226,12 +235,15 @@ func once(c *cluster, l *load, o options) (time.Duration, error) {
 	return took, nil
 }
 
-// switchover has the leader hand over to the next node, or to the one after it if
-// that is not in sync.
+// switchover has the leader hand over to the first other node of the policy's order, which
+// is the one in sync under first 1, or to the one after it.
 func (c *cluster) switchover(lead int) error {
 	var errs []error
-	for i := 1; i < len(ids); i++ {
-		out, err := exec.Command(c.binary, "switchover", "--cluster", "failover", "-e", strings.Join(c.peers, ","), "--to", ids[(lead+i)%len(ids)]).CombinedOutput()
+	for i, id := range ids {
+		if i == lead {
+			continue
+		}
+		out, err := exec.Command(c.binary, "switchover", "--cluster", "failover", "-e", strings.Join(c.peers, ","), "--to", id).CombinedOutput()
 		if err == nil {
 			return nil
 		}

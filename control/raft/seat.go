@@ -183,8 +183,11 @@ func (s *seat) catchUp(ctx context.Context, index uint64) error {
 func (s *seat) work(ctx context.Context) error {
 	t := time.NewTicker(s.control.timing.beat)
 	defer t.Stop()
+	ctx, cancel := context.WithCancel(ctx)
 	var asking sync.WaitGroup
 	defer asking.Wait()
+	defer cancel()
+	asking.Go(func() { s.listen(ctx) })
 	admitted := make(chan struct{}, 1) // holds a token while a question is under way
 	alone := func(f func()) {
 		select {
