@@ -57,7 +57,7 @@ func (o Operator) lister(ctx context.Context) (*conflictLister, error) {
 	if !ok {
 		return nil, notApplied(fmt.Errorf("one leader orders all writes of this topology, so none conflict: %w", topology.ErrUnsupported))
 	}
-	l, err := o.names(ctx)
+	l, err := namesOf(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -68,8 +68,8 @@ func (o Operator) lister(ctx context.Context) (*conflictLister, error) {
 	return l, nil
 }
 
-// names returns one that knows what tables are called, and lists nothing.
-func (o Operator) names(ctx context.Context) (*conflictLister, error) {
+// namesOf returns one that knows what tables are called, and lists nothing.
+func namesOf(ctx context.Context, o Operator) (*conflictLister, error) {
 	l := &conflictLister{tables: map[record.TableID]string{record.TableDefault: DefaultTable}, sites: map[uint32]string{}}
 	tables, err := o.n.catalogue.list(ctx, topology.ReadOptions{Guarantee: topology.ReadAny})
 	if err != nil {

@@ -45,7 +45,7 @@ func (r Repairs) Run(ctx context.Context, v RepairOptions) (out Repaired, err er
 		if !ok {
 			return notApplied(fmt.Errorf("this topology has leaders, whose logs order all writes; `triad verify` compares sites: %w", topology.ErrUnsupported))
 		}
-		l, err := o.names(ctx)
+		l, err := namesOf(ctx, o)
 		if err != nil {
 			return err
 		}

@@ -29,6 +29,8 @@ type deletes struct {
 	of         func(table record.TableID, key []byte) int // the partition of a key
 	horizon    map[int]version.Timestamp
 	done       map[int]version.Vector // by partition: the stable writes up to which all was looked at
+	some       map[int]int            // by partition: deletes that are noted, or more
+	expiring   int                    // expiries that are noted, or more
 	turn       int                    // the partition that was looked at last
 	swept      []byte                 // the key of "xe" that was looked at last
 	ticks      int
@@ -43,12 +45,12 @@ const (
 
 	collectedPerTick = 256  // deletes looked at
 	hiddenPerDelete  = 1024 // cells removed at once with the delete of their key
-	sweepTicks       = 5    // from one look at what is due to the next
+	sweepTicks       = 5    // from one look at what can go, or is due, to the next
 	sweptMax         = 256  // cells looked at then
 )
 
 func newDeletes(partitions int, of func(record.TableID, []byte) int) *deletes {
-	return &deletes{partitions: partitions, of: of, horizon: map[int]version.Timestamp{}, done: map[int]version.Vector{}}
+	return &deletes{partitions: partitions, of: of, horizon: map[int]version.Timestamp{}, done: map[int]version.Vector{}, some: map[int]int{}}
 }
 
 func appendDot(b []byte, d version.Dot) []byte {
@@ -98,6 +100,23 @@ func (d *deletes) load(view topology.Snapshot) error {
 			d.horizon[p] = version.Timestamp(binary.BigEndian.Uint64(b))
 		}
 	}
+	// Where there is nothing nobody looks: a view of the store has its price.
+	for e, err := range view.Scan(originsCell([]byte(keyDelete)), originsCell([]byte(keyHorizon))) {
+		if err != nil {
+			return err
+		}
+		if bytes.HasPrefix(e.Key, []byte(keyExpiry)) {
+			d.expiring++
+			continue
+		}
+		var s record.State
+		if record.DecodeState(e.State, &s) != nil || len(s.Siblings) != 1 {
+			continue
+		}
+		if c, ok := cellNamed(s.Siblings[0].Value); ok {
+			d.some[d.of(c.Table, c.Key)]++
+		}
+	}
 	return nil
 }
 
@@ -115,10 +134,13 @@ func (d *deletes) note(c *record.Cell, s *record.State, put func(record.Cell, []
 		case v.Absent:
 			name := cellName(*c)
 			put(deleteCell(v.Dot, name), []byte(name))
-			delete(d.done, d.of(c.Table, c.Key))
+			p := d.of(c.Table, c.Key)
+			d.some[p]++
+			delete(d.done, p)
 		case v.Expires != 0:
 			name := cellName(*c)
 			put(expiryCell(v, name), []byte(name))
+			d.expiring++
 		}
 	}
 }
@@ -152,10 +174,13 @@ func listed(view topology.Snapshot, from, to []byte, most int) (out []standing, 
 // those of one partition, some at a time.
 func (m *machine) collect(stable func(partition int) version.Vector) (err error) {
 	d := m.deletes
+	if d.ticks++; d.ticks%sweepTicks != 0 {
+		return nil
+	}
 	for range d.partitions {
 		d.turn = (d.turn + 1) % d.partitions
 		upTo := stable(d.turn)
-		if len(upTo) > 0 && !d.done[d.turn].Descends(upTo) {
+		if d.some[d.turn] > 0 && len(upTo) > 0 && !d.done[d.turn].Descends(upTo) {
 			return m.collectOf(d.turn, upTo)
 		}
 	}
@@ -187,6 +212,7 @@ func (m *machine) collectOf(partition int, stable version.Vector) (err error) {
 				}
 				if gone {
 					a.drop(f.at)
+					a.deletes.some[partition]--
 				}
 			}
 			return nil
@@ -268,7 +294,7 @@ func (a *application) forgetHidden(view topology.Snapshot, partition int, c reco
 // entries about what is held no more.
 func (m *machine) dues(by version.Timestamp) (out []core.Held, err error) {
 	d := m.deletes
-	if d.ticks++; d.ticks%sweepTicks != 0 {
+	if d.expiring == 0 || d.ticks%sweepTicks != 0 {
 		return nil, nil
 	}
 	view, err := m.store.Snapshot()
@@ -300,6 +326,7 @@ func (m *machine) dues(by version.Timestamp) (out []core.Held, err error) {
 		}
 		if !slices.ContainsFunc(s.Siblings, still) {
 			over = append(over, f.at)
+			d.expiring = max(0, d.expiring-1)
 			continue
 		}
 		out = append(out, core.Held{Cell: f.cell.Clone(), State: s})

@@ -76,7 +76,7 @@ type Counts struct {
 	StoreBytes uint64 // of its files on disk; 0 for one in memory
 	Conflicts  ConflictCounts
 	Repairs    *RepairCounts // nil where a leader orders writes
-	Silences   Silences // of the leaders that this node followed
+	Silences   Silences      // of the leaders that this node followed
 }
 
 // Pending is what an engine has accepted and not answered yet.

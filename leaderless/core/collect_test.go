@@ -290,3 +290,21 @@ func TestNobodyWaitsForWhatALostDiskHad(t *testing.T) {
 		require.True(t, core.Stable(h.core, 0).Has(dot), h.name)
 	}
 }
+
+func TestADeleteStaysForWhatItCoversAndOthersMayLack(t *testing.T) {
+	stable := version.Vector{{Origin: origin, Seq: 6}}
+	s := record.State{Siblings: []record.Version{versionAt(6, "")}}
+	require.Equal(t, core.Goes, core.FateOf(&s, stable))
+	s.Context = upTo(5)
+	require.Equal(t, core.Goes, core.FateOf(&s, stable))
+	s.Context.Add(version.Dot{Origin: version.Origin{ID: 2, Incarnation: 1}, Seq: 3})
+	require.Equal(t, core.Stays, core.FateOf(&s, stable))
+	require.Equal(t, core.Settled, core.FateOf(&record.State{Siblings: []record.Version{versionAt(7, "")}}, stable), "that is another delete's")
+	require.Equal(t, core.Settled, core.FateOf(&record.State{Siblings: []record.Version{versionAt(5, "v")}}, stable))
+
+	head := record.State{Siblings: []record.Version{versionAt(6, "")}}
+	require.Equal(t, core.Goes, core.FateUnder(&record.State{Siblings: []record.Version{versionAt(5, "v")}}, &head, stable))
+	require.Equal(t, core.Settled, core.FateUnder(&record.State{Siblings: []record.Version{versionAt(7, "v")}}, &head, stable), "it shows")
+	hidden := record.State{Siblings: []record.Version{versionAt(5, "v")}, Context: s.Context}
+	require.Equal(t, core.Stays, core.FateUnder(&hidden, &head, stable))
+}

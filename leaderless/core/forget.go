@@ -1,6 +1,8 @@
 package core
 
 import (
+	"slices"
+
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/version"
 )
@@ -16,8 +18,8 @@ const (
 )
 
 // FateOf says what becomes of a cell, where stable is what all replicas of its partition
-// are known to have ([Stable], rule L9). A cell that covers writes which have not
-// been applied here stays, as they would come back.
+// are known to have ([Stable], rule L9). A cell that covers writes which some replica may
+// lack stays, as they would come back.
 func FateOf(s *record.State, stable version.Vector) Fate {
 	if len(s.Siblings) == 0 {
 		return Settled
@@ -27,10 +29,19 @@ func FateOf(s *record.State, stable version.Vector) Fate {
 			return Settled // written to since; a later delete is noted itself
 		}
 	}
-	if !s.Context.IsEmpty() {
+	if !covered(s.Context, stable) {
 		return Stays
 	}
 	return Goes
+}
+
+// covered reports whether all replicas are known to have all that a context knows.
+func covered(context *version.Set, stable version.Vector) bool {
+	if context == nil {
+		return true
+	}
+	lacks := func(d version.Dot) bool { return !stable.Has(d) }
+	return stable.Descends(context.Prefix) && !slices.ContainsFunc(context.Dots, lacks)
 }
 
 // FateUnder says what becomes of a cell of a key whose delete goes: one that the delete
@@ -40,7 +51,7 @@ func FateUnder(s, head *record.State, stable version.Vector) Fate {
 	for _, v := range s.Siblings {
 		switch {
 		case v.Absent || Visible(v, head):
-		case !stable.Has(v.Dot) || !s.Context.IsEmpty():
+		case !stable.Has(v.Dot) || !covered(s.Context, stable):
 			return Stays
 		default:
 			fate = Goes
