@@ -43,6 +43,8 @@ func New(o Options) topology.Builder {
 type engine struct {
 	*reader
 	*writer
+	settler
+	replicas
 	*entropy
 
 	env   topology.Env
@@ -50,17 +52,22 @@ type engine struct {
 	place *placement.Map
 	log   *slog.Logger
 
-	loop    *loop
-	machine *machine
-	life    *life
-	peers   []*peer
-	stats   stats
-	failed  failure
+	loop     *loop
+	machine  *machine
+	life     *life
+	peers    []*peer
+	stats    stats
+	promises *promises
+	failed   failure
 }
 
 func open(env topology.Env, o Options, place *placement.Map) (*engine, error) {
 	e := &engine{env: env, o: o, place: place, log: env.Logger.With("engine", "leaderless")}
 	e.failed.done = make(chan struct{})
+	e.promises = newPromises(&e.o, func() *placement.Map { return e.place })
+	if err := e.promises.check(); err != nil {
+		return nil, err
+	}
 	var err error
 	if e.machine, err = newMachine(env.Store, env.Log, place); err != nil {
 		return nil, err
@@ -70,6 +77,7 @@ func open(env topology.Env, o Options, place *placement.Map) (*engine, error) {
 	}
 	e.loop = newLoop(e)
 	e.reader = &reader{e: e}
+	e.replicas = replicas{e}
 	e.writer = &writer{e: e, budget: semaphore.NewWeighted(o.PendingBytesMax)}
 	e.entropy = newEntropy(e)
 	for _, id := range place.Nodes() {
@@ -81,6 +89,7 @@ func open(env topology.Env, o Options, place *placement.Map) (*engine, error) {
 	env.Transport.HandleCall(methodRequest, topology.PeerNode, e.serveRequest)
 	env.Transport.HandleCall(methodMet, topology.PeerNode, e.life.serveMet)
 	env.Transport.HandleCall(methodCells, topology.PeerNode, pages{e}.serve)
+	env.Transport.HandleCall(methodReplicated, topology.PeerNode, replicas{e}.serve)
 	env.Transport.HandleCall(methodRepair, topology.PeerNode, examined{e}.serve)
 	return e, nil
 }
@@ -163,6 +172,7 @@ type shown struct {
 	end        uint64
 	flushed    uint64
 	busy       int
+	stays      string // why this node is not to be restarted now; empty: it may be
 	collected  uint64
 	at         time.Time
 }
@@ -190,7 +200,10 @@ var (
 	_ topology.Waiter  = (*engine)(nil)
 	_ topology.Updater = (*engine)(nil)
 
-	_ topology.Repairer  = (*engine)(nil)
-	_ topology.Counter   = (*engine)(nil)
-	_ topology.Collector = (*engine)(nil)
+	_ topology.Resolvers  = (*engine)(nil)
+	_ topology.Replicated = (*engine)(nil)
+	_ topology.Resolver   = (*engine)(nil)
+	_ topology.Repairer   = (*engine)(nil)
+	_ topology.Counter    = (*engine)(nil)
+	_ topology.Collector  = (*engine)(nil)
 )

@@ -363,7 +363,7 @@ func (m *exam) judge(ctx context.Context, cells []record.Cell) error {
 func (m *exam) look(ctx context.Context, cells []record.Cell) ([]judged, error) {
 	e := m.e
 	out := make([]judged, len(cells))
-	for _, id := range append([]topology.NodeID{e.env.Self}, e.reachable(e.place.Nodes())...) {
+	for _, id := range append([]topology.NodeID{e.env.Self}, e.alive()...) {
 		var asked []int
 		q := question{form: formCopies}
 		for i := range cells {

@@ -2,9 +2,9 @@ package core
 
 import (
 	"fmt"
-	"github.com/triad-kv/triad/leaderless/placement"
 	"slices"
 
+	"github.com/triad-kv/triad/leaderless/placement"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
@@ -71,7 +71,9 @@ func (c *Core) message(from topology.NodeID, m *Message) {
 	case MsgAck, MsgNack:
 		c.acked(c, from, m)
 	case MsgFound:
-		if g := c.getting(m.Op); g != nil {
+		if v := c.surveying(m.Op); v != nil {
+			v.found(c, from, m.Cells)
+		} else if g := c.getting(m.Op); g != nil {
 			g.found(c, from, m.Cells, m.Full)
 		}
 	case MsgState, MsgAsk:
@@ -105,6 +107,9 @@ func (c *Core) current(node topology.NodeID, life uint32) bool {
 		}
 		for _, g := range c.gets {
 			g.void(c, node)
+		}
+		for _, v := range c.surveys {
+			v.void(c, node)
 		}
 	}
 	return true
