@@ -58,10 +58,20 @@ func (o Operator) lister(ctx context.Context) (*conflictLister, error) {
 	if !ok {
 		return nil, notApplied(fmt.Errorf("one leader orders all writes of this topology, so none conflict: %w", topology.ErrUnsupported))
 	}
-	l := &conflictLister{ConflictLister: e, tables: map[record.TableID]string{record.TableDefault: DefaultTable}, sites: map[uint32]string{}}
+	l, err := namesOf(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	l.ConflictLister = e
 	for _, s := range o.n.engine.Status().Sites {
 		l.sites[s.Number] = s.Site
 	}
+	return l, nil
+}
+
+// namesOf returns one that knows what tables are called, and lists nothing.
+func namesOf(ctx context.Context, o Operator) (*conflictLister, error) {
+	l := &conflictLister{tables: map[record.TableID]string{record.TableDefault: DefaultTable}, sites: map[uint32]string{}}
 	tables, err := o.n.catalogue.list(ctx, topology.ReadOptions{Guarantee: topology.ReadAny})
 	if err != nil {
 		return nil, err

@@ -123,6 +123,13 @@ var messages = map[string]struct {
 			Mine: []Rival{{Site: "us", Dot: dot, Time: 5, Kind: record.KindBytes, Value: []byte("v"), Bytes: 9}},
 		}},
 	}, func(m Verification) []byte { return m.Encode() }, DecodeVerification),
+	"repair": form(RepairAsked{Tables: []string{"users"}, From: "b", Part: -1, Check: true, Reread: true}, RepairAsked.Encode, DecodeRepairAsked),
+	"repaired": form(Repaired{
+		Verification: Verification{Peers: []topology.VerifiedPeer{{Node: "b", Cells: 9, Differ: 1}}},
+		Parts:        4, Reread: 5, Corrected: 6, Leaves: 7, Differ: 3, Mended: 2, Unclear: 1, Bytes: 8,
+	}, func(m Repaired) []byte { return m.Encode() }, DecodeRepaired),
+	"collection": form(topology.Collection{Kept: 2, Collected: 3, Holds: []topology.Holding{{Node: "b", Partitions: 4, Writes: 5, Silent: 6, Why: "w"}}},
+		func(c topology.Collection) []byte { return EncodeCollection(&c) }, DecodeCollection),
 	"restore": form(Restore{To: topology.Point{LSN: 7, Time: time.Unix(8, 9)}, GiveUp: 10}, Restore.Encode, DecodeRestore),
 	"restored": form(topology.Restoration{
 		Promotion: topology.Promotion{Term: 4, Leader: "d", Start: 9, Reached: []topology.NodeID{"a"}, Missed: []topology.NodeID{"b"}},

@@ -103,16 +103,23 @@ func withoutOf(s *admin.Site) string {
 func newGCExplain() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "explain",
-		Short: "Show which site holds back what could be forgotten, and since when",
-		Long: `Show which site holds back what could be forgotten, and since when. What is deleted is
+		Short: "Show who holds back what could be forgotten, and since when",
+		Long: `Where several sites write, show which site holds back what could be forgotten, and since when. What is deleted is
 kept until every site has said, in what it writes, that it has the delete for good: a
 site that is away holds back all that was written since. It lets go when it comes back,
 or once it was given up ("triad site evict"). As the leader of the first site that
-answers sees it.`,
+answers sees it.
+
+Where nobody leads, show for each node how many deletes it keeps, and which replica is not
+known to have all that the node has: a delete goes once every replica of its key is known
+to have it, and what it could be needed against.`,
 		Args: exactly(),
 	}
 	r := remoteFlags(c)
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		if is, err := r.explainDeletes(cmd); is || err != nil {
+			return err
+		}
 		var v siteRow
 		err := r.with(cmd, func(ctx context.Context, c *client.Client) (err error) {
 			v, err = sitesSeen(ctx, c, r)

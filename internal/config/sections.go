@@ -65,6 +65,17 @@ type Quorums struct {
 	Read       Consistency `yaml:"read" default:"quorum"`
 	Repair     Repair      `yaml:"repair" default:"async"`
 	HedgeAfter Duration    `yaml:"hedge_after" default:"50ms"`
+	MovesMax   int         `yaml:"moves_max" default:"4"`
+	MoveBytes  Size        `yaml:"move_bytes_per_sec" default:"0"`
+	AntiEntropy
+}
+
+// AntiEntropy says how replicas compare by themselves what they hold.
+type AntiEntropy struct {
+	RepairEvery       Duration `yaml:"repair_every" default:"1h"`   // 0 is never
+	RereadEvery       Duration `yaml:"reread_every" default:"168h"` // 0 is never
+	RepairBytesPerSec Size     `yaml:"repair_bytes_per_sec" default:"8MiB"`
+	RepairPauseAbove  Duration `yaml:"repair_pause_above" default:"100ms"` // 0 is never
 }
 
 // Lent is what a leader may do by itself for a while, and what an election may cost.
