@@ -245,6 +245,9 @@ func (k *council) hear(ctx context.Context) error {
 		return nil
 	}
 	down := waiting != nil
+	if s := k.e.roster().Seat(core.Site(k.e.site)); s != nil && s.Standing == core.Evicting {
+		down = true // nobody links to it any more, to tell it the rest
+	}
 	for _, l := range k.e.links.list() {
 		state, _, _ := l.state()
 		down = down || state != "up"
