@@ -361,6 +361,9 @@ func (k *council) leave(ctx context.Context, r *core.Roster, self *core.SiteSeat
 		return err
 	}
 	final := ofSite(mine.Marks, self.Number)
+	for _, p := range replies { // they may have of an earlier life what this one has lost
+		final = final.Join(ofSite(p.Marks, self.Number))
+	}
 	for _, p := range replies {
 		if !vectorOf(p.Marks).Descends(final) {
 			return nil

@@ -1,11 +1,9 @@
 package core
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/triad-kv/triad/record"
-	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
 )
 
@@ -45,6 +43,7 @@ type link struct {
 	session uint64 // 0: down
 	frozen  bool
 	barred  bool // in this session: it holds what does not count
+	strange bool // in this session: it holds records of who is no site here, and somebody was told
 
 	// Of the own log, sent to the peer.
 	told    bool           // the peer has said what it has
@@ -64,6 +63,7 @@ type link struct {
 	past  []Mark         // what it had, when the link went down
 	gone  version.Vector // what its log does not hold any more, as far as it was asked
 	from  record.LSN     // where to go on in its log; kept over sessions
+	owed  version.Vector // what it had when it was seen to have writes of an earlier life of this site that are not here; likewise
 }
 
 // shipment is one message of records: how much, and where the next one begins.
@@ -78,7 +78,7 @@ func (l *link) reset(session uint64) {
 	if past == nil {
 		past = l.past
 	}
-	*l = link{Link: l.Link, frozen: l.frozen, from: l.from, past: past, session: session}
+	*l = link{Link: l.Link, frozen: l.frozen, from: l.from, owed: l.owed, past: past, session: session}
 }
 
 // step takes an event of one link. What belongs to another session is late.
@@ -161,7 +161,7 @@ func (l *link) message(c *Core, m *Message) {
 func (l *link) known(c *Core, marks []Mark) bool {
 	for _, m := range marks {
 		if _, ok := c.cfg.site(m.Origin); !ok {
-			c.freeze(l, m.Origin, fmt.Errorf("%w: it holds records of %v, who is no site that takes part", topology.ErrMalformed, m.Origin))
+			l.stranger(c, m.Origin)
 			return false
 		}
 		if orphaned(c, l, m) {
@@ -181,6 +181,7 @@ func (l *link) known(c *Core, marks []Mark) bool {
 		l.behind = false
 	}
 	l.marks = marks
+	l.owes(c)
 	return true
 }
 

@@ -346,6 +346,9 @@ func (k *council) leave(r *core.Roster, self *core.SiteSeat) {
 			return
 		}
 		final := ofSite(mine.Marks, number)
+		for _, s := range sites { // they may have of an earlier life what this one has lost
+			final = final.Join(ofSite(replies[s].Marks, number))
+		}
 		for _, s := range sites {
 			if !vectorOf(replies[s].Marks).Descends(final) {
 				return

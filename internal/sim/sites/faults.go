@@ -51,8 +51,12 @@ func (w *cluster) settled() bool {
 	}
 	r := w.ledger.newest
 	for _, t := range w.sites {
-		if g := t.reign(); g != nil && g.council.busy {
+		g := t.reign()
+		if g != nil && g.council.busy || t.silent() {
 			return false
+		}
+		if g != nil && g.core.Open() && !g.core.Writes() && g.core.Roster().Seat(t.name).Standing == core.Active {
+			return false // it has not got back what it has lost
 		}
 	}
 	if r == nil {

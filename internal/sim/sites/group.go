@@ -264,6 +264,9 @@ func (g *reign) committed(lsn record.LSN) {
 	if g.core == nil {
 		return
 	}
+	if lsn >= g.born {
+		p.n.site.lossy = false
+	}
 	if p.known == p.end() {
 		_ = g.tail.from(p.store, nil)
 	}

@@ -19,6 +19,7 @@ type reign struct {
 	others  []progress
 	crowned bool
 
+	born    record.LSN // up to there its log says under which origin it writes
 	core    *core.Core // once all that is in the log from before is committed
 	tail    tail
 	links   map[core.Site]*end
@@ -112,7 +113,6 @@ func (g *reign) begin() {
 		cfg.Origin = version.Origin{ID: seat.Number, Incarnation: t.newLife(seat.Life)}
 		p.s.Note(p.n.name, "begins a life", uint64(cfg.Origin.Incarnation))
 	}
-	t.lossy = false
 	at := x.pos
 	at.Marks = slices.Clone(at.Marks)
 	at.Term = min(at.Term, g.term-1)
@@ -124,6 +124,7 @@ func (g *reign) begin() {
 	p.s.Note(p.n.name, "leads", g.term, uint64(x.pos.LSN))
 	g.step(core.Event{Kind: core.EvLead, Term: g.term})
 	if g.live() {
+		g.born = g.core.End()
 		g.relink()
 	}
 }

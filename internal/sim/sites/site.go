@@ -28,7 +28,7 @@ type site struct {
 	joins  bool   // it has no roster of the configuration
 	backup *state // of its past
 	fork   *fork  // it was set back, and nobody has said so
-	hushed []had  // it takes no writes before it has what one of these had
+	hushed bool   // it takes no writes before it has heard another one
 
 	truth truth
 }
@@ -216,31 +216,26 @@ func (p *process) lead(term uint64) {
 	g.ship()
 }
 
-// had is what a site had once.
-type had struct {
-	site   *site
-	life   uint32
-	vector version.Vector
-}
-
-// hush has a site that has lost something take no writes before it has what one other
-// had then. It had told the others what it has for good, and they may have forgotten
-// deletes by that, which a write of it has to cover (M6). The product leaves this to who
-// runs the site.
-func (t *site) hush() {
-	t.hushed = nil
+// silent reports whether a site that has lost something is kept from clients until it has
+// heard another one, which has not: by that it learns that it has (M6). The product
+// leaves that to who runs the site.
+func (t *site) silent() bool {
+	if !t.hushed {
+		return false
+	}
+	g := t.reign()
 	for _, o := range t.w.sites {
-		if o != t && !o.out && !o.silent() {
-			t.hushed = append(t.hushed, had{o, o.life, o.truth.vector})
+		if g != nil && o != t && !o.out && !o.hushed && len(g.core.Has(o.name)) > 0 {
+			t.hushed = false
 		}
 	}
+	return t.hushed
 }
 
-// silent reports whether it does so yet.
-func (t *site) silent() bool {
-	t.hushed = slices.DeleteFunc(t.hushed, func(h had) bool { return h.site.out || h.site.life != h.life })
-	if slices.ContainsFunc(t.hushed, func(h had) bool { return t.truth.vector.Descends(h.vector) }) {
-		t.hushed = nil
+// hush begins it.
+func (t *site) hush() {
+	t.hushed = false
+	for _, o := range t.w.sites {
+		t.hushed = t.hushed || o != t && !o.out && !o.hushed
 	}
-	return len(t.hushed) > 0
 }
