@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/triad-kv/triad/internal/kind"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
@@ -168,6 +169,9 @@ func (c *catalogue) create(ctx context.Context, t Table) (definition, error) {
 	if err := t.check(); err != nil {
 		return definition{}, notApplied(err)
 	}
+	if err := c.holds(t.Kind); err != nil {
+		return definition{}, notApplied(fmt.Errorf("kind of %s: %w", t.Name, err))
+	}
 	if t.Name == DefaultTable {
 		return defaultDefinition, nil
 	}
@@ -198,6 +202,17 @@ func (c *catalogue) create(ctx context.Context, t Table) (definition, error) {
 	}
 	return definition{}, notApplied(fmt.Errorf("table %s: others defined tables at the same time, %d times: %w",
 		t.Name, createAttemptsMax, topology.ErrOverloaded))
+}
+
+// holds refuses a kind in whose cells writes come together, where nobody leads and no
+// resolver joins them: there the last writer would win.
+func (c *catalogue) holds(k record.Kind) error {
+	_, scattered := c.engine.(Scattered)
+	_, settles := c.engine.(topology.Resolvers)
+	if !scattered || settles || k == record.KindCounter || !kind.Joined(k) {
+		return nil
+	}
+	return fmt.Errorf("%w: without a leader there are no tables of kind %s", topology.ErrUnsupported, KindName(k))
 }
 
 // tryCreate writes the definition with the next number, provided that neither

@@ -41,7 +41,7 @@ func TestOpenNamesEveryFaultWithItsField(t *testing.T) {
 		"a leader and a control":        {Config{Members: three, Leader: "a", Control: noControl}, []string{"leader: it belongs to control/static"}},
 		"members without this node":     {Config{ID: "x", Members: three, Leader: "a"}, []string{`this node, "x", is not among them`}},
 		"two sites of one node":         {Config{ID: "b", Site: "us", Members: three, Leader: "a"}, []string{`members[1].site: "eu", and site is "us"`}},
-		"tables": {Config{Tables: []Table{{Name: "ok"}, {Name: "No"}, {Name: "ok"}, {Name: "c", Kind: record.KindHLL}, {Name: "default", Kind: record.KindRow}}}, []string{
+		"tables": {Config{Tables: []Table{{Name: "ok"}, {Name: "No"}, {Name: "ok"}, {Name: "c", Kind: record.KindText}, {Name: "default", Kind: record.KindRow}}}, []string{
 			`tables[1]: name: "No"`, `tables[2].name: "ok" is that of tables[0]`, "tables[3]: kind of c", "tables[4]: kind of default"}},
 		"too many tables": {Config{Tables: make([]Table, configTablesMax+1)}, []string{"tables: 1025 are more"}},
 		"limits": {Config{Limits: Limits{ValueBytesMax: -1, LogSegmentBytes: -1, BootstrapWait: -1}}, []string{
@@ -88,13 +88,14 @@ func TestKindsAreSpelledAsTheyAreRead(t *testing.T) {
 	for k, name := range map[record.Kind]string{
 		record.KindAny: "any", record.KindBytes: "bytes", record.KindRow: "row",
 		record.KindCounter: "counter", record.KindSet: "set", record.KindMap: "map",
+		record.KindFlag: "flag", record.KindMax: "max", record.KindMin: "min", record.KindHLL: "hll",
 	} {
 		got, err := ParseKind(name)
 		require.NoError(t, err)
 		require.Equal(t, k, got)
 		require.Equal(t, name, KindName(k))
 	}
-	_, err := ParseKind("hll")
+	_, err := ParseKind("text")
 	require.Error(t, err)
 	require.Equal(t, "kind 200", KindName(200))
 }

@@ -70,6 +70,83 @@ func ExampleMapOf() {
 	// Output: 1 map[apples:4 pears:1] <nil>
 }
 
+func ExampleFlagOf() {
+	ctx := context.Background()
+	node, end := run()
+	defer end()
+
+	online := triad.FlagOf(node, "online")
+	was, _, err := online.Enable(ctx, "alice")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	alice, _ := online.Get(ctx, "alice")
+	bob, err := online.Get(ctx, "bob")
+	fmt.Println(was, alice, bob, err)
+	// Output: false true false <nil>
+}
+
+func ExampleMaxOf() {
+	ctx := context.Background()
+	node, end := run()
+	defer end()
+
+	best := triad.MaxOf(node, "best")
+	for _, score := range []int64{310, 1200, 870} {
+		now, _, err := best.Observe(ctx, "alice", score)
+		fmt.Println(now, err)
+	}
+	// Output:
+	// 310 <nil>
+	// 1200 <nil>
+	// 1200 <nil>
+}
+
+func ExampleMinOf() {
+	ctx := context.Background()
+	node, end := run()
+	defer end()
+
+	since := triad.MinOf(node, "since")
+	for _, year := range []int64{2019, 2024, 2012} {
+		if _, _, err := since.Observe(ctx, "alice", year); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	first, err := since.Get(ctx, "alice")
+	fmt.Println(first, err)
+	// Output: 2012 <nil>
+}
+
+func ExampleSketchOf() {
+	ctx := context.Background()
+	node, end := run()
+	defer end()
+
+	visitors := triad.SketchOf[string](node, "visitors")
+	for _, name := range []string{"alice", "bob", "alice"} {
+		changed, _, err := visitors.Add(ctx, "2026-05-01", []string{name})
+		fmt.Println(changed, err)
+	}
+	if _, _, err := visitors.Add(ctx, "2026-05-02", []string{"bob", "carol"}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	if _, err := visitors.Merge(ctx, "2026-05", []string{"2026-05-01", "2026-05-02"}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	n, err := visitors.Count(ctx, "2026-05")
+	fmt.Println(n, err)
+	// Output:
+	// true <nil>
+	// true <nil>
+	// false <nil>
+	// 3 <nil>
+}
+
 func alone(t *testing.T) *triad.Node {
 	t.Helper()
 	n, end := run()

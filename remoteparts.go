@@ -23,6 +23,10 @@ var partsOps = map[call.PartsOp]partsOp{
 	call.SetMembers: {"members", record.KindSet}, call.SetLen: {"len", record.KindSet},
 	call.MapPut: {"put", record.KindMap}, call.MapRemove: {"remove", record.KindMap}, call.MapGet: {"get", record.KindMap},
 	call.MapAll: {"all", record.KindMap}, call.MapLen: {"len", record.KindMap},
+	call.FlagEnable: {"enable", record.KindFlag}, call.FlagDisable: {"disable", record.KindFlag}, call.FlagGet: {"get", record.KindFlag},
+	call.MaxObserve: {"observe", record.KindMax}, call.MaxGet: {"get", record.KindMax},
+	call.MinObserve: {"observe", record.KindMin}, call.MinGet: {"get", record.KindMin},
+	call.SketchAdd: {"add", record.KindHLL}, call.SketchMerge: {"merge", record.KindHLL}, call.SketchCount: {"count", record.KindHLL},
 }
 
 // remoteParts is a node as those far from it see its counters and the parts of its keys.
@@ -44,7 +48,7 @@ func (n remoteParts) change(ctx context.Context, req []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.Op > call.MapRemove {
+	if !m.Op.Changes() {
 		return nil, n.malformed(op, fmt.Errorf("it changes nothing: %w", topology.ErrMalformed))
 	}
 	var told func() int64
@@ -77,9 +81,28 @@ func changeOf(k kind.Key, m *call.Parts) (kind.Op, func() int64) {
 			o.Fields = append(o.Fields, kind.Field{Name: m.Parts[i], Value: m.Parts[i+1]})
 		}
 		return o, func() int64 { return int64(o.New) }
+	case call.FlagEnable, call.FlagDisable:
+		o := &kind.FlagSet{Key: k, On: m.Op == call.FlagEnable}
+		return o, func() int64 { return yes(o.Was) }
+	case call.MaxObserve, call.MinObserve:
+		o := &kind.Observe{Key: k, Of: partsOps[m.Op].kind, N: m.By}
+		return o, func() int64 { return o.Value }
+	case call.SketchAdd:
+		o := &kind.SketchAdd{Key: k, Elements: m.Parts}
+		return o, func() int64 { return yes(o.Changed) }
+	case call.SketchMerge:
+		o := mergeOf(k, m.Parts)
+		return o, func() int64 { return yes(o.Changed) }
 	}
 	o := &kind.MapRemove{Key: k, Names: m.Parts}
 	return o, func() int64 { return int64(o.Count) }
+}
+
+func yes(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // look answers what a remote client asks to be shown.
@@ -88,7 +111,7 @@ func (n remoteParts) look(ctx context.Context, req []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.Op <= call.MapRemove {
+	if m.Op.Changes() {
 		return nil, n.malformed(op, fmt.Errorf("it is no look: %w", topology.ErrMalformed))
 	}
 	var a call.Shown
@@ -118,11 +141,7 @@ func lookOf(k kind.Key, m *call.Parts) (kind.Op, func(a *call.Shown)) {
 		return o, func(a *call.Shown) { a.Number = o.Value }
 	case call.SetHas:
 		o := &kind.SetHas{Key: k, Members: m.Parts}
-		return o, func(a *call.Shown) {
-			if o.Has[0] {
-				a.Number = 1
-			}
-		}
+		return o, func(a *call.Shown) { a.Number = yes(o.Has[0]) }
 	case call.SetMembers:
 		o := &kind.SetMembers{Key: k}
 		return o, func(a *call.Shown) { a.Parts, a.Number = o.Members, int64(len(o.Members)) }
@@ -144,6 +163,19 @@ func lookOf(k kind.Key, m *call.Parts) (kind.Op, func(a *call.Shown)) {
 			}
 			a.Number = int64(len(o.Fields))
 		}
+	case call.FlagGet:
+		o := &kind.FlagGet{Key: k}
+		return o, func(a *call.Shown) { a.Number = yes(o.On) }
+	case call.MaxGet, call.MinGet:
+		o := &kind.Extreme{Key: k, Of: partsOps[m.Op].kind}
+		return o, func(a *call.Shown) {
+			if a.Number = o.Value; o.There {
+				a.Parts = [][]byte{{}}
+			}
+		}
+	case call.SketchCount:
+		o := &kind.SketchCount{Keys: []kind.Key{k}}
+		return o, func(a *call.Shown) { a.Number = int64(o.Count) }
 	}
 	o := &kind.MapLength{Key: k}
 	return o, func(a *call.Shown) { a.Number = int64(o.Count) }

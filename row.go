@@ -64,7 +64,7 @@ func (d definition) value(cells []topology.CellReading) ([]byte, error) {
 
 // instead adds to the refusal of a key of another kind what is to be called for it.
 func (d definition) instead(err error, is record.Kind) error {
-	name, ok := map[record.Kind]string{record.KindSet: "SetOf", record.KindMap: "MapOf"}[is]
+	name, ok := map[record.Kind]string{record.KindSet: "SetOf", record.KindMap: "MapOf", record.KindHLL: "SketchOf"}[is]
 	if !ok || !errors.Is(err, kind.ErrWrongKind) {
 		return err
 	}

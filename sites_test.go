@@ -2,6 +2,7 @@ package triad_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"testing"
@@ -214,4 +215,131 @@ func TestSitesCountAndCollectTogether(t *testing.T) {
 	sum, _, err := triad.CounterOf(nodes["us1"], "likes").Add(ctx, "post", 2)
 	require.NoError(t, err)
 	require.EqualValues(t, 7, sum)
+}
+
+func TestSitesJoinFlagsExtremesAndSketches(t *testing.T) {
+	nodes := openSites(t, []triad.Table{
+		{Name: "online", Kind: record.KindFlag}, {Name: "best", Kind: record.KindMax}, {Name: "first", Kind: record.KindMin},
+		{Name: "visitors", Kind: record.KindHLL},
+	}, "us", "eu", "ap")
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	var seen topology.Token
+	saw := func(r triad.Receipt) { seen = seen.Join(r.Token) }
+	for i, s := range []string{"us", "eu", "ap"} {
+		n := nodes[s+"1"]
+		untilApplied(t, ctx, func() error {
+			_, r, err := triad.FlagOf(n, "online").Enable(ctx, s)
+			saw(r)
+			return err
+		})
+		untilApplied(t, ctx, func() error {
+			_, r, err := triad.MaxOf(n, "best").Observe(ctx, "k", int64(10*i))
+			saw(r)
+			_, r2, err2 := triad.MinOf(n, "first").Observe(ctx, "k", int64(-i))
+			saw(r2)
+			return errors.Join(err, err2)
+		})
+		untilApplied(t, ctx, func() error {
+			_, r, err := triad.SketchOf[string](n, "visitors").Add(ctx, "today", []string{"Alice", "from " + s})
+			saw(r)
+			_, r2, err2 := triad.SketchOf[int](n, "visitors").Add(ctx, "of "+s, []int{i, 7})
+			saw(r2)
+			return errors.Join(err, err2)
+		})
+	}
+	for id, n := range nodes {
+		best, err := triad.MaxOf(n, "best").Get(ctx, "k", triad.After(seen))
+		require.NoError(t, err)
+		require.EqualValues(t, 20, best, id)
+		first, err := triad.MinOf(n, "first").Get(ctx, "k", triad.After(seen))
+		require.NoError(t, err)
+		require.EqualValues(t, -2, first, id)
+		count, err := triad.SketchOf[string](n, "visitors").Count(ctx, "today", triad.After(seen))
+		require.NoError(t, err)
+		require.EqualValues(t, 4, count, id)
+		for _, s := range []string{"us", "eu", "ap", "nowhere"} {
+			on, err := triad.FlagOf(n, "online").Get(ctx, s, triad.After(seen))
+			require.NoError(t, err)
+			require.Equal(t, s != "nowhere", on, "%s at %s", s, id)
+		}
+	}
+	us := nodes["us1"]
+	require.NoError(t, us.Wait(ctx, seen))
+	_, err := triad.SketchOf[int](us, "visitors").Merge(ctx, "all", []string{"of us", "of eu", "of ap"})
+	require.NoError(t, err)
+	count, err := triad.SketchOf[int](us, "visitors").Count(ctx, "all")
+	require.NoError(t, err)
+	require.EqualValues(t, 4, count)
+	was, r, err := triad.FlagOf(us, "online").Disable(ctx, "eu")
+	require.NoError(t, err)
+	require.True(t, was)
+	on, err := triad.FlagOf(nodes["ap2"], "online").Get(ctx, "eu", triad.After(r.Token))
+	require.NoError(t, err)
+	require.False(t, on)
+	_, err = triad.MaxOf(us, "best").Delete(ctx, "k")
+	require.NoError(t, err)
+	_, err = triad.MaxOf(us, "best").Get(ctx, "k")
+	require.ErrorIs(t, err, topology.ErrNotFound)
+	require.Error(t, us.CreateTable(ctx, triad.Table{Name: "wrong", Kind: record.KindHLL, Resolver: "lww"}))
+	for _, err := range []error{
+		func() error { _, _, err := triad.MinOf(us, "best").Observe(ctx, "k", 1); return err }(),
+		func() error { _, err := triad.SketchOf[string](us, "online").Count(ctx, "k"); return err }(),
+	} {
+		require.ErrorIs(t, err, topology.ErrConflict, "a table has one kind")
+	}
+}
+
+type person struct {
+	Name string `msgpack:"name"`
+}
+
+func TestWhatIsToExpireIsRemovedInEverySite(t *testing.T) {
+	const ttl = 300 * time.Millisecond
+	nodes := openSites(t, []triad.Table{
+		{Name: "values", Kind: record.KindBytes}, {Name: "carts", Kind: record.KindSet, TTL: ttl},
+		{Name: "users", Kind: record.KindRow}, {Name: "visits", Kind: record.KindCounter, TTL: ttl},
+	}, "us", "eu")
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	us := nodes["us1"]
+	var seen topology.Token
+	for _, write := range []func() (triad.Receipt, error){
+		func() (triad.Receipt, error) {
+			return us.Put(ctx, "values", []byte("k"), []byte("v"), triad.TTL(ttl))
+		},
+		func() (triad.Receipt, error) {
+			_, r, err := triad.SetOf[string](us, "carts").Add(ctx, "k", []string{"milk"})
+			return r, err
+		},
+		func() (triad.Receipt, error) {
+			return triad.TableOf[person](us, "users").Put(ctx, "k", person{Name: "Alice"}, triad.TTL(ttl))
+		},
+		func() (triad.Receipt, error) {
+			_, r, err := triad.CounterOf(us, "visits").Add(ctx, "k", 3)
+			return r, err
+		},
+	} {
+		untilApplied(t, ctx, func() error {
+			r, err := write()
+			seen = seen.Join(r.Token)
+			return err
+		})
+	}
+	for id, n := range nodes {
+		require.NoError(t, n.Wait(ctx, seen))
+		for _, table := range []string{"values", "carts", "users", "visits"} {
+			require.Eventually(t, func() bool {
+				for item, err := range n.Scan(ctx, table, nil, nil, triad.Any()) {
+					if err != nil || item.Key != nil {
+						return false
+					}
+				}
+				return true
+			}, 30*time.Second, 5*time.Millisecond, "%s at %s", table, id)
+		}
+	}
+	n, _, err := triad.CounterOf(us, "visits").Add(ctx, "k", 1)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, n, "it counts from nothing again")
 }

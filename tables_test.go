@@ -83,7 +83,7 @@ func TestInvalidDefinitionsAreRefused(t *testing.T) {
 	n, f := start(t, Config{})
 	for want, table := range map[error]Table{
 		topology.ErrMalformed:   {Name: "No"},
-		topology.ErrUnsupported: {Name: "c", Kind: record.KindHLL},
+		topology.ErrUnsupported: {Name: "c", Kind: record.KindText},
 		topology.ErrConflict:    {Name: "default", Kind: record.KindRow},
 	} {
 		require.ErrorIs(t, n.CreateTable(t.Context(), table), want)
@@ -188,12 +188,30 @@ func TestATableOfAKindOfALaterVersionIsNeitherReadNorWritten(t *testing.T) {
 	n, f := start(t, Config{})
 	_, err := n.Put(t.Context(), DefaultTable, key, value)
 	require.NoError(t, err)
-	system(t, f, "table/likes", definition{id: 40, Table: Table{Kind: record.KindHLL}}.encode())
+	system(t, f, "table/likes", definition{id: 40, Table: Table{Kind: record.KindText}}.encode())
 	_, err = n.Put(t.Context(), "likes", key, value)
 	require.ErrorIs(t, err, topology.ErrUnsupported)
 	_, err = n.Delete(t.Context(), "likes", key)
 	require.ErrorIs(t, err, topology.ErrUnsupported)
 }
+
+// Where nobody leads a cell keeps its last writer, so what several write is not joined.
+func TestWithoutALeaderThereAreNoTablesInWhichWritesComeTogether(t *testing.T) {
+	c := &catalogue{engine: scattering{&fake{}}}
+	for k, ok := range map[record.Kind]bool{record.KindCounter: true, record.KindSet: true, record.KindFlag: false, record.KindMax: false, record.KindMin: false, record.KindHLL: false} {
+		if err := c.holds(k); ok {
+			require.NoError(t, err)
+		} else {
+			require.ErrorIs(t, err, topology.ErrUnsupported)
+		}
+	}
+	require.NoError(t, (&catalogue{engine: &fake{}}).holds(record.KindHLL))
+}
+
+// scattering is an engine of several writers that no resolver joins.
+type scattering struct{ topology.Engine }
+
+func (scattering) Scattered() {}
 
 func TestACachedDefinitionIsForgottenWithItsTerm(t *testing.T) {
 	n, f := start(t, Config{})

@@ -18,7 +18,8 @@ import (
 // kind      asked for                          value                                 accounts for
 // counter   int, to be added                   what the origin has counted in all    the origin's previous
 // max, min  int, that was observed             the greatest, the least               all that it saw in the cell
-// hll       array of bins: elements            the sketch                            all that it saw in the cell
+// hll       array: bins, elements; arrays of   the sketch                            all that it saw in the cell
+//           1: bin, a sketch that is joined
 
 // Seal makes of a mutation that a client asked for what its record says, at the place
 // of dot in its origin's log, where the cell holds held: what is applied, and what of
@@ -100,7 +101,7 @@ func sealMerge(m *record.Mutation, dot version.Dot, held []record.Version) ([]by
 			return nil, nil, err
 		}
 		for n := r.Array(); n > 0 && r.Err() == nil; n-- {
-			h.Add(r.BinMax(crdt.ElementBytesMax))
+			askedOfHLL(h, &r)
 		}
 		if err := r.Done(); err != nil {
 			return nil, nil, fmt.Errorf("%w: %w", record.ErrInvalid, err)
@@ -110,6 +111,30 @@ func sealMerge(m *record.Mutation, dot version.Dot, held []record.Version) ([]by
 	}
 	return nil, nil, fmt.Errorf("%w: kind %d has no merge", record.ErrInvalid, m.Kind)
 }
+
+// askedOfHLL takes in one of the things that a merge of a sketch asks for: an element, or
+// another sketch.
+func askedOfHLL(h *crdt.HLL, r *pack.Reader) {
+	const arrayOfOne = 0x91
+	if rest := r.Rest(); len(rest) == 0 || rest[0] != arrayOfOne {
+		h.Add(r.BinMax(crdt.ElementBytesMax))
+		return
+	}
+	r.ArrayOf(1)
+	var other crdt.HLL
+	b := r.BinMax(sketchBytesMax)
+	if r.Err() != nil {
+		return
+	}
+	if err := other.UnmarshalBinary(b); err != nil {
+		r.Fail(err.Error())
+		return
+	}
+	h.Join(&other)
+}
+
+// sketchBytesMax is longer than any sketch is.
+const sketchBytesMax = 1 << 15
 
 // ofKind returns the versions of held that are of that kind and no deletes, and their
 // dots.

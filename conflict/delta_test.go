@@ -10,6 +10,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/triad-kv/triad/conflict"
+	"github.com/triad-kv/triad/crdt"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/record/pack"
 )
@@ -56,6 +57,46 @@ func TestASketchJoinsWhatIsThereAndReplacesIt(t *testing.T) {
 	require.Len(t, s.Shown[0].From, 2)
 }
 
+func TestASketchTakesAnotherInAmongElements(t *testing.T) {
+	other := &crdt.HLL{}
+	for _, e := range []string{"x", "y"} {
+		other.Add([]byte(e))
+	}
+	b, err := other.AppendBinary(nil)
+	require.NoError(t, err)
+	w := pack.NewWriter(nil)
+	w.Array(2)
+	w.Bin([]byte("z"))
+	w.Array(1)
+	w.Bin(b)
+	merge := record.Mutation{Op: record.OpMerge, Kind: record.KindHLL, Value: w.Bytes()}
+	held, err := ask(t, nil, 1, 1, merge)
+	require.NoError(t, err)
+	var got crdt.HLL
+	require.NoError(t, got.UnmarshalBinary(conflict.Join().Settle(spot, held).Shown[0].Bytes))
+	require.EqualValues(t, 3, got.Count())
+	twice := []record.Mutation{merge, {Op: record.OpMerge, Kind: record.KindHLL, Value: elementsOf("w")}}
+	for i := range twice {
+		twice[i].Table, twice[i].Key = spot.Table, spot.Key
+	}
+	require.NoError(t, conflict.SealAll(twice, dot(1, 2), func(record.Cell) (record.State, error) { return record.State{}, nil }))
+}
+
+// FuzzAsked gives Seal what a client may ask for.
+func FuzzAsked(f *testing.F) {
+	f.Add(byte(record.KindHLL), elementsOf("x"))
+	f.Add(byte(record.KindHLL), []byte{0x91, 0x91, 0xc4, 0x02, 0x92, 11})
+	f.Add(byte(record.KindMin), numberBytes(-7))
+	f.Fuzz(func(t *testing.T, kind byte, value []byte) {
+		m := record.Mutation{Table: spot.Table, Key: spot.Key, Op: record.OpMerge, Kind: record.Kind(kind), Value: value}
+		if err := conflict.Seal(&m, dot(1, 1), nil); err != nil {
+			require.Equal(t, value, m.Value)
+			return
+		}
+		require.NoError(t, conflict.Check(conflict.Join(), &m))
+	})
+}
+
 func TestWhatIsNoDeltaIsRefusedAndLeftAsItWas(t *testing.T) {
 	for name, m := range map[string]record.Mutation{
 		"bytes":              {Kind: record.KindBytes, Value: numberBytes(1)},
@@ -63,6 +104,8 @@ func TestWhatIsNoDeltaIsRefusedAndLeftAsItWas(t *testing.T) {
 		"two numbers":        {Kind: record.KindMax, Value: []byte{1, 2}},
 		"no elements":        {Kind: record.KindHLL, Value: numberBytes(1)},
 		"an element as text": {Kind: record.KindHLL, Value: []byte{0x91, 0xa1, 'x'}},
+		"half a sketch":      {Kind: record.KindHLL, Value: []byte{0x91, 0x91, 0xc4, 0x02, 0x92, 11}},
+		"two sketches":       {Kind: record.KindHLL, Value: []byte{0x91, 0x92, 0xc4, 0, 0xc4, 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m.Op, m.Key = record.OpMerge, spot.Key

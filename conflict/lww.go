@@ -84,8 +84,14 @@ func JoinLWW(local []record.Version, seen version.Seen, in []record.Version, cov
 	return Change{State: record.State{Siblings: stays}, Gone: gone, Lost: lost}, nil
 }
 
-// VersionOf returns what mutation m of r makes of its cell.
+// VersionOf returns what mutation m of r makes of its cell. A delete that names a time in
+// its Expires is the removal of what has expired: it is ranked by that time, which is the
+// one after that of what it removes, and not by the time at which somebody came to write
+// it. So what would have lost to what has expired loses to its removal, and nothing else.
 func VersionOf(r *record.Record, m *record.Mutation) record.Version {
+	if m.Op == record.OpDelete && m.Expires != 0 {
+		return record.Version{Dot: r.Dot, Time: m.Expires, Kind: m.Kind, Absent: true, Value: m.Value}
+	}
 	return record.Version{Dot: r.Dot, Time: r.Time, Expires: m.Expires, Kind: m.Kind, Absent: m.Op == record.OpDelete, Value: m.Value}
 }
 

@@ -64,12 +64,14 @@ func valueOf(v record.Version) Value {
 	return Value{Bytes: v.Value, Kind: v.Kind, Absent: v.Absent, Expires: v.Expires, Time: v.Time, From: []version.Dot{v.Dot}}
 }
 
-// folded is bytes as what was made of all of from. It expires with the last of them.
+// folded is bytes as what was made of all of from. It expires with the last of them that
+// is no delete.
 func folded(kind record.Kind, bytes []byte, from []record.Version) Value {
-	out := Value{Bytes: bytes, Kind: kind, Expires: from[0].Expires}
+	out := Value{Bytes: bytes, Kind: kind}
+	first := true
 	for _, v := range from {
-		if v.Expires == 0 || out.Expires != 0 && v.Expires > out.Expires {
-			out.Expires = v.Expires
+		if !v.Absent && (first || v.Expires == 0 || out.Expires != 0 && v.Expires > out.Expires) {
+			out.Expires, first = v.Expires, false
 		}
 		out.Time = max(out.Time, v.Time)
 		out.From = append(out.From, v.Dot)

@@ -21,7 +21,7 @@ import (
 // checker found when a clause of rule X was left out. Some show what happens without
 // the clause, by the words in brackets.
 //
-//	places a b c … [sites|replicas] [resolver=NAME] [covers=vector] [seen=context]
+//	places a b c … [sites|replicas] [resolver=NAME] [kind=max] [covers=vector] [seen=context]
 //	   sites: a record covers all that stood before it in its place
 //	   replicas: it covers what its writer had read, and no more; a place remembers what it applied
 //	   covers=vector: what a record covers is taken for a prefix of each origin (against X1)
@@ -159,6 +159,9 @@ func (s *story) begin() {
 	require.NoError(s.t, err)
 	if name == "crdt" {
 		s.kinds = record.KindCounter
+	}
+	if s.arg("kind") == "max" {
+		s.kinds = record.KindMax
 	}
 }
 

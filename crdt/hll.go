@@ -100,6 +100,9 @@ func (h *HLL) each(yield func(reg int, rank byte)) {
 	}
 }
 
+// IsEmpty reports whether nothing was added.
+func (h *HLL) IsEmpty() bool { return len(h.list) == 0 && h.regs == nil }
+
 // Count estimates how many different elements were added.
 func (h *HLL) Count() uint64 {
 	var of [hllRankMax + 1]int // registers of each rank

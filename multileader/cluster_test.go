@@ -406,7 +406,7 @@ func (n *node) cells(own bool) map[string]string {
 	all := map[string]string{}
 	for e, err := range s.Scan(record.Cell{}, record.Cell{Table: math.MaxUint32}) {
 		require.NoError(n.c.t, err)
-		if local := e.Table == record.TableOrigins || e.Table == record.TableLosers || e.Table == record.TableLeavings || e.Table == record.TableIncoming ||
+		if local := e.Table == record.TableOrigins || e.Table == record.TableLosers || e.Table == record.TableLeavings || e.Table == record.TableIncoming || e.Table == record.TableExpiry ||
 			e.Table == record.TableSystem && strings.HasPrefix(string(e.Key), "reign"); local != own {
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"slices"
 	"sync/atomic"
@@ -165,10 +166,15 @@ func (m *machine) prune(e topology.Edit, stable version.Vector) error {
 		if err != nil {
 			return err
 		}
-		stays := conflict.Prune(m.tables.resolver(c.Table), c, held.Siblings, stable)
+		stays := held.Siblings
+		for before := -1; before != len(stays); { // a delete stays while what lost to it is there
+			before = len(stays)
+			stays = conflict.Prune(m.tables.resolver(c.Table), c, stays, stable)
+		}
 		if len(stays) == len(held.Siblings) {
 			continue
 		}
+		m.expiring(nil, c, stays, held.Siblings)
 		held.Siblings = stays
 		ed := topology.Edit{Cell: c}
 		if len(stays) > 0 {
@@ -201,9 +207,26 @@ func (m *machine) leave(r *record.Record, n int, c *conflict.Change) {
 	for i := range c.State.Siblings {
 		more = more || c.State.Siblings[i].Absent
 	}
-	if more {
-		m.put(leavingCell(r.Origin, r.Seq, n), r, encodeCell(c.Cell))
+	if !more {
+		return
 	}
+	name := encodeCell(c.Cell)
+	m.put(leavingCell(r.Origin, r.Seq, n), r, name)
+	for i := range c.State.Siblings {
+		v := &c.State.Siblings[i]
+		lost := slices.ContainsFunc(c.Lost, func(l record.Version) bool { return l.Dot == v.Dot })
+		if v.Dot != r.Dot && (v.Absent || lost) {
+			m.put(leavingCell(v.Origin, v.Seq, othersChange(name)), r, name)
+		}
+	}
+}
+
+// othersChange is the number of an entry for what another record left than the one that
+// lists it: it may be stable later, and was alone when it came.
+func othersChange(name []byte) int {
+	h := fnv.New32a()
+	_, _ = h.Write(name) // it never fails
+	return 1<<15 | int(h.Sum32()&(1<<15-1))
 }
 
 // cutter writes a site's cuts, where this node leads it. The loop owns it.

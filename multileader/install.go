@@ -244,6 +244,7 @@ func (*incomer) settleCell(m *machine, e record.Entry, r *record.Record, n int, 
 	if !changes {
 		return nil
 	}
+	m.expiring(r, c, x.State.Siblings, x.Gone, x.Lost)
 	ed := topology.Edit{Cell: c}
 	if len(x.State.Siblings) > 0 {
 		ed.State = m.enc.AppendState(nil, &x.State)
@@ -308,6 +309,7 @@ func (*incomer) unveil(m *machine, e record.Entry, r *record.Record, n int, c re
 		return err
 	}
 	m.in.account(m, e, r, 1<<15+n, &x)
+	m.expiring(r, c.Clone(), x.State.Siblings, x.Gone, x.Lost)
 	m.over.set(staged, record.State{})
 	m.edits = append(m.edits, topology.Edit{Cell: staged, State: m.enc.AppendState(nil, &record.State{})})
 	return nil

@@ -148,6 +148,7 @@ type reign struct {
 	waiting queue
 	tail    *tail
 	cutter  *cutter
+	sweeper sweeper
 	alarms  map[version.Origin]string
 	reply   *core.Reply
 	swept   record.LSN // up to where a snapshot was put in its place; 0: none is
@@ -187,9 +188,10 @@ func (e *engine) lead(term uint64, lsn record.LSN, lossy bool) {
 	}
 	at := p.Position
 	at.Term = min(at.Term, term-1) // the group's own note of this term is in the log
-	e.reign = reign{term: term, core: core.New(c, at, in), tail: newTail(e), cutter: &cutter{e: e, last: e.env.Clock.Wall()}, alarms: map[version.Origin]string{}}
+	e.reign = reign{term: term, core: core.New(c, at, in), tail: newTail(e), cutter: &cutter{e: e, last: e.env.Clock.Wall()}, sweeper: sweeper{e: e}, alarms: map[version.Origin]string{}}
 	e.step(core.Event{Kind: core.EvLead, Term: term})
 	e.leading.Store(term)
+	e.machine.dues.note(0)
 	if c := e.reign.core; c != nil {
 		e.links.follow(c.Roster(), term)
 	}
@@ -260,6 +262,7 @@ func (e *engine) tick() {
 	if e.reign.core != nil {
 		e.reign.tail.tick()
 		e.reign.cutter.cut(e.env.Clock.Wall())
+		e.reign.sweeper.sweep()
 		e.judge.prosecute()
 		settle(e)
 	}

@@ -31,6 +31,7 @@ type machine struct {
 	in     incomer
 	seats  seats
 
+	dues     dues
 	meetings meetings
 	examine  func(record.Cell) // hears of concurrent writes that a function settles; nil: nobody does
 }
@@ -60,6 +61,7 @@ func (m *machine) Reset(view topology.Snapshot) error {
 	}
 	m.place, m.vector = p, vectorOf(p.Marks)
 	m.clear()
+	m.dues.note(0)
 	if err := m.in.load(view); err != nil {
 		return err
 	}
@@ -173,6 +175,7 @@ func (m *machine) merge(e record.Entry, r *record.Record) error {
 		}
 		m.edits = append(m.edits, ed)
 		m.over.set(c.Cell, c.State)
+		m.expiring(r, ed.Cell, c.State.Siblings, c.Gone, c.Lost)
 		m.news = m.tables.note(c.Cell, &c.State) || m.news
 		m.leave(r, i, c)
 		if x, met := m.met(r, c); met {
@@ -216,6 +219,7 @@ func (m *machine) Applied() {
 	m.in.lens.on(m.in.settles())
 	m.in.show()
 	m.seats.show()
+	m.dues.applied()
 	m.seen.applies(m.place.LSN, m.vector)
 	if m.in.news != nil && m.in.settles() {
 		m.in.news()

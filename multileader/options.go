@@ -35,6 +35,10 @@ type Options struct {
 	// CutEvery is how often a site says what it has for good, while there is something to
 	// say: what all have can be forgotten, deletes first of all. Default 10 s; negative: never.
 	CutEvery time.Duration
+	// ExpiryGrace is how long the site that wrote a key last is left to remove it once it
+	// has expired; after that every site does, as it does at once where somebody asks its
+	// leader. Default 5 s.
+	ExpiryGrace time.Duration
 	// ConflictsKept is for how long what lost to a concurrent write is kept. Default 7 days.
 	ConflictsKept time.Duration
 	// ConflictsBytesMax bounds the list of conflicts: of more the oldest go. Default 256 MiB.
@@ -97,6 +101,7 @@ const (
 	gapTicks         = 20  // likewise: a gap is what a peer had no room for and has forgotten
 	fetchTicks       = 600 // a link breaks for a while, and the snapshot goes on
 	cutDefault       = 10 * time.Second
+	expiryDefault    = 5 * time.Second
 	conflictsDefault = 7 * 24 * time.Hour
 	retainDefault    = 1 << 30
 	verifyDefault    = 24 * time.Hour
@@ -124,6 +129,9 @@ func (o Options) withDefaults(self string) (Options, error) {
 	}
 	if o.CutEvery == 0 {
 		o.CutEvery = cutDefault
+	}
+	if o.ExpiryGrace <= 0 {
+		o.ExpiryGrace = expiryDefault
 	}
 	if o.ConflictsKept <= 0 {
 		o.ConflictsKept = conflictsDefault

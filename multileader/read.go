@@ -28,6 +28,9 @@ func (rd *reader) Read(ctx context.Context, table record.TableID, key []byte, o 
 	}
 	l := rd.lookAt(table, o.Siblings)
 	r.Cells, err = l.cells(table, key, &o)
+	if err == nil && rd.hides(&r) {
+		err = l.unexpired(ctx, table, key, &r, &o)
+	}
 	if l.all && l.of.siblings() {
 		r.Context = topology.ContextOf(l.seen)
 	}
@@ -120,12 +123,7 @@ func (l *look) cells(table record.TableID, key []byte, o *topology.ReadOptions) 
 	}
 	switch {
 	case !o.Whole && (len(o.Field) > 0 || !kind.Parted(k)):
-		cell := record.Cell{Table: table, Key: key, Field: o.Field}
-		b, err := l.rd.e.cells.Get(cell)
-		if err != nil || b == nil {
-			return nil, err
-		}
-		return l.shown(cell, b)
+		return l.cell(record.Cell{Table: table, Key: key, Field: o.Field})
 	case !o.Whole && o.Parts:
 		return []topology.CellReading{headOf(k, key, nil, math.MaxInt32)}, nil
 	}
@@ -134,6 +132,15 @@ func (l *look) cells(table record.TableID, key []byte, o *topology.ReadOptions) 
 		return cells, err
 	}
 	return cells[:1], nil
+}
+
+// cell reads one cell.
+func (l *look) cell(c record.Cell) ([]topology.CellReading, error) {
+	b, err := l.rd.e.cells.Get(c)
+	if err != nil || b == nil {
+		return nil, err
+	}
+	return l.shown(c, b)
 }
 
 func (l *look) wholeKey(table record.TableID, key []byte) (cells []topology.CellReading, err error) {
@@ -182,9 +189,11 @@ func (rd *reader) Scan(ctx context.Context, table record.TableID, from, to []byt
 }
 
 func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byte, o topology.ReadOptions, yield func(topology.CellReading) bool) (err error) {
-	if _, err := rd.ready(ctx, o); err != nil {
+	r, err := rd.ready(ctx, o)
+	if err != nil {
 		return err
 	}
+	hides, now := rd.hides(&r), clockOf(rd.e)
 	s, err := rd.e.cells.Snapshot()
 	if err != nil {
 		return err
@@ -205,12 +214,16 @@ func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byt
 	var key []byte
 	var cells []topology.CellReading // of key
 	give := func() bool {
-		for _, c := range headed(k, key, cells) {
+		shown := headed(k, key, cells)
+		cells = nil
+		if hides && dueNow(shown, now) {
+			return true
+		}
+		for _, c := range shown {
 			if !yield(c) {
 				return false
 			}
 		}
-		cells = nil
 		return true
 	}
 	for ed, err := range s.Scan(record.Cell{Table: table, Key: from}, end) {

@@ -108,6 +108,7 @@ func (m *machine) repaired(e record.Entry, r *record.Record, p *core.Repair) err
 	}
 	m.edits = append(m.edits, ed)
 	m.over.set(c.Cell, c.State)
+	m.expiring(r, c.Cell, c.State.Siblings, held.Siblings)
 	m.news = m.tables.note(c.Cell, &c.State) || m.news
 	var last version.Dot
 	for i := range c.State.Siblings {

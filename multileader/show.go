@@ -15,7 +15,7 @@ import (
 
 // show returns what the state of a cell shows a reader: nothing, one value, or where a
 // table keeps siblings and all are asked for those that are concurrent, removals among
-// them. What is due is not shown.
+// them. What is due is shown until its removal is in the log (see expiry.go).
 func (rd *reader) show(set *tableSet, t *table, c record.Cell, s *record.State, all bool) ([]topology.CellReading, error) {
 	settled, err := rd.e.judge.settle(set, t, c, s.Siblings)
 	if err != nil {
@@ -27,7 +27,7 @@ func (rd *reader) show(set *tableSet, t *table, c record.Cell, s *record.State, 
 // shownOf is what a reader is shown of a state that is settled so.
 func (rd *reader) shownOf(c record.Cell, s *record.State, settled *conflict.Settled, all bool) (out []topology.CellReading) {
 	for _, v := range settled.Shown {
-		if v.Absent && !all || v.Expires != 0 && rd.e.env.Clock.Until(v.Expires) <= 0 {
+		if v.Absent && !all {
 			continue
 		}
 		out = append(out, topology.CellReading{Key: c.Key, Field: c.Field, Version: record.Version{
@@ -60,16 +60,20 @@ func headed(k record.Kind, key []byte, cells []topology.CellReading) []topology.
 	if !kind.Parted(k) || len(cells) == 0 {
 		return cells
 	}
+	all, expires := cells, version.Timestamp(0)
 	if len(cells[0].Field) == 0 {
 		if k == record.KindRow {
 			return cells
 		}
+		expires = cells[0].Expires
 		cells = cells[1:]
 	}
 	if len(cells) == 0 {
 		return nil
 	}
-	return slices.Insert(cells, 0, headOf(k, key, cells, len(cells)))
+	h := headOf(k, key, all, len(cells))
+	h.Expires = expires
+	return slices.Insert(cells, 0, h)
 }
 
 // headOf is the cell that stands for a key with parts.
@@ -123,8 +127,14 @@ func (s *sight) read(i int) ([]topology.CellReading, error) {
 	case !r.Whole && (len(r.Field) > 0 || !kind.Parted(k)):
 		return s.cell(of, r.Cell)
 	case !r.Whole && s.parts(i):
-		// Who changes parts of a key does not need to know how many others there are.
-		return []topology.CellReading{headOf(k, r.Key, nil, math.MaxInt32)}, nil
+		// Who changes parts of a key does not need to know how many others there are, but
+		// when it expires: a head that nobody has written is one of a key that is new.
+		h := headOf(k, r.Key, nil, math.MaxInt32)
+		own, err := s.cell(of, r.Cell)
+		if h.Absent = len(own) == 0; !h.Absent {
+			h.Expires = own[0].Expires
+		}
+		return []topology.CellReading{h}, err
 	}
 	cells, err := s.whole(of, r)
 	if err != nil || r.Whole || len(cells) == 0 {

@@ -145,16 +145,21 @@ func fit(k record.Kind, m *record.Mutation) (drop bool, err error) {
 	switch {
 	case m.Op == record.OpMerge && k != m.Kind:
 		return false, refused("it takes no " + kind.Name(m.Kind))
-	case parted && m.Expires != 0:
-		return false, refused("a key with parts has no expiry where several sites write")
-	case k == record.KindSet || k == record.KindMap:
-		return m.Op == record.OpPut && len(m.Field) == 0, nil
+	case m.Expires != 0 && (m.Op == record.OpDelete || len(m.Field) > 0):
+		return false, refused("an expiry is that of a key which is put or changed")
+	case (k == record.KindSet || k == record.KindMap) && m.Op == record.OpPut && len(m.Field) == 0:
+		// The head is written for its expiry alone; without a value it is to have none.
+		drop = m.Expires == 0 && len(m.Value) > 0
+		m.Value = nil
+		return drop, nil
 	case parted:
 		return false, nil
 	case len(m.Field) > 0 || kind.Parted(m.Kind):
 		return false, refused("where several sites write, sets and maps have tables of their own kind: declare one of kind set or map")
-	case k == record.KindAny && m.Kind == record.KindCounter:
-		return false, refused("where several sites write, counters have a table of their own kind: declare one of kind counter")
+	case k == record.KindAny && kind.Joined(m.Kind):
+		return false, refused(fmt.Sprintf("where several sites write, a %s has a table of its own kind: declare one of kind %[1]s", kind.Name(m.Kind)))
+	case m.Op == record.OpPut && m.Kind != k && kind.Joined(k):
+		return false, refused("it is put no " + kind.Name(m.Kind))
 	}
 	return false, nil
 }

@@ -253,6 +253,9 @@ func (wr *writer) decided(w *write) ([]record.Mutation, error) {
 	}
 	ms := w.batch.Mutations
 	if w.update != nil {
+		if err := wr.retire(w.update.Reads); err != nil {
+			return nil, err
+		}
 		s, err := wr.look(w.update.Reads)
 		if err == nil {
 			ms, err = w.update.Decide(s)

@@ -213,7 +213,9 @@ func (b *ballot) promote(ctx context.Context, why core.Why, by topology.NodeID) 
 	}
 	polled := b.askAll(ctx, methodPoll, nil)
 	bid.Own, bid.For = *e.group.Load(), by
-	e.turn.call(func() { bid.Accepted, bid.Obeys, bid.Leads = e.core.Term, e.core.Leader, e.core.Role == core.Leader })
+	e.turn.call(func() {
+		bid.Accepted, bid.Obeys, bid.Leads, bid.Told = e.core.Term, e.core.Leader, e.core.Role == core.Leader, e.core.Pledge
+	})
 	next, err := bid.Propose(polled)
 	if err != nil {
 		if heir := bid.Heir(polled); heir != "" && why == core.Restart {

@@ -31,6 +31,7 @@ type council struct {
 	loaded  bool      // the control has answered once
 	learned time.Time // when the newest term was
 	changes core.Changes
+	thin    time.Time // since when commits go on with fewer in sync than the policy names; zero: they do not
 	gone    uint64    // the term whose leader's process is known to have ended
 	rests   time.Time // no attempt before
 }
@@ -61,7 +62,7 @@ func (c *council) run(ctx context.Context) error {
 		err := c.learn(ctx, d)
 		wait, why, stands := c.due(time.Now())
 		if err == nil && stands && wait <= 0 {
-			err = c.stand(ctx, why)
+			err = c.stand(ctx, why, false)
 			c.rest()
 			wait = c.e.o.RetryEvery
 		}
@@ -127,6 +128,12 @@ func (c *council) learn(ctx context.Context, d topology.Document) error {
 	if c.loaded = true; g.Term > was {
 		c.learned = time.Now()
 		c.changes.Note(c.learned.Sub(c.began))
+	}
+	switch {
+	case thin(&c.keeper.Doc) == "":
+		c.thin = time.Time{}
+	case c.thin.IsZero():
+		c.thin = time.Now()
 	}
 	c.mu.Unlock()
 	if !news {
@@ -213,14 +220,15 @@ func (c *council) accept(ctx context.Context, g core.Group, before uint64) error
 // false where it is not to.
 func (c *council) due(now time.Time) (wait time.Duration, why core.Why, stands bool) {
 	var leads bool
-	c.e.turn.call(func() { leads = c.e.core.Role == core.Leader })
+	var term uint64
+	c.e.turn.call(func() { leads, term = c.e.core.Role == core.Leader, c.e.core.Term })
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.loaded || c.e.resync.Load() || c.e.readReplica() || c.resigned.Load() {
 		return 0, 0, false
 	}
 	if leads {
-		return c.rests.Sub(now), core.Restart, c.e.reign.outrun()
+		return c.rests.Sub(now), core.Restart, c.e.reign.outrun(term)
 	}
 	g := &c.keeper.Doc
 	v := core.Vigil{FailAfter: c.e.o.FailAfter, Now: now.Sub(c.began), Changes: &c.changes}

@@ -3,6 +3,8 @@ package singleleader
 import (
 	"context"
 	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/singleleader/core"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/topology/topologytest"
@@ -124,8 +127,8 @@ func TestASwitchoverLosesNothingAndLeavesNobodyUnknown(t *testing.T) {
 			}
 		}
 	}()
-	_, err := c.nodes["a"].Switchover(t.Context(), "c")
-	require.ErrorIs(t, err, topology.ErrUnavailable, "c is not in sync")
+	_, err := c.nodes["a"].Switchover(t.Context(), "x")
+	require.ErrorIs(t, err, topology.ErrUnavailable, "x is nobody")
 	p, err := c.nodes["a"].Switchover(t.Context(), "b")
 	require.NoError(t, err)
 	require.Equal(t, topology.NodeID("b"), p.Leader)
@@ -135,6 +138,26 @@ func TestASwitchoverLosesNothingAndLeavesNobodyUnknown(t *testing.T) {
 		require.Equal(t, topology.NotApplied, topology.OutcomeOf(err), err)
 	}
 	c.inSync("b", "b", "a")
+}
+
+// Whom the policy does not ask for may lead all the same, by an operator's word.
+func TestASwitchoverLetsItsSuccessorInFirst(t *testing.T) {
+	c := newAgreed(t, Options{Sync: quorum.First(1, "a", "b", "c")}, "a", "b", "c")
+	c.startAll()
+	c.inSync(c.leader(), "a", "b")
+	eventually(t, "c follows", func() bool { return handover{c.nodes["a"].council}.keepsUp("c") })
+	p, err := c.nodes["a"].Switchover(t.Context(), "c")
+	require.NoError(t, err)
+	require.Equal(t, topology.NodeID("c"), p.Leader)
+	require.Equal(t, topology.NodeID("c"), c.leader("a"))
+	c.inSync("c", "c", "a")
+	c.nodes["b"].stop()
+	eventually(t, "b is gone", func() bool { return !handover{c.nodes["c"].council}.keepsUp("b") })
+	_, err = c.nodes["c"].Switchover(t.Context(), "b")
+	require.ErrorIs(t, err, topology.ErrUnavailable)
+	require.ErrorContains(t, err, "b is not in sync; [a] are")
+	_, err = c.nodes["c"].put("k", "v")
+	require.NoError(t, err)
 }
 
 func TestALeaderThatRestartsBeginsANewTerm(t *testing.T) {
@@ -243,4 +266,143 @@ func TestALeaderWhoseDiskHangsHandsOver(t *testing.T) {
 		close(release)
 		eventually(t, "a follows", func() bool { return c.nodes["a"].Status().Leader == lead })
 	}
+}
+
+// What an order has just made of this node, another goroutine may have found due before
+// (a new term after a restore, say).
+func TestWhoLeadsAlreadyDoesNotStandAgain(t *testing.T) {
+	c := newAgreed(t, Options{Sync: quorum.First(1, "a", "b", "c")}, "a", "b", "c")
+	c.startAll()
+	c.inSync(c.leader(), "a", "b")
+	a := c.nodes["a"]
+	before := a.Status().Term
+	require.NoError(t, a.council.stand(t.Context(), core.Restart, false))
+	require.Equal(t, before, a.Status().Term)
+	require.NoError(t, a.council.stand(t.Context(), core.Restart, true))
+	require.Greater(t, a.Status().Term, before, "an operator may want one")
+}
+
+// A leader that has just begun has reached nobody yet, and takes nobody for silent.
+func TestWhoWasNotReachedYetInATermIsNotLetGo(t *testing.T) {
+	const patience = time.Second
+	began := time.Now()
+	healthy := func(s *ship, after time.Duration) bool { return s.fit(2, 5, 5, began.Add(after), patience).Healthy }
+	s := &ship{to: "b", term: 2, began: began, movedAt: began}
+	require.True(t, healthy(s, patience))
+	require.False(t, healthy(s, patience+1))
+	s.note(true, nil)
+	require.True(t, healthy(s, patience), "its stream is open, and it has acknowledged nothing yet")
+	s.note(false, topology.ErrUnavailable)
+	require.False(t, healthy(s, 0), "it was not reached")
+}
+
+// Commits wait in vain for a while for who is near, and then not again for longer.
+func TestWhoIsNearIsNotWaitedForForEver(t *testing.T) {
+	const patience = time.Second
+	now := time.Now()
+	s := &ship{to: "b", term: 2, up: true}
+	s.ack.Term, s.ack.Flushed = 2, 5
+	near := func(after time.Duration) bool {
+		return s.near(2, 3, now.Add(after), patience, func(record.LSN) bool { return true })
+	}
+	require.True(t, near(0))
+	s.awaits(true, now)
+	require.True(t, near(patience))
+	s.awaits(true, now.Add(patience))
+	require.False(t, near(patience+1))
+	s.awaits(false, now.Add(patience+1))
+	require.False(t, near((1+awaitsRest)*patience))
+	require.True(t, near((2+awaitsRest)*patience))
+	s.ack.Flushed = 2
+	require.False(t, near((2+awaitsRest)*patience), "it has not even the start of the term")
+}
+
+// A load that does not rest, and a member whose disk takes longer than a commit does.
+func TestAMemberThatIsAlwaysALittleBehindIsLetIn(t *testing.T) {
+	c := newAgreed(t, Options{Sync: quorum.First(1, "a", "b"), MinInSync: 1}, "a", "b")
+	c.nodes["b"].fs = errorfs.Wrap(c.nodes["b"].fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if slices.Contains([]errorfs.OpKind{errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo}, op.Kind) {
+			time.Sleep(2 * time.Millisecond)
+		}
+		return nil
+	}))
+	c.start("a")
+	c.inSync(c.leader(), "a")
+	ctx, stop := context.WithCancel(t.Context())
+	var writers sync.WaitGroup
+	for range 4 {
+		writers.Go(func() {
+			for ctx.Err() == nil {
+				_, _ = c.nodes["a"].put("k", "v")
+			}
+		})
+	}
+	defer writers.Wait()
+	defer stop()
+	c.start("b")
+	c.inSync("a", "a", "b")
+}
+
+// A claim is made against the document that was read before anybody was asked: what has
+// changed since then, it does not undo.
+func TestAClaimOverAnOlderDocumentFails(t *testing.T) {
+	var c *testCluster
+	asked := make(chan struct{})
+	once := sync.OnceValue(func() error {
+		defer close(asked)
+		return c.nodes["b"].Pause(t.Context(), true) // an operator, at that moment
+	})
+	c = newAgreed(t, Options{Sync: quorum.First(1, "a", "b"), MinInSync: 1, Fence: func(context.Context, topology.Fencing) error { return once() }}, "a", "b")
+	c.startAll()
+	c.inSync(c.leader(), "a", "b")
+	b := c.nodes["b"]
+	term := b.Status().Term
+	c.nodes["a"].stop()
+	<-asked
+	require.NoError(t, b.ballot.one.enter(t.Context())) // once its claim is over
+	b.ballot.one.leave()
+	require.Equal(t, term, b.Status().Term)
+	require.NoError(t, b.Pause(t.Context(), false))
+	require.Equal(t, topology.NodeID("b"), c.leader("a"))
+}
+
+// Whoever promises has what he says he has: what was written and not flushed might be
+// acknowledged to the old leader after the promise, and committed without whom he elects.
+func TestAPromiseSaysWhatIsDurableOnceEverythingIs(t *testing.T) {
+	c := newAgreed(t, Options{Sync: quorum.Any(1, "a", "b", "c")}, "a", "b", "c")
+	var armed atomic.Bool
+	release := make(chan struct{})
+	free := sync.OnceFunc(func() { armed.Store(false); close(release) })
+	defer free()
+	b := c.nodes["b"]
+	b.fs = errorfs.Wrap(b.fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		syncs := []errorfs.OpKind{errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo}
+		if armed.Load() && slices.Contains(syncs, op.Kind) && strings.Contains(op.Path, "/log/") {
+			<-release
+		}
+		return nil
+	}))
+	c.startAll()
+	c.inSync(c.leader(), "a", "b", "c")
+	term := c.nodes["a"].Status().Term
+	armed.Store(true)
+	r, err := c.nodes["a"].put("k", "v")
+	require.NoError(t, err)
+	eventually(t, "b has it, and not on its disk", func() bool {
+		at := b.log.Bounds()
+		return at.End >= r.LSN && at.Flushed < r.LSN
+	})
+	said := make(chan []byte, 1)
+	go func() {
+		body, err := b.council.pledge(context.Background(), term+1, true)
+		if err != nil {
+			t.Error(err)
+		}
+		said <- body
+	}()
+	eventually(t, "b has promised", func() bool { return b.sinks.obeys() > term })
+	free()
+	report, err := core.DecodeReport(<-said)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, report.Last.LSN, r.LSN)
 }

@@ -58,6 +58,7 @@ func (d *desk) Count(c *topology.Counts) {
 	if w := d.waiting.Load(); w != nil {
 		c.Rewound.Waiting = w.records()
 	}
+	c.Silences = d.e.sinks.heard.silences()
 }
 
 // rewinds returns why what stands behind `after` must not be cut from the log by

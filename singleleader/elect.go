@@ -16,6 +16,9 @@ func (b *ballot) report() []byte {
 	e.turn.call(func() {
 		r.Accepted, r.Commit = e.core.Term, e.core.Commit
 		r.Last.LSN = e.core.Flushed
+		if e.council == nil { // else a promise is apart from what is accepted (S4)
+			r.Accepted = max(r.Accepted, e.core.Pledge)
+		}
 	})
 	r.Last.Term, _ = e.env.Log.History().TermAt(r.Last.LSN)
 	if e.resync.Load() {

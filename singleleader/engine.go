@@ -377,6 +377,9 @@ func (e *engine) starting(ctx context.Context) error {
 	t := time.NewTicker(startingPause)
 	defer t.Stop()
 	for !e.leads.Load() && e.group.Load().Leader == e.env.Self {
+		if e.council == nil && e.sinks.obeys() > e.group.Load().Term {
+			return nil // somebody else leads a newer one
+		}
 		select {
 		case <-t.C:
 		case <-e.failed:

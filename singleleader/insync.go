@@ -42,7 +42,8 @@ func (c *council) keep(ctx context.Context) error {
 // is waited for from before the question; who leaves, until the answer is known
 // (S5).
 func (c *council) change(ctx context.Context) error {
-	fits, leads := c.fits(time.Now())
+	now := time.Now()
+	fits, leads := c.fits(now)
 	if !leads {
 		return nil
 	}
@@ -51,11 +52,16 @@ func (c *council) change(ctx context.Context) error {
 		c.mu.Unlock()
 		return nil
 	}
+	was, _ := c.keeper.Waits()
 	next, ok := c.keeper.Next(fits)
+	waits, _ := c.keeper.Waits()
 	version := c.keeper.Version
 	changes := c.keeper.Doc.Changes()
 	c.mu.Unlock()
-	if ok || changes {
+	for _, s := range *c.e.reign.ships.Load() {
+		s.await(c, now)
+	}
+	if ok || changes || !slices.Equal(was, waits) {
 		c.recount()
 	}
 	if !ok {
@@ -137,18 +143,32 @@ func (c *council) fits(now time.Time) (fits []core.Fit, leads bool) {
 		leads = e.core.Role == core.Leader
 		term, commit, start, flushed = e.core.Term, e.core.Commit, e.core.Lead.Start, e.core.Flushed
 	})
-	if !leads {
-		return nil, false
+	if !leads || e.reign.term.Load() != term {
+		return nil, false // nobody is spoken to yet
 	}
 	g := e.group.Load()
 	caught := g.Caught(commit, start)
+	at := e.env.Log.Offset(caught)
 	for _, s := range *e.reign.ships.Load() {
 		if g.Judges(s.to) {
-			fits = append(fits, s.fit(term, caught, flushed, now, e.o.DropAfter))
+			f := s.fit(term, caught, flushed, now, e.o.DropAfter)
+			if f.Life == 0 { // not reached yet: who it is the document says
+				f.Life = g.Agreed.LifeOf(s.to)
+			}
+			f.Near = s.near(term, start, now, e.o.DropAfter, func(lsn record.LSN) bool { return at-min(at, e.env.Log.Offset(lsn)) <= nearBytesMax })
+			fits = append(fits, f)
 		}
 	}
 	return fits, true
 }
+
+// nearBytesMax is how far behind a newcomer may be that commits wait for until it is
+// not: about what one message of a stream carries.
+const nearBytesMax = 1 << 20
+
+// awaitsRest is how many times as long as it was waited for in vain a newcomer is not
+// waited for again.
+const awaitsRest = 10
 
 // fit judges the member: it keeps up if it answers, and has what this node has
 // flushed or gets nearer to it.
@@ -158,10 +178,51 @@ func (s *ship) fit(term uint64, caught, flushed record.LSN, now time.Time, patie
 	if s.ack.Flushed >= flushed || s.ack.Flushed > s.moved {
 		s.moved, s.movedAt = s.ack.Flushed, now
 	}
+	up, contact := s.up, s.contact
+	if contact.IsZero() { // it has said nothing in this term yet
+		up, contact = up || s.problem == "", s.began
+	}
 	return core.Fit{
 		Counted: core.Counted{Node: s.to, Life: s.life},
-		Healthy: s.up && now.Sub(s.contact) <= patience && now.Sub(s.movedAt) <= patience,
+		Healthy: up && now.Sub(contact) <= patience && now.Sub(s.movedAt) <= patience,
 		Caught:  s.up && s.ack.Term == term && s.ack.Flushed >= caught,
+	}
+}
+
+// near reports whether the member, which follows this term, lacks so little that commits
+// may wait for it. They do not again for a while where that was in vain.
+func (s *ship) near(term uint64, start record.LSN, now time.Time, patience time.Duration, little func(record.LSN) bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.awaited.IsZero() && now.Sub(s.awaited) > patience {
+		s.tired, s.awaited = now, time.Time{}
+	}
+	if !s.tired.IsZero() && now.Sub(s.tired) <= awaitsRest*patience {
+		return false
+	}
+	return s.up && s.ack.Term == term && s.ack.Flushed >= start && little(s.ack.Flushed)
+}
+
+// await notes since when commits wait for the member until it has caught up, or that
+// they do not.
+func (s *ship) await(c *council, now time.Time) {
+	s.mu.Lock()
+	m := core.Counted{Node: s.to, Life: s.life}
+	s.mu.Unlock()
+	c.mu.Lock()
+	on := c.keeper.Awaits(m)
+	c.mu.Unlock()
+	s.awaits(on, now)
+}
+
+func (s *ship) awaits(on bool, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case !on:
+		s.awaited = time.Time{}
+	case s.awaited.IsZero():
+		s.awaited = now
 	}
 }
 
@@ -169,6 +230,6 @@ func (s *ship) fit(term uint64, caught, flushed record.LSN, now time.Time, patie
 func (c *council) wants(n topology.NodeID, life uint64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	a := c.keeper.Doc.Agreed
-	return a != nil && len(a.InSync) < a.Minimum && !slices.Contains(a.InSync, core.Counted{Node: n, Life: life})
+	a, m := c.keeper.Doc.Agreed, core.Counted{Node: n, Life: life}
+	return a != nil && (len(a.InSync) < a.Minimum && !slices.Contains(a.InSync, m) || c.keeper.Awaits(m))
 }

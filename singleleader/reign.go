@@ -24,6 +24,7 @@ type reign struct {
 	again  chan struct{}
 	round  atomic.Uint64
 	commit atomic.Uint64
+	term   atomic.Uint64     // that ships are of; 0: there are none
 	names  []topology.NodeID // members of the rule, leader first; owned by the turn
 	ships  atomic.Pointer[[]*ship]
 	feeds  *feeds
@@ -37,6 +38,7 @@ type ship struct {
 	to     topology.NodeID
 	term   uint64
 	sender *stream.Sender
+	began  time.Time
 
 	mu      sync.Mutex
 	up      bool
@@ -48,6 +50,8 @@ type ship struct {
 	moved   record.LSN // the newest flushed position that was seen to be new, or enough,
 	movedAt time.Time  // and when
 	problem string
+	awaited time.Time // since when commits wait for it until it has caught up; zero: they do not
+	tired   time.Time // when that was last found to be in vain
 
 	feed
 }
@@ -153,6 +157,7 @@ func (r *reign) start(ctx context.Context, at post) (muster, stop func() error) 
 		}
 		gone := slices.DeleteFunc(slices.Clone(*r.ships.Load()), func(s *ship) bool { return slices.Contains(ships, s) })
 		r.ships.Store(&ships)
+		r.term.Store(at.term)
 		var errs []error
 		for _, s := range gone {
 			errs = append(errs, ends[s]())
@@ -167,7 +172,9 @@ func (r *reign) start(ctx context.Context, at post) (muster, stop func() error) 
 	}
 	stop = func() error {
 		cancel()
-		return to(nil)
+		err := to(nil)
+		r.term.Store(0)
+		return err
 	}
 	return muster, stop
 }
@@ -175,7 +182,8 @@ func (r *reign) start(ctx context.Context, at post) (muster, stop func() error) 
 // ship returns the sender to a member, which begin starts.
 func (r *reign) ship(to topology.NodeID, term uint64, begin stream.Begin) *ship {
 	e := r.e
-	s := &ship{to: to, term: term}
+	now := time.Now()
+	s := &ship{to: to, term: term, began: now, movedAt: now}
 	s.asked = make(chan struct{}, 1)
 	c := stream.SenderConfig{
 		Begin: begin, Log: e.env.Log, Store: e.env.Store, Limits: e.o.Stream,
@@ -248,6 +256,9 @@ func (s *ship) run(ctx context.Context, e *engine) {
 		}
 		if s.note(false, err) && s.elsewhere.Load() == nil {
 			e.log.Warn("replication stopped", "to", s.to, "reason", err)
+		}
+		if obeys := s.outrun(); obeys > 0 {
+			e.turn.post(core.Event{Kind: core.EvOutrun, Term: obeys})
 		}
 		if !s.rest(ctx, e, pause) {
 			return
@@ -362,16 +373,18 @@ func (r *reign) peers(end record.LSN, members []topology.NodeID) []topology.Peer
 	return out
 }
 
-// outrun reports whether members that this leader ships to obey its term no more,
+// outrun reports whether members that this leader of term ships to obey it no more,
 // although there is no other: an election has come to nothing.
-func (r *reign) outrun() bool {
-	for _, s := range *r.ships.Load() {
-		s.mu.Lock()
-		out := s.refused && s.obeys > s.term
-		s.mu.Unlock()
-		if out {
-			return true
-		}
+func (r *reign) outrun(term uint64) bool {
+	return slices.ContainsFunc(*r.ships.Load(), func(s *ship) bool { return s.term == term && s.outrun() > 0 })
+}
+
+// outrun returns the newer term that the member obeys, 0 where none is known of.
+func (s *ship) outrun() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refused && s.obeys > s.term {
+		return s.obeys
 	}
-	return false
+	return 0
 }

@@ -47,6 +47,7 @@ type heard struct {
 	behind  uint64 // bytes of entries at the leader after our end
 	lags    lags
 	current time.Time // when this node last showed all the leader had
+	silent  topology.Silences
 }
 
 func newSinks(e *engine) *sinks { return &sinks{e: e, gate: newGate(), intake: newIntake(e)} }
@@ -84,6 +85,13 @@ func (h *heard) last(term uint64) (time.Time, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.when, h.term == term && !h.when.IsZero()
+}
+
+// silences returns how long leaders were silent.
+func (h *heard) silences() topology.Silences {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.silent
 }
 
 // wake makes the open streams acknowledge.
@@ -262,6 +270,9 @@ func (h *heard) note(m *stream.Append, applied record.LSN) {
 	now := time.Now().Add(-m.Age)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.term == m.Term {
+		h.silent.Note(now.Sub(h.when))
+	}
 	h.when, h.term, h.end, h.behind = now, m.Term, m.End, m.Behind
 	h.lags.note(m.End, now)
 	h.lags.forget(applied)

@@ -14,12 +14,16 @@ import (
 	"github.com/triad-kv/triad/topology"
 )
 
-// stand tries to make this node leader by a swap of the group's document (S6).
-func (c *council) stand(ctx context.Context, why core.Why) error {
+// stand tries to make this node leader by a swap of the group's document (S6): because
+// an operator ordered it, or else if it is still due once nothing else is under way here.
+func (c *council) stand(ctx context.Context, why core.Why, ordered bool) error {
 	if err := c.e.ballot.one.enter(ctx); err != nil {
 		return err
 	}
 	defer c.e.ballot.one.leave()
+	if _, now, stands := c.due(time.Now()); !ordered && (!stands || now != why) {
+		return nil // this node may lead by now
+	}
 	seen, _ := c.known()
 	claim := core.Claim{Voting: c.e.ballot.voting(), Self: c.self, Why: why}
 	c.e.turn.call(func() {
@@ -149,7 +153,7 @@ func (c *council) promote(ctx context.Context, force bool) (topology.Promotion, 
 // lead makes this node leader, and says of which term.
 func (c campaign) lead(ctx context.Context, why core.Why) (topology.Promotion, error) {
 	before, _ := c.known()
-	if err := c.stand(ctx, why); err != nil {
+	if err := c.stand(ctx, why, true); err != nil {
 		return topology.Promotion{}, err
 	}
 	var p topology.Promotion
@@ -174,10 +178,14 @@ func (c *council) switchover(ctx context.Context, to topology.NodeID) error {
 		return err
 	}
 	defer e.ballot.one.leave()
-	g, version := c.known()
-	if !e.leads.Load() || g.Leader != c.self.Node {
+	if g, _ := c.known(); !e.leads.Load() || g.Leader != c.self.Node {
 		return e.notLeader("switchover", topology.NotApplied)
 	}
+	defer handover{c}.expect("")
+	if err := (handover{c}).letIn(ctx, to); err != nil {
+		return err
+	}
+	g, version := c.known()
 	next, err := g.Handover(to)
 	if err != nil {
 		return err

@@ -38,6 +38,9 @@ func (e *engine) Status() topology.Status {
 		}
 	})
 	if s.Role == topology.RoleLeader {
+		if g.Agreed != nil { // who is waited for before he is in sync is not
+			members = g.Agreed.Members()
+		}
 		s.Peers = e.reign.peers(s.End, members)
 		if lag := s.Commit - min(s.Commit, s.Applied); lag > 0 {
 			s.Lag.Records = uint64(lag)
@@ -58,7 +61,7 @@ func (e *engine) Status() topology.Status {
 	e.seats.tell(&s, g)
 	e.sinks.intake.tell(&s)
 	if why := thin(g); why != "" && s.Role == topology.RoleLeader {
-		s.Warnings = append(s.Warnings, why)
+		s.Warnings = append(s.Warnings, why+thinSince(e.council))
 	}
 	if e.resync.Load() {
 		s.Warnings = append(s.Warnings, "the log and the store of this node do not fit together: it waits for a snapshot from the leader")
@@ -88,6 +91,16 @@ func thin(g *core.Group) string {
 		return ""
 	}
 	return fmt.Sprintf("%d of %d in sync: what is acknowledged now is on fewer disks than %s says", len(a.InSync), rule.Needed(), g.Policy)
+}
+
+// thinSince is since when commits have gone on so, as far as this process knows.
+func thinSince(c *council) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.thin.IsZero() {
+		return ""
+	}
+	return ", since " + c.thin.UTC().Format(time.RFC3339)
 }
 
 // counts reports whether commits in the term of g wait for a node, which

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,10 +19,11 @@ import (
 // ids are the nodes.
 var ids = []string{"a", "b", "c"}
 
-// cluster is three processes of triad on loopback, a proxy before each way.
+// cluster is three processes of triad on loopback, with a proxy before each way where packets are dropped.
 type cluster struct {
 	binary, dir string
-	resp, peers []string       // addresses of each node
+	resp, peers []string // addresses of each node
+	admin       []string
 	links       [][]*link.Link // from, to; nil from a node to itself
 	doors       [][]string     // where from reaches to
 	procs       []*exec.Cmd    // nil where none runs
@@ -58,27 +60,27 @@ func ports(n int) (addrs []string, err error) {
 }
 
 // open makes the proxies and configurations, and starts the processes.
-func (c *cluster) open(preset, policy string) error {
-	free, err := ports(2 * len(ids))
+func (c *cluster) open(o options) error {
+	free, err := ports(3 * len(ids))
 	if err != nil {
 		return err
 	}
-	c.resp, c.peers = free[:len(ids)], free[len(ids):]
-	p, ok := presets[preset]
+	c.resp, c.peers, c.admin = free[:len(ids)], free[len(ids):2*len(ids)], free[2*len(ids):]
+	p, ok := presets[o.preset]
 	if !ok {
-		return fmt.Errorf("there is no preset %q", preset)
+		return fmt.Errorf("there is no preset %q", o.preset)
 	}
 	c.procs = make([]*exec.Cmd, len(ids))
 	for from, id := range ids {
-		if err := c.connect(from); err != nil {
+		if err := c.connect(from, o.how == "drop"); err != nil {
 			return err
 		}
 		var b strings.Builder
-		fmt.Fprintf(&b, "cluster: failover\nnode: {id: %s, dir: %s}\nlisten: {peers: %q, resp: %q}\nmembers:\n", id, filepath.Join(c.dir, id), c.peers[from], c.resp[from])
+		fmt.Fprintf(&b, "cluster: failover\nnode: {id: %s, dir: %s}\nlisten: {peers: %q, resp: %q, admin: %q}\nmembers:\n", id, filepath.Join(c.dir, id), c.peers[from], c.resp[from], c.admin[from])
 		for to, other := range ids {
 			fmt.Fprintf(&b, "  %s: {addr: %q, resp: %q}\n", other, c.doors[from][to], c.resp[to])
 		}
-		fmt.Fprintf(&b, "tls: {insecure: true}\ncontrol: {kind: raft%s}\ntopology:\n  sync: %s (a, b, c)%s\n", p.control, policy, p.topology)
+		fmt.Fprintf(&b, "tls: {insecure: true}\ncontrol: {kind: raft%s}\ntopology:\n  sync: %s (a, b, c)%s\n", p.control, o.policy, p.topology)
 		if err := os.WriteFile(c.file(from), []byte(b.String()), 0o600); err != nil {
 			return err
 		}
@@ -93,12 +95,13 @@ func (c *cluster) open(preset, policy string) error {
 
 func (c *cluster) file(i int) string { return filepath.Join(c.dir, ids[i]+".yaml") }
 
-// connect makes the proxies through which a node reaches the others.
-func (c *cluster) connect(from int) error {
+// connect makes the proxies through which a node reaches the others, where they are
+// wanted: what goes through them waits whenever this process does.
+func (c *cluster) connect(from int, proxies bool) error {
 	c.links = append(c.links, make([]*link.Link, len(ids)))
 	c.doors = append(c.doors, make([]string, len(ids)))
 	for to := range ids {
-		if to == from {
+		if to == from || !proxies {
 			c.doors[from][to] = c.peers[to]
 			continue
 		}
@@ -202,6 +205,31 @@ func (c *cluster) changes() (n int, err error) {
 		n += strings.Count(string(b), `msg=elected`) + strings.Count(string(b), `msg="in sync"`)
 	}
 	return n, nil
+}
+
+// silences returns the followers' histograms of how long their leader was silent, a line
+// each.
+func (c *cluster) silences() (lines []string, err error) {
+	for i, id := range ids {
+		r, err := http.Get("http://" + c.admin[i] + "/metrics")
+		if err != nil {
+			return nil, err
+		}
+		b, err := io.ReadAll(r.Body)
+		_ = r.Body.Close()
+		if err != nil {
+			return nil, err
+		}
+		var classes []string
+		for line := range strings.Lines(string(b)) {
+			if class, ok := strings.CutPrefix(line, `triad_leader_silence_seconds_bucket{le="`); ok {
+				word, n, _ := strings.Cut(class, `"} `)
+				classes = append(classes, word+" s: "+strings.TrimSpace(n))
+			}
+		}
+		lines = append(lines, id+" heard of its leader within "+strings.Join(classes, ", "))
+	}
+	return lines, nil
 }
 
 func (c *cluster) close() {

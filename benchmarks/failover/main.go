@@ -1,6 +1,7 @@
 // Command failover measures how long a cluster that elects its leader by itself
 // acknowledges nothing after its leader has failed: three processes of triad on
-// loopback, a proxy before each way between them, clients that write all the time.
+// loopback, where packets are to be dropped a proxy before each way between them, and
+// clients that write all the time.
 //
 //	go run ./benchmarks/failover -how kill -preset default -times 50
 //	go run ./benchmarks/failover -how switchover -json switchover.json
@@ -36,8 +37,9 @@ const (
 type options struct {
 	how, preset, policy string
 	times, clients      int
-	steady, rest        time.Duration
+	steady, rest, back  time.Duration
 	json                string
+	keep                bool
 }
 
 // report is what was measured; times are in ms.
@@ -52,7 +54,8 @@ type report struct {
 	Acked    int       `json:"acknowledged"`
 	Lost     int       `json:"lost"`
 	Unwanted int       `json:"unwanted_terms"`
-	Changes  int       `json:"group_changes"` // elections and in-sync sets that the nodes logged after the start
+	Silences []string  `json:"silences,omitempty"` // of leaders, in a run in which nothing fails
+	Changes  int       `json:"group_changes"`      // elections and in-sync sets that the nodes logged after the start
 }
 
 func main() {
@@ -64,7 +67,9 @@ func main() {
 	flag.IntVar(&o.clients, "clients", 8, "clients, each with one write at a time")
 	flag.DurationVar(&o.steady, "false", 0, "let nothing fail for so long, and count the terms")
 	flag.DurationVar(&o.rest, "rest", 2*time.Second, "between a failure's end and the next")
+	flag.DurationVar(&o.back, "back", 0, "the node that failed comes back after so long, whatever the others do: all waits for it; 0: once they acknowledge")
 	flag.StringVar(&o.json, "json", "", "a file for the report")
+	flag.BoolVar(&o.keep, "keep", false, "keep the directory, with what the nodes logged")
 	flag.Parse()
 	r, err := measure(context.Background(), o)
 	if err == nil {
@@ -88,6 +93,9 @@ func main() {
 func (r *report) print() {
 	fmt.Printf("%s, %s, %s: median %.0f ms, p95 %.0f, worst %.0f of %d; %d of %d acknowledged writes lost; %d unwanted terms; %d changes of the group\n",
 		r.How, r.Preset, r.Policy, r.Median, r.P95, r.Worst, len(r.Times), r.Lost, r.Acked, r.Unwanted, r.Changes)
+	for _, s := range r.Silences {
+		fmt.Println(s)
+	}
 }
 
 // measure runs a cluster and its clients, and takes the measurements.
@@ -100,10 +108,13 @@ func measure(ctx context.Context, o options) (r *report, err error) {
 		return nil, err
 	}
 	defer func() {
-		if err == nil {
-			err = os.RemoveAll(dir)
-		} else {
+		switch {
+		case err != nil:
 			err = fmt.Errorf("%w; see %s", err, dir)
+		case o.keep || r.Unwanted > 0 || r.Lost > 0:
+			fmt.Println("logs and data are kept in", dir)
+		default:
+			err = os.RemoveAll(dir)
 		}
 	}()
 	c := &cluster{dir: dir}
@@ -111,7 +122,7 @@ func measure(ctx context.Context, o options) (r *report, err error) {
 		return nil, err
 	}
 	defer c.close()
-	if err := c.open(o.preset, o.policy); err != nil {
+	if err := c.open(o); err != nil {
 		return nil, err
 	}
 	l := newLoad(c, o.clients)
@@ -155,6 +166,9 @@ func (r *report) fill(c *cluster, l *load, o options) error {
 	if o.steady > 0 {
 		l.begin(-1)
 		time.Sleep(o.steady)
+		if r.Silences, err = c.silences(); err != nil {
+			return err
+		}
 	} else {
 		for range o.times {
 			t, err := once(c, l, o)
@@ -198,26 +212,38 @@ func once(c *cluster, l *load, o options) (time.Duration, error) {
 	if err := c.strike(o.how, lead); err != nil {
 		return 0, err
 	}
+	back := o.back > 0
+	if back {
+		time.Sleep(o.back)
+		if err := c.mend(o.how, lead); err != nil {
+			return 0, err
+		}
+	}
 	if !within(came, faultWait) {
 		return 0, fmt.Errorf("no write was acknowledged within %v of %s failing", faultWait, ids[lead])
 	}
 	l.mu.Lock()
 	took := l.first
 	l.mu.Unlock()
-	if err := c.mend(o.how, lead); err != nil {
-		return 0, err
+	if !back {
+		if err := c.mend(o.how, lead); err != nil {
+			return 0, err
+		}
 	}
 	time.Sleep(o.rest)
 	l.avoid.Store(-1)
 	return took, nil
 }
 
-// switchover has the leader hand over to the next node, or to the one after it if
-// that is not in sync.
+// switchover has the leader hand over to the first other node of the policy's order, which
+// is the one in sync under first 1, or to the one after it.
 func (c *cluster) switchover(lead int) error {
 	var errs []error
-	for i := 1; i < len(ids); i++ {
-		out, err := exec.Command(c.binary, "switchover", "--cluster", "failover", "-e", strings.Join(c.peers, ","), "--to", ids[(lead+i)%len(ids)]).CombinedOutput()
+	for i, id := range ids {
+		if i == lead {
+			continue
+		}
+		out, err := exec.Command(c.binary, "switchover", "--cluster", "failover", "-e", strings.Join(c.peers, ","), "--to", id).CombinedOutput()
 		if err == nil {
 			return nil
 		}

@@ -62,3 +62,19 @@ func TestEveryFutureThatIsWaitedForCanBeGivenUp(t *testing.T) {
 		require.True(t, endOf(f).IsValid(), "%s: raft has changed what its futures are made of", name)
 	}
 }
+
+// Calls of other nodes last longer than the voter they ask: none starts what nobody
+// would wait for.
+func TestAVoterThatHasEndedAsksRaftNothing(t *testing.T) {
+	r := newRig(t, Options{Voters: voters(1)}, voters(1)...)
+	p := r.start("a")
+	leader(t, p)
+	seat := p.sits()
+	require.NoError(t, p.stop())
+	for range answeredMax + 1 {
+		require.ErrorIs(t, seat.wait(t.Context(), func() raft.Future {
+			t.Error("raft is asked")
+			return seat.raft.VerifyLeader()
+		}), errLeft)
+	}
+}

@@ -11,8 +11,9 @@
 //	V3  A Swap, or a claim, takes place at most once, however often its message
 //	    arrives. An error says NotApplied only where no voter can have taken it.
 //	V4  What Latest returns never goes back within a process, and its channel is
-//	    closed once a newer version is known. A voter learns from its own copy, a
-//	    client from a question that is always open at some voter.
+//	    closed once a newer version is known. A voter learns from its own copy and
+//	    from a question that is always open at the one that leads, a client from
+//	    one at some voter.
 //	V5  A name has one holder among living processes. Numbers grow with every
 //	    claim, over all names.
 //	V6  Nothing is written while nothing changes: a registration is renewed in the

@@ -48,6 +48,39 @@ func TestVotersAgreeAndClientsAsk(t *testing.T) {
 	}
 }
 
+// raft would tell the voters that follow of the last entry in an hour, or when another one
+// leads.
+func TestAVoterHearsOfAChangeFromWhoLeads(t *testing.T) {
+	r := newRig(t, Options{Voters: voters(3), commitEvery: time.Hour}, "a", "b", "c")
+	all := r.all()
+	version := uint64(0)
+	hear := func() bool {
+		at := leader(t, all3(all)...)
+		term := at.Report().Term
+		version = put(t, all["a"], "group", version, "body").Version
+		var heard bool
+		eventually(t, "all hear of it, or another one leads", func() bool {
+			heard = true
+			for _, p := range all {
+				d, _ := p.Latest("group")
+				heard = heard && d.Version == version
+			}
+			return heard || at.Report().Term != term
+		})
+		return heard && at.Report().Term == term
+	}
+	eventually(t, "all hear of a change while one leads", hear)
+	at := leader(t, all3(all)...)
+	for _, p := range all {
+		p.Steer(at.self.node)
+	}
+	eventually(t, "another one leads", func() bool { return leader(t, all3(all)...) != at })
+	for _, p := range all {
+		p.Steer("")
+	}
+	eventually(t, "all hear of a change while that one leads", hear)
+}
+
 func TestAllVotersRestart(t *testing.T) {
 	r := newRig(t, Options{Voters: voters(3)}, "a", "b", "c")
 	all := r.all()

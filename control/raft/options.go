@@ -26,7 +26,8 @@ type Options struct {
 	// their disks need for a sync in bad moments, as heartbeats wait behind it.
 	Heartbeat time.Duration
 
-	snapshotEvery uint64 // entries between two snapshots; a test's
+	snapshotEvery uint64        // entries between two snapshots; a test's
+	commitEvery   time.Duration // raft's commit time-out; a test's
 }
 
 // HeartbeatFast is a heartbeat for a local network and disks that sync within a
@@ -127,7 +128,7 @@ func (o Options) config(id raft.ServerID, logger *logWriter) *raft.Config {
 	c := raft.DefaultConfig()
 	c.LocalID = id
 	c.HeartbeatTimeout, c.ElectionTimeout = t.beat, t.beat
-	c.LeaderLeaseTimeout, c.CommitTimeout = t.lease, t.commit
+	c.LeaderLeaseTimeout, c.CommitTimeout = t.lease, cmp.Or(o.commitEvery, t.commit)
 	c.MaxAppendEntries = entriesMax
 	c.SnapshotThreshold = o.snapshotEvery
 	c.TrailingLogs = 2 * o.snapshotEvery

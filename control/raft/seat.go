@@ -26,6 +26,8 @@ type seat struct {
 	handing time.Time // when it last tried to hand over; the working goroutine's, as is turn
 	turn    int
 	moving  sync.WaitGroup
+	closing sync.RWMutex // held while something is started on behalf of another node
+	closed  bool         // nothing is started so any more: leave waits for moving
 
 	gone     atomic.Bool // others are led by somebody, and this voter is not
 	electing sync.Mutex  // held while a voter is being removed
@@ -63,16 +65,32 @@ func (s *seat) wait(ctx context.Context, ask func() raft.Future) error {
 		return fail("control", topology.NotApplied, fmt.Errorf("%d questions are in hand: %w", answeredMax, topology.ErrOverloaded))
 	}
 	done := make(chan error, 1)
-	s.moving.Go(func() {
+	if !s.begin(func() {
 		done <- s.lines.await(ask())
 		<-s.turns
-	})
+	}) {
+		<-s.turns
+		return errLeft
+	}
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", topology.ErrTimeout, ctx.Err())
 	}
+}
+
+// errLeft is what is said of a question that raft was not asked.
+var errLeft = fail("control", topology.NotApplied, fmt.Errorf("this voter has ended: %w", topology.ErrUnavailable))
+
+// begin runs f on a goroutine that leave waits for; false if it waits already.
+func (s *seat) begin(f func()) bool {
+	s.closing.RLock()
+	defer s.closing.RUnlock()
+	if !s.closed {
+		s.moving.Go(f)
+	}
+	return !s.closed
 }
 
 // propose makes a command an entry of the log, and returns what became of it.
@@ -92,7 +110,7 @@ func (s *seat) propose(ctx context.Context, bytes []byte) (result, error) {
 	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress), errors.Is(err, raft.ErrEnqueueTimeout):
 		// raft says these of what it has not put in its log.
 		return result{}, s.notLeader("swap", err)
-	case errors.Is(err, topology.ErrOverloaded):
+	case errors.Is(err, topology.ErrOverloaded), errors.Is(err, errLeft):
 		return result{}, err
 	default: // also ErrLeadershipLost: the next leader may have it
 		return result{}, fail("swap", topology.Unknown, fmt.Errorf("%w: %w", topology.ErrUnavailable, err))
@@ -165,8 +183,11 @@ func (s *seat) catchUp(ctx context.Context, index uint64) error {
 func (s *seat) work(ctx context.Context) error {
 	t := time.NewTicker(s.control.timing.beat)
 	defer t.Stop()
+	ctx, cancel := context.WithCancel(ctx)
 	var asking sync.WaitGroup
 	defer asking.Wait()
+	defer cancel()
+	asking.Go(func() { s.listen(ctx) })
 	admitted := make(chan struct{}, 1) // holds a token while a question is under way
 	alone := func(f func()) {
 		select {
@@ -251,6 +272,9 @@ func (s *seat) leave() error {
 	close(s.control.disk.stable.closes)
 	err := s.raft.Shutdown().Error()
 	close(s.lines.done)
+	s.closing.Lock()
+	s.closed = true
+	s.closing.Unlock()
 	s.moving.Wait()
 	return err
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hashicorp/raft"
+
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -22,15 +24,9 @@ func (c *Control) watch(ctx context.Context) {
 			to = electors[c.hints.next%len(electors)]
 		}
 		c.mu.Unlock()
-		within, cancel := context.WithTimeout(ctx, c.timing.watch+c.timing.attempt)
-		a, err := reaching{c}.put(within, to, methodWatch, question{have: c.known.versions()})
-		cancel()
+		err := reaching{c}.news(ctx, to)
 		if err == nil {
 			c.trouble("")
-			reaching{c}.heard(to)
-			for _, d := range a.documents {
-				c.known.learn(d)
-			}
 			continue
 		}
 		if errors.Is(err, topology.ErrDenied) {
@@ -38,6 +34,61 @@ func (c *Control) watch(ctx context.Context) {
 		}
 		reaching{c}.lost(to)
 		pause(ctx, c.timing.pause)
+	}
+}
+
+// news asks a voter for what is newer than what is known here, and learns it.
+func (c reaching) news(ctx context.Context, to topology.NodeID) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timing.watch+c.timing.attempt)
+	defer cancel()
+	a, err := c.put(ctx, to, methodWatch, question{have: c.known.versions()})
+	if err != nil {
+		return err
+	}
+	c.heard(to)
+	for _, d := range a.documents {
+		c.known.learn(d)
+	}
+	return nil
+}
+
+// listen keeps a question for news open at the voter that leads, where that is another
+// one. raft tells its followers what is committed with the next entry, or up to two
+// commit time-outs later (replicate in its replication.go), and whoever is to lead the
+// data begins only once he knows of it.
+func (s *seat) listen(ctx context.Context) {
+	changes := make(chan raft.Observation, 1) // one that waits stands for all
+	o := raft.NewObserver(changes, false, func(o *raft.Observation) bool {
+		_, ok := o.Data.(raft.LeaderObservation)
+		return ok
+	})
+	s.raft.RegisterObserver(o)
+	defer s.raft.DeregisterObserver(o)
+	for ctx.Err() == nil {
+		to := s.leader()
+		if to == "" || to == s.control.env.Self {
+			select {
+			case <-changes:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		asking, cancel := context.WithCancel(ctx)
+		done := make(chan error, 1)
+		go func() { done <- reaching{s.control}.news(asking, to) }()
+		var err error
+		select {
+		case err = <-done:
+		case <-changes:
+			cancel()
+			<-done
+		case <-ctx.Done():
+			<-done
+		}
+		cancel()
+		if err != nil {
+			pause(ctx, s.control.timing.pause)
+		}
 	}
 }
 

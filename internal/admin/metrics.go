@@ -49,6 +49,7 @@ var (
 	mPeerLag   = family("peer_lag", "On the leader: how far a member is behind.", "peer", "unit")
 	mReached   = family("leader_reached_seconds", "On the leader: seconds since as many as a commit needs were last heard of.")
 	mPaused    = family("failover_paused", "1 while nobody is made leader but by hand.")
+	mSilence   = family("leader_silence_seconds", "On a follower: for how long its leader was silent, between two words of it.")
 	mLease     = family("lease_seconds", "On the leader: seconds for which it may still answer reads by itself; 0 without a lease.")
 	mUndefined = family("tables_undefined", "Tables of this node's configuration that are not defined yet.")
 	mSiteUp    = family("site_link_up", "On the leader of a site: 1 while its link to another one works.", "site")
@@ -132,6 +133,20 @@ func (e exposition) node(s *topology.Status) {
 	}
 }
 
+// silences is a histogram, whose classes count all that is shorter.
+func (e exposition) silences(s *topology.Silences) {
+	var n uint64
+	classes := make(map[float64]uint64, len(topology.SilenceBounds))
+	for i, bound := range topology.SilenceBounds {
+		n += s.Counts[i]
+		classes[bound.Seconds()] = n
+	}
+	n += s.Counts[len(topology.SilenceBounds)]
+	if n > 0 {
+		e(prometheus.MustNewConstHistogram(mSilence, n, s.Sum.Seconds(), classes))
+	}
+}
+
 func (e exposition) peer(p *topology.PeerStatus) {
 	id := string(p.Node)
 	e.gauge(mPeerUp, oneIf(p.State != "down" && p.State != "refused"), id)
@@ -160,6 +175,7 @@ func (e exposition) counted(n *topology.Counts) {
 	e.gauge(mLostBytes, float64(n.Rewound.Bytes))
 	e.gauge(mWaiting, float64(n.Rewound.Waiting))
 	e.conflicts(&n.Conflicts)
+	e.silences(&n.Silences)
 }
 
 func (e exposition) conflicts(n *topology.ConflictCounts) {

@@ -26,6 +26,10 @@ type order struct {
 	Force  bool            `json:"force"`
 	Paused *bool           `json:"paused"`
 
+	At     uint64    `json:"at"`
+	Time   time.Time `json:"time"`
+	GiveUp uint64    `json:"give_up"`
+
 	Node topology.NodeID     `json:"node"`
 	Addr string              `json:"addr"`
 	Site string              `json:"site"`
@@ -39,6 +43,7 @@ var orders = map[string]ordering{
 	"/api/v1/failover":   {"to force", failover},
 	"/api/v1/switchover": {"to", switchover},
 	"/api/v1/pause":      {"paused", pause},
+	"/api/v1/restore":    {"to at time give_up", restore},
 
 	"/api/v1/member/add":    {"node addr site role vote", addMember},
 	"/api/v1/member/remove": {"node", removeMember},

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -44,6 +45,15 @@ func (o *obedient) RemoveMember(_ context.Context, id topology.NodeID) error {
 	return o.err
 }
 
+func (o *obedient) Restore(_ context.Context, to topology.Point, giveUp uint64) (topology.Restoration, error) {
+	o.done = append(o.done, fmt.Sprintf("restore to %d or %s, giving up %d", to.LSN, to.Time.Format("15:04:05"), giveUp))
+	p := topology.Restoration{At: 7, Last: 9, Records: 2}
+	if giveUp > 0 {
+		p.Term = 1027
+	}
+	return p, o.err
+}
+
 func post(a *Admin, path, body string) (int, string) {
 	r := httptest.NewRequest("POST", path, strings.NewReader(body))
 	r.RemoteAddr = remote
@@ -79,6 +89,14 @@ func TestOrdersAreCarriedOutOrRefusedWithAReason(t *testing.T) {
 		"nobody less":                  {"/api/v1/member/remove", `{}`, nil, 400, "", "not a node's name"},
 		"who is none":                  {"/api/v1/member/remove", `{"node": "x"}`, topology.ErrNotFound, 404, "remove x", "not found"},
 		"while another goes":           {"/api/v1/member/remove", `{"node": "d"}`, topology.ErrConflict, 409, "remove d", "conflict"},
+		"what a restore would give up": {"/api/v1/restore", `{"to": "a", "time": "2026-01-02T15:04:05Z"}`, nil, 200, "restore to 0 or 15:04:05, giving up 0", `"done": false`},
+		"a restore":                    {"/api/v1/restore", `{"to": "a", "at": 7, "give_up": 2}`, nil, 200, "restore to 7 or 00:00:00, giving up 2", `"given_up_records": 2`},
+		"more than may be given up":    {"/api/v1/restore", `{"to": "a", "at": 7, "give_up": 1}`, topology.ErrConflict, 409, "restore to 7 or 00:00:00, giving up 1", "conflict"},
+		"a restore of another node":    {"/api/v1/restore", `{"to": "b", "at": 7}`, nil, 421, "", "ask that of b"},
+		"a restore of nobody":          {"/api/v1/restore", `{"at": 7}`, nil, 400, "", "not a node's name"},
+		"a restore to no point":        {"/api/v1/restore", `{"to": "a"}`, nil, 400, "", "where to go on from"},
+		"a restore to two points":      {"/api/v1/restore", `{"to": "a", "at": 7, "time": "2026-01-02T15:04:05Z"}`, nil, 400, "", "where to go on from"},
+		"a time that is none":          {"/api/v1/restore", `{"to": "a", "time": "noon"}`, nil, 400, "", "malformed"},
 		"neither":                      {"/api/v1/pause", `{}`, nil, 400, "", "true or false"},
 		"where nobody elects":          {"/api/v1/pause", `{"paused": true}`, topology.ErrUnsupported, 501, "pause true", "unsupported"},
 		"another order's word":         {"/api/v1/pause", `{"to": "b"}`, nil, 400, "", `there is no \"to\"`},
@@ -107,10 +125,13 @@ func TestMetricsAndTheOverviewShowTheCluster(t *testing.T) {
 		Node: "a", Role: topology.RoleLeader, Term: 3, End: 9, Commit: 8,
 		Peers: []topology.PeerStatus{{Node: "b", State: "replicate", Sync: true, Sent: 9, Written: 9, Flushed: 8, Applied: 7, Lag: topology.Lag{Records: 2, Bytes: 200, Time: 1500000000}}},
 	}
+	var silences topology.Silences
+	silences.Note(3 * time.Millisecond)
+	silences.Note(time.Minute)
 	a := New(Options{
 		Status: func() topology.Status { return leader }, Version: "v9", Token: "t",
 		Counts: func() topology.Counts {
-			return topology.Counts{Fsyncs: 4, Errors: map[string]uint64{"timed out/outcome unknown": 2}, Rewound: topology.Rewound{Records: 5}}
+			return topology.Counts{Fsyncs: 4, Errors: map[string]uint64{"timed out/outcome unknown": 2}, Rewound: topology.Rewound{Records: 5}, Silences: silences}
 		},
 		Survey: func(context.Context) []Answer {
 			return []Answer{{Addr: "h:1", Status: leader}, {Addr: "h:2", Err: topology.ErrUnavailable}}
@@ -122,6 +143,7 @@ func TestMetricsAndTheOverviewShowTheCluster(t *testing.T) {
 		`triad_peer_lag{peer="b",unit="seconds"} 1.5`, `triad_peer_lag{peer="b",unit="bytes"} 200`, `triad_peer_lsn{at="sent",peer="b"} 9`,
 		`triad_errors_total{outcome="outcome unknown",reason="timed out"} 2`, "triad_failover_lost_records 5", "triad_log_fsyncs_total 4",
 		`triad_build{version="v9"} 1`, "go_goroutines ", `triad_reads_total{consistency="linearizable"} 0`,
+		`triad_leader_silence_seconds_bucket{le="0.002"} 0`, `triad_leader_silence_seconds_bucket{le="0.005"} 1`, "triad_leader_silence_seconds_count 2",
 	} {
 		require.Contains(t, text, line)
 	}

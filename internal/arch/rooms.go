@@ -64,7 +64,7 @@ var rooms = []room{
 	{at: "topology/topologytest", own: []string{"version", "record", "topology"}, third: []home{testify}},
 
 	// The mechanisms and the engines.
-	{at: "internal/kind", own: []string{"version", "record", "topology"}, never: outside},
+	{at: "internal/kind", own: []string{"version", "record", "crdt", "topology"}, never: outside},
 	{at: "internal/stream", own: []string{"version", "record", "topology"}, third: []home{errgroup}},
 	{at: "singleleader/...", own: []string{"version", "record", "quorum", "topology", "internal/stream"}, third: system(wire)},
 	{at: "multileader/...", own: []string{"internal/kind", "version", "record", "quorum", "topology", "internal/stream", "conflict/...", "crdt/...", "singleleader/..."}, third: system(wire)},

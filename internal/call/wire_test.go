@@ -47,6 +47,8 @@ var messages = map[string]struct {
 	"page of parts":     form(Page{Items: []Item{{Key: []byte("k"), Value: []byte("v"), Dot: dot, Time: 4}, {Key: []byte("s"), Value: []byte{}, Dot: dot, Time: 4, Kind: record.KindSet}}}, func(m Page) []byte { return m.Encode() }, DecodePage),
 	"receipt":           form(topology.Receipt{Token: token, Dot: dot, LSN: 9, Term: 3, Time: 8, Durability: topology.Flushed, Durable: []topology.NodeID{"a", "b"}}, EncodeReceipt, DecodeReceipt),
 	"parts":             form(Parts{Op: MapPut, Table: "t", Key: []byte("k"), Parts: [][]byte{[]byte("f"), {}}, Options: []Option{Request(1, 2)}}, func(m Parts) []byte { return m.Encode() }, DecodeParts),
+	"parts to observe":  form(Parts{Op: MinObserve, Table: "t", Key: []byte("k"), By: -7}, func(m Parts) []byte { return m.Encode() }, DecodeParts),
+	"parts to merge":    form(Parts{Op: SketchMerge, Table: "t", Key: []byte("k"), Parts: [][]byte{[]byte("l")}}, func(m Parts) []byte { return m.Encode() }, DecodeParts),
 	"parts to count":    form(Parts{Op: CounterAdd, Table: "t", Key: []byte("k"), By: math.MinInt64}, func(m Parts) []byte { return m.Encode() }, DecodeParts),
 	"changed":           form(Changed{Receipt: topology.Receipt{Token: token, Dot: dot, LSN: 9, Term: 3, Time: 8, Durability: topology.Flushed}, Number: -7}, func(m Changed) []byte { return m.Encode() }, DecodeChanged),
 	"shown":             form(Shown{Parts: [][]byte{[]byte("a"), {}}, Number: 2, Token: token, Served: "a", Stale: -1, Guarantee: topology.ReadSession}, func(m Shown) []byte { return m.Encode() }, DecodeShown),

@@ -14,7 +14,8 @@ const (
 	MethodLook   = "client.look"   // Parts → Shown
 )
 
-// PartsOp is what is done with a key's parts, or with a counter. Numbers are part of the
+// PartsOp is what is done with a key's parts, or with what is one cell in which writes
+// come together. Numbers are part of the
 // format.
 type PartsOp uint8
 
@@ -32,7 +33,27 @@ const (
 	MapGet // Parts: one name; answered with one of Parts
 	MapAll // answered with names, each before its value
 	MapLen
+	FlagEnable  // a change, as those down to SketchMerge; answered with 1 if it was on
+	FlagDisable // answered with 1 if it was on
+	MaxObserve  // By; answered with what it is then
+	MinObserve  // By; answered with what it is then
+	SketchAdd   // Parts: elements; answered with 1 if that changed it
+	SketchMerge // Parts: keys of the same table
+	FlagGet
+	MaxGet // answered with one of Parts, empty, if it is there
+	MinGet // answered with one of Parts, empty, if it is there
+	SketchCount
+
+	partsOpEnd
 )
+
+// Changes reports whether it is a change, which the leader decides.
+func (o PartsOp) Changes() bool {
+	return o >= CounterAdd && o <= MapRemove || o >= FlagEnable && o <= SketchMerge
+}
+
+// Valid reports whether this version knows it.
+func (o PartsOp) Valid() bool { return o > 0 && o < partsOpEnd }
 
 // PartsMax bounds the parts of a request.
 const PartsMax = 2 * record.MutationsMax
@@ -62,7 +83,22 @@ func (m *Parts) Check() error {
 			return fmt.Errorf("parts of more than %d bytes: %w", record.BatchBytesMax, topology.ErrTooLarge)
 		}
 	}
+	if m.Op == SketchMerge {
+		if err := CheckKeys(m.Parts); err != nil {
+			return err
+		}
+	}
 	return CheckKey(m.Key)
+}
+
+// CheckKeys refuses a list in which one is no key.
+func CheckKeys(keys [][]byte) error {
+	for _, k := range keys {
+		if err := CheckKey(k); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Encode returns the request's bytes.
@@ -86,13 +122,16 @@ func DecodeParts(b []byte) (Parts, error) {
 	if err != nil {
 		return Parts{}, err
 	}
-	m := Parts{Op: PartsOp(r.UintMax(uint64(MapLen))), Table: r.StrMax(TableBytesMax), Key: r.BinMax(record.KeyBytesMax)}
+	m := Parts{Op: PartsOp(r.UintMax(uint64(partsOpEnd - 1))), Table: r.StrMax(TableBytesMax), Key: r.BinMax(record.KeyBytesMax)}
 	for n := r.ArrayMax(PartsMax); n > 0 && r.Err() == nil; n-- {
 		m.Parts = append(m.Parts, whole(r.BinMax(record.ValueBytesMax)))
 	}
 	m.By, m.Options = r.Int(), getOptions(&r)
 	if r.Err() == nil && (m.Op == 0 || m.Op == MapPut && len(m.Parts)%2 != 0 || (m.Op == SetHas || m.Op == MapGet) && len(m.Parts) != 1) {
 		r.Fail(fmt.Sprintf("operation %d with %d parts is none", m.Op, len(m.Parts)))
+	}
+	if r.Err() == nil && m.Op == SketchMerge && CheckKeys(m.Parts) != nil {
+		r.Fail("a part of it is no key")
 	}
 	return m, done(&r)
 }

@@ -153,8 +153,8 @@ func TestTablesAreDefinedAndDropped(t *testing.T) {
 	require.Equal(t, "any", shown[1].Kind)
 	require.Contains(t, failing(t, exitFailed, "table", "create", "carts", "--kind", "set"),
 		"table carts (set) was asked for, and is defined as carts (counter, TTL 1h30m0s): a definition never changes")
-	require.Contains(t, failing(t, exitUsage, "table", "create", "x"), "--kind: none was given; one of bytes, row, set, map, counter, any")
-	require.Contains(t, failing(t, exitUsage, "table", "create", "x", "--kind", "hll"), "none of bytes, row")
+	require.Contains(t, failing(t, exitUsage, "table", "create", "x"), "--kind: none was given; one of bytes, row, set, map, counter, flag, max, min, hll, any")
+	require.Contains(t, failing(t, exitUsage, "table", "create", "x", "--kind", "text"), "none of bytes, row")
 	require.Contains(t, failing(t, exitUsage, "table", "create", "x", "--kind", "set", "--ttl", "1us"), "whole milliseconds")
 	require.Contains(t, failing(t, exitFailed, "table", "create", "No", "--kind", "set"), "not a table's name")
 

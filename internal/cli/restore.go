@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/triad-kv/triad/client"
+	"github.com/triad-kv/triad/internal/admin"
 	"github.com/triad-kv/triad/internal/demo/grid"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
@@ -100,24 +101,8 @@ func restore(ctx context.Context, c *client.Client, endpoints []string, to topol
 	return topology.Restoration{}, fmt.Errorf("%w: %s was not reached; these were: %s; name its address with --endpoints", topology.ErrUnavailable, to, list(others))
 }
 
-// restored is a topology.Restoration as it is shown.
-type restored struct {
-	Done    bool            `json:"done"` // else it says what would be given up
-	Leader  topology.NodeID `json:"leader"`
-	Term    uint64          `json:"term,omitempty"`
-	KeepLSN uint64          `json:"keep_lsn"` // the last entry that is kept
-	Kept    time.Time       `json:"kept,omitzero"`
-	LastLSN uint64          `json:"last_lsn"` // the last that is given up
-	From    time.Time       `json:"given_up_from,omitzero"`
-	To      time.Time       `json:"given_up_to,omitzero"`
-	Records uint64          `json:"given_up_records"`
-}
-
 func restorationResult(id topology.NodeID, p topology.Restoration) result {
-	v := restored{
-		Done: p.Term > 0, Leader: id, Term: p.Term, KeepLSN: uint64(p.At), Kept: p.Time,
-		LastLSN: uint64(p.Last), From: p.First, To: p.Newest, Records: p.Records,
-	}
+	v := admin.RestoredOf(id, p)
 	r := result{value: v, table: grid.Table{
 		Header: []string{"leader", "term", "keeps up to lsn", "of", "gives up", "lsns", "from", "to"},
 		Rows: [][]string{{

@@ -17,9 +17,10 @@ import (
 func newSwitchover() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "switchover --to NODE",
-		Short: "Have the leader hand over to another node in sync, and lose nothing",
-		Long: `Have the leader hand over to another node in sync. New writes wait until that has
-everything, which takes milliseconds; nothing is lost, and nobody's write ends unknown.
+		Short: "Have the leader hand over to another node, and lose nothing",
+		Long: `Have the leader hand over to another node in sync, or, under first k, to one that
+keeps up and is let in first. New writes wait until that has everything, which takes
+milliseconds; nothing is lost, and nobody's write ends unknown.
 It is for groups that elect their leader (control raft); where people say who leads,
 use failover.`,
 		Args: exactly(),

@@ -81,8 +81,9 @@ func newTableCreate() *cobra.Command {
 		Long: `Define a table. One that is defined so already is no error; one that is defined
 otherwise is refused, and both are shown: a definition never changes.
 
-Kinds: bytes (opaque values), row (a map of columns), set, map, counter, and any,
-where every key has a kind of its own.
+Kinds: bytes (opaque values), row (a map of columns), set, map, counter, flag (on or
+off), max and min (of the numbers shown to a key), hll (a sketch that counts different
+elements), and any, where every key has a kind of its own.
 
 Where several sites write, a table of bytes may name what settles writes that did not
 know of one another: lww (the last writer, as without a name), first-writer,
@@ -119,7 +120,7 @@ the nodes' program has, as in stock@2.`,
 
 // kindWords are the kinds a table may have, as they are spelled.
 func kindWords() (words []string) {
-	for _, k := range []record.Kind{record.KindBytes, record.KindRow, record.KindSet, record.KindMap, record.KindCounter, record.KindAny} {
+	for _, k := range []record.Kind{record.KindBytes, record.KindRow, record.KindSet, record.KindMap, record.KindCounter, record.KindFlag, record.KindMax, record.KindMin, record.KindHLL, record.KindAny} {
 		words = append(words, triad.KindName(k))
 	}
 	return words

@@ -90,6 +90,9 @@ func (t Topology) siteNames() (names []string) {
 func (c checker) severalTable(path string, topology Topology, t Table) {
 	const at = ".resolver"
 	if topology.leaderless() {
+		if slices.Contains([]string{"flag", "max", "min", "hll"}, t.Kind) && !c.Faulty(path+".kind") {
+			c.Fault(path+".kind", "without a leader there are no tables of kind %s: they are of %s and %s", t.Kind, kindSingleLeader, kindMultiLeader)
+		}
 		leaderlessTable(c, path+at, t)
 		return
 	}

@@ -51,6 +51,7 @@ type Across struct {
 
 	ConflictsBytesMax Size     `yaml:"conflicts_bytes_max" default:"256MiB"`
 	FoldTimeMax       Duration `yaml:"fold_time_max" default:"10s"`
+	ExpiryGrace       Duration `yaml:"expiry_grace" default:"5s"`
 }
 
 // Quorums say how many replicas a key has where nobody leads, and how many of them a

@@ -24,7 +24,7 @@ func (t Topology) several() bool { return t.Kind == kindMultiLeader }
 func (t Topology) siteOptions() multileader.Options {
 	o := multileader.Options{
 		Joins: t.Joins, Links: t.Links.Links, MaxSkew: time.Duration(t.MaxSkew), TickEvery: time.Duration(t.TickEvery), CutEvery: time.Duration(t.CutEvery), ConflictsKept: time.Duration(t.ConflictsKept), SnapshotKept: time.Duration(t.SnapshotKept), VerifyEvery: time.Duration(t.VerifyEvery), RetainBytesMax: uint64(t.RetainBytesMax),
-		ConflictsBytesMax: uint64(t.ConflictsBytesMax), FoldTimeMax: time.Duration(t.FoldTimeMax), Resolvers: functions(),
+		ConflictsBytesMax: uint64(t.ConflictsBytesMax), FoldTimeMax: time.Duration(t.FoldTimeMax), ExpiryGrace: time.Duration(t.ExpiryGrace), Resolvers: functions(),
 	}
 	for _, s := range t.Sites {
 		o.Sites = append(o.Sites, multileader.Site{Name: s.Name, Number: uint32(s.Number)}) //nolint:gosec // read as no more than 2³¹−1
@@ -108,6 +108,9 @@ func (c checker) sites(t Topology, under, number string) {
 	}
 	if t.FoldTimeMax < foldTimeMin && !c.Faulty("topology.fold_time_max") {
 		c.Fault("topology.fold_time_max", "%v is less than %v: a machine that is busy would quarantine tables whose function is quick", t.FoldTimeMax, foldTimeMin)
+	}
+	if t.ExpiryGrace < t.TickEvery && !c.Faulty("topology.expiry_grace") && !c.Faulty("topology.tick_every") {
+		c.Fault("topology.expiry_grace", "%v is less than topology.tick_every, %v: every site would remove what has expired", t.ExpiryGrace, t.TickEvery)
 	}
 	c.links(t)
 }

@@ -92,6 +92,7 @@ topology:
   conflicts_kept: 24h
   conflicts_bytes_max: 1MiB
   fold_time_max: 2s
+  expiry_grace: 3s
   retain_bytes_max: 1MiB
 `
 

@@ -10,7 +10,7 @@ import (
 	"github.com/triad-kv/triad/version"
 )
 
-// Get reads a string: bytes, or a counter in decimal.
+// Get reads a string: bytes, a counter or an extreme in decimal, 1 for a flag.
 type Get struct {
 	Key Key
 
@@ -53,7 +53,8 @@ const (
 )
 
 // Put makes a string the value of a key, of whatever kind that was. In a table of
-// counters the value is a decimal int64.
+// counters, of maxima or of minima the value is a decimal int64, in one of flags 1 or 0,
+// which turns it off.
 type Put struct {
 	Key        Key
 	Value      []byte
@@ -140,6 +141,14 @@ func (k *Key) stringPut(value []byte, expires version.Timestamp) (record.Mutatio
 			return record.Mutation{}, fmt.Errorf("key %q of a table of counters takes a decimal integer: %w", k.Name, err)
 		}
 		return k.headPut(record.KindCounter, encodeNumber(n), expires), nil
+	case record.KindMax, record.KindMin:
+		n, err := integer(value)
+		if err != nil {
+			return record.Mutation{}, fmt.Errorf("key %q of a table of kind %s takes a decimal integer: %w", k.Name, Name(k.Kind), err)
+		}
+		return k.headPut(k.Kind, encodeNumber(n), expires), nil
+	case record.KindFlag:
+		return flagPut(k, value, expires)
 	}
 	return record.Mutation{}, k.takes("bytes", record.KindBytes)
 }
@@ -263,7 +272,7 @@ func (o *Incr) Decide(s topology.Sight) ([]record.Mutation, error) {
 		return nil, fmt.Errorf("%w: where several sites write, a key is counted in a table of counters alone: elsewhere one of two sums would be lost", ErrWrongKind)
 	case scattered(s):
 		m := o.Key.mutation(record.OpMerge, of)
-		m.Value, o.Value = encodeNumber(o.By), n
+		m.Value, m.Expires, o.Value = encodeNumber(o.By), o.Key.expiry(h), n
 		return []record.Mutation{m}, nil
 	case of == record.KindBytes:
 		value = strconv.AppendInt(nil, n, 10)

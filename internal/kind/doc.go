@@ -7,6 +7,9 @@
 //	kind     head: the cell without a field             a cell a part
 //	bytes    the value                                  none
 //	counter  msgpack int64                              none
+//	flag     no value: it is there while it is on       none
+//	max, min msgpack int64                              none
+//	hll      a sketch, as crdt.HLL is encoded           none
 //	row      no value                                   a column: its msgpack value
 //	map      msgpack uint: how many fields there are    a field: its value
 //	set      msgpack uint: how many members there are   a member: no value

@@ -30,9 +30,11 @@ func Parted(k record.Kind) bool {
 	return k == record.KindRow || k == record.KindMap || k == record.KindSet
 }
 
-// expiry is that of k after a change that does not put it whole.
+// expiry is that of k after a change that does not put it whole. A head that is absent
+// stands in for one that nobody has written: of a key that is new, where several sites
+// write, or that never expires.
 func (k *Key) expiry(h head) version.Timestamp {
-	if h.there() {
+	if h.there() && !h.Absent {
 		return h.Expires
 	}
 	return k.Expires
@@ -87,17 +89,19 @@ func (h *head) number(k *Key) (int64, error) {
 	return n, nil
 }
 
-// text returns the value of a key as a string: bytes as they are, a counter in
-// decimal. It may alias the head.
+// text returns the value of a key as a string: bytes as they are, a counter or an
+// extreme in decimal, 1 for a flag that is on. It may alias the head.
 func (h *head) text(k *Key) (b []byte, there bool, err error) {
 	switch h.Kind {
 	case record.KindAny:
 		return nil, false, nil
 	case record.KindBytes:
 		return h.Value, true, nil
-	case record.KindCounter:
+	case record.KindCounter, record.KindMax, record.KindMin:
 		n, err := h.number(k)
 		return strconv.AppendInt(nil, n, 10), err == nil, err
+	case record.KindFlag:
+		return []byte(flagOn), true, nil
 	}
 	return nil, false, k.wrong(h.Kind, "bytes")
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,16 +16,19 @@ import (
 )
 
 func TestNamesOfKindsAreReadAsTheyAreSpelled(t *testing.T) {
-	require.Equal(t, "any, bytes, row, counter, set, map", Names())
-	for _, k := range someTables {
+	require.Equal(t, "any, bytes, row, counter, set, map, flag, max, min, hll", Names())
+	for _, k := range append(slices.Clone(someTables), record.KindFlag, record.KindMax, record.KindMin, record.KindHLL) {
 		got, err := Parse(Name(k))
 		require.NoError(t, err)
 		require.Equal(t, k, got)
 	}
-	_, err := Parse("hll")
-	require.ErrorContains(t, err, Names())
+	for _, s := range []string{"text", ""} {
+		_, err := Parse(s)
+		require.ErrorContains(t, err, Names())
+	}
 	require.Equal(t, "kind 200", Name(200))
-	require.False(t, Known(record.KindHLL))
+	require.False(t, Known(record.KindText))
+	require.False(t, Known(200))
 }
 
 // The layout stands in logs and stores: a later version must read it.

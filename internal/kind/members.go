@@ -5,7 +5,8 @@ import (
 	"github.com/triad-kv/triad/topology"
 )
 
-// SetAdd adds members to a set.
+// SetAdd adds members to a set. Where several sites write, one that is there is written
+// again: whoever removes it at the same time has not seen that, and then it stays.
 type SetAdd struct {
 	Key     Key
 	Members [][]byte
@@ -33,8 +34,8 @@ func (o *SetAdd) Decide(s topology.Sight) ([]record.Mutation, error) {
 	}
 	e := o.Key.edit(h, record.KindSet)
 	for i, m := range o.Members {
-		if _, there := e.present(s.Cells(i + 1)); !there {
-			e.put(o.Key.field(m), nil, false)
+		if _, there := e.present(s.Cells(i + 1)); !there || scattered(s) {
+			e.put(o.Key.field(m), nil, there)
 		}
 	}
 	ms, err := e.mutations()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/triad-kv/triad/record"
@@ -94,15 +95,15 @@ func Row(cells []topology.CellReading) ([]byte, error) {
 }
 
 // Assign returns the mutations that make value the value of k, whatever it holds,
-// for who has not looked: in a table of rows a msgpack map, in one of counters a
-// decimal int64, bytes in others. They alias both. Sets and maps are not given
-// whole: ErrWrongKind. Parts that the key had in a table of any kind stay in the
+// for who has not looked: in a table of rows a msgpack map, in one of counters, maxima
+// or minima a decimal int64, in one of flags 1 or 0, bytes in others. They alias both.
+// Sets, maps and sketches are not given whole: ErrWrongKind. Parts that the key had in a table of any kind stay in the
 // store below the new head, do not show, and go with the key.
 func (k *Key) Assign(value []byte) ([]record.Mutation, error) {
 	switch k.Kind {
 	case record.KindRow:
 		return k.assignRow(value)
-	case record.KindAny, record.KindBytes, record.KindCounter:
+	case record.KindAny, record.KindBytes, record.KindCounter, record.KindFlag, record.KindMax, record.KindMin:
 		m, err := k.stringPut(value, k.Expires)
 		if err != nil {
 			return nil, err
@@ -137,8 +138,8 @@ func (k *Key) Removal() record.Mutation {
 }
 
 // Value puts the value of k together from its cells, of which there is one at
-// least and, but for a row, only the first matters: the inverse of Assign. It may
-// alias them.
+// least and, but for a row, only the first matters: the inverse of Assign; of a sketch,
+// which has none, its count in decimal. It may alias them.
 func (k *Key) Value(cells []topology.CellReading) ([]byte, error) {
 	if k.Kind == record.KindRow {
 		return Row(cells)
@@ -146,6 +147,13 @@ func (k *Key) Value(cells []topology.CellReading) ([]byte, error) {
 	h := headOf(cells)
 	if !h.there() {
 		return nil, k.wrong(cells[0].Kind, "bytes")
+	}
+	if h.Kind == record.KindHLL {
+		sketch, err := h.sketch(k)
+		if err != nil {
+			return nil, err
+		}
+		return strconv.AppendUint(nil, sketch.Count(), 10), nil
 	}
 	b, _, err := h.text(k)
 	return b, err

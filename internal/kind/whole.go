@@ -129,10 +129,10 @@ func (o *Expire) Reads() []topology.CellRange { return []topology.CellRange{o.Ke
 
 // Decide implements Op.
 func (o *Expire) Decide(s topology.Sight) ([]record.Mutation, error) {
-	if err := ordered(s, "an expiry of what is there"); err != nil {
+	h := headOf(s.Cells(0))
+	if err := expirable(s, h, o.When == ExpireAlways); err != nil {
 		return nil, err
 	}
-	h := headOf(s.Cells(0))
 	at := max(o.At, 1)
 	switch o.When {
 	case IfNone:
@@ -164,12 +164,26 @@ func (o *Persist) Reads() []topology.CellRange { return []topology.CellRange{o.K
 
 // Decide implements Op.
 func (o *Persist) Decide(s topology.Sight) ([]record.Mutation, error) {
-	if err := ordered(s, "an expiry of what is there"); err != nil {
+	h := headOf(s.Cells(0))
+	if err := expirable(s, h, true); err != nil {
 		return nil, err
 	}
-	h := headOf(s.Cells(0))
 	if o.Done = h.Expires != 0; !o.Done {
 		return nil, nil
 	}
-	return bounded([]record.Mutation{o.Key.headPut(h.Kind, kept(h.Value, true), 0)})
+	value := kept(h.Value, true)
+	if scattered(s) {
+		value = nil // nobody keeps a count there
+	}
+	return bounded([]record.Mutation{o.Key.headPut(h.Kind, value, 0)})
+}
+
+// expirable refuses to change the expiry of a key that is there, where several sites
+// write and that would be more than a write of its head: the whole value would be put, in
+// place of what others put at the same time.
+func expirable(s topology.Sight, h head, always bool) error {
+	if scattered(s) && (!always || h.there() && !Parted(h.Kind)) {
+		return ordered(s, "an expiry of what is there")
+	}
+	return nil
 }

@@ -60,7 +60,7 @@ var flagNames = []struct {
 
 // tableOfCommands returns all commands by name.
 func tableOfCommands() map[string]*command {
-	all := slices.Concat(connectionCommands, stringCommands, counterCommands, hashCommands, setCommands, keyCommands, expiryCommands,
+	all := slices.Concat(connectionCommands, stringCommands, counterCommands, hashCommands, setCommands, sketchCommands, keyCommands, expiryCommands,
 		scanCommands, transactionCommands, adminCommands, clusterCommands, replicationCommands, sessionCommands, siblingCommands)
 	byName := make(map[string]*command, len(all))
 	for i := range all {

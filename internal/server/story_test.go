@@ -23,11 +23,11 @@ func TestStories(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		node := newFake()
 		node.now = func() time.Time { return time.Now() }
-		for i, k := range []record.Kind{record.KindBytes, record.KindRow, record.KindCounter, record.KindSet, record.KindMap} {
-			name := []string{"bytes", "rows", "counters", "sets", "maps"}[i]
+		for i, k := range []record.Kind{record.KindBytes, record.KindRow, record.KindCounter, record.KindSet, record.KindMap, record.KindFlag, record.KindMax, record.KindMin, record.KindHLL} {
+			name := []string{"bytes", "rows", "counters", "sets", "maps", "flags", "maxima", "minima", "sketches"}[i]
 			node.tables[name] = triad.CellTable{ID: record.TableFirst + record.TableID(i), Kind: k}
 		}
-		o := Options{Prefixes: map[string]string{"b:": "bytes", "row:": "rows", "n:": "counters", "s:": "sets", "m:": "maps", "row:none:": "missing"}}
+		o := Options{Prefixes: map[string]string{"b:": "bytes", "row:": "rows", "n:": "counters", "s:": "sets", "m:": "maps", "f:": "flags", "max:": "maxima", "min:": "minima", "h:": "sketches", "row:none:": "missing"}}
 		if strings.Contains(path, "auth") {
 			o.Password = "secret"
 			o.Limits.AuthDelay = time.Microsecond

@@ -37,6 +37,27 @@ func (a *Agreed) has(n topology.NodeID, life uint64) bool {
 	return slices.Contains(a.InSync, Counted{n, life})
 }
 
+// Members are the nodes in sync, the leader first.
+func (a *Agreed) Members() (ids []topology.NodeID) {
+	for _, c := range a.InSync {
+		ids = append(ids, c.Node)
+	}
+	return ids
+}
+
+// LifeOf is the directory in which a node is in sync, 0 where it is not. Nobody is where
+// a is nil.
+func (a *Agreed) LifeOf(n topology.NodeID) uint64 {
+	if a != nil {
+		for _, c := range a.InSync {
+			if c.Node == n {
+				return c.Life
+			}
+		}
+	}
+	return 0
+}
+
 // elects reports whether a node may be elected in that directory: it has
 // everything that was committed.
 func (a *Agreed) elects(n topology.NodeID, life uint64) bool {

@@ -117,6 +117,7 @@ type Bid struct {
 
 	Accepted uint64          // the term that was durably accepted here,
 	Obeys    topology.NodeID // and its leader
+	Told     uint64          // the newest term that this node was told of while it led an older one; 0: none
 	For      topology.NodeID // who asked for it, and must answer; empty: nobody did
 
 	latest Group   // the newest document that was reported
@@ -140,6 +141,10 @@ func (b *Bid) Propose(polled []Report) (Group, error) {
 	}
 	var top uint64
 	b.latest, b.rivals, top = newest(polled, b.Own)
+	if b.Why == Restart && b.Told > b.latest.Term {
+		return Group{}, fmt.Errorf("%w: term %d was begun by a node that does not answer; this node follows once it hears from it", topology.ErrNotLeader, b.Told)
+	}
+	top = max(top, b.Told)
 	if b.Why == Restart && b.latest.Leader != b.Self {
 		return Group{}, fmt.Errorf("%w: %s was made leader of term %d meanwhile; this node follows once it hears from it", topology.ErrNotLeader, b.latest.Leader, b.latest.Term)
 	}
@@ -246,6 +251,8 @@ func Acceptable(c *Core, g *Group) error {
 	switch {
 	case g.Term < c.Term || g.Term == c.Term && (c.Leader != g.Leader || c.Life != g.Life):
 		return fmt.Errorf("%w: term %d of %s is accepted here", topology.ErrConflict, c.Term, c.Leader)
+	case g.Term < c.Pledge:
+		return fmt.Errorf("%w: term %d is known here to have been begun", topology.ErrConflict, c.Pledge)
 	case g.Term-c.Term > TermStepMax:
 		return fmt.Errorf("%w: term %d is too far ahead of %d", topology.ErrMalformed, g.Term, c.Term)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad/internal/stream"
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/topology"
 )
@@ -61,4 +62,27 @@ func TestANodeWhoseLogAndStoreDoNotFitIsNotMadeLeaderByForce(t *testing.T) {
 	bid := Bid{Voting: voting, Self: "a", Life: 9, Why: Forced, Own: own}
 	_, err = bid.Propose(reports)
 	require.NoError(t, err)
+}
+
+// A leader that was told of a newer term, and could not record it, begins none that
+// outranks it by itself; an operator's is beyond it.
+func TestWhoWasToldOfANewerTermBeginsNoneByItself(t *testing.T) {
+	voting := Voting{Sync: quorum.Async(), Members: []topology.NodeID{"a", "b", "c"}}
+	own, err := voting.First("a")
+	require.NoError(t, err)
+	own.Life, own.Lives = 9, []uint64{9}
+	reports := []Report{{Node: "a", Life: 9, Accepted: 1025, Group: own, Last: stream.Place{Term: 1, LSN: 3}}}
+	bid := Bid{Voting: voting, Self: "a", Life: 9, Why: Restart, Own: own, Accepted: 1, Obeys: "a", Told: 1025}
+	_, err = bid.Propose(reports)
+	require.ErrorIs(t, err, topology.ErrNotLeader)
+	require.ErrorContains(t, err, "term 1025 was begun by a node that does not answer")
+	bid.Why = Forced
+	next, err := bid.Propose(reports)
+	require.NoError(t, err)
+	require.EqualValues(t, 1025+forcedStep, next.Term)
+
+	c := Core{Self: "a", Term: 1, Leader: "a", Pledge: 1025}
+	old := Group{Reign: Reign{Term: 2, Leader: "b"}}
+	require.ErrorContains(t, Acceptable(&c, &old), "term 1025 is known here to have been begun")
+	require.NoError(t, Acceptable(&c, &next))
 }

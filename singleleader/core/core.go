@@ -105,6 +105,7 @@ const (
 	EvYield                          // the lease is given up, for a successor; n is 0: it is taken again
 	EvRestored                       // the own log was cut behind lsn, of term, to go on from there: nothing after it is committed any more
 	EvFeeder                         // node is asked to feed this one, nobody: the leader is
+	EvOutrun                         // a member that this node ships to as the leader obeys term, and refuses the own one
 )
 
 // Event is something that happened. Which fields count is said by Kind.
@@ -214,6 +215,10 @@ func (c *Core) Step(ev Event) []Effect {
 		c.take(ev)
 	case EvFeeder:
 		c.Feeder = ev.Node
+	case EvOutrun:
+		if c.Async { // else who refuses is missing where it matters: what is committed waits for members
+			overtaken(c, ev.Term)
+		}
 	case EvGone:
 		if c.follow.session == ev.Session {
 			c.follow.session, c.follow.agreed = 0, false
@@ -245,6 +250,15 @@ func (c *Core) accepted(ev Event) {
 	c.Term, c.Leader, c.Life = ev.Term, ev.Node, ev.Life
 	if ev.Node != c.Self {
 		c.Role = Follower
+	}
+}
+
+// overtaken: a newer term than the one that this node leads is obeyed elsewhere. It
+// leads no more from now on, before its disk, which may be full or hang, has recorded
+// that (S7); what it has promised so far is forgotten by a restart, and nothing else.
+func overtaken(c *Core, term uint64) {
+	if c.Role == Leader && term > max(c.Term, c.Pledge) && term-c.Term <= TermStepMax {
+		c.accepted(Event{Kind: EvPledged, Term: term})
 	}
 }
 

@@ -165,7 +165,7 @@ func storyEvent(t *testing.T, d *datadriven.TestData) Event {
 // plain are the events that have nothing of their own.
 var plain = map[string]EventKind{
 	"accepted": EvAccepted, "pledged": EvPledged, "meet": EvMeet, "write": EvAppended, "flushed": EvFlushed, "applied": EvApplied,
-	"read": EvRead, "begin": EvBegin, "truncated": EvTruncated, "gone": EvGone, "tick": EvTick, "yield": EvYield, "feeder": EvFeeder, "restored": EvRestored,
+	"read": EvRead, "begin": EvBegin, "truncated": EvTruncated, "gone": EvGone, "tick": EvTick, "yield": EvYield, "feeder": EvFeeder, "restored": EvRestored, "outrun": EvOutrun,
 }
 
 func storyAppend(a storyArgs) *stream.Append {

@@ -16,7 +16,7 @@ import (
 type Report struct {
 	Node     topology.NodeID
 	Life     uint64
-	Accepted uint64 // the term it has durably accepted, 0 for none
+	Accepted uint64 // the term it has durably accepted, 0 for none; with control static also one that it was told of while it led an older one
 	Group    Group
 	Last     stream.Place // the durable end of its log
 	Commit   record.LSN

@@ -29,6 +29,7 @@ func (c *Core) begin(ev Event) {
 	case unwanted(c, ev) != nil:
 		c.do(Effect{Kind: DoRefuse, Err: unwanted(c, ev)})
 	case ev.Term > c.Term:
+		overtaken(c, ev.Term)
 		c.do(Effect{Kind: DoPersist, Term: ev.Term, Node: ev.Node, Life: ev.Life})
 	default:
 		c.Role = Follower

@@ -27,7 +27,8 @@ import (
 //	lead                                         how the leader of the document begins
 //	pause
 //	learn [version=V]                            the keeper is shown the document; V is the next one
-//	next [healthy=(b1, …)] [caught=(b1, …)]      what the keeper would have
+//	next [healthy=(b1, …)] [caught=(b1, …)] [near=(b1, …)]   what the keeper would have
+//	expect [heir=NODE]                           who is to lead next is to be let in
 //	swap                                         the control takes what next said
 //	waits
 //	names SELF accepted=T                        whether SELF may begin the document's term
@@ -96,6 +97,9 @@ func (s *setting) run(t *testing.T, d *datadriven.TestData) string {
 			}
 			return "asks for nothing\n" + s.waits()
 		}
+	case "expect":
+		s.keeper.Expect(topology.NodeID(a.str("heir")))
+		return "expected\n"
 	case "swap":
 		s.doc, s.version = *s.next, s.version+1
 	case "waits":
@@ -229,13 +233,9 @@ func (s *setting) claims(a storyArgs) string {
 }
 
 func (s *setting) fits(a storyArgs) (fits []Fit) {
-	caught := a.counted("caught")
+	caught, near := a.counted("caught"), a.counted("near")
 	for _, c := range a.counted("healthy") {
-		f := Fit{Counted: c, Healthy: true}
-		for _, o := range caught {
-			f.Caught = f.Caught || o == c
-		}
-		fits = append(fits, f)
+		fits = append(fits, Fit{Counted: c, Healthy: true, Caught: slices.Contains(caught, c), Near: slices.Contains(near, c)})
 	}
 	return fits
 }

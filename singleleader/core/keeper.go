@@ -22,6 +22,8 @@ type Keeper struct {
 
 	asked    *Group          // from Version, and not settled
 	proposed []Counted       // whom it lets in
+	awaited  []Counted       // who is to be let in once he has caught up, and has nearly
+	heir     topology.NodeID // who is to be in sync though the policy has others, as he is to lead next; empty: nobody
 	released topology.NodeID // under Any, who counts no more although he is in the document: he is about to be removed (S15)
 }
 
@@ -30,6 +32,7 @@ type Fit struct {
 	Counted
 	Healthy bool // it answers, and keeps up
 	Caught  bool // it has flushed, in this term, the start of the term and all that is committed
+	Near    bool // it lacks so little of that that commits may wait for it
 }
 
 // noLife is no node's directory: who is counted in two of them at once is waited for
@@ -41,7 +44,11 @@ func (k *Keeper) Learn(g Group, version uint64) bool {
 	if version <= k.Version {
 		return false
 	}
-	*k = Keeper{Doc: g, Version: version}
+	heir := k.heir
+	if g.Term != k.Doc.Term {
+		heir = ""
+	}
+	*k = Keeper{Doc: g, Version: version, heir: heir}
 	return true
 }
 
@@ -60,6 +67,11 @@ func (k *Keeper) Waits() (set []Counted, frozen bool) {
 			set = append(set, p)
 		}
 	}
+	for _, p := range k.awaited {
+		if err == nil && policy.Kind != quorum.KindAny && !slices.ContainsFunc(set, func(c Counted) bool { return c.Node == p.Node }) {
+			set = append(set, p)
+		}
+	}
 	for i := range set {
 		if set[i].Node == k.released {
 			set[i].Life = noLife
@@ -75,6 +87,7 @@ func (k *Keeper) Next(fits []Fit) (Group, bool) {
 		return *k.asked, true
 	}
 	have := k.Doc.Agreed.InSync
+	k.await(fits)
 	next, ok := k.step(fits)
 	if !ok {
 		want := k.wanted(fits)
@@ -85,7 +98,7 @@ func (k *Keeper) Next(fits []Fit) (Group, bool) {
 		next = k.Doc
 		next.Agreed = &a
 	}
-	k.asked = &next
+	k.asked, k.awaited = &next, nil
 	for _, c := range next.Agreed.InSync {
 		if !slices.Contains(have, c) {
 			k.proposed = append(k.proposed, c)
@@ -93,6 +106,35 @@ func (k *Keeper) Next(fits []Fit) (Group, bool) {
 	}
 	return next, true
 }
+
+// await has commits wait for who would be let in had he caught up, and nearly has. Else
+// a member that is behind by no more than what is under way, under a load that does not
+// rest, might never be seen to have everything.
+func (k *Keeper) await(fits []Fit) {
+	to := Keeper{Doc: k.Doc, heir: k.heir}
+	if k.Doc.changing(topology.Adding) != "" {
+		if next, err := k.Doc.target(); err == nil {
+			to.Doc = next
+		}
+	}
+	near := slices.Clone(fits)
+	for i := range near {
+		near[i].Caught = near[i].Caught || near[i].Near
+	}
+	k.awaited = nil
+	for _, c := range to.wanted(near) {
+		if !k.Doc.Agreed.has(c.Node, c.Life) {
+			k.awaited = append(k.awaited, c)
+		}
+	}
+}
+
+// Expect has a voter let in whom the policy does not ask for, as long as this term lasts
+// or until nobody is expected.
+func (k *Keeper) Expect(heir topology.NodeID) { k.heir = heir }
+
+// Awaits reports whether commits wait for a member until it has caught up.
+func (k *Keeper) Awaits(m Counted) bool { return slices.Contains(k.awaited, m) }
 
 func same(a, b []Counted) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(c Counted) bool { return !slices.Contains(b, c) })
@@ -114,6 +156,9 @@ func (k *Keeper) wanted(fits []Fit) []Counted {
 		if c, ok := k.fit(n, fits); ok && len(want) <= most {
 			want = append(want, c)
 		}
+	}
+	if c, ok := k.fit(k.heir, fits); ok && slices.Contains(doc.Voters, k.heir) && !slices.Contains(want, c) {
+		want = append(want, c)
 	}
 	for _, c := range doc.Agreed.InSync[1:] { // who fell silent stays where nobody takes his place, and under Any always
 		if len(want) >= doc.Agreed.Minimum && policy.Kind != quorum.KindAny {

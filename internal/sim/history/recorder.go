@@ -1,6 +1,7 @@
 package history
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -10,9 +11,16 @@ import (
 type Recorder struct {
 	now func() time.Duration
 
-	mu  sync.Mutex // guards ops
-	ops []Op       // Ops[id-1]
+	mu    sync.Mutex // guards what follows
+	pages [][]Op     // of pageOps each; never moved, as moving millions of them would stop every goroutine meanwhile
+	count int
 }
+
+// pageOps is how many operations are kept in one piece.
+const pageOps = 1024
+
+// op returns the place of an operation. Its caller has the lock.
+func (r *Recorder) op(id uint64) *Op { return &r.pages[(id-1)/pageOps][(id-1)%pageOps] }
 
 // NewRecorder returns an empty recorder. now is the clock of the history: it
 // must never go back. Nil is the time since this call.
@@ -29,8 +37,13 @@ func NewRecorder(now func() time.Duration) *Recorder {
 func (r *Recorder) Begin(op Op) Op {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	op.ID, op.Invoke, op.Return, op.Outcome = uint64(len(r.ops)+1), r.now(), 0, Unknown
-	r.ops = append(r.ops, op)
+	if r.count%pageOps == 0 {
+		r.pages = append(r.pages, make([]Op, 0, pageOps))
+	}
+	r.count++
+	op.ID, op.Invoke, op.Return, op.Outcome = uint64(r.count), r.now(), 0, Unknown
+	last := &r.pages[len(r.pages)-1]
+	*last = append(*last, op)
 	return op
 }
 
@@ -40,8 +53,9 @@ func (r *Recorder) End(op Op) Op {
 	now := r.now() // before the lock: waiting for it is no part of the operation
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	op.Invoke, op.Return = r.ops[op.ID-1].Invoke, max(now, 1)
-	r.ops[op.ID-1] = op
+	have := r.op(op.ID)
+	op.Invoke, op.Return = have.Invoke, max(now, 1)
+	*have = op
 	return op
 }
 
@@ -50,12 +64,12 @@ func (r *Recorder) End(op Op) Op {
 func (r *Recorder) Ops() []Op {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]Op(nil), r.ops...)
+	return slices.Concat(r.pages...)
 }
 
 // Len returns how many operations were begun.
 func (r *Recorder) Len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.ops)
+	return r.count
 }

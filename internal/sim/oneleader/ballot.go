@@ -96,7 +96,7 @@ func (b *ballot) promote(why core.Why, done func(error)) {
 		Waited: p.s.Now()-p.ballot.since >= p.w.c.callTimeout, Founds: p.n.lives == 1,
 	}
 	p.ballot.askAll(func(q *process) ([]byte, error) { return q.ballot.report(), nil }, func(polled []core.Report) {
-		bid.Own = p.group
+		bid.Own, bid.Told = p.group, p.core.Pledge
 		next, err := bid.Propose(polled)
 		if err != nil {
 			end(err)
