@@ -43,7 +43,6 @@ type link struct {
 	session uint64 // 0: down
 	frozen  bool
 	barred  bool // in this session: it holds what does not count
-	strange bool // in this session: it holds records of who is no site here, and somebody was told
 
 	// Of the own log, sent to the peer.
 	told    bool           // the peer has said what it has

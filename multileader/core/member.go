@@ -92,7 +92,7 @@ func seat(c *Core) *SiteSeat {
 }
 
 // Writes reports whether this site takes writes of clients.
-func (c *Core) Writes() bool { return c.Open() && seat(c).Standing == Active && c.owing() == nil }
+func (c *Core) Writes() bool { return c.Open() && seat(c).Standing == Active && owing(c) == nil }
 
 // Barred says why this site takes no writes for what it is in its cluster, nil if it does.
 func (c *Core) Barred() error {
@@ -156,10 +156,7 @@ func (l *link) roster(c *Core, b []byte) {
 // which word was lost, or came while this site could not note it: who hears an older one
 // tells his own.
 func (l *link) stranger(c *Core, o version.Origin) {
-	if !l.strange {
-		l.strange = true
-		c.do(Effect{Kind: DoAlarm, Peer: l.Peer, Origin: o, Err: fmt.Errorf("%w: site %s holds records of %v, who is no site in version %d of the roster; it is asked for its own, and nothing is taken from it until then", topology.ErrConflict, l.Peer, o, c.roster.Version)})
-	}
+	c.do(Effect{Kind: DoAlarm, Peer: l.Peer, Origin: o, Err: fmt.Errorf("%w: site %s holds records of %v, who is no site in version %d of the roster; it is asked for its own, and nothing is taken from it until then", topology.ErrConflict, l.Peer, o, c.roster.Version)})
 	l.send(c, Message{Kind: MsgRoster, Body: c.roster.Encode()})
 }
 

@@ -52,7 +52,7 @@ func (l *link) owes(c *Core) {
 }
 
 // owing returns the peer that has what this site has lost, nil if there is none.
-func (c *Core) owing() *link {
+func owing(c *Core) *link {
 	for _, l := range c.links {
 		if l.owed != nil && !c.log.stand(l.owed) {
 			return l

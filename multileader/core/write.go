@@ -60,8 +60,8 @@ func refusal(c *Core, b *record.Batch) error {
 		return topology.ErrNotLeader
 	case seat(c).Standing != Active:
 		return c.Barred()
-	case c.owing() != nil:
-		return fmt.Errorf("%w: site %s has lost what it had, and takes no writes before it has all that site %s had; write at another site", topology.ErrUnavailable, c.Self, c.owing().Peer)
+	case owing(c) != nil:
+		return fmt.Errorf("%w: site %s has lost what it had, and takes no writes before it has all that site %s had; write at another site", topology.ErrUnavailable, c.Self, owing(c).Peer)
 	case len(c.log.tail) >= c.cfg.Limits.Uncommitted:
 		return fmt.Errorf("%w: %d records wait to be committed", topology.ErrOverloaded, len(c.log.tail))
 	case len(b.Conditions) > 0:
