@@ -18,12 +18,12 @@ type TableOption func(*named)
 
 // ResolvedBy declares that concurrent writes of several sites to the table are settled by
 // that resolver, spelled as in [Table]. A table that is defined with another one makes
-// every call fail with a [Contradiction]. But for fields, it makes the table one of kind
-// bytes: a resolver is asked about whole values.
+// every call fail with a [Contradiction]. But for fields and crdt, it makes the table one of
+// kind bytes: a resolver is asked about whole values.
 func ResolvedBy(resolver string) TableOption {
 	return func(t *named) {
 		t.resolver = resolver
-		if t.kind == record.KindRow && resolver != "fields" {
+		if name, _, _ := strings.Cut(resolver, "@"); t.kind == record.KindRow && name != "fields" && name != "crdt" {
 			t.kind = record.KindBytes
 		}
 	}

@@ -43,23 +43,30 @@ func New(o Options) topology.Builder {
 type engine struct {
 	*reader
 	*writer
+	settler
+	replicas
 
 	env   topology.Env
 	o     Options
 	place *placement.Map
 	log   *slog.Logger
 
-	loop    *loop
-	machine *machine
-	life    *life
-	peers   []*peer
-	stats   stats
-	failed  failure
+	loop     *loop
+	machine  *machine
+	life     *life
+	peers    []*peer
+	stats    stats
+	promises *promises
+	failed   failure
 }
 
 func open(env topology.Env, o Options, place *placement.Map) (*engine, error) {
 	e := &engine{env: env, o: o, place: place, log: env.Logger.With("engine", "leaderless")}
 	e.failed.done = make(chan struct{})
+	e.promises = newPromises(&e.o, func() *placement.Map { return e.place })
+	if err := e.promises.check(); err != nil {
+		return nil, err
+	}
 	var err error
 	if e.machine, err = newMachine(env.Store, env.Log, place); err != nil {
 		return nil, err
@@ -69,6 +76,7 @@ func open(env topology.Env, o Options, place *placement.Map) (*engine, error) {
 	}
 	e.loop = newLoop(e)
 	e.reader = &reader{e: e}
+	e.replicas = replicas{e}
 	e.writer = &writer{e: e, budget: semaphore.NewWeighted(o.PendingBytesMax)}
 	for _, id := range place.Nodes() {
 		if id != env.Self {
@@ -79,6 +87,7 @@ func open(env topology.Env, o Options, place *placement.Map) (*engine, error) {
 	env.Transport.HandleCall(methodRequest, topology.PeerNode, e.serveRequest)
 	env.Transport.HandleCall(methodMet, topology.PeerNode, e.life.serveMet)
 	env.Transport.HandleCall(methodCells, topology.PeerNode, pages{e}.serve)
+	env.Transport.HandleCall(methodReplicated, topology.PeerNode, replicas{e}.serve)
 	return e, nil
 }
 
@@ -159,6 +168,7 @@ type shown struct {
 	end        uint64
 	flushed    uint64
 	busy       int
+	stays      string // why this node is not to be restarted now; empty: it may be
 	at         time.Time
 }
 
@@ -184,4 +194,8 @@ var (
 	_ topology.Scanner = (*engine)(nil)
 	_ topology.Waiter  = (*engine)(nil)
 	_ topology.Updater = (*engine)(nil)
+
+	_ topology.Resolvers  = (*engine)(nil)
+	_ topology.Replicated = (*engine)(nil)
+	_ topology.Resolver   = (*engine)(nil)
 )

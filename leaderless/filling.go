@@ -5,14 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/triad-kv/triad/leaderless/placement"
 	"math"
 	"slices"
 
 	"github.com/triad-kv/triad/leaderless/core"
+	"github.com/triad-kv/triad/leaderless/placement"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/record/pack"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
 )
 
 // methodCells is the method by which a node gives another what it holds, a page at a time.
@@ -178,6 +179,7 @@ func (g pages) page(ctx context.Context, a *pageAsked) (p page, err error) {
 		end = record.Cell{Table: a.to.Table + 1}
 	}
 	bytes := 0
+	told := covered{e: e, view: view, sets: map[int]*version.Set{}}
 	for ed, err := range view.Scan(a.from, end) {
 		if err == nil {
 			err = ctx.Err()
@@ -195,10 +197,44 @@ func (g pages) page(ctx context.Context, a *pageAsked) (p page, err error) {
 			p.more = true
 			return p, nil
 		}
-		p.cells = append(p.cells, topology.Edit{Cell: ed.Cell.Clone(), State: append([]byte(nil), ed.State...)})
-		bytes += len(ed.Key) + len(ed.Field) + len(ed.State)
+		state := append([]byte(nil), ed.State...)
+		if e.machine.tables.policy(ed.Table).keeps() {
+			if state, err = told.state(ed.Cell, state); err != nil {
+				return p, err
+			}
+		}
+		p.cells = append(p.cells, topology.Edit{Cell: ed.Cell.Clone(), State: state})
+		bytes += len(ed.Key) + len(ed.Field) + len(state)
 	}
 	return p, nil
+}
+
+// covered tells what a view of the store holds of tables that keep siblings as others are
+// told it: with the writes that are applied in that view.
+type covered struct {
+	e    *engine
+	view topology.Snapshot
+	sets map[int]*version.Set
+}
+
+func (c *covered) state(of record.Cell, b []byte) ([]byte, error) {
+	p := placement.Of(c.e.place, of.Table, of.Key)
+	if c.sets[p] == nil {
+		sets, err := setsOf(c.view, []int{p})
+		if err != nil {
+			return nil, err
+		}
+		c.sets[p] = &version.Set{}
+		if len(sets) > 0 {
+			c.sets[p] = &sets[0].Set
+		}
+	}
+	var s record.State
+	if err := record.DecodeState(b, &s); err != nil {
+		return nil, fmt.Errorf("%w: key %q: %w", topology.ErrMalformed, of.Key, err)
+	}
+	s = core.Covering(s, c.sets[p])
+	return record.NewEncoder().AppendState(nil, &s), nil
 }
 
 func setsOf(view topology.Snapshot, partitions []int) (sets []core.Applied, err error) {
@@ -227,15 +263,15 @@ func after(c record.Cell) record.Cell {
 // filling is one attempt to take over what N−W+1 others hold (L6a).
 type filling struct {
 	e     *engine
-	only  []int       // partitions; nil: all that this node holds
-	taken map[int]int // by partition: how many others it was taken from
+	only  []int                     // partitions; nil: all that this node holds
+	taken map[int][]topology.NodeID // by partition: the others it was taken from
 	cells int
 }
 
 // fill returns once enough was taken for every partition that this node holds.
 func (f *filling) fill(ctx context.Context) error {
 	e := f.e
-	f.taken = map[int]int{}
+	f.taken = map[int][]topology.NodeID{}
 	var last error
 	for _, p := range e.peers {
 		if f.enough() {
@@ -254,16 +290,26 @@ func (f *filling) fill(ctx context.Context) error {
 	return last
 }
 
-// needed is from how many others a partition has to be taken.
-func (f *filling) needed(partition int) int {
-	n := len(f.e.place.Replicas(partition))
-	return min(n-1, n-f.e.o.Write.Needed(n)+1)
+// whole reports whether a partition was taken from enough others: from so many that one
+// of them has met every write, from whatever site it was asked; N−W+1 for a number. All
+// others are enough, as there is nobody else.
+func (f *filling) whole(partition int) bool {
+	if len(f.taken[partition]) >= len(f.e.place.Replicas(partition))-1 {
+		return true
+	}
+	for _, site := range sitesOf(f.e.place) {
+		w, err := f.e.promises.need(partition, f.e.o.Write, site)
+		if err == nil && !w.Dual().MetBy(f.taken[partition]...) {
+			return false
+		}
+	}
+	return true
 }
 
 // enough reports whether every partition was taken often enough.
 func (f *filling) enough() bool {
 	for p := range f.e.place.Partitions() {
-		if f.e.place.Holds(f.e.env.Self, p) && f.taken[p] < f.needed(p) {
+		if f.e.place.Holds(f.e.env.Self, p) && !f.whole(p) {
 			return false
 		}
 	}
@@ -275,7 +321,7 @@ func (f *filling) from(ctx context.Context, id topology.NodeID) error {
 	e := f.e
 	asked := pageAsked{sets: true}
 	for p := range e.place.Partitions() {
-		wanted := f.taken[p] < f.needed(p) && (f.only == nil || slices.Contains(f.only, p))
+		wanted := !f.whole(p) && (f.only == nil || slices.Contains(f.only, p))
 		if wanted && e.place.Holds(e.env.Self, p) && e.place.Holds(id, p) {
 			asked.partitions = append(asked.partitions, p)
 		}
@@ -313,7 +359,7 @@ func (f *filling) from(ctx context.Context, id topology.NodeID) error {
 		}
 	}
 	for _, p := range asked.partitions {
-		f.taken[p]++
+		f.taken[p] = append(f.taken[p], id)
 	}
 	return nil
 }

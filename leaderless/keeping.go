@@ -28,8 +28,9 @@ type keeper struct {
 
 // telling is what a node has said, in its newest life, that it has applied.
 type telling struct {
-	life uint32
-	sets map[int]*version.Set
+	life  uint32
+	votes bool
+	sets  map[int]*version.Set
 }
 
 // stuck is that this node lacks writes that another has, and gets none.
@@ -67,8 +68,20 @@ func (k *keeper) heard(from topology.NodeID, m *core.Message) {
 	if t.life > m.Life {
 		return
 	}
-	t.sets[m.Partition] = m.Applied.Clone()
+	t.sets[m.Partition], t.votes = m.Applied.Clone(), m.Full
 	k.compare(from, m)
+}
+
+// applied is what a replica is known to have applied to a partition; nil if nothing is
+// known. This node's own is the core's: read only.
+func (k *keeper) applied(id topology.NodeID, partition int) *version.Set {
+	if id == k.e.env.Self {
+		return k.e.loop.core.Applied(partition)
+	}
+	if t := k.told[id]; t != nil {
+		return t.sets[partition]
+	}
+	return nil
 }
 
 // compare sees whether this node lacks, and goes on to lack, what another has.
@@ -170,7 +183,7 @@ func (k *keeper) run(ctx context.Context) error {
 	for {
 		select {
 		case m := <-k.mends:
-			f := &filling{e: k.e, taken: map[int]int{}, only: []int{m.partition}}
+			f := &filling{e: k.e, taken: map[int][]topology.NodeID{}, only: []int{m.partition}}
 			if err := f.from(ctx, m.from); err != nil && ctx.Err() == nil {
 				k.e.log.Warn("a partition is not taken over yet", "partition", m.partition, "from", m.from, "err", err)
 			} else if err == nil {

@@ -32,7 +32,12 @@ type loop struct {
 	durable  []durable
 	keeper   *keeper // of the log
 	counting map[string]counting
+	stays    string // why this node is not to be restarted, as of some ticks ago
 }
+
+// restartTicks is after how many ticks it is found out anew whether this node may be
+// restarted.
+const restartTicks = 10
 
 // durable is who waits for the log to be so up to an LSN.
 type durable struct {
@@ -49,7 +54,7 @@ func (l *loop) begin() {
 	e := l.e
 	l.core = core.New(core.Config{
 		Self: e.env.Self, Map: e.place, Incarnation: e.life.incarnation, CatchingUp: !e.life.votes, MaxSkew: e.o.MaxSkew,
-		Limits: e.o.Limits, Known: e.machine.tables.knows,
+		Limits: e.o.Limits, Known: e.machine.tables.knows, Keeps: e.machine.tables.keeps,
 	}, e.machine.position())
 	// Names of requests grow over restarts too: an answer to one of before is not taken for another's.
 	l.op = uint64(e.env.Clock.Wall().UnixNano())
@@ -114,6 +119,12 @@ func (l *loop) run(ctx context.Context) error {
 			l.step(core.Event{Kind: core.EvTick})
 			l.flush()
 			l.keeper.tick()
+			if l.keeper.ticks%restartTicks == 1 {
+				l.stays = ""
+				if err := (replicas{l.e}).restartable(); err != nil {
+					l.stays = err.Error()
+				}
+			}
 			l.publish()
 		case <-ctx.Done():
 			return nil
@@ -167,13 +178,35 @@ func (l *loop) step(ev core.Event) {
 	l.next = append(l.next, ev)
 	for len(l.next) > 0 {
 		ev, l.next = l.next[0], l.next[1:]
-		ev.Now = l.e.env.Clock.Wall()
-		for _, x := range l.core.Step(ev) {
-			l.perform(&x)
-		}
+		l.judge(&ev)
 	}
 	l.next = l.next[:0]
 	l.release()
+}
+
+// judge is one event. What a put says is settled when it is about to be placed in the
+// log, and not before: others may have been placed since it was asked.
+func (l *loop) judge(ev *core.Event) {
+	var c *counting
+	var cell record.Cell
+	if ev.Kind == core.EvPut && ev.Repair != core.RepairWriteBack {
+		var err error
+		if c, cell, err = l.seal(ev); err == nil {
+			err = l.covers(ev)
+		}
+		if err != nil {
+			l.answer(&core.Effect{Kind: core.DoAnswer, Op: ev.Op, Answer: core.Answer{Err: l.e.errorOf("put", topology.NotApplied, err)}})
+			return
+		}
+	}
+	before := l.core.End
+	ev.Now = l.e.env.Clock.Wall()
+	for _, x := range l.core.Step(*ev) {
+		l.perform(&x)
+	}
+	if c != nil && l.core.End > before {
+		l.counts(cell, c)
+	}
 }
 
 // perform carries out one effect. What it learns the core is told afterwards.
@@ -202,7 +235,11 @@ func (l *loop) perform(x *core.Effect) {
 			e.fail(err)
 			return
 		}
-		l.next = append(l.next, core.Event{Kind: core.EvLooked, Node: x.Node, Op: x.Op, Range: x.Range, Full: x.Full, Cells: cells})
+		ev := core.Event{Kind: core.EvLooked, Node: x.Node, Op: x.Op, Range: x.Range, Full: x.Full, Cells: cells}
+		if e.machine.tables.keeps(x.Range.Table) {
+			ev.Part.Applied = e.machine.at.At(placementOf(e, x.Range.Table, x.Range.Key)).Clone()
+		}
+		l.next = append(l.next, ev)
 	case core.DoFill:
 		es, err := e.machine.records(x.Dots, x.Most)
 		if err != nil {
@@ -214,6 +251,12 @@ func (l *loop) perform(x *core.Effect) {
 		}
 	case core.DoForward, core.DoAnswer:
 		l.answer(x)
+	case core.DoPut:
+		if r := l.requests[x.Op]; r != nil {
+			ev := r.event
+			ev.Repair, ev.Context.Time = core.RepairNone, x.Time
+			l.next = append(l.next, ev)
+		}
 	case core.DoAlarm:
 		l.alarm(x.Err)
 	case core.DoIncarnate:
@@ -274,19 +317,10 @@ func (l *loop) request(r *request) {
 		r.answer(core.Answer{Err: &topology.Error{Op: r.op(), Node: l.e.env.Self, Outcome: topology.NotApplied, Err: err}})
 		return
 	}
-	c, cell, err := l.seal(r)
-	if err != nil {
-		r.answer(core.Answer{Err: l.e.errorOf(r.op(), topology.NotApplied, err)})
-		return
-	}
 	l.op++
 	r.event.Op = l.op
 	l.requests[l.op] = r
-	before := l.core.End
 	l.step(r.event)
-	if c != nil && l.core.End > before {
-		l.counts(cell, c)
-	}
 }
 
 // release tells those who wait for the log.
@@ -306,7 +340,7 @@ func (l *loop) release() {
 func (l *loop) publish() {
 	l.e.stats.shown.Store(&shown{
 		Counts: l.core.Counts, life: l.core.Life, catchingUp: l.core.CatchingUp,
-		end: uint64(l.core.End), flushed: uint64(l.core.Flushed), busy: l.core.Busy(), at: l.e.env.Clock.Wall(),
+		end: uint64(l.core.End), flushed: uint64(l.core.Flushed), busy: l.core.Busy(), stays: l.stays, at: l.e.env.Clock.Wall(),
 	})
 }
 

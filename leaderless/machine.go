@@ -171,11 +171,12 @@ func (m *machine) apply(lsn record.LSN, gone ...version.Dot) error {
 	for _, d := range gone {
 		a.edits = append(a.edits, topology.Edit{Cell: dotCell(d)})
 	}
-	if err := m.store.Apply(m.at.LSN, a.finish()); err != nil {
-		return err
-	}
+	edits := a.finish()
 	if a.defines {
-		m.tables.publish()
+		m.tables.publish() // first: who sees a cell of a table knows what the table is
+	}
+	if err := m.store.Apply(m.at.LSN, edits); err != nil {
+		return err
 	}
 	m.mu.Lock()
 	close(m.news)
@@ -225,7 +226,7 @@ func (a *application) entry(e *record.Entry) error {
 	}
 	if learnt == nil {
 		partition = placement.Of(a.place, r.Mutations[0].Table, r.Mutations[0].Key)
-		changes, err := core.Apply(&r, a.at.At(partition), a.held)
+		changes, err := core.ApplyTo(&r, a.at.At(partition), a.held, a.tables.keeps)
 		if err != nil {
 			return err
 		}

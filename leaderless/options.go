@@ -66,12 +66,12 @@ func (o Options) withDefaults(members int) (Options, error) {
 		wrong("partitions: %d, from 1 to %d", o.Partitions, PartitionsMax)
 	}
 	for _, l := range []quorum.Consistency{o.Write, o.Read} {
-		if l > quorum.AtAll {
-			wrong("consistency: %v is none of one, quorum and all", l)
+		if !l.Valid() {
+			wrong("consistency: there is no %v", l)
 		}
 	}
-	if o.Repair > core.RepairBlocking {
-		wrong("repair: %d is none of none, async and blocking", o.Repair)
+	if o.Repair > core.RepairWriteBack {
+		wrong("repair: %d is none of none, async, blocking and write-back", o.Repair)
 	}
 	for _, d := range []struct {
 		name string

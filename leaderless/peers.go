@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/triad-kv/triad/leaderless/placement"
+	"hash/fnv"
 	"io"
 	"sync"
 	"time"
 
 	"github.com/triad-kv/triad/leaderless/core"
+	"github.com/triad-kv/triad/leaderless/placement"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/record/pack"
 	"github.com/triad-kv/triad/topology"
@@ -198,17 +199,29 @@ const helloFormat = 1
 type greeter struct{ e *engine }
 
 func (g greeter) hello() []byte {
-	e := g.e
 	w := pack.NewWriter(nil)
 	w.Array(2)
 	w.Uint(helloFormat)
-	w.Uint(placement.Fingerprint(e.place))
+	w.Uint(g.print())
 	return w.Bytes()
+}
+
+// print is what must be the same on both sides: the map, and where keys are to be
+// linearizable how they are written and read. One node that does so otherwise would void
+// it for all.
+func (g greeter) print() uint64 {
+	e := g.e
+	print := placement.Fingerprint(e.place)
+	if e.o.Repair == core.RepairWriteBack {
+		h := fnv.New64a()
+		fmt.Fprintf(h, "write-back %v %v", e.o.Write, e.o.Read)
+		print ^= h.Sum64()
+	}
+	return print
 }
 
 // greeted says why nothing may be exchanged with who sent this greeting.
 func (g greeter) greeted(b []byte) error {
-	e := g.e
 	r := pack.NewReader(b)
 	r.ArrayOf(2)
 	format, print := r.Uint(), r.Uint()
@@ -217,8 +230,8 @@ func (g greeter) greeted(b []byte) error {
 		return fmt.Errorf("%w greeting: %w", topology.ErrMalformed, err)
 	case format != helloFormat:
 		return fmt.Errorf("%w: the other side greets in format %d, this version knows %d", topology.ErrUnsupported, format, helloFormat)
-	case print != placement.Fingerprint(e.place):
-		return fmt.Errorf("%w: the other side has another list of members, or other numbers of replicas or partitions; they must be the same on all nodes", topology.ErrStale)
+	case print != g.print():
+		return fmt.Errorf("%w: the other side has another list of members, or other numbers of replicas or partitions, or another repair, write or read where repair is write-back; they must be the same on all nodes", topology.ErrStale)
 	}
 	return nil
 }

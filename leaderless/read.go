@@ -3,10 +3,10 @@ package leaderless
 import (
 	"context"
 	"fmt"
-	"github.com/triad-kv/triad/leaderless/placement"
 	"math"
 
 	"github.com/triad-kv/triad/leaderless/core"
+	"github.com/triad-kv/triad/leaderless/placement"
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
@@ -21,6 +21,7 @@ type readAsked struct {
 	level  quorum.Consistency
 	repair core.Repair
 	token  topology.Token
+	strict bool // it is to be linearizable, or fail
 }
 
 // Read implements topology.Engine.
@@ -34,10 +35,11 @@ func (rd *reader) Read(ctx context.Context, table record.TableID, key []byte, o 
 	if v.kind, err = rd.e.kindOf(ctx, table); err != nil {
 		return topology.Reading{}, keyed(key, rd.e.errorOf("get", topology.NotApplied, err))
 	}
+	v.siblings = o.Siblings && rd.e.machine.tables.policy(table) == policySiblings
 	if e := rd.e; o.Guarantee == topology.ReadAny && o.Consistency == topology.ConsistencyDefault && e.place.Holds(e.env.Self, placement.Of(e.place, table, key)) {
 		r, err = rd.own(&v)
 	} else {
-		r, err = rd.read(ctx, &v, a)
+		r, _, err = rd.held(ctx, &v, a)
 	}
 	if err != nil {
 		return r, keyed(key, rd.e.errorOf("get", topology.NotApplied, err))
@@ -63,29 +65,40 @@ func (rd *reader) how(o *topology.ReadOptions) (a readAsked, err error) {
 		}
 	case topology.ReadBounded:
 		return a, fmt.Errorf("%w: a bound on staleness: without a leader nobody knows how far a replica is behind; ask more replicas", topology.ErrUnsupported)
+	case topology.ReadLinearizable, topology.ReadLeased:
+		a.strict = true
+		if e.o.Repair != core.RepairWriteBack {
+			return a, fmt.Errorf("%w: a linearizable read: without repair: write-back this topology has none; a read at a quorum finds every write that a quorum has acknowledged, and repair: blocking keeps later reads from finding less", topology.ErrUnsupported)
+		}
 	default:
-		return a, fmt.Errorf("%w: a linearizable read: this topology has none; a read at a quorum finds every write that a quorum has acknowledged, and repair: blocking keeps later reads from finding less", topology.ErrUnsupported)
+		return a, fmt.Errorf("%w: guarantee %v", topology.ErrUnsupported, o.Guarantee)
 	}
 	return a, nil
 }
 
-// read reads one key.
-func (rd *reader) read(ctx context.Context, v *view, a readAsked) (topology.Reading, error) {
+// held reads one key: what is shown of it, and the cells it is shown from.
+func (rd *reader) held(ctx context.Context, v *view, a readAsked) (topology.Reading, []core.Held, error) {
 	e := rd.e
 	if v.headAlone() {
-		return topology.Reading{Served: e.env.Self, Stale: -1, Replicas: 1, Cells: []topology.CellReading{headOf(v.kind, v.Key, nil, math.MaxInt32)}}, nil
+		return topology.Reading{Served: e.env.Self, Stale: -1, Replicas: 1, Cells: []topology.CellReading{headOf(v.kind, v.Key, nil, math.MaxInt32)}}, nil, nil
+	}
+	several := v.several() || e.machine.tables.policy(v.Table).keeps()
+	met := e.promises.meets(placement.Of(e.place, v.Table, v.Key), &a, several)
+	if a.strict && met != topology.ReadLinearizable {
+		return topology.Reading{}, nil, fmt.Errorf("%w: a linearizable read: at consistency %v what is read here is %v at most; one cell of a key whose last writer wins, at the configured level, is linearizable", topology.ErrUnsupported, a.level, met)
 	}
 	e.stats.reads.Add(1)
 	v.Cell = v.Cell.Clone() // the caller may be gone before the core is done with it
 	got, by, err := e.do(ctx, &asked{Event: core.Event{Kind: core.EvGet, Range: v.needs(), Level: a.level, Repair: a.repair}, token: a.token})
 	if err != nil {
-		return topology.Reading{}, err
+		return topology.Reading{}, nil, err
 	}
-	r := topology.Reading{Served: by, Stale: -1, Guarantee: e.meets(v.Table, v.Key, &a), Replicas: got.Stands, Token: a.token}
+	r := topology.Reading{Served: by, Stale: -1, Guarantee: met, Replicas: got.Stands, Token: a.token}
 	for i := range got.Cells {
 		got.Cells[i].Table, got.Cells[i].Key = v.Table, v.Key
 	}
-	return e.shown(r, v, got.Cells)
+	r, err = e.shown(r, v, got.Cells)
+	return r, got.Cells, err
 }
 
 // own reads what this node holds of a key, also before it runs.
@@ -111,6 +124,9 @@ func (e *engine) shown(r topology.Reading, v *view, cells []core.Held) (topology
 	if r.Cells, err = e.show(v, cells); err != nil {
 		return topology.Reading{}, err
 	}
+	if v.siblings {
+		r.Context = topology.ContextOf(dotsOf(cells))
+	}
 	if len(seen) > 0 {
 		r.Token = r.Token.Join(topology.TokenOf(seen))
 	}
@@ -118,24 +134,6 @@ func (e *engine) shown(r topology.Reading, v *view, cells []core.Held) (topology
 		return r, topology.ErrNotFound
 	}
 	return r, nil
-}
-
-// meets says what a read guarantees by the level it was done at, where writes are done
-// at the level of the options.
-func (e *engine) meets(table record.TableID, key []byte, a *readAsked) topology.Guarantee {
-	n := len(e.place.Replicas(placement.Of(e.place, table, key)))
-	switch {
-	case !a.token.IsZero():
-		return topology.ReadSession
-	case a.repair == core.RepairBlocking:
-		if a.level.Needed(n)+e.o.Write.Needed(n) > n {
-			return topology.ReadMonotonic
-		}
-		return topology.ReadAny
-	case a.level.Needed(n)+e.o.Write.Needed(n) > n:
-		return topology.ReadRegular
-	}
-	return topology.ReadAny
 }
 
 // sessions are those that carry a token.

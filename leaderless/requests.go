@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/triad-kv/triad/leaderless/placement"
 	"math"
 	"time"
 
 	"github.com/triad-kv/triad/leaderless/core"
+	"github.com/triad-kv/triad/leaderless/placement"
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/record/pack"
@@ -36,8 +36,8 @@ func (e *engine) do(ctx context.Context, a *asked) (core.Answer, topology.NodeID
 	if a.Forwarded {
 		return core.Answer{}, "", &topology.Error{Op: "request", Node: e.env.Self, Outcome: topology.NotApplied, Err: fmt.Errorf("%w: this node holds no copy of the key, and the request was passed on already", topology.ErrStale)}
 	}
-	var last error = &topology.Error{Op: "request", Node: e.env.Self, Outcome: topology.NotApplied, Err: fmt.Errorf("%w: none of the replicas %v can be reached", topology.ErrUnavailable, e.place.Replicas(partition))}
-	for _, id := range e.reachable(e.place.Replicas(partition)) {
+	var last error = &topology.Error{Op: "request", Node: e.env.Self, Outcome: topology.NotApplied, Err: fmt.Errorf("%w: none of the replicas %v can be reached%s", topology.ErrUnavailable, e.place.Replicas(partition), ground{e}.where(a.Level))}
+	for _, id := range (ground{e}).reachable(e.place.Replicas(partition), a.Level) {
 		got, err := e.pass(ctx, id, a)
 		if err == nil {
 			return got, id, nil
@@ -62,20 +62,6 @@ func placementOf(e *engine, table record.TableID, key []byte) int {
 	return placement.Of(e.place, table, key)
 }
 
-// reachable returns the nodes of some that can be reached, in their order.
-func (e *engine) reachable(of []topology.NodeID) (ids []topology.NodeID) {
-	for _, id := range of {
-		if p := e.peer(id); p != nil {
-			p.mu.Lock()
-			if p.up {
-				ids = append(ids, id)
-			}
-			p.mu.Unlock()
-		}
-	}
-	return ids
-}
-
 // coordinate has the core do a request of a key that this node holds.
 func (e *engine) coordinate(ctx context.Context, a *asked) (core.Answer, error) {
 	if err := (sessions{e}).awaitToken(ctx, a.token, a.partition(e)); err != nil {
@@ -83,6 +69,9 @@ func (e *engine) coordinate(ctx context.Context, a *asked) (core.Answer, error) 
 	}
 	if err := e.loop.started(ctx); err != nil {
 		return core.Answer{}, e.errorOf("request", topology.NotApplied, err)
+	}
+	if a.Event.Met = e.o.Write; a.Kind == core.EvPut {
+		a.Event.Met = e.o.Read
 	}
 	r := newRequest(a.Event)
 	if err := e.loop.post(func() { e.loop.request(r) }); err != nil {
@@ -169,8 +158,8 @@ func (e *engine) serveRequest(ctx context.Context, _ topology.Peer, req []byte) 
 //	2  repair     uint
 //	3  table      uint
 //	4  key        bin
-//	5  field      bin, of a get
-//	6  whole      bool, of a get
+//	5  field      bin
+//	6  whole      bool
 //	7  mutations  array of 5n, of a put: field, op, kind, expires, value
 //	8  context    bin, a state whose context it is
 //	9  time       uint, of the context
@@ -178,7 +167,7 @@ func (e *engine) serveRequest(ctx context.Context, _ topology.Peer, req []byte) 
 const askedFields = 11
 
 func (a *asked) encode() []byte {
-	at := a.Range
+	at := a.Range // of a put, what its time is to be after
 	if a.Kind == core.EvPut {
 		at.Table, at.Key = a.Mutations[0].Table, a.Mutations[0].Key
 	}
@@ -211,7 +200,7 @@ func decodeAsked(b []byte) (*asked, error) {
 	r := pack.NewReader(b)
 	r.ArrayOf(askedFields)
 	a := &asked{Event: core.Event{Kind: core.EventKind(r.UintMax(uint64(core.EvGet))), Forwarded: true}}
-	a.Level, a.Repair = quorum.Consistency(r.UintMax(uint64(quorum.AtAll))), core.Repair(r.UintMax(uint64(core.RepairBlocking)))
+	a.Level, a.Repair = quorum.Consistency(r.UintMax(uint64(quorum.AtEachQuorum))), core.Repair(r.UintMax(uint64(core.RepairWriteBack)))
 	at := record.Cell{Table: record.TableID(r.UintMax(math.MaxUint32)), Key: r.BinMax(record.KeyBytesMax), Field: r.BinMax(record.FieldBytesMax)}
 	a.Range = topology.CellRange{Cell: at, Whole: r.Bool()}
 	for n := r.ArrayMax(5 * record.MutationsMax); n > 4 && r.Err() == nil; n -= 5 {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/triad-kv/triad/leaderless/core"
 	"github.com/triad-kv/triad/record"
@@ -32,6 +33,9 @@ func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byt
 	a, err := rd.how(o)
 	if err != nil {
 		return err
+	}
+	if a.strict {
+		return fmt.Errorf("%w: a linearizable scan: one cell of a key is linearizable here, and a scan is no view of one moment", topology.ErrUnsupported)
 	}
 	if err := rd.Wait(ctx, a.token); err != nil {
 		return err
@@ -107,16 +111,24 @@ func (e *engine) sources(table record.TableID, a *readAsked) ([]*source, error) 
 		first, last = last+1, last+1
 	}
 	for p := first; p <= last; p++ {
-		replicas := e.place.Replicas(p)
-		needed := a.level.Needed(len(replicas))
+		need, err := e.promises.need(p, a.level, ground{e}.site())
+		if err != nil {
+			return nil, fmt.Errorf("%w: consistency %v: %w", topology.ErrUnsupported, a.level, err)
+		}
+		var can []topology.NodeID
 		for _, s := range all {
-			if needed > 0 && up[s.id] && e.place.Holds(s.id, p) {
-				s.asked.partitions = append(s.asked.partitions, p)
-				needed--
+			if up[s.id] && e.place.Holds(s.id, p) {
+				can = append(can, s.id)
 			}
 		}
-		if needed > 0 {
-			return nil, fmt.Errorf("%w: %d replicas of partition %d are missing, of %v %s", topology.ErrUnavailable, needed, p, replicas, why)
+		chosen := need.Chosen(can)
+		if !need.MetBy(chosen...) {
+			return nil, fmt.Errorf("%w: partition %d is to be read at consistency %v, and of %v only %v can be %s", topology.ErrUnavailable, p, a.level, e.place.Replicas(p), can, why)
+		}
+		for _, s := range all {
+			if slices.Contains(chosen, s.id) {
+				s.asked.partitions = append(s.asked.partitions, p)
+			}
 		}
 	}
 	return all, nil
@@ -191,7 +203,7 @@ func merged(ctx context.Context, sources []*source) (*record.Cell, record.State,
 			return nil, state, fmt.Errorf("%w: key %q of %s: %w", topology.ErrMalformed, cell.Key, s.id, err)
 		}
 		s.page = s.page[1:]
-		if err := winner(&state, &in); err != nil {
+		if err := joined(s.e.machine.tables.policy(cell.Table).keeps(), &state, &in); err != nil {
 			return nil, state, fmt.Errorf("key %q: %w", cell.Key, err)
 		}
 	}

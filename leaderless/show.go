@@ -19,7 +19,8 @@ import (
 type view struct {
 	kind record.Kind
 	topology.CellRange
-	parts bool // parts of the key are read beside its head, so that nobody asks how many there are
+	parts    bool // parts of the key are read beside its head, so that nobody asks how many there are
+	siblings bool // of a table that keeps siblings all of them are shown
 }
 
 // needs is what is to be read of the key for that.
@@ -28,6 +29,9 @@ func (v *view) needs() topology.CellRange {
 	r.Whole = r.Whole && kind.Parted(v.kind) || v.kind == record.KindCounter || kind.Parted(v.kind) && len(r.Field) == 0
 	return r
 }
+
+// several reports whether more than one cell is read, beside that which may hide it.
+func (v *view) several() bool { return v.needs().Whole }
 
 // headAlone reports whether nothing is to be read: the head of a key whose parts are
 // read, too, stands for nothing.
@@ -43,19 +47,25 @@ func (e *engine) show(v *view, cells []core.Held) ([]topology.CellReading, error
 		head = cells[0].State
 	}
 	if !kind.Parted(v.kind) && v.kind != record.KindCounter {
-		for _, x := range head.Siblings {
-			if !x.Absent && !e.due(x.Expires) && len(v.Field) == 0 {
-				return []topology.CellReading{{Key: v.Key, Version: x}}, nil
-			}
+		all := e.siblings(v, &head)
+		if v.siblings || len(all) == 0 {
+			return all, nil
 		}
-		return nil, nil
+		head.Siblings = head.Siblings[:0:0]
+		for _, c := range all {
+			head.Siblings = append(head.Siblings, c.Version)
+		}
+		x, there := latest(&head)
+		if !there || len(v.Field) > 0 {
+			return nil, nil
+		}
+		return []topology.CellReading{{Key: v.Key, Version: x}}, nil
 	}
 	var out []topology.CellReading
-	for _, h := range cells {
-		for _, x := range h.State.Siblings {
-			if len(h.Field) > 0 && core.Visible(x, &head) {
-				out = append(out, topology.CellReading{Key: v.Key, Field: h.Field, Version: x})
-			}
+	for i := range cells {
+		h := &cells[i]
+		if x, there := latest(&h.State); there && len(h.Field) > 0 && core.Visible(x, &head) {
+			out = append(out, topology.CellReading{Key: v.Key, Field: h.Field, Version: x})
 		}
 	}
 	switch {
@@ -168,12 +178,12 @@ type counting struct {
 
 // seal makes of changes of a counter what this node's log says of them: what it has
 // counted in all. It returns that, to be remembered until it is applied.
-func (l *loop) seal(r *request) (c *counting, cell record.Cell, err error) {
+func (l *loop) seal(ev *core.Event) (c *counting, cell record.Cell, err error) {
 	e := l.e
-	if r.event.Kind != core.EvPut || len(r.event.Mutations) == 0 {
+	if len(ev.Mutations) == 0 {
 		return nil, cell, nil
 	}
-	m := &r.event.Mutations[0]
+	m := &ev.Mutations[0]
 	if k, _ := e.machine.tables.kind(m.Table); k != record.KindCounter || m.Table < record.TableFirst {
 		return nil, cell, nil
 	}
@@ -186,8 +196,8 @@ func (l *loop) seal(r *request) (c *counting, cell record.Cell, err error) {
 	}
 	remove := record.Mutation{Table: m.Table, Key: m.Key, Op: record.OpDelete, Kind: record.KindCounter}
 	var head, mine bool
-	for i := range r.event.Mutations {
-		x := &r.event.Mutations[i]
+	for i := range ev.Mutations {
+		x := &ev.Mutations[i]
 		if x.Op == record.OpDelete {
 			head, mine, c.total = true, false, 0
 			continue
@@ -211,7 +221,7 @@ func (l *loop) seal(r *request) (c *counting, cell record.Cell, err error) {
 	if mine {
 		ms = append(ms, record.Mutation{Table: m.Table, Key: m.Key, Field: field, Op: record.OpPut, Kind: record.KindCounter, Value: numberBytes(c.total)})
 	}
-	r.event.Mutations = ms
+	ev.Mutations = ms
 	return c, cell, nil
 }
 

@@ -18,6 +18,9 @@ func (e *engine) Status() topology.Status {
 	if at := e.stats.shown.Load(); at != nil {
 		s.Applied, s.Commit = record.LSN(at.flushed), record.LSN(at.flushed)
 		s.Since = e.stats.started
+		if at.stays != "" {
+			s.Warnings = append(s.Warnings, "this node is not to be restarted now: "+at.stays)
+		}
 	}
 	if votes, why := e.life.voting(); !votes {
 		s.Role = topology.RoleCandidate
@@ -30,7 +33,7 @@ func (e *engine) Status() topology.Status {
 		s.Peers = append(s.Peers, p.status())
 	}
 	n := e.o.Replicas
-	if w, r := e.o.Write.Needed(n), e.o.Read.Needed(n); w+r <= n {
+	if w, r := e.o.Write.Needed(n), e.o.Read.Needed(n); w+r <= n && !e.o.Write.Sited() && !e.o.Read.Sited() {
 		s.Warnings = append(s.Warnings, fmt.Sprintf("reads may be stale: %d of %d replicas are written before an answer and %d are read", w, n, r))
 	}
 	return s

@@ -14,18 +14,21 @@ import (
 // others read what was published last.
 type tables struct {
 	byID  map[record.TableID]record.Kind
+	kept  map[record.TableID]policy // of those that do not let the last writer win
 	known atomic.Pointer[map[record.TableID]record.Kind]
+	ways  atomic.Pointer[map[record.TableID]policy]
 }
 
 func newTables() *tables {
-	t := &tables{byID: map[record.TableID]record.Kind{}}
+	t := &tables{byID: map[record.TableID]record.Kind{}, kept: map[record.TableID]policy{}}
 	t.publish()
 	return t
 }
 
 // publish shows others what is known now.
 func (t *tables) publish() {
-	m := maps.Clone(t.byID)
+	m, w := maps.Clone(t.byID), maps.Clone(t.kept)
+	t.ways.Store(&w)
 	t.known.Store(&m)
 }
 
@@ -56,6 +59,11 @@ func (t *tables) note(c record.Cell, s *record.State) bool {
 	for i := range s.Siblings {
 		if d, err := kind.DecodeDefinition(name, s.Siblings[i].Value); err == nil && !s.Siblings[i].Absent {
 			t.byID[d.ID] = d.Kind
+			if p := policyOf(&d); p != policyLast {
+				t.kept[d.ID] = p
+			} else {
+				delete(t.kept, d.ID)
+			}
 		}
 	}
 	return true
@@ -73,6 +81,12 @@ func (t *tables) kind(id record.TableID) (record.Kind, bool) {
 	k, ok := (*t.known.Load())[id]
 	return k, ok
 }
+
+// keeps reports whether a table keeps all that is concurrent, for the loop.
+func (t *tables) keeps(id record.TableID) bool { return t.kept[id].keeps() }
+
+// policy is what a table does with concurrent versions. It may be called by anybody.
+func (t *tables) policy(id record.TableID) policy { return (*t.ways.Load())[id] }
 
 // knows reports whether a table is defined here, for the loop.
 func (t *tables) knows(id record.TableID) bool {

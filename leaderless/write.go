@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/triad-kv/triad/internal/kind"
 	"github.com/triad-kv/triad/leaderless/core"
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
@@ -33,22 +34,39 @@ func (wr *writer) Write(ctx context.Context, b record.Batch, o topology.WriteOpt
 	if err != nil {
 		return topology.Receipt{}, keyed(key, e.errorOf("write", topology.NotApplied, err))
 	}
-	r, err := wr.put(ctx, ms, e.levelOf(o.Consistency, e.o.Write), o)
+	r, err := wr.settled(ctx, ms, nil, o)
 	if err != nil {
 		return topology.Receipt{}, keyed(key, e.errorOf("write", topology.Unknown, err))
 	}
 	return r, nil
 }
 
+// settled writes mutations with the context they have, as their table settles them. seen
+// is what of the key was read to decide them, nil for nothing.
+func (wr *writer) settled(ctx context.Context, ms []record.Mutation, seen []core.Held, o topology.WriteOptions) (topology.Receipt, error) {
+	e := wr.e
+	covers, err := wr.contextual(o.Context, ms)
+	if err == nil && covers == nil {
+		ms, covers, err = wr.unfold(ctx, ms, seen)
+	}
+	if err != nil {
+		return topology.Receipt{}, e.errorOf("write", topology.NotApplied, err)
+	}
+	if len(ms) == 0 {
+		return topology.Receipt{}, nil // nothing was there to be removed
+	}
+	return wr.put(ctx, ms, core.Context{Seen: covers}, e.levelOf(o.Consistency, e.o.Write), o)
+}
+
+var levels = map[topology.Consistency]quorum.Consistency{
+	topology.ConsistencyOne: quorum.AtOne, topology.ConsistencyTwo: quorum.AtTwo, topology.ConsistencyQuorum: quorum.AtQuorum, topology.ConsistencyAll: quorum.AtAll,
+	topology.ConsistencyLocalOne: quorum.AtLocalOne, topology.ConsistencyLocalQuorum: quorum.AtLocalQuorum, topology.ConsistencyEachQuorum: quorum.AtEachQuorum,
+}
+
 // levelOf is the level of a request that may name one.
 func (e *engine) levelOf(asked topology.Consistency, own quorum.Consistency) quorum.Consistency {
-	switch asked {
-	case topology.ConsistencyOne:
-		return quorum.AtOne
-	case topology.ConsistencyQuorum:
-		return quorum.AtQuorum
-	case topology.ConsistencyAll:
-		return quorum.AtAll
+	if l, ok := levels[asked]; ok {
+		return l
 	}
 	return own
 }
@@ -121,8 +139,8 @@ func (e *engine) kindOf(ctx context.Context, id record.TableID) (record.Kind, er
 	}
 }
 
-// put writes one mutation.
-func (wr *writer) put(ctx context.Context, ms []record.Mutation, level quorum.Consistency, o topology.WriteOptions) (topology.Receipt, error) {
+// put writes one record.
+func (wr *writer) put(ctx context.Context, ms []record.Mutation, seen core.Context, level quorum.Consistency, o topology.WriteOptions) (topology.Receipt, error) {
 	e := wr.e
 	size := min((&record.Batch{Mutations: ms}).Footprint(), e.o.PendingBytesMax)
 	if err := wr.budget.Acquire(ctx, size); err != nil {
@@ -134,7 +152,11 @@ func (wr *writer) put(ctx context.Context, ms []record.Mutation, level quorum.Co
 		m.Key, m.Field, m.Value = bytes.Clone(m.Key), bytes.Clone(m.Field), bytes.Clone(m.Value)
 		own[i] = m
 	}
-	got, by, err := e.do(ctx, &asked{Event: core.Event{Kind: core.EvPut, Mutations: own, Level: level}})
+	ev := core.Event{Kind: core.EvPut, Mutations: own, Context: seen, Level: level}
+	if e.o.Repair == core.RepairWriteBack {
+		ev.Repair, ev.Range = core.RepairWriteBack, wr.supersedes(own)
+	}
+	got, by, err := e.do(ctx, &asked{Event: ev})
 	if err != nil {
 		return topology.Receipt{}, err
 	}
@@ -146,6 +168,18 @@ func (wr *writer) put(ctx context.Context, ms []record.Mutation, level quorum.Co
 		r.Durability = topology.Applied // a replica says that it has a write once it shows it
 	}
 	return r, nil
+}
+
+// supersedes is what a write is to sort after: what it writes to, and where it writes to
+// several parts of a key, or removes a key with parts, all of them.
+func (wr *writer) supersedes(ms []record.Mutation) topology.CellRange {
+	m := &ms[0]
+	k, _ := wr.e.machine.tables.kind(m.Table)
+	parted := kind.Parted(k) || k == record.KindCounter
+	return topology.CellRange{
+		Cell:  record.Cell{Table: m.Table, Key: m.Key, Field: m.Field},
+		Whole: len(ms) > 1 || parted && len(m.Field) == 0,
+	}
 }
 
 // first puts a node before the others.
@@ -186,17 +220,20 @@ func (wr *writer) update(ctx context.Context, u *topology.Update, o topology.Wri
 	}
 	s := &sight{}
 	var token topology.Token
+	var seen []core.Held
 	for i := range u.Reads {
 		k, err := e.kindOf(ctx, u.Reads[i].Table)
 		if err != nil {
 			return topology.Receipt{}, err
 		}
 		v := view{kind: k, CellRange: u.Reads[i], parts: partsOf(u.Reads, i)}
-		r, err := e.reader.read(ctx, &v, readAsked{level: e.o.Read, repair: e.o.Repair})
+		r, cells, err := e.reader.held(ctx, &v, readAsked{level: e.o.Read, repair: e.o.Repair})
 		if err != nil && !errors.Is(err, topology.ErrNotFound) {
 			return topology.Receipt{}, err
 		}
 		s.cells = append(s.cells, r.Cells)
+		seen = append(seen, cells...)
+		s.renews = s.renews || e.machine.tables.policy(v.Table) == policyJoin
 		token = token.Join(r.Token)
 	}
 	ms, err := u.Decide(s)
@@ -211,7 +248,10 @@ func (wr *writer) update(ctx context.Context, u *topology.Update, o topology.Wri
 	if err != nil {
 		return topology.Receipt{}, err
 	}
-	return wr.put(ctx, ms, e.levelOf(o.Consistency, e.o.Write), o)
+	if seen == nil {
+		seen = []core.Held{} // it was read, and is not there
+	}
+	return wr.settled(ctx, ms, seen, o)
 }
 
 // partsOf reports whether a decision reads, beside the head of read i, parts of its key.
@@ -222,9 +262,18 @@ func partsOf(reads []topology.CellRange, i int) bool {
 }
 
 // sight is what a decision sees.
-type sight struct{ cells [][]topology.CellReading }
+type sight struct {
+	cells  [][]topology.CellReading
+	renews bool
+}
 
-var _ topology.Scattered = (*sight)(nil)
+var (
+	_ topology.Scattered = (*sight)(nil)
+	_ topology.Renewing  = (*sight)(nil)
+)
+
+// Renews implements topology.Renewing.
+func (s *sight) Renews() bool { return s.renews }
 
 // Scattered implements topology.Scattered.
 func (*sight) Scattered() {}

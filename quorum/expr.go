@@ -103,8 +103,16 @@ func (c Consistency) Expr() Expr {
 	switch c {
 	case AtOne:
 		return Count(1)
+	case AtTwo:
+		return Count(2)
 	case AtAll:
 		return Expr{Form: FormAll}
+	case AtLocalOne:
+		return Expr{Form: FormCount, K: 1, In: Scope{Unit: UnitSite, Local: true}}
+	case AtLocalQuorum:
+		return Expr{In: Scope{Unit: UnitSite, Local: true}}
+	case AtEachQuorum:
+		return Expr{In: Scope{Unit: UnitSite}}
 	}
 	return Expr{}
 }

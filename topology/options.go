@@ -62,20 +62,26 @@ const (
 	ConsistencyOne
 	ConsistencyQuorum // more than half
 	ConsistencyAll
+	ConsistencyTwo
+	ConsistencyLocalOne    // of the replicas in the site of who is asked
+	ConsistencyLocalQuorum // more than half of those
+	ConsistencyEachQuorum  // more than half in every site
+
+	ConsistencyLast = ConsistencyEachQuorum
 )
 
 func (c Consistency) String() string {
-	return [...]string{"default", "one", "quorum", "all"}[min(c, ConsistencyAll)]
+	return [...]string{"default", "one", "quorum", "all", "two", "local_one", "local_quorum", "each_quorum"}[min(c, ConsistencyLast)]
 }
 
 // ParseConsistency reads a consistency as configurations spell it.
 func ParseConsistency(s string) (Consistency, error) {
-	for c := ConsistencyOne; c <= ConsistencyAll; c++ {
+	for c := ConsistencyOne; c <= ConsistencyLast; c++ {
 		if c.String() == s {
 			return c, nil
 		}
 	}
-	return 0, fmt.Errorf("consistency %q: one of one, quorum, all", s)
+	return 0, fmt.Errorf("consistency %q: one of one, two, quorum, all, local_one, local_quorum, each_quorum", s)
 }
 
 // Guarantee is what a read asks for, and what its answer met.
@@ -95,10 +101,11 @@ const (
 const (
 	ReadRegular   Guarantee = ReadLeased + 1 + iota // at least all that as many replicas had acknowledged before the read began
 	ReadMonotonic                                   // and no later read finds less
+	ReadSite                                        // at least all that was acknowledged, before the read began, to who asked in the same site
 )
 
 func (g Guarantee) String() string {
-	return [...]string{"default", "any", "bounded", "session", "linearizable", "leased", "regular", "monotonic"}[min(g, ReadMonotonic)]
+	return [...]string{"default", "any", "bounded", "session", "linearizable", "leased", "regular", "monotonic", "site"}[min(g, ReadSite)]
 }
 
 // ReadOptions are the per-call options of a read. The zero value is the

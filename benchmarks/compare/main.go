@@ -46,11 +46,40 @@ func Main(args []string, subjects ...Subject) int {
 		fmt.Fprintln(os.Stderr, err)
 		return exitUsage
 	}
+	if err := o.leaveOut(subjects, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return exitFailed
+	}
 	if err := run(ctx, o, os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return exitFailed
 	}
 	return 0
+}
+
+// leaveOut drops what is not on this machine, says why, and notes what the others promise.
+func (o *Options) leaveOut(subjects []Subject, out io.Writer) error {
+	o.promises = map[string]string{}
+	o.Subjects = slices.DeleteFunc(o.Subjects, func(name string) bool {
+		s := subjects[slices.IndexFunc(subjects, func(s Subject) bool { return s.Name() == name })]
+		if p, ok := s.(Promiser); ok {
+			o.promises[name] = p.Promise()
+		}
+		i, ok := s.(Installer)
+		if !ok {
+			return false
+		}
+		err := i.Installed()
+		if err != nil {
+			fmt.Fprintf(out, "%s is left out: %v\n", name, err)
+			o.leftOut = append(o.leftOut, fmt.Sprintf("%s: %v", name, err))
+		}
+		return err != nil
+	})
+	if len(o.Subjects) == 0 {
+		return errors.New("nothing that was asked for is on this machine")
+	}
+	return nil
 }
 
 // IsChild reports whether these arguments are those of a program that has

@@ -36,6 +36,11 @@ type Options struct {
 	Profile  string  // a folder for CPU profiles of every cell's processes, if any
 	Quiet    float64 // cores that other programs may use before a cell counts as disturbed; 0: any
 	Seed     uint64  // of the order of keys
+
+	Scaled bool // also figures from elsewhere, by the ideal log of this run
+
+	promises map[string]string // by subject
+	leftOut  []string          // subjects, and why
 }
 
 // parse reads the command line.
@@ -57,6 +62,7 @@ func parse(args []string, known []string, out io.Writer) (Options, error) {
 	fs.StringVar(&o.JSON, "json", "", "write every figure to this file")
 	fs.StringVar(&o.Profile, "profile", "", "write a CPU profile of every cell's processes to this folder, a file each, but of other people's programs")
 	fs.Float64Var(&o.Quiet, "quiet", 0.4, "measure a cell again while other programs use more cores than this (0: never)")
+	fs.BoolVar(&o.Scaled, "scaled", false, "add what others reached elsewhere, scaled by the ideal log of this run")
 	fs.Uint64Var(&o.Seed, "seed", 1, "of the order of keys")
 	if err := fs.Parse(args); err != nil {
 		return o, err

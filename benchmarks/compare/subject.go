@@ -38,6 +38,12 @@ type Subject interface {
 	Child(ctx context.Context, args []string, up func(word string)) error
 }
 
+// Promiser is a subject that says in words what an answered write means; tables print it.
+type Promiser interface{ Promise() string }
+
+// Installer is a subject that may not be there: Installed says why. It is then left out.
+type Installer interface{ Installed() error }
+
 // Spawn starts this program once more as a child of the subject and returns
 // what the child said when it was up. The child ends after Run has returned.
 type Spawn func(args ...string) (word string, err error)

@@ -31,6 +31,11 @@ type hraft struct{}
 // Name implements compare.Subject.
 func (hraft) Name() string { return "hraft" }
 
+// Promise implements compare.Promiser.
+func (hraft) Promise() string {
+	return "flushed on two of three nodes, all in the process of the writers; it reads nothing here"
+}
+
 // Child implements compare.Subject: there are no children, all three nodes
 // live in the writers' process.
 func (hraft) Child(context.Context, []string, func(string)) error {

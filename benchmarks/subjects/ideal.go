@@ -30,6 +30,11 @@ type Ideal struct {
 // Name implements [compare.Subject].
 func (Ideal) Name() string { return "ideal" }
 
+// Promise implements [compare.Promiser].
+func (Ideal) Promise() string {
+	return "flushed on the leader and on one of two followers; it keeps no table and elects nobody"
+}
+
 // Run implements [compare.Subject].
 func (s Ideal) Run(ctx context.Context, dir string, spawn compare.Spawn, ready func(func() (compare.Client, error))) error {
 	var addrs []string

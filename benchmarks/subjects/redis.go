@@ -36,6 +36,11 @@ func (Redis) Installed() error {
 // Name implements [compare.Subject].
 func (Redis) Name() string { return "redis" }
 
+// Promise implements [compare.Promiser].
+func (Redis) Promise() string {
+	return "flushed on the primary, and on one of two replicas (WAIT 1); a failover may still lose it, and reads at the primary make sure of nothing"
+}
+
 // Run implements [compare.Subject].
 func (r Redis) Run(ctx context.Context, dir string, spawn compare.Spawn, ready func(func() (compare.Client, error))) error {
 	if err := r.Installed(); err != nil {

@@ -19,7 +19,7 @@ import (
 func all() []compare.Subject {
 	small := Ideal{FileBytes: 1 << 20}
 	nodes := Triad{SegmentBytes: 16 << 20}
-	return []compare.Subject{small, nodes, IdealNet{small}, TriadRESP{nodes}, Redis{}}
+	return []compare.Subject{small, nodes, IdealNet{small}, TriadRESP{nodes}, TriadQuorum{16 << 20}, TriadSites{16 << 20}, Redis{}}
 }
 
 // here are the names of those that can run on this machine.
@@ -57,7 +57,7 @@ func TestEverySubjectAnswersEveryWriter(t *testing.T) {
 }
 
 func TestReadersFindWhatWasPut(t *testing.T) {
-	args := []string{"-op", "get", "-subjects", "triad-resp", "-keys", "50", "-writers", "1", "-rounds", "1", "-warm", "0s", "-time", "50ms", "-quiet", "0", "-dir", t.TempDir()}
+	args := []string{"-op", "get", "-subjects", "triad-resp,triad-quorum", "-keys", "50", "-writers", "1", "-rounds", "1", "-warm", "0s", "-time", "50ms", "-quiet", "0", "-dir", t.TempDir()}
 	require.Zero(t, compare.Main(args, all()...))
 }
 

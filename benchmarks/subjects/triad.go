@@ -16,7 +16,6 @@ import (
 	"github.com/triad-kv/triad/benchmarks/compare"
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/singleleader"
-	"github.com/triad-kv/triad/topology"
 )
 
 const (
@@ -39,6 +38,11 @@ type Triad struct {
 
 // Name implements [compare.Subject].
 func (Triad) Name() string { return "triad" }
+
+// Promise implements [compare.Promiser].
+func (Triad) Promise() string {
+	return "flushed on the leader and on one of two followers; reads are linearizable"
+}
 
 // Run implements [compare.Subject].
 func (s Triad) Run(ctx context.Context, dir string, spawn compare.Spawn, ready func(func() (compare.Client, error))) (err error) {
@@ -102,29 +106,22 @@ func (s Triad) args(i int, dir string, addrs []string) []string {
 	return []string{nodeID(i), filepath.Join(dir, nodeID(i)), strings.Join(addrs, ","), strconv.FormatInt(segment, 10)}
 }
 
-// openArgs opens the node that args are for.
-func openArgs(args []string) (*triad.Node, error) {
+// segmentOf is the last of the args of a node, all of which must be there.
+func segmentOf(args []string) (int64, error) {
 	if len(args) != 4 {
-		return nil, fmt.Errorf("a node needs a name, a directory, the addresses of all and the length of a log's segments, not %q", args)
+		return 0, fmt.Errorf("a node needs a name, a directory, the addresses of all and the length of a log's segments, not %q", args)
 	}
-	segment, err := strconv.ParseInt(args[3], 10, 64)
+	return strconv.ParseInt(args[3], 10, 64)
+}
+
+// openArgs opens one of three nodes under the policy that all subjects with a leader have:
+// ANY 1 of the two followers, answered once flushed.
+func openArgs(args []string) (*triad.Node, error) {
+	c, err := configOf(args)
 	if err != nil {
 		return nil, err
 	}
-	return open(args[0], args[1], strings.Split(args[2], ","), segment)
-}
-
-// open opens one of three nodes under the policy that all subjects have: ANY 1
-// of the two followers, answered once flushed.
-func open(id, dir string, addrs []string, segment int64) (*triad.Node, error) {
-	c := triad.Config{
-		ID: topology.NodeID(id), Cluster: "bench", Dir: dir, Leader: leaderID,
-		Topology: singleleader.New(singleleader.Options{Sync: quorum.Any(1)}),
-		Limits:   triad.Limits{LogSegmentBytes: segment, LogFirstSegmentBytes: segment},
-	}
-	for i, addr := range addrs {
-		c.Members = append(c.Members, triad.Member{ID: topology.NodeID(nodeID(i)), Addr: addr})
-	}
+	c.Leader, c.Topology = leaderID, singleleader.New(singleleader.Options{Sync: quorum.Any(1)})
 	return triad.Open(c)
 }
 

@@ -62,6 +62,7 @@ type Options struct {
 	Counts  func() topology.Counts                              // of the node, for /metrics; it never waits
 	Survey  func(context.Context) []Answer                      // of all nodes; default: of this one alone
 	Explain func(context.Context) (topology.Explanation, error) // nil: nobody can tell who would lead
+	Restart func() error                                        // why the node is not to be restarted now; nil: it can not tell
 	Orders  Orders                                              // nil: none is taken
 	Version string                                              // of the program
 	Token   string                                              // that a request for more than health carries: Authorization: Bearer TOKEN
@@ -148,6 +149,7 @@ func (a *Admin) Handler() http.Handler {
 func (a *Admin) guarded() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", a.status)
+	mux.HandleFunc("GET /restartable", a.restartable)
 	mux.HandleFunc("GET /api/v1/status", a.overview)
 	mux.HandleFunc("GET /api/v1/failover/explain", a.explain)
 	mux.Handle("GET /metrics", a.metrics)
@@ -187,6 +189,23 @@ func here(addr string) bool {
 
 func (a *Admin) status(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, StatusOf(a.o.Status()))
+}
+
+// restartable is 200 where this node may be stopped and started again now, and 503 with
+// the reason where not.
+func (a *Admin) restartable(w http.ResponseWriter, _ *http.Request) {
+	err := topology.ErrUnsupported
+	if a.o.Restart != nil {
+		err = a.o.Restart()
+	}
+	switch {
+	case err == nil:
+		answer(w, http.StatusOK, map[string]any{"restartable": true})
+	case errors.Is(err, topology.ErrUnsupported):
+		http.Error(w, "this topology does not tell: one leader orders all writes, and its status says who is in sync", http.StatusNotImplemented)
+	default:
+		answer(w, http.StatusServiceUnavailable, map[string]any{"restartable": false, "why": err.Error()})
+	}
 }
 
 // surveyWait bounds the question to all nodes: one that hangs must not keep the

@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -41,7 +40,8 @@ type Options struct {
 	Commit   string // that the binary was built from; empty if not known
 	Dir      string // where nodes keep their files meanwhile; empty: the system's place for such
 	Err      io.Writer
-	Terminal bool // Err is one
+	Terminal bool   // Err is one
+	Binary   string // triad, of nodes that are processes; default this program
 }
 
 // Run runs a scenario. It always returns a report: one that is partial if ctx ended or
@@ -97,7 +97,7 @@ func (b *bench) all(ctx context.Context) (err error) {
 		subjects = append(subjects, v)
 		for _, w := range s.Workloads {
 			b.report.Cells = append(b.report.Cells, result.Cell{
-				Subject: v.Name, Topology: string(v.Topology), Workload: w.Name, Kind: w.Kind, Promise: v.Promise(), Read: string(v.Read), OpenLoop: w.Rate > 0, Disks: v.Durable(s.Voters(v)),
+				Subject: v.Name, Topology: string(v.Topology), Workload: w.Name, Kind: w.Kind, Promise: v.Promise(), Read: string(v.Read), OpenLoop: w.Rate > 0, Disks: v.Durable(s.Voters(v)), Via: far(v.Via),
 			})
 		}
 	}
@@ -112,12 +112,16 @@ func (b *bench) all(ctx context.Context) (err error) {
 	total := s.Repeats * len(b.report.Cells)
 	bar := progress.New(b.o.Err, b.o.Terminal, "runs", total)
 	defer bar.Done()
-	done := 0
+	done, began := 0, time.Now()
 	for repeat := range s.Repeats {
+		if took := time.Since(began); s.Within > 0 && repeat > 0 && took+took/time.Duration(repeat) > time.Duration(s.Within) {
+			b.report.Fewer = fmt.Sprintf("%d of %d repeats were made: one more would have taken it beyond %v", repeat, s.Repeats, time.Duration(s.Within))
+			return nil
+		}
 		for _, v := range subjects {
 			for _, w := range s.Workloads {
 				seed := uint64(s.Seed)<<16 + uint64(repeat)
-				r, found, err := one(ctx, s, v, w, dir, seed)
+				r, found, err := one(ctx, s, v, w, place{dir, b.o.Binary}, seed)
 				if err != nil {
 					b.report.Partial = fmt.Sprintf("%d of %d runs were measured; %s with %s: %v", done, total, v.Name, w.Name, cut(err))
 					return fmt.Errorf("%s with %s: %w", v.Name, w.Name, err)
@@ -130,6 +134,14 @@ func (b *bench) all(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// far is a way to nodes that are processes; empty to others.
+func far(v scenario.Via) string {
+	if v.Processes() {
+		return string(v)
+	}
+	return ""
 }
 
 // cut is an error in a word where somebody ended the run.
@@ -185,22 +197,5 @@ const (
 // Save writes a report into a directory, which it makes, and returns the path of each
 // file.
 func Save(r *result.Report, dir string) (paths []string, err error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	for _, f := range []struct {
-		name string
-		text func() ([]byte, error)
-	}{{FileJSON, r.JSON}, {FileHTML, func() ([]byte, error) { return page.HTML(r) }}} {
-		text, err := f.text()
-		if err != nil {
-			return paths, err
-		}
-		path := filepath.Join(dir, f.name)
-		if err := os.WriteFile(path, text, 0o644); err != nil {
-			return paths, err
-		}
-		paths = append(paths, path)
-	}
-	return paths, nil
+	return save(dir, file{FileJSON, r.JSON}, file{FileHTML, func() ([]byte, error) { return page.HTML(r) }})
 }

@@ -34,7 +34,7 @@ timeout: 2s
 probes: {sessions: 3, keys: 3}
 subjects:
   one: {topology: single-leader, sync: [any 1], read: [session]}
-  sites: {topology: multi-leader, conflicts: [lww, crdt]}
+  sites: {topology: multi-leader, conflicts: [lww, siblings, crdt]}
   quorum: {topology: leaderless, w: [1], r: [1]}
 workloads:
   a: {kind: ycsb-a, keys: 200, clients: 3, rate: 300}
@@ -49,8 +49,8 @@ func TestAScenarioIsMeasuredAndJudged(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, r.Partial)
 	require.Empty(t, r.Checks)
-	require.Equal(t, []string{"one", "sites lww", "sites crdt", "quorum"}, r.Subjects())
-	require.Len(t, r.Cells, 8)
+	require.Equal(t, []string{"one", "sites lww", "sites siblings", "sites crdt", "quorum"}, r.Subjects())
+	require.Len(t, r.Cells, 10)
 	for _, c := range r.Cells {
 		require.Len(t, c.Runs, 1)
 		run := c.Runs[0]
@@ -69,6 +69,7 @@ func TestAScenarioIsMeasuredAndJudged(t *testing.T) {
 		require.Equal(t, c.Workload == "a", c.OpenLoop)
 	}
 	require.Zero(t, r.Find("sites crdt", "counters").Runs[0].Sums.Lost)
+	require.Zero(t, r.Find("sites siblings", "counters").Runs[0].Sums.Lost, "clients bring together what was kept")
 	left, err := os.ReadDir(o.Dir)
 	require.NoError(t, err)
 	require.Empty(t, left, "nothing of the nodes is left")
@@ -142,12 +143,12 @@ shows: {sites: [lost-updates, stale-reads]}
 
 func TestWhatIsNotBuiltIsLeftOutAndSaidSo(t *testing.T) {
 	o := options(t, `
-subjects: {quorum: {topology: leaderless, conflicts: [crdt]}}
+subjects: {quorum: {topology: leaderless, conflicts: [siblings]}}
 workloads: {w: {kind: counter}}
 `)
 	r, err := Run(t.Context(), o)
 	require.ErrorContains(t, err, "nothing to measure")
-	require.Equal(t, []string{"quorum: leaderless keeps the later write of each key; it has no types that merge yet"}, r.LeftOut)
+	require.Equal(t, []string{"quorum: leaderless keeps no siblings yet"}, r.LeftOut)
 }
 
 func TestAnOpenLoopHasAsManyClientsAsWaitAtWorst(t *testing.T) {
@@ -156,4 +157,23 @@ func TestAnOpenLoopHasAsManyClientsAsWaitAtWorst(t *testing.T) {
 	require.Equal(t, 1000, workers(s, scenario.Workload{Clients: 10, Rate: 1000}))
 	require.Equal(t, workersMax, workers(s, scenario.Workload{Clients: 10, Rate: 100_000}))
 	require.Equal(t, time.Duration(s.Timeout), 500*time.Millisecond)
+}
+
+func TestAScenarioEndsByTheClock(t *testing.T) {
+	r, err := Run(t.Context(), options(t, `
+repeats: 3
+within: 1ms
+warm: 1ms
+time: 20ms
+probes: {sessions: 0}
+subjects: {one: {topology: single-leader, sync: [async]}}
+workloads: {w: {kind: counter, keys: 2, clients: 1}}
+`))
+	require.NoError(t, err)
+	require.Len(t, r.Find("one", "w").Runs, 1, "the first is always made")
+	require.Equal(t, "1 of 3 repeats were made: one more would have taken it beyond 1ms", r.Fewer)
+	require.Empty(t, r.Partial)
+	var text bytes.Buffer
+	require.NoError(t, Text(&text, r))
+	require.Contains(t, text.String(), r.Fewer)
 }

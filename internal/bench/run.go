@@ -1,28 +1,26 @@
 package bench
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
+	"runtime/pprof"
 	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/internal/bench/gauge"
-	"github.com/triad-kv/triad/internal/bench/machine"
 	"github.com/triad-kv/triad/internal/bench/probe"
 	"github.com/triad-kv/triad/internal/bench/result"
 	"github.com/triad-kv/triad/internal/bench/scenario"
 	"github.com/triad-kv/triad/internal/bench/work"
 	"github.com/triad-kv/triad/internal/bench/world"
-	"github.com/triad-kv/triad/internal/plug"
 	"github.com/triad-kv/triad/internal/sim/load"
 	"github.com/triad-kv/triad/topology"
 )
@@ -37,7 +35,9 @@ type run struct {
 	probes *probe.Probes
 	out    result.Run
 	found  []result.Anomaly
-	hit    sync.Map // by a fault's name: to which nodes it was done
+	used   world.Usage   // while it was measured
+	into   *bytes.Buffer // takes a profile of the CPU meanwhile; nil: none is made
+	hit    sync.Map      // by a fault's name: to which nodes it was done
 }
 
 // refusedRest is how long a client rests after it was refused, so that it does not ask a
@@ -47,29 +47,42 @@ const refusedRest = time.Millisecond
 // recoverWithin is for how long after a fault was mended its cost is counted.
 const recoverWithin = 5 * time.Second
 
+// place is where a run's nodes live, and of which binary processes are.
+type place struct{ dir, binary string }
+
 // one does a run in a directory of its own, which it makes and removes.
-func one(ctx context.Context, s *scenario.Scenario, v scenario.Variant, wl scenario.Workload, dir string, seed uint64) (_ result.Run, found []result.Anomaly, err error) {
-	if dir, err = os.MkdirTemp(dir, "run-"); err != nil {
-		return result.Run{}, nil, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	r := &run{s: s, v: v, work: work.New(wl, v, seed), gauge: gauge.New(s.Sites, s.Length(), phases(s)...)}
-	r.w, err = world.Start(ctx, world.Options{Scenario: s, Variant: v, Dir: filepath.Join(dir, "nodes"), Tables: r.work.Tables(), Seed: seed})
+func one(ctx context.Context, s *scenario.Scenario, v scenario.Variant, wl scenario.Workload, at place, seed uint64) (result.Run, []result.Anomaly, error) {
+	r := newRun(s, v, wl, seed)
+	err := r.do(ctx, wl, at, seed, r.settle)
+	return r.out, r.found, err
+}
+
+func newRun(s *scenario.Scenario, v scenario.Variant, wl scenario.Workload, seed uint64) *run {
+	return &run{s: s, v: v, work: work.New(wl, v, seed), gauge: gauge.New(s.Sites, s.Length(), phases(s)...)}
+}
+
+// do starts the nodes, fills their tables, measures, and does what is to be done then.
+func (r *run) do(ctx context.Context, wl scenario.Workload, at place, seed uint64, then func(context.Context) error) error {
+	dir, err := os.MkdirTemp(at.dir, "run-")
 	if err != nil {
-		return result.Run{}, nil, err
+		return err
 	}
-	r.probes = probe.New(r.w, s, v, seed)
-	err = r.work.Fill(ctx, func() world.Way { return r.w.Writer(s.Sites[0]) })
-	if err == nil {
-		err = r.measure(ctx, wl)
+	remove := func() error { return os.RemoveAll(dir) }
+	r.w, err = world.Start(ctx, world.Options{Scenario: r.s, Variant: r.v, Dir: filepath.Join(dir, "nodes"), Tables: r.work.Tables(), Seed: seed, Binary: at.binary})
+	if err != nil {
+		return errors.Join(err, remove())
 	}
-	if err == nil {
-		err = r.settle(ctx)
+	r.probes = probe.New(r.w, r.s, r.v, seed)
+	err = r.work.Fill(ctx, func() world.Way { return r.w.Writer(r.s.Sites[0]) })
+	for _, next := range []func(context.Context) error{func(ctx context.Context) error { return r.measure(ctx, wl) }, then} {
+		if err == nil {
+			err = next(ctx)
+		}
 	}
 	if err == nil {
 		err = ctx.Err()
 	}
-	return r.out, r.found, errors.Join(err, r.w.Stop())
+	return errors.Join(err, r.w.Stop(), remove())
 }
 
 // measure puts the load on, lets it warm up, and measures; faults come and go meanwhile.
@@ -92,14 +105,18 @@ func (r *run) measure(ctx context.Context, wl scenario.Workload) error {
 	if !until(ctx, began) {
 		return g.Wait()
 	}
-	before := r.meter()
+	asking := context.WithoutCancel(ctx)
+	before := r.w.Usage(asking)
+	profiled := r.begin()
 	<-ctx.Done()
-	after := r.meter()
+	profiled()
+	after := r.w.Usage(asking)
 	err := g.Wait()
 	c := r.gauge.Counts()
 	r.out.Seconds, r.out.Ops, r.out.Failed, r.out.Unknown = r.s.Length().Seconds(), c.Answered, c.Failed, c.Unknown
 	r.out.Latency, r.out.Series = r.gauge.Latency(), r.gauge.Series()
-	r.out.Cost = after.cost(before, c.Answered)
+	r.used = after.Minus(before)
+	r.out.Cost = costOf(r.used, c.Answered)
 	for _, x := range r.w.Reigns() {
 		r.out.Leaders = append(r.out.Leaders, result.Leader{At: x.At.Sub(began).Seconds(), Node: x.Leader, Term: x.Term})
 	}
@@ -110,6 +127,15 @@ func (r *run) measure(ctx context.Context, wl scenario.Workload) error {
 		r.out.Faults = append(r.out.Faults, x)
 	}
 	return err
+}
+
+// begin begins a profile, if one is wanted, and returns what ends it. Where another one is
+// under way there is none.
+func (r *run) begin() (end func()) {
+	if r.into == nil || pprof.StartCPUProfile(r.into) != nil {
+		return func() {}
+	}
+	return pprof.StopCPUProfile
 }
 
 // phases are when faults last.
@@ -167,7 +193,8 @@ func until(ctx context.Context, at time.Time) bool {
 func (r *run) step(i int) load.Step {
 	number := i % len(r.s.Sites)
 	site := r.s.Sites[number]
-	client := r.work.Client(work.Ways{Read: func() world.Way { return r.w.Reader(site) }, Write: func() world.Way { return r.w.Writer(site) }})
+	visitor := r.w.Visitor(site)
+	client := r.work.Client(work.Ways{Read: visitor.Reader, Write: visitor.Writer})
 	hand := r.gauge.Hand(number)
 	return func(due time.Time) (time.Duration, bool) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(r.s.Timeout))
@@ -237,8 +264,7 @@ func (r *run) settle(ctx context.Context) error {
 	}
 	r.found = verdict.Anomalies
 	r.out.Staleness, r.out.Acked, r.out.Lost = verdict.Staleness, verdict.Acked, verdict.Lost
-	node := r.w.Nodes()[0].Open()
-	sums, err := r.work.Judge(ctx, node)
+	sums, err := r.work.Judge(ctx, r.w.At("", r.w.Nodes()[0].ID))
 	if err != nil {
 		return fmt.Errorf("what became of the work: %w", err)
 	}
@@ -248,7 +274,7 @@ func (r *run) settle(ctx context.Context) error {
 			Example: lostExample(sums),
 		})
 	}
-	r.out.Conflicts, err = conflicts(ctx, node)
+	r.out.Conflicts, err = conflicts(ctx, r.w.Nodes()[0])
 	return err
 }
 
@@ -263,17 +289,17 @@ func lostExample(s *result.Sums) string {
 const conflictsMax = 1_000_000
 
 // conflicts counts those that a node has met, by type; none where writes have one order.
-func conflicts(ctx context.Context, n *triad.Node) (map[string]int, error) {
+func conflicts(ctx context.Context, n *world.Node) (map[string]int, error) {
 	all := map[string]int{}
 	left := conflictsMax
-	for c, err := range n.Operator().Conflicts(ctx, triad.ConflictPlace{}) {
+	for kind, err := range n.Conflicts(ctx) {
 		if errors.Is(err, topology.ErrUnsupported) {
 			return nil, nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		all[string(c.Type)]++
+		all[kind]++
 		if left--; left == 0 {
 			break
 		}
@@ -281,25 +307,12 @@ func conflicts(ctx context.Context, n *triad.Node) (map[string]int, error) {
 	return all, nil
 }
 
-// reading is what has been used so far.
-type reading struct {
-	plug.Counts
-	cpu    float64
-	allocs uint64
-}
-
-func (r *run) meter() reading {
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return reading{r.w.Counts(), machine.CPU(), m.Mallocs}
-}
-
-func (r reading) cost(before reading, ops int) result.Cost {
+// costOf is what an operation took.
+func costOf(u world.Usage, ops int) result.Cost {
 	per := 1 / float64(max(ops, 1))
-	c := r.Counts.Minus(before.Counts)
 	return result.Cost{
-		WireBytes: float64(c.WireBytes) * per, DiskBytes: float64(c.DiskBytes) * per, Syncs: float64(c.Syncs) * per,
-		CPU: (r.cpu - before.cpu) * 1e6 * per, Allocs: float64(r.allocs-before.allocs) * per,
+		WireBytes: float64(u.WireBytes) * per, DiskBytes: float64(u.DiskBytes) * per, Syncs: float64(u.Syncs) * per, Messages: float64(u.Messages) * per,
+		CPU: u.CPU * 1e6 * per, Allocs: float64(u.Allocs) * per,
 	}
 }
 

@@ -50,6 +50,9 @@ func Text(w io.Writer, r *result.Report) error {
 			fmt.Fprintf(&b, "    %s\n", grid.Plain(strings.TrimSpace(line)))
 		}
 	}
+	if r.Fewer != "" {
+		fmt.Fprintf(&b, "\n%s\n", r.Fewer)
+	}
 	if r.Partial != "" {
 		fmt.Fprintf(&b, "\nPARTIAL: %s\n", r.Partial)
 	}
@@ -139,18 +142,25 @@ func speed(r *result.Report) Section {
 	return Section{Title: "speed", Table: t, Note: "Latencies in ms, medians of the runs; in an open loop from when an operation was due."}
 }
 
+// costNote stands below what operations cost.
+const costNote = "CPU and allocations include the load and the probes, which share the process, but where nodes are processes (via): then they are of the nodes alone, syncs are of logs, bytes between nodes are known where links lie between, and those on disk are not."
+
 func cost(r *result.Report) Section {
-	t := each(r, []string{"syncs", "disk B", "wire B", "CPU µs", "allocations"}, func(c *result.Cell) []string {
+	t := each(r, []string{"syncs", "disk B", "wire B", "messages", "CPU µs", "allocations"}, func(c *result.Cell) []string {
 		of := func(f func(result.Cost) float64) string {
-			return number(c.Median(func(r result.Run) float64 { return f(r.Cost) }))
+			v := c.Median(func(r result.Run) float64 { return f(r.Cost) })
+			if v == 0 && c.Via != "" {
+				return "" // of processes not all is known
+			}
+			return number(v)
 		}
 		return []string{
 			of(func(c result.Cost) float64 { return c.Syncs }), of(func(c result.Cost) float64 { return c.DiskBytes }),
-			of(func(c result.Cost) float64 { return c.WireBytes }), of(func(c result.Cost) float64 { return c.CPU }),
+			of(func(c result.Cost) float64 { return c.WireBytes }), of(func(c result.Cost) float64 { return c.Messages }), of(func(c result.Cost) float64 { return c.CPU }),
 			of(func(c result.Cost) float64 { return c.Allocs }),
 		}
 	})
-	return Section{Title: "cost of an operation, over all nodes", Table: t, Note: "CPU and allocations include the load and the probes, which share the process."}
+	return Section{Title: "cost of an operation, over all nodes", Table: t, Note: costNote}
 }
 
 func correctness(r *result.Report) Section {

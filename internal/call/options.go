@@ -130,7 +130,7 @@ func (w *Wishes) take(o *Option) error {
 		}
 		w.all.durability = o.durability
 	case WishConsistency:
-		if o.level < topology.ConsistencyOne || o.level > topology.ConsistencyAll {
+		if o.level < topology.ConsistencyOne || o.level > topology.ConsistencyLast {
 			return fmt.Errorf("%w: %v is none of one, quorum, all", topology.ErrUnsupported, o.level)
 		}
 		w.all.level = o.level

@@ -263,7 +263,7 @@ func getOption(r *pack.Reader) Option {
 	case WishDurability:
 		o.durability = topology.Durability(r.UintMax(uint64(topology.Applied)))
 	case WishConsistency:
-		o.level = topology.Consistency(r.UintMax(uint64(topology.ConsistencyAll)))
+		o.level = topology.Consistency(r.UintMax(uint64(topology.ConsistencyLast)))
 	case WishAfter:
 		o.token = getToken(r)
 	case WishMaxStale:

@@ -55,7 +55,7 @@ A FILE describes one of your own; benchmarks/scenarios holds those of the ready 
 		}
 		return runBench(cmd, o, out)
 	}
-	c.AddCommand(newBenchCompare(), newBenchShow())
+	c.AddCommand(newBenchCompare(), newBenchShow(), newBenchGrow())
 	return c
 }
 
@@ -128,21 +128,21 @@ func commit(ctx context.Context) string {
 	return b.Commit
 }
 
-func runBench(cmd *cobra.Command, o bench.Options, out string) error {
+// ranBy notes what was asked for, and by whom the report is read.
+func ranBy(cmd *cobra.Command, o *bench.Options) {
 	o.Commit = commit(cmd.Context())
 	o.Command = strings.Join(append([]string{"triad"}, os.Args[1:]...), " ")
 	o.Err = cmd.ErrOrStderr()
 	o.Terminal = isTerminal(o.Err)
+}
+
+func runBench(cmd *cobra.Command, o bench.Options, out string) error {
+	ranBy(cmd, &o)
 	report, err := bench.Run(cmd.Context(), o)
 	if werr := bench.Text(cmd.OutOrStdout(), report); werr != nil {
 		return errors.Join(err, werr)
 	}
 	paths, werr := bench.Save(report, out)
-	for _, path := range paths {
-		if abs, aerr := filepath.Abs(path); aerr == nil {
-			path = abs
-		}
-		_, _ = fmt.Fprintln(cmd.OutOrStdout(), path) // where the report is
-	}
+	tellPaths(cmd, paths)
 	return errors.Join(err, werr)
 }

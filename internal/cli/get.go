@@ -40,7 +40,7 @@ func freshnessFlags(c *cobra.Command) *freshness {
 
 // consistencyFlag is for how many replicas a request waits where nobody leads.
 func consistencyFlag(c *cobra.Command, to *string) {
-	c.Flags().StringVar(to, "consistency", "", "where nobody leads: for how many replicas to wait, one, quorum or all; the cluster's default if not given")
+	c.Flags().StringVar(to, "consistency", "", "where nobody leads: for how many replicas to wait: one, two, quorum, all, local_one, local_quorum, each_quorum; the cluster's default if not given")
 }
 
 // consistencyOf is the option of that flag, none if it was not given.
@@ -111,6 +111,16 @@ type reading struct {
 	Guarantee   string          `json:"guarantee"`
 	Stale       string          `json:"stale"`
 	Token       string          `json:"token"`
+	Context     string          `json:"context,omitempty"`  // of a table that keeps siblings
+	Siblings    []sibling       `json:"siblings,omitempty"` // where several are concurrent, in the order of their transactions
+}
+
+// sibling is one of several concurrent values.
+type sibling struct {
+	Value       shown     `json:"value"`
+	Removed     bool      `json:"removed,omitempty"`
+	Transaction string    `json:"transaction"`
+	Time        time.Time `json:"time"`
 }
 
 func newGet() *cobra.Command {
@@ -165,10 +175,28 @@ func readingResult(table, key string, kind record.Kind, got client.Reading) (res
 		Table: table, Key: showBytes([]byte(key)), Value: value, Transaction: got.Dot.String(), Time: got.Time.Time().UTC(),
 		Served: got.Served, Guarantee: got.Guarantee.String(), Stale: stale, Token: got.Token.String(),
 	}
-	return result{value: v, table: grid.Table{
-		Header: []string{"key", "value", "transaction", "served by", "guarantee", "stale"},
-		Rows:   [][]string{{key, value.plain, v.Transaction, string(v.Served), v.Guarantee, v.Stale}},
-	}}, nil
+	t := grid.Table{Header: []string{"key", "value", "transaction", "served by", "guarantee", "stale"}}
+	if got.Context.IsZero() {
+		t.Rows = [][]string{{key, value.plain, v.Transaction, string(v.Served), v.Guarantee, v.Stale}}
+		return result{value: v, table: t}, nil
+	}
+	v.Context = got.Context.String()
+	t.Header = append(t.Header, "context")
+	for _, s := range got.Siblings {
+		one, err := showValue(kind, s.Value)
+		if err != nil {
+			return result{}, fmt.Errorf("%s/%q: %w", table, key, err)
+		}
+		if s.Removed {
+			one = shown{plain: "(removed)"}
+		}
+		v.Siblings = append(v.Siblings, sibling{Value: one, Removed: s.Removed, Transaction: s.Dot.String(), Time: s.Time.Time().UTC()})
+		t.Rows = append(t.Rows, []string{key, one.plain, s.Dot.String(), string(v.Served), v.Guarantee, v.Stale, v.Context})
+	}
+	if len(got.Siblings) == 0 {
+		t.Rows = [][]string{{key, value.plain, v.Transaction, string(v.Served), v.Guarantee, v.Stale, v.Context}}
+	}
+	return result{value: v, table: t}, nil
 }
 
 // kindOf returns what a table holds.

@@ -24,6 +24,7 @@ type wish struct {
 	ifVersion  string
 	ifValue    string
 	level      string
+	context    string
 }
 
 func wishFlags(c *cobra.Command) *wish {
@@ -31,6 +32,7 @@ func wishFlags(c *cobra.Command) *wish {
 	c.Flags().BoolVar(&w.ifAbsent, "if-absent", false, "only if the key holds nothing")
 	c.Flags().StringVar(&w.ifVersion, "if-version", "", "only if the key holds the value of this transaction, as in 1.1:42")
 	c.Flags().StringVar(&w.ifValue, "if-value", "", "only if the key holds this value; not for rows")
+	c.Flags().StringVar(&w.context, "context", "", "in a table that keeps siblings: replace what was shown with this context, as triad get prints it, and nothing else")
 	consistencyFlag(c, &w.level)
 	return w
 }
@@ -62,6 +64,16 @@ func (w *wish) options(cmd *cobra.Command) ([]client.Option, error) {
 	}
 	if cmd.Flags().Changed("if-value") {
 		all, conditions = append(all, client.IfValue([]byte(w.ifValue))), conditions+1
+	}
+	if w.context != "" {
+		seen, err := topology.ParseContext(w.context)
+		if err != nil {
+			return nil, usagef("--context: %w", err)
+		}
+		if conditions > 0 {
+			return nil, usagef("--context: it is the only condition of its write")
+		}
+		all = append(all, client.Context(seen))
 	}
 	if conditions > 1 {
 		return nil, usagef("--if-absent, --if-version, --if-value: one condition a write")

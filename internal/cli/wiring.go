@@ -77,7 +77,7 @@ func openAdmin(v *service) (door, error) {
 	o := v.node.Operator()
 	return admin.New(admin.Options{
 		Status: v.node.Status, Counts: o.Counts, Survey: func(ctx context.Context) []admin.Answer { return surveyFrom(ctx, o) },
-		Explain: o.Explain, Orders: o, Version: built().Version, Token: v.secrets.AdminToken, Logger: v.log,
+		Explain: o.Explain, Restart: func() error { return triad.Restartable(v.node) }, Orders: o, Version: built().Version, Token: v.secrets.AdminToken, Logger: v.log,
 	}), nil
 }
 

@@ -8,20 +8,28 @@ import (
 	"github.com/triad-kv/triad/leaderless"
 	"github.com/triad-kv/triad/leaderless/core"
 	"github.com/triad-kv/triad/quorum"
+	"github.com/triad-kv/triad/topology"
 )
 
 // Consistency is how many replicas a request waits for where nobody leads, in a file.
 type Consistency string
 
-var levels = map[Consistency]quorum.Consistency{"one": quorum.AtOne, "quorum": quorum.AtQuorum, "all": quorum.AtAll}
+var levels = map[Consistency]quorum.Consistency{
+	"one": quorum.AtOne, "two": quorum.AtTwo, "quorum": quorum.AtQuorum, "all": quorum.AtAll,
+	"local_one": quorum.AtLocalOne, "local_quorum": quorum.AtLocalQuorum, "each_quorum": quorum.AtEachQuorum,
+}
+
+var levelNames = []string{"one", "two", "quorum", "all", "local_one", "local_quorum", "each_quorum"}
 
 // TypeName is what docs call the type.
-func (c Consistency) TypeName() string { return "one, quorum or all" }
+func (c Consistency) TypeName() string {
+	return strings.Join(levelNames[:len(levelNames)-1], ", ") + " or " + levelNames[len(levelNames)-1]
+}
 
 // UnmarshalText reads a consistency.
 func (c *Consistency) UnmarshalText(b []byte) error {
 	if _, ok := levels[Consistency(b)]; !ok {
-		return notOneOf(string(b), []string{"one", "quorum", "all"})
+		return notOneOf(string(b), levelNames)
 	}
 	*c = Consistency(b)
 	return nil
@@ -30,15 +38,15 @@ func (c *Consistency) UnmarshalText(b []byte) error {
 // Repair is what a read does for replicas that are behind, in a file.
 type Repair string
 
-var repairs = map[Repair]core.Repair{"none": core.RepairNone, "async": core.RepairAsync, "blocking": core.RepairBlocking}
+var repairs = map[Repair]core.Repair{"none": core.RepairNone, "async": core.RepairAsync, "blocking": core.RepairBlocking, "write-back": core.RepairWriteBack}
 
 // TypeName is what docs call the type.
-func (r Repair) TypeName() string { return "none, async or blocking" }
+func (r Repair) TypeName() string { return "none, async, blocking or write-back" }
 
 // UnmarshalText reads a mode of repair.
 func (r *Repair) UnmarshalText(b []byte) error {
 	if _, ok := repairs[Repair(b)]; !ok {
-		return notOneOf(string(b), []string{"none", "async", "blocking"})
+		return notOneOf(string(b), []string{"none", "async", "blocking", "write-back"})
 	}
 	*r = Repair(b)
 	return nil
@@ -111,8 +119,44 @@ func (c council) quorums(t *Topology, k Control, ms []Member) {
 	if len(ms) > quorum.MembersMax {
 		c.Fault("topology.kind", "%d nodes are more than %d", len(ms), quorum.MembersMax)
 	}
+	c.levels(t, ms)
 	if t.TickEvery < tickEveryMin && !c.Faulty("topology.tick_every") {
 		c.Fault("topology.tick_every", "%v is less than %v", t.TickEvery, tickEveryMin)
+	}
+}
+
+// levels refuses levels that mean nothing for these nodes, and write-back where it would
+// not make keys linearizable.
+func (c council) levels(t *Topology, ms []Member) {
+	for _, path := range []string{"topology", "topology.replicas", "topology.partitions", "topology.write", "topology.read", "topology.repair", "members"} {
+		if c.Faulty(path) {
+			return
+		}
+	}
+	var all []topology.Member
+	siteless := ""
+	for _, m := range ms {
+		all = append(all, topology.Member{ID: topology.NodeID(m.ID), Site: m.Site})
+		if m.Site == "" {
+			siteless = m.ID
+		}
+	}
+	for _, l := range []struct {
+		path  string
+		level Consistency
+	}{{"topology.write", t.Write}, {"topology.read", t.Read}} {
+		if levels[l.level].Sited() && siteless != "" {
+			c.Fault(l.path, "%s counts by sites, and %s names none: give every node its site", l.level, siteless)
+			return
+		}
+	}
+	o := leaderless.Options{Replicas: t.Replicas, Partitions: t.Partitions, Write: levels[t.Write], Read: levels[t.Read], Repair: repairs[t.Repair]}
+	if err := o.Check(all); err != nil {
+		path := "topology.repair"
+		if repairs[t.Repair] != core.RepairWriteBack {
+			path = "topology.read"
+		}
+		c.Fault(path, "%v", err)
 	}
 }
 
@@ -129,7 +173,16 @@ func (c council) notQuorums() {
 func quorumsSay(t Topology, nodes int) []Line {
 	w, r, n := t.Needs()
 	reads := "find every write that was acknowledged before them"
-	if w+r <= n {
+	sited := levels[t.Write].Sited() || levels[t.Read].Sited()
+	switch {
+	case repairs[t.Repair] == core.RepairWriteBack:
+		reads = "of one cell, and writes, are linearizable: as if one copy took them, one by one"
+	case sited:
+		return []Line{
+			{"topology", fmt.Sprintf("%s, %d nodes, %d copies of every key in %d partitions, write %s, read %s, repair %s", t.Kind, nodes, n, t.Partitions, t.Write, t.Read, t.Repair)},
+			{"writes, reads", "are counted by sites; triad quorum says what follows"},
+		}
+	case w+r <= n:
 		reads = fmt.Sprintf("may miss a write that was acknowledged before them: %d and %d are no more than %d", w, r, n)
 	}
 	return []Line{
@@ -143,6 +196,9 @@ func quorumsSay(t Topology, nodes int) []Line {
 // warnQuorums warns of what loses or hides acknowledged writes.
 func (c council) warnQuorums(t Topology) {
 	w, r, n := t.Needs()
+	if levels[t.Write].Sited() || levels[t.Read].Sited() {
+		return
+	}
 	if w == 1 && n > 1 {
 		c.Warn("topology.write", "no other node has a write when it is acknowledged: what had not reached another is lost with that node's disk; quorum waits for more than half")
 	}

@@ -240,6 +240,14 @@ func TestATableKeepsItsTTL(t *testing.T) {
 	require.Equal(t, []triad.Table{{Name: "carts", Kind: record.KindSet, TTL: 24 * time.Hour}}, c.Tables)
 }
 
+func TestATablesResolverReachesANodeThatNobodyLeads(t *testing.T) {
+	n, err := ReadNode("f", []byte("node: {id: a, dir: d}\nmembers: {a: 127.0.0.1:1}\ntopology: {kind: leaderless, replicas: 1}\ntables: {carts: {kind: bytes, resolver: siblings}}"))
+	require.NoError(t, err)
+	c, err := n.Open()
+	require.NoError(t, err)
+	require.Equal(t, []triad.Table{{Name: "carts", Kind: record.KindBytes, Resolver: "siblings"}}, c.Tables)
+}
+
 // What a file names is run, by a node of its own that begins to lead and ends.
 func TestTheHooksOfAFileAreRun(t *testing.T) {
 	if _, err := os.Stat("/bin/sh"); err != nil {

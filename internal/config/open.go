@@ -34,7 +34,7 @@ func (n *Node) Open() (triad.Config, error) {
 			return c, err
 		}
 		table := triad.Table{Name: t.Name, Kind: kind, TTL: time.Duration(t.TTL)}
-		if n.Topology.several() {
+		if n.Topology.several() || n.Topology.leaderless() {
 			if table.Resolver, err = n.Topology.resolverOf(t.Resolver); err != nil {
 				return c, err
 			}

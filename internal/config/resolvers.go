@@ -10,8 +10,10 @@ import (
 	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/conflict"
 	"github.com/triad-kv/triad/internal/config/strict"
+	"github.com/triad-kv/triad/leaderless"
 	"github.com/triad-kv/triad/multileader"
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
 )
 
 // The resolvers that a file may name, besides functions: lww and fields are what tables of
@@ -22,6 +24,7 @@ const (
 	resolverFirst    = "first-writer"
 	resolverPriority = "site-priority"
 	resolverSiblings = "siblings"
+	resolverCRDT     = "crdt"
 )
 
 // functions are the functions that this program brings, for tables to name; programs that
@@ -122,18 +125,21 @@ func (c checker) severalTable(path string, topology Topology, t Table) {
 	c.Fault(path+at, "%s", why)
 }
 
-// leaderlessTable refuses a resolver that is not that of the table's kind: where there is
-// no leader there is no other.
+// leaderlessTable refuses a resolver that a table can not have where nobody leads.
 func leaderlessTable(c checker, path string, t Table) {
 	if t.Resolver == "" || c.Faulty(path) {
 		return
 	}
-	switch has := map[string]string{"any": resolverLWW, "bytes": resolverLWW, "row": resolverFields}[t.Kind]; {
-	case t.Resolver == has:
-	case has == "":
-		c.Fault(path, "a %s is a data type of several writers, which needs no resolver: drop it", t.Kind)
-	default:
-		c.Fault(path, "tables of kind %s are settled by %s without a leader; write that or drop it", t.Kind, has)
+	kind, err := triad.ParseKind(t.Kind)
+	if err != nil {
+		return
+	}
+	if t.Name == triad.DefaultTable && t.Resolver != resolverLWW {
+		c.Fault(path, "table %s always exists, and its last writer wins; name another table", t.Name)
+		return
+	}
+	if err := leaderless.CheckResolver(kind, t.Resolver); err != nil {
+		c.Fault(path, "%s", strings.TrimPrefix(err.Error(), topology.ErrUnsupported.Error()+": "))
 	}
 }
 
@@ -152,6 +158,8 @@ func resolverSays(t Table) string {
 		return "the first of sites " + strings.TrimSuffix(params, ")") + " wins"
 	case name == resolverSiblings:
 		return "all concurrent values are kept"
+	case name == resolverCRDT:
+		return "of an addition and a removal at the same time the addition stays"
 	}
 	return "settled by " + t.Resolver
 }

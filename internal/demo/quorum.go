@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -43,16 +44,21 @@ func fitsQuorum(c *config.Cluster) error {
 func playQuorum(ctx context.Context, d *demo) error {
 	v := &votes{demo: d, away: d.c.nodes[len(d.c.nodes)-1], wiped: d.c.nodes[1], want: map[string]string{}}
 	v.table, _ = d.writable()
-	return d.phases(ctx, []phase{
+	carts := []phase{}
+	if v.siblingTable() != "" {
+		carts = []phase{{"two carts at the same time, kept as siblings", v.carts}}
+	}
+	return d.phases(ctx, slices.Concat([]phase{
 		{"nodes that all take writes", v.boot},
 		{"a write at any node, read at every other", v.fresh},
+	}, carts, []phase{
 		{"one replica written, one read: faster, and stale now and then", v.stale},
 		{fmt.Sprintf("%s is killed, and everybody goes on", v.away.ID), v.without},
 		{"it is back, and is given what it missed", v.back},
 		{fmt.Sprintf("%s loses its disk", v.wiped.ID), v.wipe},
 		{"it is filled by the others, and nothing comes back that was removed", v.filled},
 		{"what everybody holds", v.compare},
-	})
+	}))
 }
 
 // boot waits until every node takes writes and reaches the others.

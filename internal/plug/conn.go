@@ -36,6 +36,7 @@ func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.TCPConn.Read(b)
 	c.plug.wire.Add(uint64(n))
 	if n > 0 {
+		c.plug.messages.Add(1)
 		late(&c.plug.readLate)
 	}
 	return n, err

@@ -2,6 +2,7 @@ package plug
 
 import (
 	"os"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -99,9 +100,12 @@ func (f file) sync(do func() error) error {
 	if err := f.plug.pass(); err != nil {
 		return err
 	}
+	began := time.Now()
 	late(&f.plug.syncLate)
 	f.plug.syncs.Add(1)
-	return do()
+	err := do()
+	f.plug.syncTime.Add(int64(time.Since(began)))
+	return err
 }
 
 func (f file) Sync() error { return f.sync(f.File.Sync) }

@@ -13,7 +13,8 @@
 //     goroutines, which go on until they meet either.
 //   - Slow, every sync of a file takes so much longer, and so does every read from
 //     a connection that brings something.
-//   - Every byte on a connection is counted once, by who receives it.
+//   - Every byte on a connection is counted once, by who receives it, and so is every
+//     time that something arrives.
 //
 // # What it assumes
 //
@@ -41,19 +42,21 @@ type Options struct {
 
 // Counts are what has passed so far.
 type Counts struct {
-	WireBytes uint64 // received on connections
-	DiskBytes uint64 // written to files
-	Syncs     uint64 // of files and directories
+	WireBytes uint64        // received on connections
+	Messages  uint64        // received on connections; such as come at once count as one
+	DiskBytes uint64        // written to files
+	Syncs     uint64        // of files and directories
+	SyncTime  time.Duration // that those which have ended took, added up
 }
 
 // Plus adds what passed elsewhere.
 func (c Counts) Plus(o Counts) Counts {
-	return Counts{c.WireBytes + o.WireBytes, c.DiskBytes + o.DiskBytes, c.Syncs + o.Syncs}
+	return Counts{c.WireBytes + o.WireBytes, c.Messages + o.Messages, c.DiskBytes + o.DiskBytes, c.Syncs + o.Syncs, c.SyncTime + o.SyncTime}
 }
 
 // Minus leaves out what had passed before.
 func (c Counts) Minus(o Counts) Counts {
-	return Counts{c.WireBytes - o.WireBytes, c.DiskBytes - o.DiskBytes, c.Syncs - o.Syncs}
+	return Counts{c.WireBytes - o.WireBytes, c.Messages - o.Messages, c.DiskBytes - o.DiskBytes, c.Syncs - o.Syncs, c.SyncTime - o.SyncTime}
 }
 
 // A Plug is one node's. Its methods may be called from any goroutine.
@@ -61,6 +64,8 @@ type Plug struct {
 	o Options
 
 	wire, disk, syncs  atomic.Uint64
+	messages           atomic.Uint64
+	syncTime           atomic.Int64 // in ns
 	syncLate, readLate atomic.Int64 // how much longer a sync, a read takes, in ns
 
 	mu     sync.Mutex // guards what follows; a leaf
@@ -118,7 +123,9 @@ func (p *Plug) SlowDisk(d time.Duration) { p.syncLate.Store(int64(d)) }
 func (p *Plug) SlowNet(d time.Duration) { p.readLate.Store(int64(d)) }
 
 // Counts returns what has passed so far.
-func (p *Plug) Counts() Counts { return Counts{p.wire.Load(), p.disk.Load(), p.syncs.Load()} }
+func (p *Plug) Counts() Counts {
+	return Counts{p.wire.Load(), p.messages.Load(), p.disk.Load(), p.syncs.Load(), time.Duration(p.syncTime.Load())}
+}
 
 // pass returns once nothing is frozen: with ErrPulled if the plug was pulled.
 func (p *Plug) pass() error {

@@ -111,7 +111,9 @@ func TestAFrozenPlugLetsGoOnOnceItThaws(t *testing.T) {
 		p.Thaw()
 		require.NoError(t, <-wrote)
 		require.NoError(t, f.SyncData())
-		require.Equal(t, plug.Counts{DiskBytes: 5, Syncs: 1}, p.Counts())
+		counts := p.Counts()
+		counts.SyncTime = 0 // as long as the disk took
+		require.Equal(t, plug.Counts{DiskBytes: 5, Syncs: 1}, counts)
 		p.Freeze()
 		go func() { wrote <- f.Sync() }()
 		synctest.Wait()

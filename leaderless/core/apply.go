@@ -24,13 +24,20 @@ import (
 //
 // Errors wrap [conflict.ErrForked], [topology.ErrMalformed] or are held's; then
 // nothing is to be changed.
-func Apply(r *record.Record, applied *version.Set, held conflict.Held) (out []conflict.Change, err error) {
+func Apply(r *record.Record, applied *version.Set, held conflict.Held) ([]conflict.Change, error) {
+	return ApplyTo(r, applied, held, nil)
+}
+
+// ApplyTo is Apply where some tables keep all versions that did not know of one another
+// ([Config.Keeps]); nil is that none does.
+func ApplyTo(r *record.Record, applied *version.Set, held conflict.Held, keeps func(record.TableID) bool) (out []conflict.Change, err error) {
 	for i := range r.Mutations {
 		again := func(n record.Mutation) bool { return string(n.Field) == string(r.Mutations[i].Field) }
 		if slices.ContainsFunc(r.Mutations[i+1:], again) {
 			continue // its last word counts
 		}
-		c, err := applyOne(r, &r.Mutations[i], applied, held)
+		a := application{record: r, applied: applied, keeps: keeps != nil && keeps(r.Mutations[i].Table)}
+		c, err := a.one(&r.Mutations[i], held)
 		if err != nil {
 			return nil, err
 		}
@@ -39,7 +46,14 @@ func Apply(r *record.Record, applied *version.Set, held conflict.Held) (out []co
 	return out, nil
 }
 
-func applyOne(r *record.Record, m *record.Mutation, applied *version.Set, held conflict.Held) (conflict.Change, error) {
+// application is one mutation as it is applied.
+type application struct {
+	record  *record.Record
+	applied *version.Set
+	keeps   bool // its table keeps all that is concurrent
+}
+
+func (a *application) one(m *record.Mutation, held conflict.Held) (conflict.Change, error) {
 	cell := record.Cell{Table: m.Table, Key: m.Key, Field: m.Field}
 	local, err := held(cell)
 	if err != nil {
@@ -51,33 +65,50 @@ func applyOne(r *record.Record, m *record.Mutation, applied *version.Set, held c
 		if err := record.DecodeState(m.Value, &in); err != nil {
 			return c, fmt.Errorf("%w: note on key %q: %w", topology.ErrMalformed, m.Key, err)
 		}
-		c, err = joinState(&local, applied, &in)
+		c, err = a.joinState(&local, &in)
 		c.Gone, c.Lost = append(c.Gone, c.Lost...), nil
 	} else {
-		c, err = joinRecord(&local, applied, r, m)
+		c, err = a.joinRecord(&local, m)
 	}
 	c.Cell = cell
 	return c, err
 }
 
+// join merges what comes in into what is here, and settles it as the table does.
+func (a *application) join(local *record.State, in []record.Version, covers version.Seen) (conflict.Change, error) {
+	seen := either{local.Context, a.applied}
+	if a.keeps {
+		return conflict.JoinWith(keeper, record.Cell{}, local.Siblings, seen, in, covers)
+	}
+	return conflict.JoinLWW(local.Siblings, seen, in, covers)
+}
+
 // joinRecord takes one write: it covers exactly what its client had seen, and of
 // its coordinator's earlier writes nothing more than that.
-func joinRecord(local *record.State, applied *version.Set, r *record.Record, m *record.Mutation) (conflict.Change, error) {
-	c, err := conflict.JoinLWW(local.Siblings, either{local.Context, applied}, []record.Version{conflict.VersionOf(r, m)}, r.Context)
+func (a *application) joinRecord(local *record.State, m *record.Mutation) (conflict.Change, error) {
+	r := a.record
+	c, err := a.join(local, []record.Version{conflict.VersionOf(r, m)}, r.Context)
 	if err == nil {
-		c.State.Context = contextAfter(local.Context, r.Context, nil, applied, r.Dot)
+		c.State.Context = contextAfter(local.Context, r.Context, nil, a.applied, r.Dot)
 	}
 	return c, err
 }
 
-// joinState takes what another replica holds: it covers that replica's key
-// context, never its applied set, in which a hole here would be a hole there.
-func joinState(local *record.State, applied *version.Set, in *record.State) (conflict.Change, error) {
-	c, err := conflict.JoinLWW(local.Siblings, either{local.Context, applied}, in.Siblings, in.Context)
-	if err == nil {
-		c.State.Context = contextAfter(local.Context, in.Context, in.Siblings, applied, version.Dot{})
+// joinState takes what another replica holds. Where the last writer wins it covers that
+// replica's key context, never its applied set, in which a hole here would be a hole
+// there. Where all is kept that context holds its applied set, too ([covering]), and of
+// it this replica remembers only what it has to do with: what came, and what went.
+func (a *application) joinState(local, in *record.State) (conflict.Change, error) {
+	c, err := a.join(local, in.Siblings, in.Context)
+	if err != nil {
+		return c, err
 	}
-	return c, err
+	if a.keeps {
+		c.State.Context = contextAfter(local.Context, nil, slices.Concat(in.Siblings, c.Gone), a.applied, version.Dot{})
+	} else {
+		c.State.Context = contextAfter(local.Context, in.Context, in.Siblings, a.applied, version.Dot{})
+	}
+	return c, nil
 }
 
 // contextAfter is the key's context: all that was and is covered, and what came

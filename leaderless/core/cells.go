@@ -87,7 +87,7 @@ func join(local, in []Held) ([]Held, error) {
 		if !ok {
 			out = slices.Insert(out, i, Held{Cell: h.Cell})
 		}
-		c, err := joinState(&out[i].State, nil, &h.State)
+		c, err := (&application{}).joinState(&out[i].State, &h.State)
 		if err != nil {
 			return nil, err
 		}

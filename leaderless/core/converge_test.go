@@ -84,13 +84,17 @@ func (w *world) written() map[version.Dot]record.Record {
 // converged holds what must be true once everything has healed.
 func (w *world) converged() {
 	all := w.written()
-	winners, values := map[string]record.Version{}, map[string]bool{}
+	if w.keeps {
+		w.convergedKept(all)
+		w.outcomes(all)
+		return
+	}
+	winners := map[string]record.Version{}
 	for _, r := range all {
 		key, v := string(r.Mutations[0].Key), conflict.VersionOf(&r, &r.Mutations[0])
 		if was, ok := winners[key]; !ok || conflict.Compare(v, was) > 0 {
 			winners[key] = v
 		}
-		values[string(v.Value)] = true
 		for _, s := range all {
 			if r.Context.Has(s.Dot) && s.Dot != r.Dot {
 				require.Greater(w.t, r.Time, s.Time, "%v covers %v (C3)", r.Dot, s.Dot)
@@ -103,6 +107,15 @@ func (w *world) converged() {
 			h := w.net.host(n)
 			require.Equal(w.t, record.State{Siblings: []record.Version{v}}, h.store[key], "%s at %s: the greatest write of all, and nothing beside it", key, n)
 		}
+	}
+	w.outcomes(all)
+}
+
+// outcomes holds what clients were told of their requests.
+func (w *world) outcomes(all map[version.Dot]record.Record) {
+	values := map[string]bool{}
+	for _, r := range all {
+		values[string(r.Mutations[0].Value)] = true
 	}
 	for _, h := range w.net.hosts {
 		w.check(h)
@@ -148,7 +161,7 @@ func TestReplicasConverge(t *testing.T) {
 		one(s + 1)
 	}
 	wanted := []string{
-		"acknowledged writes", "answered reads", "reads behind a write", "reads behind a read", "taken", "duplicates", "repairs",
+		"acknowledged writes", "answered reads", "reads behind a write", "reads behind a read", "writes behind a write", "reads of siblings", "keys that end with siblings", "taken", "duplicates", "repairs",
 		"repaired", "filled", "second rounds", "refused for their time", "lost to a later writer", "lost messages",
 		"crashes that lost a tail", "requests that died with their node", "not applied", "outcome unknown",
 	}

@@ -16,14 +16,18 @@ type Repair uint8
 
 // The modes of repair.
 const (
-	RepairNone     Repair = iota // never
-	RepairAsync                  // while the client is answered
-	RepairBlocking               // before: the answer stands on max(R, N−R+1) replicas
+	RepairNone      Repair = iota // never
+	RepairAsync                   // while the client is answered
+	RepairBlocking                // before: the answer stands on max(R, N−R+1) replicas
+	RepairWriteBack               // before: the answer stands where a write of it would; and a put hears R replicas first for its time (ABD)
 )
 
 func (r Repair) String() string {
-	return [...]string{"none", "async", "blocking"}[min(r, RepairBlocking)]
+	return [...]string{"none", "async", "blocking", "write-back"}[min(r, RepairWriteBack)]
 }
+
+// waits reports whether an answer waits for what is repaired.
+func (r Repair) waits() bool { return r >= RepairBlocking }
 
 // Limits bound what a core holds. A zero field is its default.
 type Limits struct {
@@ -57,6 +61,9 @@ type Config struct {
 	// Known reports whether a table is defined here: records of others wait at their
 	// sender. Nil knows all.
 	Known func(record.TableID) bool
+	// Keeps reports whether a table keeps all versions of a cell that did not know of one
+	// another, until a write replaces them whose client has seen them. Nil: none does.
+	Keeps func(record.TableID) bool
 }
 
 // Core decides for one node. Its exported state is there to be read; nobody
@@ -101,11 +108,11 @@ type Counts struct {
 type EventKind uint8
 
 const (
-	EvPut         EventKind = iota + 1 // a client writes Mutations, of one key, having seen Context, and waits for Level
-	EvGet                              // a client reads Range at Level, with Repair
+	EvPut         EventKind = iota + 1 // a client writes Mutations, of one key, having seen Context, and waits for Level. With RepairWriteBack the greatest time in Range is heard at Met first
+	EvGet                              // a client reads Range at Level, with Repair. With RepairWriteBack the answer stands at Met before it is given
 	EvFlushed                          // the log is durable up to LSN
 	EvNotAppended                      // the log ends at LSN: because of Err it took nothing of what was to stand behind
-	EvLooked                           // the answer to DoLook for Node and Op: Cells
+	EvLooked                           // the answer to DoLook for Node and Op: Cells; of a table that keeps siblings Part.Applied is what was applied to the partition when they were read, no more and no less
 	EvFound                            // the answer to DoFill for Node and Op: Entries
 	EvMessage                          // Message came from Node
 	EvDeadline                         // request Op has no more time
@@ -128,6 +135,7 @@ type Event struct {
 	Mutations   []record.Mutation
 	Context     Context
 	Level       quorum.Consistency
+	Met         quorum.Consistency // with RepairWriteBack: the table's level of writes for a get, that of reads for a put
 	Repair      Repair
 	Range       topology.CellRange
 	Cells       []Held
@@ -174,6 +182,7 @@ const (
 	DoAnswer                          // request Op has ended: Answer
 	DoAlarm                           // tell a person Err
 	DoIncarnate                       // make a new incarnation durable, and tell EvIncarnate
+	DoPut                             // request Op, a put, has heard how late its key is: tell EvPut again, without Repair, with Time or the later time of its own in its Context
 )
 
 // Effect is something to do. Which fields count is said by Kind.
@@ -186,6 +195,7 @@ type Effect struct {
 	Range   topology.CellRange
 	Full    bool
 	Dots    []version.Dot
+	Time    version.Timestamp
 	Most    int // records to read for DoFill
 	Message Message
 	Answer  Answer
@@ -291,5 +301,8 @@ func (c *Core) votes() bool { return !c.forgot && !c.CatchingUp }
 func (cfg *Config) knows(t record.TableID) bool {
 	return t == record.TableSystem || t == record.TableDefault || cfg.Known == nil || cfg.Known(t)
 }
+
+// keeps reports whether a table keeps all that is concurrent.
+func (cfg *Config) keeps(t record.TableID) bool { return cfg.Keeps != nil && cfg.Keeps(t) }
 
 func (c *Core) isAlive(n topology.NodeID) bool { return slices.Contains(c.alive, n) }

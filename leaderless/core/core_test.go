@@ -271,3 +271,35 @@ func TestAnExchangeGoesOnOnceHoweverOftenItsRecordsCome(t *testing.T) {
 	}
 	require.LessOrEqual(t, len(n.sent("b", "a")), 1)
 }
+
+func TestASurveyForgetsWhatAnEarlierLifeSaid(t *testing.T) {
+	n, a, _ := three(t)
+	r := putOf("w", "k", "v", quorum.AtQuorum, core.Context{})
+	r.event.Repair, r.event.Met = core.RepairWriteBack, quorum.AtAll
+	a.serve(r)
+	at := topology.CellRange{Cell: record.Cell{Table: record.TableDefault, Key: []byte("k")}}
+	require.Len(t, n.sent("a", "b"), 1)
+	a.hear("b", core.Message{Kind: core.MsgFound, Op: r.op, Range: at})
+	a.hear("b", core.Message{Kind: core.MsgSync, Life: 2, Partition: 0, Applied: &version.Set{}})
+	a.hear("c", core.Message{Kind: core.MsgFound, Op: r.op, Range: at})
+	require.Zero(t, a.core.End, "b may have lost what it held then, and all are to be heard")
+	require.EqualValues(t, 1, a.core.Counts.Void)
+	a.hear("b", core.Message{Kind: core.MsgFound, Life: 2, Op: r.op, Range: at})
+	require.EqualValues(t, 1, a.core.End)
+}
+
+func TestAWriteThatIsNotDurableIsNotNamed(t *testing.T) {
+	for _, durable := range []bool{false, true} {
+		_, a, _ := three(t)
+		r := putOf("w", "k", "v", quorum.AtQuorum, core.Context{})
+		a.serve(r)
+		if durable {
+			a.flush()
+		}
+		a.step(core.Event{Kind: core.EvDeadline, Op: r.op})
+		var e *topology.Error
+		require.ErrorAs(t, r.answer.Err, &e)
+		require.Equal(t, topology.Unknown, e.Outcome)
+		require.Equal(t, durable, !e.Dot.IsZero(), "a crash may leave its dot to another")
+	}
+}

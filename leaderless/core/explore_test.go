@@ -38,6 +38,7 @@ type world struct {
 	write   quorum.Consistency
 	read    quorum.Consistency
 	repair  core.Repair
+	keeps   bool // siblings
 	clients []*client
 	now     int
 	puts    []*call
@@ -70,10 +71,18 @@ func newWorld(t *testing.T, seed uint64, hits reached) *world {
 	w := &world{t: t, rng: rng, net: newNetwork(place), hits: hits}
 	levels := []quorum.Consistency{quorum.AtQuorum, quorum.AtQuorum, quorum.AtOne, quorum.AtAll}
 	w.write, w.read = levels[rng.IntN(4)], levels[rng.IntN(4)]
-	w.repair = core.Repair(rng.IntN(3))
+	w.repair = core.Repair(rng.IntN(4))
+	if w.repair == core.RepairWriteBack && !w.strict() {
+		w.repair = core.RepairBlocking
+	}
+	w.keeps = rng.IntN(3) == 0
 	limits := core.Limits{Requests: 1 + rng.IntN(4), Unflushed: 1 + rng.IntN(6), Fill: 1 + rng.IntN(3)}
 	for _, n := range place.Nodes() {
-		w.net.add(core.Config{Self: n, Map: place, Incarnation: 1, Limits: limits, MaxSkew: 100 * time.Millisecond})
+		cfg := core.Config{Self: n, Map: place, Incarnation: 1, Limits: limits, MaxSkew: 100 * time.Millisecond}
+		if w.keeps {
+			cfg.Keeps = func(record.TableID) bool { return true }
+		}
+		w.net.add(cfg)
 	}
 	w.net.ended = func(r *request) {
 		for _, c := range w.clients {
@@ -137,6 +146,7 @@ func (w *world) ask(c *client, h *host) {
 	name := fmt.Sprint(len(w.puts) + len(w.gets))
 	if w.rng.IntN(2) == 0 {
 		c.call = &call{request: getOf(name, key, w.read, w.repair), asked: w.now}
+		c.call.event.Met = w.write
 		w.gets = append(w.gets, c.call)
 	} else {
 		value, seen := name, core.Context{}
@@ -147,6 +157,9 @@ func (w *world) ask(c *client, h *host) {
 			seen = c.seen[key]
 		}
 		c.call = &call{request: putOf(name, key, value, w.write, seen), asked: w.now}
+		if c.call.event.Met = w.read; w.repair == core.RepairWriteBack {
+			c.call.event.Repair = core.RepairWriteBack
+		}
 		w.puts = append(w.puts, c.call)
 	}
 	h.serve(c.call.request)
@@ -177,6 +190,7 @@ func (w *world) ended(c *client) {
 		w.hits[topology.OutcomeOf(k.answer.Err).String()]++
 	case k.event.Kind == core.EvPut:
 		w.hits["acknowledged writes"]++
+		w.after(k)
 	default:
 		w.hits["answered reads"]++
 		c.seen[k.key()] = k.answer.Context
@@ -187,6 +201,10 @@ func (w *world) ended(c *client) {
 // judge holds what a read promises: regular reads where W + R > N, monotonic ones
 // with blocking repair.
 func (w *world) judge(k *call) {
+	if w.keeps {
+		w.judgeKept(k)
+		return
+	}
 	got := wins(k.answer.State())
 	if w.strict() {
 		for _, p := range w.puts {
@@ -196,12 +214,27 @@ func (w *world) judge(k *call) {
 			}
 		}
 	}
-	if w.repair == core.RepairBlocking {
+	if w.repair >= core.RepairBlocking {
 		for _, g := range w.gets {
 			if g.key() == k.key() && g.answer != nil && g.answer.Err == nil && g.ended < k.asked {
 				require.GreaterOrEqual(w.t, w.compare(got, wins(g.answer.State()).Dot), 0, "read %s of %s found %v after read %s had found %v", k.name, k.key(), got.Dot, g.name, wins(g.answer.State()).Dot)
 				w.hits["reads behind a read"]++
 			}
+		}
+	}
+}
+
+// after holds that with write-back a write sorts after all that was acknowledged, or
+// read, before it began.
+func (w *world) after(k *call) {
+	if w.repair != core.RepairWriteBack {
+		return
+	}
+	at := record.Version{Dot: k.answer.Dot, Time: k.answer.Time}
+	for _, p := range w.puts {
+		if p.key() == k.key() && p.answer != nil && p.answer.Err == nil && p.ended < k.asked {
+			require.Positive(w.t, version.CompareWrites(at.Time, at.Dot, p.answer.Time, p.answer.Dot), "write %s does not sort after write %s, which was acknowledged before", k.name, p.name)
+			w.hits["writes behind a write"]++
 		}
 	}
 }

@@ -2,10 +2,10 @@ package core
 
 import (
 	"fmt"
-	"github.com/triad-kv/triad/leaderless/placement"
 	"slices"
 
 	"github.com/triad-kv/triad/conflict"
+	"github.com/triad-kv/triad/leaderless/placement"
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
@@ -17,13 +17,15 @@ type get struct {
 	op       uint64
 	at       topology.CellRange
 	replicas []topology.NodeID
-	needed   int // to be heard; in blocking repair also to hold the value before it is shown: max(R, N−R+1) (L4)
+	hear     need // who is to be heard
+	stand    need // who is to hold the value before it is shown, where repair waits for that (L4)
 	repair   Repair
 	asked    []topology.NodeID
 	heard    []heard
 	refused  []answered
 	fetching topology.NodeID // who was asked for the value
 	value    []Held          // the newest that is here in full, once own has been read
+	keeps    bool            // the table keeps all that is concurrent
 	own      bool            // the own copy has been read
 	settled  bool            // the value is the newest of those heard
 	holders  []answered      // who is known to hold it durably, or will not
@@ -39,29 +41,48 @@ type heard struct {
 // get takes a client's read.
 func (c *Core) get(ev *Event) {
 	replicas := c.cfg.Map.Replicas(placement.Of(c.cfg.Map, ev.Range.Table, ev.Range.Key))
-	if c.route(ev, ev.Range.Table, ev.Range.Key, replicas) == nil {
+	s := c.route(ev, ev.Range.Table, ev.Range.Key, replicas)
+	if s == nil {
 		return
 	}
-	g := &get{op: ev.Op, at: ev.Range, replicas: replicas, repair: ev.Repair}
-	g.needed = ev.Level.Needed(len(replicas))
-	if g.repair == RepairBlocking {
-		// On how many the value must stand is how many must be heard.
-		g.needed = max(g.needed, len(replicas)-g.needed+1)
+	g := &get{op: ev.Op, at: ev.Range, replicas: replicas, repair: ev.Repair, keeps: c.cfg.keeps(ev.Range.Table)}
+	err := g.needs(c, s, ev)
+	if err == nil {
+		err = c.able(g.hear)
 	}
-	if err := c.able(replicas, g.needed); err != nil {
+	if err != nil {
 		c.refuse(ev, "get", ev.Range.Key, err)
 		return
 	}
 	c.gets = append(c.gets, g)
 	c.do(Effect{Kind: DoLook, Node: c.Self, Op: g.op, Range: g.at, Full: true})
 	g.asked = append(g.asked, c.Self)
-	for _, alive := range []bool{true, false} {
-		for _, n := range replicas {
-			if len(g.asked) < g.needed && c.isAlive(n) == alive {
-				g.ask(c, n, false)
-			}
-		}
+	for _, n := range g.hear.Chosen(nearest(c, replicas)) {
+		g.ask(c, n, false)
 	}
+}
+
+// needs finds out who is to be heard and who is to hold the value before it is shown, by
+// the read's level and its mode (L4). In blocking repair both are so many that every
+// later read of the level meets them. With write-back the value is to stand where a
+// write of it would; all of those are asked, as whoever has it already need not be given
+// it.
+func (g *get) needs(c *Core, s *share, ev *Event) (err error) {
+	hear := toRead
+	if g.repair == RepairBlocking {
+		hear = toShow
+	}
+	if g.hear, err = s.needFor(c, hear, ev.Level); err != nil {
+		return err
+	}
+	g.stand = g.hear
+	if g.repair != RepairWriteBack {
+		return nil
+	}
+	if g.stand, err = s.needFor(c, toWrite, ev.Met); err == nil {
+		g.hear, err = both(g.hear, g.stand)
+	}
+	return err
 }
 
 func (g *get) ask(c *Core, n topology.NodeID, full bool) {
@@ -95,12 +116,24 @@ func (c *Core) asked(from topology.NodeID, m *Message) {
 
 // looked: the own copy was read, for a get of this node or of another.
 func (c *Core) looked(ev *Event) {
+	keeps := c.cfg.keeps(ev.Range.Table)
+	if keeps {
+		ev.Cells = covering(ev.Cells, ev.Part.Applied)
+	}
 	if ev.Node != c.Self {
 		cells := ev.Cells
-		if !ev.Full {
+		switch {
+		case ev.Full:
+		case keeps:
+			cells = bareKept(cells)
+		default:
 			cells = bare(cells)
 		}
 		c.send(ev.Node, Message{Kind: MsgFound, Op: ev.Op, Cells: cells, Full: ev.Full})
+		return
+	}
+	if v := c.surveying(ev.Op); v != nil {
+		v.found(c, c.Self, ev.Cells)
 		return
 	}
 	if g := c.getting(ev.Op); g != nil && !g.own {
@@ -149,11 +182,15 @@ func (g *get) tally() quorum.Tally[topology.NodeID] {
 	for _, h := range g.heard {
 		answers = append(answers, answered{node: h.node})
 	}
-	return count(g.needed, g.replicas, answers)
+	return count(g.hear, answers)
 }
 
 // settle finds out whether the value is here, and else asks for it who is ahead.
 func (g *get) settle(c *Core) {
+	if g.keeps {
+		g.settleKept(c)
+		return
+	}
 	var first topology.NodeID
 	var best []Held
 	for _, h := range g.heard {
@@ -176,10 +213,13 @@ func (g *get) settle(c *Core) {
 // applied set: that may have grown since the own copy was read, and would refuse
 // what it now holds.
 func (g *get) fetched(c *Core, from topology.NodeID, cells []Held) {
-	joined, err := join(g.value, cells)
+	merge := join
+	if g.keeps {
+		merge = joinKept
+	}
+	joined, err := merge(g.value, cells)
 	if err != nil {
-		c.do(Effect{Kind: DoAlarm, Err: fmt.Errorf("key %q at %s and %s: %w", g.at.Key, c.Self, from, err)})
-		g.fail(c, err, "two replicas hold one write with two contents")
+		g.forked(c, from, err)
 		return
 	}
 	for i := range g.heard {
@@ -191,12 +231,17 @@ func (g *get) fetched(c *Core, from topology.NodeID, cells []Held) {
 	g.settle(c)
 }
 
+func (g *get) forked(c *Core, with topology.NodeID, err error) {
+	c.do(Effect{Kind: DoAlarm, Err: fmt.Errorf("key %q at %s and %s: %w", g.at.Key, c.Self, with, err)})
+	g.fail(c, err, "two replicas hold one write with two contents")
+}
+
 // failed: a replica refused, or could not be asked.
 func (g *get) failed(c *Core, from topology.NodeID, err error) {
 	if g.settled {
 		g.holders = append(g.holders, answered{from, err})
 		g.giveMore(c)
-		g.stand(c)
+		g.hold(c)
 		return
 	}
 	g.refused = append(g.refused, answered{from, err})
@@ -227,13 +272,17 @@ func (g *get) void(c *Core, node topology.NodeID) {
 func (g *get) expire(c *Core) {
 	what := "the time is over"
 	if g.settled {
-		what = fmt.Sprintf("the time is over: the value stands on %d replicas, %d are to hold it before it is shown", g.standing(), g.needed)
+		what = fmt.Sprintf("the time is over: the value stands on %d replicas, and not on enough to be shown", g.standing())
 	}
 	g.fail(c, topology.ErrTimeout, what)
 }
 
 func (g *get) fail(c *Core, err error, what string) {
-	err = fmt.Errorf("%w: %s: %d replicas are needed", err, what, g.needed)
+	n := g.hear
+	if g.settled {
+		n = g.stand
+	}
+	err = fmt.Errorf("%w: %s: %v", err, what, n)
 	for _, r := range g.refused {
 		err = fmt.Errorf("%w; %s: %w", err, r.node, r.err)
 	}

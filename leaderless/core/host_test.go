@@ -132,7 +132,8 @@ func (h *host) perform(e core.Effect) {
 		r.event.Forwarded = true
 		h.net.host(e.Node).serve(r)
 	case core.DoLook:
-		h.step(core.Event{Kind: core.EvLooked, Node: e.Node, Op: e.Op, Range: e.Range, Full: e.Full, Cells: h.held(&e.Range)})
+		applied := h.applied.At(h.net.place.Partition(e.Range.Key)).Clone()
+		h.step(core.Event{Kind: core.EvLooked, Node: e.Node, Op: e.Op, Range: e.Range, Full: e.Full, Cells: h.held(&e.Range), Part: core.Part{Applied: applied}})
 	case core.DoFill:
 		h.fill(e)
 	case core.DoAnswer:
@@ -142,6 +143,12 @@ func (h *host) perform(e core.Effect) {
 			r.answer = &e.Answer
 			say("%s answers %s: %s\n", h.name, r.name, answerText(r))
 			h.net.ended(r)
+		}
+	case core.DoPut:
+		if r := h.requests[e.Op]; r != nil {
+			ev := r.event
+			ev.Repair, ev.Context.Time = core.RepairNone, e.Time
+			h.step(ev)
 		}
 	case core.DoAlarm:
 		say("%s alarms: %v\n", h.name, e.Err)
@@ -174,7 +181,7 @@ func (h *host) apply(lsn record.LSN) {
 			continue
 		}
 		set := h.applied.At(h.net.place.Partition(r.Mutations[0].Key))
-		changes, err := core.Apply(&r, set, func(c record.Cell) (record.State, error) { return h.store[cellName(c)], nil })
+		changes, err := core.ApplyTo(&r, set, func(c record.Cell) (record.State, error) { return h.store[cellName(c)], nil }, h.cfg.Keeps)
 		if err != nil {
 			panic(err)
 		}
@@ -354,7 +361,14 @@ func stateText(s record.State) string {
 	if len(s.Siblings) == 0 {
 		return "nothing"
 	}
-	v := s.Siblings[0]
+	var all []string
+	for _, v := range s.Siblings {
+		all = append(all, versionText(v))
+	}
+	return strings.Join(all, " | ")
+}
+
+func versionText(v record.Version) string {
 	switch {
 	case v.Absent:
 		return fmt.Sprintf("%v, a delete", v.Dot)
@@ -397,8 +411,12 @@ func wins(s record.State) record.Version {
 	return s.Siblings[0]
 }
 
-// recount finds what the log's order made each key lose, without Merge.
+// recount finds what the log's order made each key lose, without Merge. Where all is kept
+// nothing is.
 func (h *host) recount() int {
+	if h.cfg.Keeps != nil {
+		return 0
+	}
 	held, seen, lost := map[string]record.Version{}, map[string]*version.Set{}, 0
 	for _, e := range h.log[:h.applied.LSN] {
 		r, err := e.Record()

@@ -2,9 +2,9 @@ package core
 
 import (
 	"fmt"
-	"github.com/triad-kv/triad/leaderless/placement"
 	"slices"
 
+	"github.com/triad-kv/triad/leaderless/placement"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
@@ -20,7 +20,7 @@ const (
 	MsgNack                          // it is not, or Op is not answered, because of Err
 	MsgAsk                           // what do you hold of Range? Without Full, its versions alone
 	MsgFound                         // Cells are what I hold; without Full, they lack the values
-	MsgSync                          // Applied is what I have applied to Partition; send me what I lack, at most Room records, for Round
+	MsgSync                          // Applied is what I have applied to Partition; send me what I lack, at most Room records, for Round; Full: I vote
 )
 
 // Message is what nodes tell each other. Every one carries the map's epoch and
@@ -71,7 +71,9 @@ func (c *Core) message(from topology.NodeID, m *Message) {
 	case MsgAck, MsgNack:
 		c.acked(c, from, m)
 	case MsgFound:
-		if g := c.getting(m.Op); g != nil {
+		if v := c.surveying(m.Op); v != nil {
+			v.found(c, from, m.Cells)
+		} else if g := c.getting(m.Op); g != nil {
 			g.found(c, from, m.Cells, m.Full)
 		}
 	case MsgState, MsgAsk:
@@ -105,6 +107,9 @@ func (c *Core) current(node topology.NodeID, life uint32) bool {
 		}
 		for _, g := range c.gets {
 			g.void(c, node)
+		}
+		for _, v := range c.surveys {
+			v.void(c, node)
 		}
 	}
 	return true

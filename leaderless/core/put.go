@@ -1,10 +1,12 @@
 package core
 
 import (
+	"cmp"
 	"fmt"
-	"github.com/triad-kv/triad/leaderless/placement"
+	"math/bits"
 	"slices"
 
+	"github.com/triad-kv/triad/leaderless/placement"
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
@@ -19,7 +21,7 @@ type put struct {
 	key      []byte
 	entry    record.Entry
 	replicas []topology.NodeID
-	needed   int
+	needed   need
 	answers  []answered
 	sent     bool // to the other replicas
 }
@@ -37,9 +39,16 @@ func (c *Core) put(ev *Event) {
 	if s == nil {
 		return
 	}
-	needed := ev.Level.Needed(len(replicas))
-	if err := s.refusal(c, ev, replicas, needed); err != nil {
+	needed, err := s.needFor(c, toWrite, ev.Level)
+	if err == nil {
+		err = s.refusal(c, ev, needed)
+	}
+	if err != nil {
 		c.refuse(ev, "put", at.Key, err)
+		return
+	}
+	if ev.Repair == RepairWriteBack {
+		s.survey(c, ev, replicas)
 		return
 	}
 	s.seq++
@@ -56,7 +65,9 @@ func (c *Core) put(ev *Event) {
 		op: ev.Op, dot: r.Dot, time: r.Time, key: at.Key, replicas: replicas, needed: needed,
 		entry: record.Entry{Sum: record.Sum(b), Bytes: b},
 	}
-	c.puts = append(c.puts, p)
+	// One that heard first how late its key is comes after others that were asked later.
+	i, _ := slices.BinarySearchFunc(c.puts, p.op, func(q *put, op uint64) int { return cmp.Compare(q.op, op) })
+	c.puts = slices.Insert(c.puts, i, p)
 	c.append(s, r.Dot, p.entry, waiting{node: c.Self, op: p.op})
 }
 
@@ -70,12 +81,12 @@ func (c *Core) route(ev *Event, table record.TableID, key []byte, replicas []top
 	if ev.Kind == EvGet {
 		op = "get"
 	}
-	i := slices.IndexFunc(replicas, c.isAlive)
+	i := slices.IndexFunc(replicas, func(n topology.NodeID) bool { return c.isAlive(n) && serves(c, n, ev.Level) })
 	switch {
 	case ev.Forwarded:
 		c.refuse(ev, op, key, fmt.Errorf("%w: %s holds no copy of the key under map %d, and the request was passed on already", topology.ErrStale, c.Self, c.cfg.Map.Epoch()))
 	case i < 0:
-		c.refuse(ev, op, key, fmt.Errorf("%w: none of %v is alive", topology.ErrUnavailable, replicas))
+		c.refuse(ev, op, key, fmt.Errorf("%w: none of %v %sis alive", topology.ErrUnavailable, replicas, where(c, ev.Level)))
 	default:
 		c.do(Effect{Kind: DoForward, Op: ev.Op, Node: replicas[i]})
 	}
@@ -86,11 +97,29 @@ func (c *Core) refuse(ev *Event, op string, key []byte, err error) {
 	c.do(Effect{Kind: DoAnswer, Op: ev.Op, Answer: Answer{Err: &topology.Error{Op: op, Node: c.Self, Key: key, Outcome: topology.NotApplied, Err: err}}})
 }
 
-func (s *share) refusal(c *Core, ev *Event, replicas []topology.NodeID, needed int) error {
-	if err := writes(ev.Mutations); err != nil {
+// serves reports whether a node may do a request of this node's at a level: one of a
+// site's own is done in that site.
+func serves(c *Core, id topology.NodeID, l quorum.Consistency) bool {
+	self, _ := c.cfg.Map.Node(c.Self)
+	n, _ := c.cfg.Map.Node(id)
+	return !l.Local() || n.Site == self.Site
+}
+
+// where says, in an error, which replicas a level means; nothing for all.
+func where(c *Core, l quorum.Consistency) string {
+	if !l.Local() {
+		return ""
+	}
+	self, _ := c.cfg.Map.Node(c.Self)
+	return fmt.Sprintf("in site %s ", self.Site)
+}
+
+func (s *share) refusal(c *Core, ev *Event, needed need) error {
+	// What is only surveyed is not settled yet: it is looked at when it comes again.
+	if err := writes(ev.Mutations); err != nil && ev.Repair != RepairWriteBack {
 		return fmt.Errorf("%w: %w", topology.ErrUnsupported, err)
 	}
-	if err := c.able(replicas, needed); err != nil {
+	if err := c.able(needed); err != nil {
 		return err
 	}
 	if d, ok := s.unknown(ev.Context.Seen); ok {
@@ -99,21 +128,25 @@ func (s *share) refusal(c *Core, ev *Event, replicas []topology.NodeID, needed i
 	return c.room(ev.Context.Time)
 }
 
-// able says whether this node can coordinate a request that needs so many
-// replicas: the only error that means that nothing happened (L2).
-func (c *Core) able(replicas []topology.NodeID, needed int) error {
+// able says whether this node can coordinate a request with that need: the only error
+// that means that nothing happened (L2).
+func (c *Core) able(n need) error {
 	if !c.votes() {
 		return errMute(c)
 	}
-	alive := 0
-	for _, n := range replicas {
-		if c.isAlive(n) {
-			alive++
+	replicas := n.Members()
+	var alive uint64
+	for i, id := range replicas {
+		if c.isAlive(id) {
+			alive |= 1 << i
 		}
 	}
 	switch {
-	case alive < needed:
-		return fmt.Errorf("%w: %d of the replicas %v are alive, %d are needed", topology.ErrUnavailable, alive, replicas, needed)
+	case !n.Met(alive) && n.level.Sited():
+		return fmt.Errorf("%w: of the replicas %v %d are alive: %v", topology.ErrUnavailable, replicas, bits.OnesCount64(alive), n)
+	case !n.Met(alive):
+		least, _ := n.Least()
+		return fmt.Errorf("%w: %d of the replicas %v are alive, %d are needed", topology.ErrUnavailable, bits.OnesCount64(alive), replicas, least)
 	case c.Busy() >= c.cfg.Limits.Requests:
 		return fmt.Errorf("%w: %d requests are under way", topology.ErrOverloaded, c.Busy())
 	}
@@ -134,7 +167,7 @@ func (p *put) fanOut(c *Core) {
 
 func (p *put) answer(c *Core, node topology.NodeID, err error) {
 	p.answers = append(p.answers, answered{node, err})
-	tally := count(p.needed, p.replicas, p.answers)
+	tally := count(p.needed, p.answers)
 	switch tally.Verdict() {
 	case quorum.Reached:
 		p.end(c, nil)
@@ -153,7 +186,7 @@ func (p *put) void(c *Core, node topology.NodeID) {
 // why tells how far a put has come. The record is in at least one log, so nobody
 // can say that it will not happen (C9).
 func (p *put) why(what string) error {
-	tally := count(p.needed, p.replicas, p.answers)
+	tally := count(p.needed, p.answers)
 	var agreed, silent []topology.NodeID
 	for n := range tally.Agreed() {
 		agreed = append(agreed, n)
@@ -161,7 +194,7 @@ func (p *put) why(what string) error {
 	for n := range tally.Silent() {
 		silent = append(silent, n)
 	}
-	err := fmt.Errorf("%w: %s: %d replicas are needed, %v have it, %v have not answered", topology.ErrTimeout, what, p.needed, agreed, silent)
+	err := fmt.Errorf("%w: %s: %v, %v have it, %v have not answered", topology.ErrTimeout, what, p.needed, agreed, silent)
 	for n, reason := range tally.Reasons() {
 		err = fmt.Errorf("%w; %s: %w", err, n, reason)
 	}
@@ -170,14 +203,18 @@ func (p *put) why(what string) error {
 
 func (p *put) end(c *Core, why error) {
 	c.puts = slices.DeleteFunc(c.puts, func(q *put) bool { return q == p })
-	tally := count(p.needed, p.replicas, p.answers)
+	tally := count(p.needed, p.answers)
 	a := Answer{Dot: p.dot, Time: p.time}
 	for n := range tally.Agreed() {
 		a.Stands++
 		a.Have = append(a.Have, n)
 	}
 	if why != nil {
-		a.Err = &topology.Error{Op: "put", Node: c.Self, Key: p.key, Outcome: topology.Unknown, Dot: p.dot, Err: why}
+		e := &topology.Error{Op: "put", Node: c.Self, Key: p.key, Outcome: topology.Unknown, Err: why}
+		if p.sent {
+			e.Dot, e.Term = p.dot, uint64(c.Life) // of one that is not durable yet a crash may leave the dot to another
+		}
+		a.Err = e
 	}
 	c.do(Effect{Kind: DoAnswer, Op: p.op, Answer: a})
 }

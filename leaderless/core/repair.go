@@ -1,10 +1,10 @@
 package core
 
 import (
-	"github.com/triad-kv/triad/leaderless/placement"
 	"slices"
 
 	"github.com/triad-kv/triad/conflict"
+	"github.com/triad-kv/triad/leaderless/placement"
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
@@ -20,13 +20,13 @@ func after(v, w record.Version) bool {
 func (g *get) mend(c *Core) {
 	var behind []topology.NodeID
 	for _, h := range g.heard {
-		if len(lacking(g.value, h.cells)) == 0 {
+		if len(g.behind(h.cells)) == 0 {
 			g.holders = append(g.holders, answered{node: h.node})
 		} else {
 			behind = append(behind, h.node)
 		}
 	}
-	if len(lacking(g.value, nil)) == 0 || g.repair == RepairNone {
+	if len(g.behind(nil)) == 0 || g.repair == RepairNone {
 		g.answer(c)
 		return
 	}
@@ -37,11 +37,11 @@ func (g *get) mend(c *Core) {
 		g.answer(c)
 		return
 	}
-	g.stand(c)
+	g.hold(c)
 }
 
-// give sends a replica the state that it lacks, once. In blocking repair it is to
-// say when it has it.
+// give sends a replica the state that it lacks, once. Where the answer waits it is to say
+// when it has it.
 func (g *get) give(c *Core, n topology.NodeID) {
 	if slices.Contains(g.given, n) {
 		return
@@ -49,14 +49,14 @@ func (g *get) give(c *Core, n topology.NodeID) {
 	g.given = append(g.given, n)
 	c.Counts.Repairs++
 	op := g.op
-	if g.repair != RepairBlocking {
+	if !g.repair.waits() {
 		op = 0
 	}
 	var theirs []Held // of who was not heard, nothing is known
 	if i := slices.IndexFunc(g.heard, func(h heard) bool { return h.node == n }); i >= 0 {
 		theirs = g.heard[i].cells
 	}
-	cells := lacking(g.value, theirs)
+	cells := g.behind(theirs)
 	if n != c.Self {
 		c.send(n, Message{Kind: MsgState, Op: op, Range: topology.CellRange{Cell: record.Cell{Table: g.at.Table, Key: g.at.Key}}, Cells: cells})
 		return
@@ -79,7 +79,7 @@ func (g *get) giveMore(c *Core) {
 
 // standing returns how many are known to hold the value.
 func (g *get) standing() int {
-	t, n := count(g.needed, g.replicas, g.holders), 0
+	t, n := count(g.stand, g.holders), 0
 	for range t.Agreed() {
 		n++
 	}
@@ -88,17 +88,17 @@ func (g *get) standing() int {
 
 // stood: a replica has made durable what the read gave it.
 func (g *get) stood(c *Core, node topology.NodeID) {
-	if g.settled && g.repair == RepairBlocking {
+	if g.settled && g.repair.waits() {
 		g.holders = append(g.holders, answered{node: node})
-		g.stand(c)
+		g.hold(c)
 	}
 }
 
-// stand answers once the value stands on enough replicas: on N−R+1, every later
-// read meets one of them; R may be less. A replica that could not
+// hold answers once the value stands on enough replicas: on N−R+1, every later
+// read meets one of them; R may be less; with write-back, on those of a write. A replica that could not
 // be repaired fails the read only if the others are too few without it.
-func (g *get) stand(c *Core) {
-	t := count(g.needed, g.replicas, g.holders)
+func (g *get) hold(c *Core) {
+	t := count(g.stand, g.holders)
 	switch t.Verdict() {
 	case quorum.Reached:
 		g.answer(c)
@@ -114,6 +114,9 @@ func (g *get) stand(c *Core) {
 // to carry: the versions it has seen, and the greatest of their times (C3).
 func (g *get) answer(c *Core) {
 	a := Answer{Context: seenIn(g.value), Stands: g.standing()}
+	if g.keeps {
+		a.Context = shownIn(g.value)
+	}
 	for _, h := range g.value {
 		if len(h.State.Siblings) > 0 {
 			a.Cells = append(a.Cells, Held{h.Cell, record.State{Siblings: h.State.Siblings}})

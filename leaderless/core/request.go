@@ -4,18 +4,18 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/topology"
 )
 
 // requests are the puts and gets under way at their coordinator, by name.
 type requests struct {
-	puts []*put
-	gets []*get
+	puts    []*put
+	gets    []*get
+	surveys []*survey
 }
 
 // Busy returns how many requests are under way.
-func (q *requests) Busy() int { return len(q.puts) + len(q.gets) }
+func (q *requests) Busy() int { return len(q.puts) + len(q.gets) + len(q.surveys) }
 
 // putting returns the put with that name, nil if there is none under way.
 func (q *requests) putting(op uint64) *put {
@@ -43,6 +43,10 @@ func (q *requests) acked(c *Core, from topology.NodeID, m *Message) {
 		p.answer(c, from, err)
 		return
 	}
+	if v := q.surveying(m.Op); v != nil {
+		v.failed(c, from, err)
+		return
+	}
 	g := q.getting(m.Op)
 	switch {
 	case g == nil:
@@ -58,6 +62,9 @@ func (q *requests) late(c *Core, op uint64, kind EventKind) {
 	if p := q.putting(op); p != nil && kind == EvDeadline {
 		p.end(c, p.why("the time is over"))
 	}
+	if v := q.surveying(op); v != nil {
+		v.late(c, kind)
+	}
 	if g := q.getting(op); g != nil {
 		if kind == EvHedge {
 			g.hedge(c)
@@ -72,6 +79,11 @@ func (q *requests) lose(c *Core, node topology.NodeID, why error) {
 	for _, p := range slices.Clone(q.puts) {
 		if p.sent && slices.Contains(p.replicas, node) && !slices.ContainsFunc(p.answers, func(a answered) bool { return a.node == node }) {
 			p.answer(c, node, why)
+		}
+	}
+	for _, v := range slices.Clone(q.surveys) {
+		if slices.Contains(v.asked, node) {
+			v.failed(c, node, why)
 		}
 	}
 	for _, g := range slices.Clone(q.gets) {
@@ -90,20 +102,4 @@ func (q *requests) lose(c *Core, node topology.NodeID, why error) {
 type answered struct {
 	node topology.NodeID
 	err  error
-}
-
-// count tallies answers anew: there are no more of them than replicas.
-func count(needed int, replicas []topology.NodeID, answers []answered) quorum.Tally[topology.NodeID] {
-	t, err := quorum.CountTally(needed, replicas)
-	if err != nil {
-		return t // nothing is reachable; New has refused such a map
-	}
-	for _, a := range answers {
-		if a.err == nil {
-			t.Yes(a.node)
-		} else {
-			t.No(a.node, a.err)
-		}
-	}
-	return t
 }

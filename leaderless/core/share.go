@@ -17,6 +17,7 @@ type share struct {
 	seq       uint64         // of its newest write, in the log
 	applied   version.Set    // what is applied, and so durable: exact, not a prefix (L5)
 	round     uint64         // of exchanges: the newest
+	needs     needs          // that requests of this node have had
 }
 
 // tailed is something in the log that is not durable yet, and who waits for it.

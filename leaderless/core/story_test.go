@@ -22,10 +22,10 @@ import (
 // written. What a node does about it is the report; exchanges of applied sets are
 // left out of it, but for what they bring.
 //
-//	nodes a b c … [n=N] [partitions=N] [requests=N unflushed=N fill=N gaps=N]
+//	nodes a b c … [n=N] [partitions=N] [requests=N unflushed=N fill=N gaps=N] [sites=(eu,us,…)] [keeps]   a site for each, in their order; the table keeps siblings
 //	where KEY                                   who holds it
-//	put NAME at=NODE KEY[.FIELD]=VALUE|KEY[.FIELD] [level=one|quorum|all] [seen=READ]
-//	get NAME at=NODE KEY[.all] [level=…] [repair=none|async|blocking]
+//	put NAME at=NODE KEY[.FIELD]=VALUE|KEY[.FIELD] [level=one|quorum|all|…] [seen=READ] [repair=write-back met=…]
+//	get NAME at=NODE KEY[.all] [level=…] [repair=none|async|blocking|write-back] [met=…]
 //	flush NODE                                  its log is durable
 //	deliver A B [copy] | drop A B | lose A B    the oldest message from A to B, or a copy; or all that there are
 //	run                                         everything is delivered and flushed, until nobody says any more
@@ -65,17 +65,20 @@ func newStory(t *testing.T, d *datadriven.TestData) *story {
 	s := &story{t: t, d: d, requests: map[string]*request{}}
 	var names []topology.NodeID
 	for _, a := range d.CmdArgs {
-		if len(a.Vals) == 0 {
+		if len(a.Vals) == 0 && a.Key != "keeps" {
 			names = append(names, topology.NodeID(a.Key))
 		}
 	}
-	place, err := placement.New(1, names, int(max(1, s.num("partitions"))), int(max(3, s.num("n"))), 1)
-	require.NoError(t, err)
+	place := s.place(names)
 	s.n = newNetwork(place)
 	for _, name := range names {
-		s.n.add(core.Config{Self: name, Map: place, Incarnation: 1, Limits: core.Limits{
+		cfg := core.Config{Self: name, Map: place, Incarnation: 1, Limits: core.Limits{
 			Requests: int(s.num("requests")), Unflushed: int(s.num("unflushed")), Fill: int(s.num("fill")), Gaps: int(s.num("gaps")),
-		}})
+		}}
+		if d.HasArg("keeps") {
+			cfg.Keeps = func(record.TableID) bool { return true }
+		}
+		s.n.add(cfg)
 	}
 	s.n.say = func(format string, args ...any) { fmt.Fprintf(&s.b, format, args...) }
 	return s
@@ -99,8 +102,43 @@ func (s *story) str(key string) (v string) {
 	return v
 }
 
-func (s *story) level() quorum.Consistency {
-	return map[string]quorum.Consistency{"": quorum.AtQuorum, "quorum": quorum.AtQuorum, "one": quorum.AtOne, "all": quorum.AtAll}[s.str("level")]
+// place is where nodes stand, and how many hold what.
+func (s *story) place(names []topology.NodeID) *placement.Map {
+	l := placement.Layout{Copies: int(max(3, s.num("n")))}
+	partitions := int(max(1, s.num("partitions")))
+	sites := make([]string, len(names))
+	if a, ok := s.d.Arg("sites"); ok {
+		sites = a.Vals
+	}
+	for i, name := range names {
+		l.Nodes = append(l.Nodes, placement.Node{ID: name, Site: sites[i], Weight: 1, Numbers: uint32(1 + i*partitions)})
+	}
+	m, err := placement.Found(1, l, partitions)
+	require.NoError(s.t, err)
+	return m
+}
+
+// level is the one that an argument names; a majority for none.
+func (s *story) level(arg string) quorum.Consistency {
+	named := s.str(arg)
+	for l := quorum.AtQuorum; l.Valid(); l++ {
+		if l.String() == named || named == "" {
+			return l
+		}
+	}
+	s.d.Fatalf(s.t, "no level %q", named)
+	return 0
+}
+
+func (s *story) repair() core.Repair {
+	named := s.str("repair")
+	for r := core.RepairNone; r <= core.RepairWriteBack; r++ {
+		if r.String() == named || named == "" {
+			return r
+		}
+	}
+	s.d.Fatalf(s.t, "no repair %q", named)
+	return 0
 }
 
 func (s *story) tell() {
@@ -161,8 +199,7 @@ func (s *story) ask() {
 	name, key := s.word(0), s.d.CmdArgs[2]
 	var r *request
 	if s.d.Cmd == "get" {
-		repair := map[string]core.Repair{"": core.RepairNone, "none": core.RepairNone, "async": core.RepairAsync, "blocking": core.RepairBlocking}[s.str("repair")]
-		r = getOf(name, key.Key, s.level(), repair)
+		r = getOf(name, key.Key, s.level("level"), s.repair())
 	} else {
 		value := ""
 		if len(key.Vals) > 0 {
@@ -172,8 +209,10 @@ func (s *story) ask() {
 		if from := s.requests[s.str("seen")]; from != nil {
 			seen = from.answer.Context
 		}
-		r = putOf(name, key.Key, value, s.level(), seen)
+		r = putOf(name, key.Key, value, s.level("level"), seen)
+		r.event.Repair = s.repair()
 	}
+	r.event.Met = s.level("met")
 	s.requests[name] = r
 	s.n.host(topology.NodeID(s.str("at"))).serve(r)
 }
@@ -225,7 +264,11 @@ func (s *story) install() {
 	for _, name := range slices.Sorted(maps.Keys(from.store)) {
 		key, field, _ := strings.Cut(name, ".")
 		cell := record.Cell{Table: record.TableDefault, Key: []byte(key), Field: []byte(field)}
-		h.step(core.Event{Kind: core.EvInstall, Node: from.name, Part: core.Part{Cells: []core.Held{{Cell: cell, State: from.store[name]}}}})
+		state := from.store[name]
+		if h.cfg.Keeps != nil {
+			state = core.Covering(state, set)
+		}
+		h.step(core.Event{Kind: core.EvInstall, Node: from.name, Part: core.Part{Cells: []core.Held{{Cell: cell, State: state}}}})
 	}
 	h.step(core.Event{Kind: core.EvInstall, Node: from.name, Part: core.Part{Applied: set}})
 }

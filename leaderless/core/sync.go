@@ -24,7 +24,7 @@ func (s *share) exchange(c *Core) {
 func (s *share) tell(c *Core, to topology.NodeID) {
 	s.round++
 	room := max(1, c.cfg.Limits.Unflushed-len(c.tail))
-	c.send(to, Message{Kind: MsgSync, Partition: s.partition, Applied: s.applied.Clone(), Round: s.round, Room: room})
+	c.send(to, Message{Kind: MsgSync, Partition: s.partition, Applied: s.applied.Clone(), Round: s.round, Room: room, Full: c.votes()})
 }
 
 // dotsMax is how many writes are looked for at most when another lacks some.

@@ -31,6 +31,28 @@ var pageScript string
 //go:embed page.css
 var pageStyle string
 
+//go:embed grow.html
+var growText string
+
+//go:embed grow.js
+var growScript string
+
+var growLayout = template.Must(template.New("grow").Parse(growText))
+
+// Growth is the page of what costs as the work grows.
+func Growth(g *result.Growth) ([]byte, error) {
+	data, err := json.Marshal(g) // which escapes <, > and &: it ends no element
+	if err != nil {
+		return nil, fmt.Errorf("the page of a growth: %w", err)
+	}
+	var b bytes.Buffer
+	err = growLayout.Execute(&b, map[string]any{
+		"Report": g, "Data": template.JS(data), "PlotScript": template.JS(plotScript), "PlotStyle": template.CSS(plotStyle), "PlotLicence": plotLicence,
+		"Script": template.JS(growScript), "Style": template.CSS(pageStyle),
+	})
+	return b.Bytes(), err
+}
+
 var layout = template.Must(template.New("page").Parse(pageText))
 
 // HTML is the page of a report.

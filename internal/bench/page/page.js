@@ -59,8 +59,8 @@
 			...["p50", "p90", "p99", "p999", "max"].map(q => took(c, "write", q)), ...["p50", "p99", "p999", "max"].map(q => took(c, read, q)),
 			String(sum(c, r => r.failed)), String(sum(c, r => r.unknown))];
 	}));
-	table("cost-table", ["work", "subject", "syncs", "bytes on disk", "bytes on the wire", "CPU µs", "allocations"], each(c =>
-		[c.workload, c.subject, ...["syncs", "disk_bytes", "wire_bytes", "cpu_us", "allocs"].map(k => num(over(c, r => r.cost[k])))]));
+	table("cost-table", ["work", "subject", "syncs", "bytes on disk", "bytes on the wire", "messages", "CPU µs", "allocations"], each(c =>
+		[c.workload, c.subject, ...["syncs", "disk_bytes", "wire_bytes", "messages", "cpu_us", "allocs"].map(k => { const v = over(c, r => r.cost[k]); return c.via && !v ? "–" : num(v); })]));
 	const found = (s, what, level) => cells.filter(c => c.subject === s).flatMap(c => c.anomalies || []).filter(a => a.what === what && (a.level || "") === level);
 	function verdict(as) {
 		const judged = as.reduce((n, a) => n + a.judged, 0), seen = as.reduce((n, a) => n + a.found, 0), forbidden = as.some(a => a.forbidden);

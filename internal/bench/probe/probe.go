@@ -19,6 +19,7 @@ import (
 	"github.com/triad-kv/triad/internal/sim/check"
 	"github.com/triad-kv/triad/internal/sim/history"
 	"github.com/triad-kv/triad/internal/sim/load"
+	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -62,17 +63,13 @@ func (p *Probes) Ops() []history.Op { return p.runner.Recorder.Ops() }
 
 // session is the client of one session.
 type session struct {
-	p    *Probes
-	site string
-	at   *world.Node
-	asks load.Engine
+	p     *Probes
+	site  string
+	token topology.Token // what it has seen
 }
 
 func (p *Probes) dial(number uint64) load.Client {
-	s := &session{p: p, site: p.s.Sites[int(number)%len(p.s.Sites)]}
-	s.asks.Plain = p.v.Topology == scenario.Leaderless
-	s.asks.At = func(string) (topology.Engine, string) { return s.at.Engine(), s.at.ID }
-	return s
+	return &session{p: p, site: p.s.Sites[int(number)%len(p.s.Sites)]}
 }
 
 // Do implements load.Client.
@@ -81,23 +78,69 @@ func (s *session) Do(ctx context.Context, op history.Op) history.Op {
 	if !op.Kind.Writes() {
 		way = s.p.w.At(s.site, op.Node)
 	}
-	s.at = way.Node
-	op.Node = s.at.ID
+	op.Node = way.Node.ID
 	told := op
-	err := way.Do(ctx, string(op.Kind), func(ctx context.Context, _ *triad.Node) error {
-		told = s.asks.Do(ctx, op)
-		return nil
+	err := way.Do(ctx, string(op.Kind), func(ctx context.Context, d world.Door) error {
+		told = op // it may be asked again
+		if op.Kind.Writes() {
+			return s.write(ctx, d, &told)
+		}
+		return s.read(ctx, d, &told)
 	})
-	if err != nil {
-		return load.Told(op, err)
+	return load.Told(told, err)
+}
+
+// cell is the place of a key of the sessions.
+func cell(key string) world.Cell {
+	return world.Cell{Table: triad.DefaultTable, Kind: record.KindBytes, Key: []byte(key)}
+}
+
+func (s *session) write(ctx context.Context, d world.Door, op *history.Op) error {
+	if op.Kind != history.Put {
+		return &topology.Error{Op: string(op.Kind), Outcome: topology.NotApplied, Err: topology.ErrUnsupported}
 	}
-	return told
+	r, err := d.Write(ctx, world.Change{Cell: cell(op.Key), Value: []byte(op.Value)})
+	if err == nil {
+		op.Place, s.token = load.PlaceOf(r), s.token.Join(r.Token)
+	}
+	return err
+}
+
+func (s *session) read(ctx context.Context, d world.Door, op *history.Op) error {
+	h, err := d.Read(ctx, cell(op.Key), s.want(op))
+	if err != nil {
+		return err
+	}
+	for _, v := range h.Values {
+		op.Got = append(op.Got, string(v))
+		op.Place = history.Place{Dot: h.Dot, Time: h.Time}
+	}
+	if len(h.Values) > 0 {
+		op.Place.Term, op.Place.LSN = h.Token.Term, uint64(h.Token.LSN)
+		s.token = s.token.Join(h.Token)
+	}
+	return nil
+}
+
+// want is what a read asks for. Where nobody leads, one that may show anything asks as many
+// replicas as the subject says, and for nothing else.
+func (s *session) want(op *history.Op) world.Want {
+	switch op.Guarantee() {
+	case history.Session:
+		return world.Want{Level: scenario.LevelSession, After: s.token}
+	case history.Linearizable:
+		return world.Want{Level: scenario.LevelLinearizable}
+	}
+	if s.p.v.Topology == scenario.Leaderless {
+		return world.Want{}
+	}
+	return world.Want{Level: scenario.LevelAny}
 }
 
 // Finals are what the nodes hold in the end of what the sessions wrote.
 func (p *Probes) Finals(ctx context.Context) (all []check.Final, err error) {
-	for _, n := range p.w.Nodes() {
-		f, err := load.Final(ctx, n.ID, n.Engine())
+	for _, n := range p.w.Present() {
+		f, err := n.Final(ctx)
 		if err != nil {
 			return nil, err
 		}

@@ -31,6 +31,7 @@ type Report struct {
 	Foreign  float64   `json:"foreign_cores"` // that others kept busy meanwhile, on average; 0 where it is not known
 	// Partial says why not all was measured; empty if it was.
 	Partial string   `json:"partial,omitempty"`
+	Fewer   string   `json:"fewer,omitempty"`    // why there were fewer repeats than the scenario has; empty if there were not
 	LeftOut []string `json:"left_out,omitempty"` // subjects that could not be run, and why
 	Cells   []Cell   `json:"cells"`
 	Faults  []Fault  `json:"faults,omitempty"` // of the scenario
@@ -64,6 +65,7 @@ type Cell struct {
 	Read      string        `json:"read"` // what the reads of the load ask for
 	OpenLoop  bool          `json:"open_loop,omitempty"`
 	Disks     int           `json:"disks"`               // on how many a write is when it is acknowledged
+	Via       string        `json:"via,omitempty"`       // how clients ask nodes that are processes
 	Anomalies []Anomaly     `json:"anomalies,omitempty"` // summed over the runs
 	Runs      []Run         `json:"runs"`
 }
@@ -188,6 +190,7 @@ type Anomaly struct {
 // Cost is what an operation took, the load's own share included.
 type Cost struct {
 	WireBytes float64 `json:"wire_bytes"` // between nodes
+	Messages  float64 `json:"messages"`   // between nodes; such as come at once count as one
 	DiskBytes float64 `json:"disk_bytes"` // all nodes
 	Syncs     float64 `json:"syncs"`      // all nodes
 	CPU       float64 `json:"cpu_us"`     // of this process: nodes, load and probes

@@ -124,9 +124,33 @@ func (s *Scenario) checkSubjects() {
 				s.values.Fault(at, "%d of %d copies can not answer", n, nodes)
 			}
 		}
+		s.checkVia(at, x)
 	}
 	if n := len(s.Variants()); n > SubjectsMax {
 		s.values.Fault("subjects", "their lists make %d subjects; at most %d", n, SubjectsMax)
+	}
+}
+
+// checkVia refuses what can not be asked or done by the way in which a subject is asked.
+func (s *Scenario) checkVia(at string, x Subject) {
+	if !slices.ContainsFunc(x.Via, Via.Processes) {
+		return
+	}
+	for _, f := range s.Faults {
+		if f.Do.inside() {
+			s.values.Fault(strict.Join("faults", f.Name), "%s can not be done to processes, and subject %s is of some (via)", f.Do, x.Name)
+		}
+	}
+	if !slices.Contains(x.Via, ViaRESP) {
+		return
+	}
+	if slices.Contains(x.Conflicts, PolicySiblings) {
+		s.values.Fault(strict.Join(at, "conflicts"), "the load does not bring siblings together over RESP; use via client or calls")
+	}
+	for _, w := range s.Workloads {
+		if w.Kind == YCSBE || w.Kind == Bank || w.Kind == Append {
+			s.values.Fault(strict.Join(strict.Join("workloads", w.Name), "kind"), "%s has operations that RESP has not, and subject %s is asked by it (via)", w.Kind, x.Name)
+		}
 	}
 }
 
@@ -166,10 +190,34 @@ func (s *Scenario) checkFaults() {
 		case f.At+f.For > s.Time:
 			s.values.Fault(at, "it ends %v after measuring began, and that ends after %v", time.Duration(f.At+f.For), time.Duration(s.Time))
 		}
+		s.checkMembers(at, f)
 		for i, who := range f.Who {
 			if who != leader && !slices.Contains(s.Sites, who) && s.siteOf(who) == "" {
 				s.values.Fault(fmt.Sprintf("%s.who[%d]", at, i), "%.64q is none of the sites %v, none of their nodes (%s, …) and not leader", who, s.Sites, NodeName(s.Sites[0], 0))
 			}
+		}
+	}
+}
+
+// checkMembers refuses changes of the members that subjects do not have.
+func (s *Scenario) checkMembers(at string, f Fault) {
+	if !f.Do.Members() {
+		return
+	}
+	if slices.Contains(f.Who, leader) {
+		s.values.Fault(strict.Join(at, "who"), "who leads does not %s: name nodes or sites", f.Do)
+	}
+	if slices.Contains(f.Who, NodeName(s.Sites[0], 0)) || slices.Contains(f.Who, s.Sites[0]) {
+		s.values.Fault(strict.Join(at, "who"), "%s is where everybody begins, and does not %s", NodeName(s.Sites[0], 0), f.Do)
+	}
+	for _, x := range s.Subjects {
+		switch {
+		case x.Topology == Leaderless:
+			s.values.Fault(at, "nodes of a %s subject neither join nor leave yet, and %s is one", Leaderless, x.Name)
+		case x.Topology == SingleLeader && len(s.Links) > 0 && slices.ContainsFunc(x.Via, Via.Processes):
+			s.values.Fault(at, "a process that is added has one address for all others, which no link leads to: subject %s is of processes, and there are links", x.Name)
+		case x.Topology == MultiLeader && slices.ContainsFunc(f.Who, func(who string) bool { return !slices.Contains(s.Sites, who) }):
+			s.values.Fault(strict.Join(at, "who"), "subject %s is of sites, of which whole ones join and leave", x.Name)
 		}
 	}
 }

@@ -14,11 +14,14 @@ import (
 
 // Scenario is one file.
 type Scenario struct {
-	About   string          `yaml:"about"`
-	Seed    int             `yaml:"seed" default:"1"`
-	Repeats int             `yaml:"repeats" default:"3"`
-	Warm    config.Duration `yaml:"warm" default:"300ms"` // of load that is not measured
-	Time    config.Duration `yaml:"time" default:"2s"`    // of load that is
+	About   string `yaml:"about"`
+	Seed    int    `yaml:"seed" default:"1"`
+	Repeats int    `yaml:"repeats" default:"3"`
+	// Within bounds the whole by the clock: no repeat is begun that would take it beyond,
+	// by how long the others took; 0: none is left out for that.
+	Within config.Duration `yaml:"within" default:"0"`
+	Warm   config.Duration `yaml:"warm" default:"300ms"` // of load that is not measured
+	Time   config.Duration `yaml:"time" default:"2s"`    // of load that is
 	// Settle is how long nodes may take to come up, and to converge once the load has
 	// ended.
 	Settle  config.Duration `yaml:"settle" default:"30s"`
@@ -71,6 +74,7 @@ type Subject struct {
 	W          []Count             `yaml:"w"`          // leaderless; default 2
 	R          []Count             `yaml:"r"`          // leaderless; default 2
 	WriteBack  bool                `yaml:"write_back" default:"false"`
+	Via        []Via               `yaml:"via"` // how clients ask; default calls
 	// MaxLost is how many acknowledged records an election may lose, under async.
 	MaxLost   int             `yaml:"max_lost" default:"1000000"`
 	FailAfter config.Duration `yaml:"fail_after" default:"500ms"`
@@ -145,6 +149,9 @@ func (s *Scenario) complete() {
 		if len(x.Conflicts) == 0 {
 			x.Conflicts = []Policy{PolicyLWW}
 		}
+		if len(x.Via) == 0 {
+			x.Via = []Via{ViaCalls}
+		}
 		if len(x.W) == 0 {
 			x.W = []Count{2}
 		}
@@ -184,6 +191,13 @@ func (s *Scenario) Voters(v Variant) int {
 		return s.Nodes
 	}
 	return s.Nodes * len(s.Sites)
+}
+
+// Absent reports whether a node is not there at first, as it is to join.
+func (s *Scenario) Absent(node string) bool {
+	return slices.ContainsFunc(s.Faults, func(f Fault) bool {
+		return f.Do == Join && (slices.Contains(f.Who, node) || slices.Contains(f.Who, s.siteOf(node)))
+	})
 }
 
 // Apart reports whether anything lies between the sites, so that clients of one

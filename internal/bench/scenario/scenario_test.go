@@ -52,6 +52,8 @@ workloads:
 	require.Equal(t, []string{"b-1"}, s.NodesOf("b"))
 }
 
+const processes = "subjects: {one: {topology: single-leader, via: [calls, resp]}}\n"
+
 const good = `subjects: {one: {topology: single-leader}}
 workloads: {w: {kind: ycsb-a}}
 `
@@ -77,14 +79,23 @@ func TestWhatIsWrongIsSaidWithItsPlace(t *testing.T) {
 		"workloads: {w: {kind: ycsb-a}}\n":                                    "there is none; name at least one topology",
 		"subjects: {one: {topology: single-leader}}\n":                        "there is none; name at least one kind of work",
 		"subjects: {one: {sync: [async]}}\nworkloads: {w: {kind: counter}}\n": "it has no topology",
-		"subjects: {one: {topology: single-leader, conflicts: [crdt]}}\nworkloads: {w: {kind: counter}}\n": "conflicts means nothing where the topology is single-leader",
-		"subjects: {one: {topology: leaderless, w: [4]}}\nworkloads: {w: {kind: counter}}\n":               "4 of 3 copies can not answer",
-		"subjects: {one: {topology: leaderless, read: [linearizable]}}\nworkloads: {w: {kind: counter}}\n": "leaderless has no linearizable reads",
-		"subjects: {one: {topology: single-leader}}\nworkloads: {w: {kind: counter, keys: 1000000}}\n":     "from 2 to 10000",
-		"subjects: {one: {topology: single-leader}}\nworkloads: {w: {kind: counter, tables: 2}}\n":         "counter has one table",
-		"subjects: {one: {topology: single-leader}}\nworkloads: {w: {keys: 5}}\n":                          "it has no kind",
-		"subjects: {one: {topology: single-leader}}\nworkloads: {w: {kind: ycsb-a, reads: 101}}\n":         "a part of a hundred",
-		"subjects: {one: {topology: single-leader}}\nworkloads: {w: {kind: ycsb-a, distribution: zipf}}\n": "zipfian",
+		"subjects: {one: {topology: single-leader, conflicts: [crdt]}}\nworkloads: {w: {kind: counter}}\n":                                   "conflicts means nothing where the topology is single-leader",
+		"subjects: {one: {topology: leaderless, w: [4]}}\nworkloads: {w: {kind: counter}}\n":                                                 "4 of 3 copies can not answer",
+		"subjects: {one: {topology: leaderless, read: [linearizable]}}\nworkloads: {w: {kind: counter}}\n":                                   "leaderless has no linearizable reads",
+		"subjects: {one: {topology: single-leader}}\nworkloads: {w: {kind: counter, keys: 1000000}}\n":                                       "from 2 to 10000",
+		"subjects: {one: {topology: single-leader}}\nworkloads: {w: {kind: counter, tables: 2}}\n":                                           "counter has one table",
+		processes + "workloads: {w: {kind: ycsb-e}}\n":                                                                                       "ycsb-e has operations that RESP has not",
+		processes + "workloads: {w: {kind: bank}}\n":                                                                                         "bank has operations that RESP has not",
+		processes + "workloads: {w: {kind: ycsb-a}}\nfaults: {f: {do: slow-disk, who: [a], for: 1s}}\n":                                      "slow-disk can not be done to processes, and subject one is of some",
+		"subjects: {s: {topology: multi-leader, conflicts: [siblings], via: [resp]}}\nworkloads: {w: {kind: counter}}\n":                     "does not bring siblings together over RESP",
+		good + "faults: {f: {do: join, who: [leader], for: 1s}}\n":                                                                           "who leads does not join",
+		good + "faults: {f: {do: leave, who: [a-1], for: 1s}}\n":                                                                             "a-1 is where everybody begins",
+		"subjects: {q: {topology: leaderless}}\nworkloads: {w: {kind: counter}}\nfaults: {f: {do: join, who: [c], for: 1s}}\n":               "neither join nor leave yet",
+		"nodes: 2\nsubjects: {s: {topology: multi-leader}}\nworkloads: {w: {kind: counter}}\nfaults: {f: {do: join, who: [c-2], for: 1s}}\n": "of which whole ones join and leave",
+		"links: {a/b: 1ms}\n" + processes + "workloads: {w: {kind: counter}}\nfaults: {f: {do: join, who: [c], for: 1s}}\n":                  "has one address for all others",
+		"subjects: {one: {topology: single-leader}}\nworkloads: {w: {keys: 5}}\n":                                                            "it has no kind",
+		"subjects: {one: {topology: single-leader}}\nworkloads: {w: {kind: ycsb-a, reads: 101}}\n":                                           "a part of a hundred",
+		"subjects: {one: {topology: single-leader}}\nworkloads: {w: {kind: ycsb-a, distribution: zipf}}\n":                                   "zipfian",
 	} {
 		_, err := Read("s.yaml", []byte(text))
 		var refused *strict.Refused
@@ -96,6 +107,19 @@ func TestWhatIsWrongIsSaidWithItsPlace(t *testing.T) {
 	}
 }
 
+func TestOneSubjectIsAskedInSeveralWays(t *testing.T) {
+	s, err := Read("s.yaml", []byte("subjects: {one: {topology: single-leader, via: [calls, client, resp]}}\nworkloads: {w: {kind: ycsb-a}}\nfaults: {f: {do: join, who: [b], for: 1s}}\n"))
+	require.NoError(t, err)
+	var names []string
+	for _, v := range s.Variants() {
+		names = append(names, v.Name)
+	}
+	require.Equal(t, []string{"one calls", "one client", "one resp"}, names)
+	require.Equal(t, []bool{false, true, true}, []bool{s.Variants()[0].Via.Processes(), s.Variants()[1].Via.Processes(), s.Variants()[2].Via.Processes()})
+	require.True(t, s.Absent("b-1"))
+	require.False(t, s.Absent("a-1"))
+}
+
 func TestAPromiseForbidsWhatItSays(t *testing.T) {
 	s, err := Read("s.yaml", []byte(`
 subjects:
@@ -104,6 +128,8 @@ subjects:
   early: {topology: single-leader, durability: [received]}
   lww: {topology: multi-leader}
   crdt: {topology: multi-leader, conflicts: [crdt]}
+  siblings: {topology: multi-leader, conflicts: [siblings]}
+  quorum: {topology: leaderless, conflicts: [crdt]}
 workloads: {w: {kind: counter}}
 `))
 	require.NoError(t, err)
@@ -119,6 +145,10 @@ workloads: {w: {kind: counter}}
 	require.False(t, v["async"].Forbids(LostWrites, ""))
 	require.False(t, v["lww"].Forbids(LostUpdates, ""))
 	require.True(t, v["crdt"].Forbids(LostUpdates, ""))
+	require.True(t, v["quorum"].Forbids(LostUpdates, ""))
+	require.False(t, v["siblings"].Forbids(LostUpdates, ""), "what a client makes of siblings is its own")
+	require.Contains(t, v["siblings"].Promise(), "both kept until a client has seen both")
+	require.Contains(t, v["quorum"].Promise(), "merged")
 	require.True(t, v["lww"].Forbids(OwnWrites, LevelSession))
 	require.False(t, v["lww"].Forbids(StaleReads, LevelLinearizable))
 	require.True(t, v["lww"].Forbids(NeverTheSame, ""))

@@ -19,6 +19,7 @@ type Variant struct {
 	Conflicts  Policy
 	W, R       int
 	Copies     int // of every key, where nobody leads
+	Via        Via
 	Subject    Subject
 }
 
@@ -37,17 +38,24 @@ func (x Subject) variants(copies int) (all []Variant) {
 				for _, c := range x.Conflicts {
 					for _, w := range x.W {
 						for _, r := range x.R {
-							v := Variant{
+							all = append(all, x.asked(Variant{
 								Of: x.Name, Topology: x.Topology, Sync: sync.Policy, Durability: topology.Durability(d),
 								Read: read, Conflicts: c, W: int(w), R: int(r), Copies: copies, Subject: x,
-							}
-							v.Name = x.nameOf(v)
-							all = append(all, v)
+							})...)
 						}
 					}
 				}
 			}
 		}
+	}
+	return all
+}
+
+// asked are a variant by each way of asking it.
+func (x Subject) asked(v Variant) (all []Variant) {
+	for _, v.Via = range x.Via {
+		v.Name = x.nameOf(v)
+		all = append(all, v)
 	}
 	return all
 }
@@ -66,11 +74,17 @@ func (x Subject) nameOf(v Variant) string {
 	add(len(x.Conflicts) > 1, v.Conflicts)
 	add(len(x.W) > 1, fmt.Sprintf("w%d", v.W))
 	add(len(x.R) > 1, fmt.Sprintf("r%d", v.R))
+	add(len(x.Via) > 1, v.Via)
 	return strings.Join(words, " ")
 }
 
-// Merges reports whether what several wrote at once all counts.
+// Merges reports whether what several wrote at once all counts, by the types that tables
+// hold.
 func (v Variant) Merges() bool { return v.Topology != SingleLeader && v.Conflicts == PolicyCRD }
+
+// Siblings reports whether what several wrote at once is kept until a client has brought
+// it together.
+func (v Variant) Siblings() bool { return v.Topology != SingleLeader && v.Conflicts == PolicySiblings }
 
 // Scattered reports whether several nodes take writes at once.
 func (v Variant) Scattered() bool { return v.Topology != SingleLeader }
@@ -80,22 +94,29 @@ func (v Variant) Promise() string {
 	d := v.Durability.String()
 	switch v.Topology {
 	case MultiLeader:
-		settled := "the later of two concurrent writes stays"
-		if v.Merges() {
-			settled = "concurrent changes are merged"
-		}
-		return fmt.Sprintf("%s at its site (%v), elsewhere later; %s", d, v.Sync, settled)
+		return fmt.Sprintf("%s at its site (%v), elsewhere later; %s", d, v.Sync, v.settled())
 	case Leaderless:
 		reads := "reads find it, or what came later"
 		if !v.meet() {
 			reads = "reads may miss it for a while"
 		}
-		return fmt.Sprintf("%s on %d of %d copies, reads ask %d; %s", d, v.W, v.Copies, v.R, reads)
+		return fmt.Sprintf("%s on %d of %d copies, reads ask %d; %s; %s", d, v.W, v.Copies, v.R, reads, v.settled())
 	}
 	if v.Sync.Kind == quorum.KindAsync {
 		return d + " on the leader; an election may lose the newest"
 	}
 	return fmt.Sprintf("%s on the leader and on %v of the others; no election loses it", d, v.Sync)
+}
+
+// settled says what becomes of two writes that did not know of one another.
+func (v Variant) settled() string {
+	switch {
+	case v.Merges():
+		return "concurrent changes are merged"
+	case v.Siblings():
+		return "concurrent writes are both kept until a client has seen both"
+	}
+	return "the later of two concurrent writes stays"
 }
 
 // Durable is on how many disks a write is when it is acknowledged, of so many nodes where

@@ -45,9 +45,23 @@ type Policy string
 
 // The policies.
 const (
-	PolicyLWW Policy = "lww"  // the later one stays
-	PolicyCRD Policy = "crdt" // both count, by a data type that merges
+	PolicyLWW      Policy = "lww"      // the later one stays
+	PolicyCRD      Policy = "crdt"     // both count, by a data type that merges
+	PolicySiblings Policy = "siblings" // both are kept until who has read both writes what they come to
 )
+
+// Via is how clients ask the nodes of a subject.
+type Via string
+
+// The ways.
+const (
+	ViaCalls  Via = "calls"  // nodes are in this process, and are called
+	ViaClient Via = "client" // nodes are processes, triad server, asked by the Go client
+	ViaRESP   Via = "resp"   // likewise, by connections for Redis clients
+)
+
+// Processes reports whether nodes are processes of their own.
+func (v Via) Processes() bool { return v == ViaClient || v == ViaRESP }
 
 // Kind is a kind of work.
 type Kind string
@@ -77,7 +91,16 @@ const (
 	SlowDisk  Deed = "slow-disk" // every sync takes longer
 	SlowNode  Deed = "slow-node" // every sync and every message takes longer
 	Clock     Deed = "clock"     // the time of day jumps, and back
+	Join      Deed = "join"      // nodes that were not there are added, and then removed
+	Leave     Deed = "leave"     // nodes are removed, and then added again with nothing on their disks
 )
+
+// Members reports whether a deed changes who takes part.
+func (d Deed) Members() bool { return d == Join || d == Leave }
+
+// inside are the deeds that take a plug or a clock that the harness holds itself, which
+// processes do not give it.
+func (d Deed) inside() bool { return d == SlowDisk || d == SlowNode || d == Clock }
 
 // Anomaly is something that users notice and a promise may forbid.
 type Anomaly string
@@ -133,7 +156,12 @@ func (t *Topology) UnmarshalText(b []byte) error {
 func (l *Level) UnmarshalText(b []byte) error { return word(l, string(b), Levels...) }
 
 // UnmarshalText reads a policy.
-func (p *Policy) UnmarshalText(b []byte) error { return word(p, string(b), PolicyLWW, PolicyCRD) }
+func (p *Policy) UnmarshalText(b []byte) error {
+	return word(p, string(b), PolicyLWW, PolicyCRD, PolicySiblings)
+}
+
+// UnmarshalText reads a way.
+func (v *Via) UnmarshalText(b []byte) error { return word(v, string(b), ViaCalls, ViaClient, ViaRESP) }
 
 // UnmarshalText reads a kind of work.
 func (k *Kind) UnmarshalText(b []byte) error {
@@ -142,7 +170,7 @@ func (k *Kind) UnmarshalText(b []byte) error {
 
 // UnmarshalText reads a deed.
 func (d *Deed) UnmarshalText(b []byte) error {
-	return word(d, string(b), Kill, Pause, Partition, SlowDisk, SlowNode, Clock)
+	return word(d, string(b), Kill, Pause, Partition, SlowDisk, SlowNode, Clock, Join, Leave)
 }
 
 // UnmarshalText reads an anomaly, with dashes between its words or as a report has it.

@@ -2,13 +2,11 @@ package work
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strconv"
+	"slices"
 	"strings"
 
-	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/internal/bench/draw"
 	"github.com/triad-kv/triad/internal/bench/scenario"
 	"github.com/triad-kv/triad/internal/bench/world"
@@ -30,7 +28,8 @@ type Client struct {
 	token  topology.Token // what it has seen
 	lines  uint32         // that it has appended
 	carts  map[item]state // what it put into carts
-	wrote  []line
+
+	appended []line
 }
 
 // Client makes the next client. It must not be called once clients work.
@@ -46,7 +45,7 @@ func (l *Load) Client(ways Ways) *Client {
 
 // ErrRefused is within the error of what was asked and is not done for a reason of the
 // work itself: an account that does not hold enough. It is an answer, not a failure.
-var ErrRefused = errors.New("the account does not hold as much")
+var ErrRefused = world.ErrRefused
 
 // Step does one thing, and returns what it was.
 func (c *Client) Step(ctx context.Context) (Class, error) {
@@ -68,70 +67,48 @@ func (c *Client) Step(ctx context.Context) (Class, error) {
 // key draws a key.
 func (c *Client) key() uint64 { return c.keys.Next(c.rng, c.l.keys.Load()) }
 
-// level are the options of a read at the subject's level. Where nobody leads, one that may
+// want is what a read asks for at the subject's level. Where nobody leads, one that may
 // show anything asks as many replicas as the subject says, and for nothing else.
-func (c *Client) level() []triad.Option {
+func (c *Client) want() world.Want {
 	if c.l.v.Topology == scenario.Leaderless && c.l.v.Read == scenario.LevelAny {
-		return nil
+		return world.Want{}
 	}
-	switch c.l.v.Read {
-	case scenario.LevelSession:
-		return []triad.Option{triad.After(c.token)}
-	case scenario.LevelLinearizable:
-		return []triad.Option{triad.Linearizable()}
-	}
-	return []triad.Option{triad.Any()}
+	return world.Want{Level: c.l.v.Read, After: c.token}
 }
 
-// answered notes a token, and takes it for no error that a key holds nothing.
-func (c *Client) answered(t topology.Token, err error) error {
-	if errors.Is(err, topology.ErrNotFound) {
-		return nil
-	}
+// saw notes what the client has seen.
+func (c *Client) saw(t topology.Token, err error) error {
 	if err == nil {
 		c.token = c.token.Join(t)
 	}
 	return err
 }
 
+// wrote is saw of a write.
+func (c *Client) wrote(r topology.Receipt, err error) error { return c.saw(r.Token, err) }
+
+// cell is the place of a number.
+func (c *Client) cell(number uint64) world.Cell { return c.l.cell(number) }
+
 func (c *Client) read(ctx context.Context) error {
-	table, key := c.l.place(c.key())
-	return c.ways.Read().Do(ctx, "get", func(ctx context.Context, n *triad.Node) error {
-		switch c.l.kind() {
-		case record.KindCounter:
-			_, err := triad.CounterOf(n, table).Get(ctx, string(key), c.level()...)
-			return c.answered(topology.Token{}, err)
-		case record.KindSet:
-			_, err := triad.SetOf[string](n, table).Members(ctx, string(key), c.level()...)
-			return c.answered(topology.Token{}, err)
-		}
-		r, err := n.Get(ctx, table, key, c.level()...)
-		return c.answered(r.Token, err)
+	at := c.cell(c.key())
+	return c.ways.Read().Do(ctx, "get", func(ctx context.Context, d world.Door) error {
+		h, err := d.Read(ctx, at, c.want())
+		return c.saw(h.Token, err)
 	})
 }
 
 func (c *Client) scan(ctx context.Context) error {
-	table, key := c.l.place(c.key())
-	left := 1 + c.rng.IntN(scanMax)
-	return c.ways.Read().Do(ctx, "scan", func(ctx context.Context, n *triad.Node) error {
-		for _, err := range n.Scan(ctx, table, key, nil, c.level()...) {
-			if err != nil {
-				return err
-			}
-			if left--; left == 0 {
-				break
-			}
-		}
-		return nil
-	})
+	at := c.cell(c.key())
+	most := 1 + c.rng.IntN(scanMax)
+	return c.ways.Read().Do(ctx, "scan", func(ctx context.Context, d world.Door) error { return d.Scan(ctx, at, most, c.want()) })
 }
 
 func (c *Client) put(ctx context.Context, number uint64) error {
-	table, key := c.l.place(number)
+	at := c.cell(number)
 	c.value[c.rng.IntN(len(c.value))]++
-	return c.ways.Write().Do(ctx, "put", func(ctx context.Context, n *triad.Node) error {
-		r, err := n.Put(ctx, table, key, c.value)
-		return c.answered(r.Token, err)
+	return c.ways.Write().Do(ctx, "put", func(ctx context.Context, d world.Door) error {
+		return c.wrote(d.Write(ctx, world.Change{Cell: at, Value: c.value}))
 	})
 }
 
@@ -147,18 +124,29 @@ func (c *Client) insert(ctx context.Context) error {
 }
 
 // modify is YCSB's read-modify-write: two operations, with nothing between them that
-// keeps others out.
+// keeps others out. Where siblings are kept, what is written takes the place of what was
+// read alone.
 func (c *Client) modify(ctx context.Context) error {
 	number := c.key()
-	table, key := c.l.place(number)
-	err := c.ways.Read().Do(ctx, "get", func(ctx context.Context, n *triad.Node) error {
-		r, err := n.Get(ctx, table, key, c.level()...)
-		return c.answered(r.Token, err)
+	at := c.cell(number)
+	if c.l.v.Siblings() {
+		c.value[c.rng.IntN(len(c.value))]++
+		return c.update(ctx, "modify", []world.Cell{at}, func([]world.Held) ([]world.Change, error) {
+			return []world.Change{{Cell: at, Value: c.value}}, nil
+		})
+	}
+	err := c.ways.Read().Do(ctx, "get", func(ctx context.Context, d world.Door) error {
+		h, err := d.Read(ctx, at, c.want())
+		return c.saw(h.Token, err)
 	})
 	if err != nil {
 		return err
 	}
 	return c.put(ctx, number)
+}
+
+func (c *Client) update(ctx context.Context, op string, at []world.Cell, decide world.Decide) error {
+	return c.ways.Write().Do(ctx, op, func(ctx context.Context, d world.Door) error { return c.wrote(d.Update(ctx, at, decide)) })
 }
 
 // change is the write of each kind of work.
@@ -178,43 +166,46 @@ func (c *Client) change(ctx context.Context) error {
 }
 
 func (c *Client) count(ctx context.Context, number uint64) error {
-	table, key := c.l.place(number)
-	err := c.ways.Write().Do(ctx, "add", func(ctx context.Context, n *triad.Node) error {
-		if c.l.kind() == record.KindCounter {
-			_, r, err := triad.CounterOf(n, table).Add(ctx, string(key), 1)
-			return c.answered(r.Token, err)
-		}
-		return c.update(ctx, n, table, [][]byte{key}, func(was [][]byte) ([][]byte, error) {
-			sum, err := numberOf(was[0])
-			return [][]byte{strconv.AppendInt(nil, sum+1, 10)}, err
-		})
-	})
+	at := c.cell(number)
+	err := c.add(ctx, "add", []world.Cell{at}, []int64{1}, false)
 	c.l.tally.add(number, 1, err)
 	return err
+}
+
+// add adds to sums: counters that merge, or numbers that are read and written, or where
+// siblings are kept what each client has added alone. least refuses what would leave the
+// first below 0.
+func (c *Client) add(ctx context.Context, op string, at []world.Cell, by []int64, least bool) error {
+	if c.l.kind() == record.KindCounter {
+		cs := make([]world.Change, len(at))
+		for i := range at {
+			cs[i] = world.Change{Cell: at[i], By: by[i]}
+		}
+		return c.ways.Write().Do(ctx, op, func(ctx context.Context, d world.Door) error { return c.wrote(d.Write(ctx, cs...)) })
+	}
+	return c.update(ctx, op, at, func(was []world.Held) ([]world.Change, error) {
+		cs := make([]world.Change, len(at))
+		for i := range at {
+			sum, err := c.l.sumOf(was[i])
+			if err != nil {
+				return nil, err
+			}
+			if least && i == 0 && sum+by[i] < 0 {
+				return nil, ErrRefused
+			}
+			cs[i] = world.Change{Cell: at[i], Value: c.l.added(was[i], c.number, sum, by[i])}
+		}
+		return cs, nil
+	})
 }
 
 // itemsMax is how many different things a client puts into one cart.
 const itemsMax = 4
 
 func (c *Client) fillCart(ctx context.Context, number uint64) error {
-	table, key := c.l.place(number)
 	it := item{number, c.rng.IntN(itemsMax)}
 	put := c.carts[it] != in
-	name := fmt.Sprintf("%d.%d", c.number, it.what)
-	err := c.ways.Write().Do(ctx, "cart", func(ctx context.Context, n *triad.Node) error {
-		if c.l.kind() == record.KindSet {
-			cart := triad.SetOf[string](n, table)
-			change := cart.Remove
-			if put {
-				change = cart.Add
-			}
-			_, r, err := change(ctx, string(key), []string{name})
-			return c.answered(r.Token, err)
-		}
-		return c.update(ctx, n, table, [][]byte{key}, func(was [][]byte) ([][]byte, error) {
-			return [][]byte{[]byte(changed(string(was[0]), name, put))}, nil
-		})
-	})
+	err := c.putWord(ctx, "cart", c.cell(number), fmt.Sprintf("%d.%d", c.number, it.what), put)
 	switch {
 	case topology.OutcomeOf(err) == topology.NotApplied && err != nil:
 	case err != nil:
@@ -227,14 +218,22 @@ func (c *Client) fillCart(ctx context.Context, number uint64) error {
 	return err
 }
 
-// changed is a list of words with one more, or without it.
-func changed(list, name string, put bool) string {
-	var kept []string
-	for _, word := range strings.Fields(list) {
-		if word != name {
-			kept = append(kept, word)
-		}
+// putWord puts a word into a set, or takes it out: a set that merges, or a list that is
+// read and written.
+func (c *Client) putWord(ctx context.Context, op string, at world.Cell, word string, put bool) error {
+	if c.l.kind() == record.KindSet {
+		return c.ways.Write().Do(ctx, op, func(ctx context.Context, d world.Door) error {
+			return c.wrote(d.Write(ctx, world.Change{Cell: at, Word: word, Out: !put}))
+		})
 	}
+	return c.update(ctx, op, []world.Cell{at}, func(was []world.Held) ([]world.Change, error) {
+		return []world.Change{{Cell: at, Value: []byte(changed(wordsOf(was[0]), word, put))}}, nil
+	})
+}
+
+// changed is a list of words with one more, or without it.
+func changed(words []string, name string, put bool) string {
+	kept := slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w == name })
 	if put {
 		kept = append(kept, name)
 	}
@@ -247,42 +246,18 @@ func (c *Client) transfer(ctx context.Context, from uint64) error {
 	keys := uint64(c.l.w.Keys)
 	to := (from + 1 + c.rng.Uint64N(keys-1)) % keys
 	amount := 1 + c.rng.Int64N(amountMax)
-	table, a := c.l.place(from)
-	_, b := c.l.place(to)
-	err := c.ways.Write().Do(ctx, "transfer", func(ctx context.Context, n *triad.Node) error {
-		if c.l.kind() == record.KindCounter {
-			return c.addBoth(ctx, n, table, a, b, amount)
-		}
-		return c.update(ctx, n, table, [][]byte{a, b}, func(was [][]byte) ([][]byte, error) {
-			x, err := numberOf(was[0])
-			y, err2 := numberOf(was[1])
-			if err == nil && x < amount {
-				err = ErrRefused
-			}
-			return [][]byte{strconv.AppendInt(nil, x-amount, 10), strconv.AppendInt(nil, y+amount, 10)}, errors.Join(err, err2)
-		})
-	})
+	err := c.add(ctx, "transfer", []world.Cell{c.cell(from), c.cell(to)}, []int64{-amount, amount}, true)
 	c.l.tally.add(from, -amount, err)
 	c.l.tally.add(to, amount, err)
 	return err
 }
 
 func (c *Client) append(ctx context.Context, number uint64) error {
-	table, key := c.l.place(number)
 	c.lines++
 	ln := line{number, c.lines}
-	name := fmt.Sprintf("%d.%d", c.number, ln.n)
-	err := c.ways.Write().Do(ctx, "append", func(ctx context.Context, n *triad.Node) error {
-		if c.l.kind() == record.KindSet {
-			_, r, err := triad.SetOf[string](n, table).Add(ctx, string(key), []string{name})
-			return c.answered(r.Token, err)
-		}
-		return c.update(ctx, n, table, [][]byte{key}, func(was [][]byte) ([][]byte, error) {
-			return [][]byte{[]byte(string(was[0]) + name + "\n")}, nil
-		})
-	})
+	err := c.putWord(ctx, "append", c.cell(number), fmt.Sprintf("%d.%d", c.number, ln.n), true)
 	if err == nil {
-		c.wrote = append(c.wrote, ln)
+		c.appended = append(c.appended, ln)
 	}
 	return err
 }

@@ -2,16 +2,13 @@ package work
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"sync/atomic"
 
-	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/internal/bench/result"
 	"github.com/triad-kv/triad/internal/bench/scenario"
-	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/internal/bench/world"
 	"github.com/triad-kv/triad/topology"
 )
 
@@ -64,16 +61,16 @@ type line struct {
 
 // Judge holds what a node has against what clients were told. The node has converged
 // with all others.
-func (l *Load) Judge(ctx context.Context, n *triad.Node) (*result.Sums, error) {
+func (l *Load) Judge(ctx context.Context, at world.Way) (*result.Sums, error) {
 	switch l.w.Kind {
 	case scenario.Counter:
-		return l.judgeCounters(ctx, n)
+		return l.judgeCounters(ctx, at)
 	case scenario.Bank:
-		return l.judgeBank(ctx, n)
+		return l.judgeBank(ctx, at)
 	case scenario.Cart:
-		return l.judgeWords(ctx, n, "things in carts", l.cartWords())
+		return l.judgeWords(ctx, at, "things in carts", l.cartWords())
 	case scenario.Append:
-		return l.judgeWords(ctx, n, "lines of documents", l.appended())
+		return l.judgeWords(ctx, at, "lines of documents", l.appended())
 	}
 	return nil, nil
 }
@@ -90,27 +87,28 @@ func numberOf(b []byte) (int64, error) {
 	return n, nil
 }
 
-// number is what a key that counts holds at a node.
-func (l *Load) number(ctx context.Context, n *triad.Node, key uint64) (int64, error) {
-	table, name := l.place(key)
-	if l.kind() == record.KindCounter {
-		sum, err := triad.CounterOf(n, table).Get(ctx, string(name), triad.Any())
-		if errors.Is(err, topology.ErrNotFound) {
-			err = nil
-		}
-		return sum, err
-	}
-	r, err := n.Get(ctx, table, name, triad.Any())
-	if err != nil && !errors.Is(err, topology.ErrNotFound) {
-		return 0, err
-	}
-	return numberOf(r.Value)
+// holds is what a key holds at a node.
+func (l *Load) holds(ctx context.Context, at world.Way, key uint64) (h world.Held, err error) {
+	err = at.Do(ctx, "get", func(ctx context.Context, d world.Door) (err error) {
+		h, err = d.Read(ctx, l.cell(key), world.Want{Level: scenario.LevelAny})
+		return err
+	})
+	return h, err
 }
 
-func (l *Load) judgeCounters(ctx context.Context, n *triad.Node) (*result.Sums, error) {
+// number is what a key that counts holds at a node.
+func (l *Load) number(ctx context.Context, at world.Way, key uint64) (int64, error) {
+	h, err := l.holds(ctx, at, key)
+	if err != nil {
+		return 0, err
+	}
+	return l.sumOf(h)
+}
+
+func (l *Load) judgeCounters(ctx context.Context, at world.Way) (*result.Sums, error) {
 	s := &result.Sums{What: "increments", Changes: int(l.tally.changes.Load())}
 	for key := range l.tally.acked {
-		has, err := l.number(ctx, n, uint64(key))
+		has, err := l.number(ctx, at, uint64(key))
 		if err != nil {
 			return nil, err
 		}
@@ -124,11 +122,11 @@ func (l *Load) judgeCounters(ctx context.Context, n *triad.Node) (*result.Sums, 
 
 // judgeBank counts, account by account, what is missing and what is too much: a
 // transfer of which half is lost shows as one of them.
-func (l *Load) judgeBank(ctx context.Context, n *triad.Node) (*result.Sums, error) {
+func (l *Load) judgeBank(ctx context.Context, at world.Way) (*result.Sums, error) {
 	s := &result.Sums{What: "units of money", Changes: int(l.tally.changes.Load() / 2)}
 	var missing, over, off, free int64
 	for key := range l.tally.acked {
-		has, err := l.number(ctx, n, uint64(key))
+		has, err := l.number(ctx, at, uint64(key))
 		if err != nil {
 			return nil, err
 		}
@@ -174,17 +172,17 @@ func (l *Load) cartWords() map[uint64]*words {
 func (l *Load) appended() map[uint64]*words {
 	all := map[uint64]*words{}
 	for _, c := range l.clients {
-		for _, ln := range c.wrote {
+		for _, ln := range c.appended {
 			l.wordsOf(all, ln.document).must[fmt.Sprintf("%d.%d", c.number, ln.n)] = true
 		}
 	}
 	return all
 }
 
-func (l *Load) judgeWords(ctx context.Context, n *triad.Node, what string, all map[uint64]*words) (*result.Sums, error) {
+func (l *Load) judgeWords(ctx context.Context, at world.Way, what string, all map[uint64]*words) (*result.Sums, error) {
 	s := &result.Sums{What: what}
 	for key, w := range all {
-		has, err := l.has(ctx, n, key)
+		has, err := l.has(ctx, at, key)
 		if err != nil {
 			return nil, err
 		}
@@ -204,23 +202,11 @@ func (l *Load) judgeWords(ctx context.Context, n *triad.Node, what string, all m
 }
 
 // has are the words in a key at a node.
-func (l *Load) has(ctx context.Context, n *triad.Node, key uint64) (map[string]bool, error) {
-	table, name := l.place(key)
+func (l *Load) has(ctx context.Context, at world.Way, key uint64) (map[string]bool, error) {
+	h, err := l.holds(ctx, at, key)
 	has := map[string]bool{}
-	var list []string
-	var err error
-	if l.kind() == record.KindSet {
-		list, err = triad.SetOf[string](n, table).Members(ctx, string(name), triad.Any())
-	} else {
-		var r triad.Reading
-		r, err = n.Get(ctx, table, name, triad.Any())
-		list = strings.Fields(string(r.Value))
-	}
-	if err != nil && !errors.Is(err, topology.ErrNotFound) {
-		return nil, err
-	}
-	for _, word := range list {
+	for _, word := range wordsOf(h) {
 		has[word] = true
 	}
-	return has, nil
+	return has, err
 }

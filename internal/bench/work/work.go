@@ -111,21 +111,26 @@ func (l *Load) kind() record.Kind {
 // Tables are those that the work needs.
 func (l *Load) Tables() (ts []triad.Table) {
 	for i := range l.w.Tables {
-		ts = append(ts, triad.Table{Name: tableName(i), Kind: l.kind()})
+		t := triad.Table{Name: tableName(i), Kind: l.kind()}
+		if l.v.Siblings() && t.Kind == record.KindBytes {
+			t.Resolver = string(scenario.PolicySiblings)
+		}
+		ts = append(ts, t)
 	}
 	return ts
 }
 
 func tableName(i int) string { return fmt.Sprintf("t%d", i) }
 
-// place is the table and the key of a number.
-func (l *Load) place(n uint64) (table string, key []byte) {
-	return tableName(int(n % uint64(l.w.Tables))), fmt.Appendf(make([]byte, 0, l.w.KeyBytes), "k%0*d", l.w.KeyBytes-1, n)
+// cell is the place of a number.
+func (l *Load) cell(n uint64) world.Cell {
+	return world.Cell{Table: tableName(int(n % uint64(l.w.Tables))), Kind: l.kind(), Key: fmt.Appendf(make([]byte, 0, l.w.KeyBytes), "k%0*d", l.w.KeyBytes-1, n)}
 }
 
 // Limits of filling.
 const (
-	fillBatch   = 64 // keys of one write
+	fillBatch   = 64      // keys of one write
+	fillBytes   = 4 << 20 // of their values
 	fillWriters = 16
 )
 
@@ -140,17 +145,18 @@ func (l *Load) Fill(ctx context.Context, writer func() world.Way) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	batch := uint64(max(1, min(fillBatch, fillBytes/int(l.w.ValueBytes))))
 	var next atomic.Uint64
 	var all sync.WaitGroup
 	for i := range fillWriters {
 		all.Go(func() {
 			rng := rand.New(rand.NewPCG(l.seed, uint64(i)))
 			for {
-				from := next.Add(fillBatch) - fillBatch
+				from := next.Add(batch) - batch
 				if from >= uint64(l.w.Keys) || ctx.Err() != nil {
 					return
 				}
-				if err := l.fill(ctx, rng, from, min(from+fillBatch, uint64(l.w.Keys)), writer); err != nil {
+				if err := l.fill(ctx, rng, from, min(from+batch, uint64(l.w.Keys)), writer); err != nil {
 					cancel(fmt.Errorf("fill the tables: %w", err))
 				}
 			}
@@ -170,43 +176,39 @@ func (l *Load) fill(ctx context.Context, rng *rand.Rand, from, to uint64, writer
 		return nil
 	}
 	return world.Until(ctx, func(ctx context.Context) error {
-		return writer().Do(ctx, "fill", func(ctx context.Context, n *triad.Node) error { return l.put(ctx, rng, n, from, to) })
+		return writer().Do(ctx, "fill", func(ctx context.Context, d world.Door) error {
+			_, err := d.Write(ctx, l.begins(rng, from, to)...)
+			return err
+		})
 	})
 }
 
-// put writes keys at a node: together, or one by one where that is all it takes.
-func (l *Load) put(ctx context.Context, rng *rand.Rand, n *triad.Node, from, to uint64) error {
-	var b triad.Batch
+// begins is what keys hold at first.
+func (l *Load) begins(rng *rand.Rand, from, to uint64) (cs []world.Change) {
 	for number := from; number < to; number++ {
-		table, key := l.place(number)
-		value := fmt.Append(nil, Opening)
+		c := world.Change{Cell: l.cell(number), Value: l.opens(Opening)}
 		if l.w.Kind != scenario.Bank {
-			value = l.value(rng)
+			c.Value = l.value(rng)
 		}
-		if l.v.Topology != scenario.Leaderless {
-			b.Put(table, key, value)
-		} else if _, err := n.Put(ctx, table, key, value); err != nil {
-			return err
-		}
+		cs = append(cs, c)
 	}
-	if l.v.Topology == scenario.Leaderless {
-		return nil
-	}
-	_, err := n.Batch(ctx, &b)
-	return err
+	return cs
 }
 
 // open opens an account that is a counter.
 func (l *Load) open(ctx context.Context, number uint64, writer func() world.Way) error {
-	table, key := l.place(number)
+	at := l.cell(number)
+	level := scenario.LevelLinearizable
+	if l.v.Topology == scenario.Leaderless {
+		level = "" // it has no others
+	}
 	return world.Until(ctx, func(ctx context.Context) error {
-		return writer().Do(ctx, "fill", func(ctx context.Context, n *triad.Node) error {
-			counts := triad.CounterOf(n, table)
-			has, err := counts.Get(ctx, string(key), triad.Linearizable())
-			if err != nil && topology.OutcomeOf(err) != topology.NotApplied || has == Opening {
+		return writer().Do(ctx, "fill", func(ctx context.Context, d world.Door) error {
+			has, err := d.Read(ctx, at, world.Want{Level: level})
+			if err != nil && topology.OutcomeOf(err) != topology.NotApplied || has.Number == Opening {
 				return err
 			}
-			_, _, err = counts.Add(ctx, string(key), Opening-has)
+			_, err = d.Write(ctx, world.Change{Cell: at, By: Opening - has.Number})
 			return err
 		})
 	})

@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/internal/bench/scenario"
 	"github.com/triad-kv/triad/internal/bench/work"
 	"github.com/triad-kv/triad/internal/bench/world"
@@ -24,8 +23,10 @@ timeout: 30s
 subjects:
   one: {topology: single-leader}
   lww: {topology: multi-leader}
+  siblings: {topology: multi-leader, conflicts: [siblings]}
   crdt: {topology: multi-leader, conflicts: [crdt]}
   quorum: {topology: leaderless}
+  merging: {topology: leaderless, conflicts: [crdt]}
 workloads:
   ycsb: {kind: ycsb-f, keys: 70, tables: 3, value_bytes: 20}
   scans: {kind: ycsb-e, keys: 30}
@@ -93,7 +94,7 @@ func TestWorkThatIsNotConcurrentLosesNothingAnywhere(t *testing.T) {
 					require.Positive(t, classes[work.Write])
 				}
 				for _, n := range d.w.Nodes() {
-					sums, err := d.Judge(t.Context(), n.Open())
+					sums, err := d.Judge(t.Context(), d.w.At("", n.ID))
 					require.NoError(t, err)
 					if wl.Kind.Records() {
 						require.Nil(t, sums)
@@ -127,15 +128,16 @@ func TestWhatIsLostOrTooMuchIsCounted(t *testing.T) {
 			d.steps(t, 25)
 			for i := range wl.Keys {
 				key := fmt.Appendf(nil, "k%0*d", wl.KeyBytes-1, i)
-				require.NoError(t, d.w.Writer("a").Do(t.Context(), "spoil", func(ctx context.Context, n *triad.Node) error {
-					_, err := n.Put(ctx, d.Tables()[0].Name, key, []byte(spoil.value))
+				require.NoError(t, d.w.Writer("a").Do(t.Context(), "spoil", func(ctx context.Context, door world.Door) error {
+					at := world.Cell{Table: d.Tables()[0].Name, Kind: record.KindBytes, Key: key}
+					_, err := door.Write(ctx, world.Change{Cell: at, Value: []byte(spoil.value)})
 					return err
 				}))
 			}
 			_, err := d.w.Converge(t.Context(), "spoilt")
 			require.NoError(t, err)
 			require.Equal(t, record.KindBytes, d.Tables()[0].Kind)
-			sums, err := d.Judge(t.Context(), d.w.Nodes()[0].Open())
+			sums, err := d.Judge(t.Context(), d.w.At("", "a-1"))
 			require.NoError(t, err)
 			require.Equal(t, spoil.lost, sums.Lost > 0, "%+v", sums)
 			require.Equal(t, spoil.extra, sums.Extra > 0, "%+v", sums)

@@ -2,6 +2,7 @@ package world
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -20,7 +21,7 @@ import (
 )
 
 // engine makes what a subject's topology adds to the configuration of a node.
-type engine func(w *World, n *Node, c *triad.Config)
+type engine func(w told, n *Node, c *triad.Config)
 
 // engines are the topologies that can be measured. Which is not here is left out of a
 // run, and the report says so.
@@ -32,8 +33,8 @@ var engines = map[scenario.Topology]engine{
 
 // Available returns why a subject can not be run, nil if it can.
 func Available(v scenario.Variant) error {
-	if v.Topology == scenario.Leaderless && v.Merges() {
-		return fmt.Errorf("%s: %s keeps the later write of each key; it has no types that merge yet", v.Of, v.Topology)
+	if v.Topology == scenario.Leaderless && v.Siblings() {
+		return fmt.Errorf("%s: %s keeps no siblings yet", v.Of, v.Topology)
 	}
 	if engines[v.Topology] == nil {
 		return fmt.Errorf("%s: the topology %s is not built yet", v.Of, v.Topology)
@@ -41,10 +42,13 @@ func Available(v scenario.Variant) error {
 	return nil
 }
 
+// told is a world as it says what a node is to know.
+type told struct{ *World }
+
 // config is what a node is opened with, but for its files and sockets.
-func (w *World) config(n *Node) (triad.Config, error) {
+func (w told) config(n *Node) (triad.Config, error) {
 	c := triad.Config{
-		ID: topology.NodeID(n.ID), Cluster: "bench", Site: n.Site, Dir: n.dir, Members: w.members, Tables: w.o.Tables,
+		ID: topology.NodeID(n.ID), Cluster: clusterName, Site: n.Site, Dir: n.dir, Members: w.membersOf(n), Tables: w.o.Tables,
 		Logger: w.o.Logger.With("node", n.ID), Limits: triad.Limits{LogFirstSegmentBytes: segmentBytes},
 	}
 	if err := Available(w.o.Variant); err != nil {
@@ -54,30 +58,42 @@ func (w *World) config(n *Node) (triad.Config, error) {
 	return c, nil
 }
 
+// names reports whether a node's configuration names another one. Where one leads, who is
+// to join is not known before it is added by its address; sites name all.
+func (w told) names(n, to *Node) bool {
+	return n == to || !to.joins.Load() || w.o.Variant.Scattered()
+}
+
+// membersOf are the members that a node's configuration names.
+func (w told) membersOf(n *Node) (all []triad.Member) {
+	for i, to := range w.nodes {
+		if w.names(n, to) {
+			all = append(all, w.members[i])
+		}
+	}
+	return all
+}
+
 // votersMax is of how many nodes the first keep the documents of control/raft.
 const votersMax = 5
 
-func oneLeader(w *World, _ *Node, c *triad.Config) {
+func oneLeader(w told, _ *Node, c *triad.Config) {
 	v := w.o.Variant
-	var voters []topology.NodeID
-	for _, m := range w.members[:min(len(w.members), votersMax)] {
-		voters = append(voters, m.ID)
-	}
-	if len(voters)%2 == 0 {
-		voters = voters[:len(voters)-1]
-	}
 	o := singleleader.Options{Sync: v.Sync, Durability: v.Durability, FailAfter: time.Duration(v.Subject.FailAfter)}
 	if v.Sync.Kind == quorum.KindAsync {
 		o.MaxLagOnFailover = uint64(v.Subject.MaxLost)
 	}
 	c.Topology = singleleader.New(o)
-	c.Control = raft.New(raft.Options{Voters: voters, Leader: w.members[0].ID})
+	c.Control = raft.New(raft.Options{Voters: w.voters(), Leader: w.members[0].ID})
 }
 
-func severalLeaders(w *World, n *Node, c *triad.Config) {
+func severalLeaders(w told, n *Node, c *triad.Config) {
 	v := w.o.Variant
-	o := multileader.Options{Group: singleleader.Options{Sync: v.Sync, Durability: v.Durability}}
+	o := multileader.Options{Group: singleleader.Options{Sync: v.Sync, Durability: v.Durability}, Joins: n.joins.Load()}
 	for i, site := range w.o.Scenario.Sites {
+		if n.joins.Load() || w.o.Scenario.Absent(scenario.NodeName(site, 0)) {
+			continue // the roster says it
+		}
 		o.Sites = append(o.Sites, multileader.Site{Name: site, Number: uint32(i + 1)})
 	}
 	c.Topology = multileader.New(o)
@@ -86,7 +102,7 @@ func severalLeaders(w *World, n *Node, c *triad.Config) {
 
 // nobodyLeads asks a session's reads of one replica, and all others of as many as the
 // subject says.
-func nobodyLeads(w *World, _ *Node, c *triad.Config) {
+func nobodyLeads(w told, _ *Node, c *triad.Config) {
 	v := w.o.Variant
 	level := func(n int) quorum.Consistency {
 		switch {
@@ -114,8 +130,8 @@ func (w *World) up(ctx context.Context) error {
 	defer cancel()
 	if !w.o.Variant.Scattered() {
 		err := Until(ctx, func(ctx context.Context) error {
-			if w.look(); w.leader.Load() == nil {
-				return fmt.Errorf("nobody leads")
+			if w.look(ctx); w.leader.Load() == nil {
+				return errors.Join(errNobodyLeads, w.fell())
 			}
 			return nil
 		})
@@ -123,19 +139,62 @@ func (w *World) up(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := (roll{w}).firstLeads(ctx); err != nil {
+		return err
+	}
 	if _, err := w.Converge(ctx, upKey); err != nil {
 		return err
 	}
-	for _, n := range w.nodes {
+	for _, n := range w.Present() {
 		for _, t := range w.o.Tables {
-			err := Until(ctx, func(ctx context.Context) error {
-				_, err := n.Open().Cells().Table(ctx, t.Name)
-				return err
-			})
+			err := Until(ctx, func(ctx context.Context) error { return n.knows(ctx, t.Name) })
 			if err != nil {
 				return fmt.Errorf("%s: %w", n.ID, err)
 			}
 		}
+	}
+	return nil
+}
+
+var errNobodyLeads = errors.New("nobody leads")
+
+// fell is why processes have ended by themselves.
+func (w *World) fell() error {
+	var errs []error
+	for _, n := range w.nodes {
+		if n.proc != nil {
+			errs = append(errs, n.proc.fell())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Present are the nodes that take part now.
+func (w *World) Present() (all []*Node) {
+	for _, n := range w.nodes {
+		if !n.absent.Load() {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+// firstLeads has the first node lead, where processes elected another one: their files do
+// not say who begins.
+func (w roll) firstLeads(ctx context.Context) error {
+	first := w.nodes[0]
+	if w.o.Variant.Scattered() || first.proc == nil {
+		return nil
+	}
+	err := Until(ctx, func(ctx context.Context) error {
+		w.look(ctx)
+		if leads := w.Leader(); leads != first {
+			return w.handOver(ctx, leads)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("switch over to %s: %w", first.ID, err)
 	}
 	return nil
 }
@@ -150,11 +209,11 @@ func (w *World) Converge(ctx context.Context, key string) (time.Duration, error)
 			if !w.o.Variant.Scattered() {
 				n = w.Leader() // it may have changed
 			}
-			open := n.Open()
-			if open == nil {
-				return errDown
+			k, err := n.keeper()
+			if err != nil {
+				return err
 			}
-			r, err := open.Put(ctx, triad.DefaultTable, []byte(key+"/"+n.ID), []byte(key))
+			r, err := k.Put(ctx, triad.DefaultTable, []byte(key+"/"+n.ID), []byte(key))
 			if err == nil {
 				seen = seen.Join(r.Token)
 			}
@@ -164,13 +223,13 @@ func (w *World) Converge(ctx context.Context, key string) (time.Duration, error)
 			return 0, fmt.Errorf("a write at %s: %w", n.ID, err)
 		}
 	}
-	for _, n := range w.nodes {
+	for _, n := range w.Present() {
 		err := Until(ctx, func(ctx context.Context) error {
-			open := n.Open()
-			if open == nil {
-				return errDown
+			k, err := n.keeper()
+			if err != nil {
+				return err
 			}
-			return open.Wait(ctx, seen)
+			return k.Wait(ctx, seen)
 		})
 		if err != nil {
 			return 0, fmt.Errorf("%s does not show what was written before: %w", n.ID, err)
@@ -178,7 +237,7 @@ func (w *World) Converge(ctx context.Context, key string) (time.Duration, error)
 	}
 	if w.o.Variant.Topology == scenario.Leaderless {
 		// Each key goes its own way there: that one is everywhere says nothing of others.
-		if err := Until(ctx, w.same); err != nil {
+		if err := Until(ctx, func(ctx context.Context) error { return same(ctx, w) }); err != nil {
 			return 0, err
 		}
 	}
@@ -186,16 +245,16 @@ func (w *World) Converge(ctx context.Context, key string) (time.Duration, error)
 }
 
 // same returns nil once all nodes hold the same writes of every key.
-func (w *World) same(ctx context.Context) error {
+func same(ctx context.Context, w *World) error {
 	var first map[string]version.Dot
-	for _, n := range w.nodes {
-		open := n.Open()
-		if open == nil {
-			return errDown
+	for _, n := range w.Present() {
+		k, err := n.keeper()
+		if err != nil {
+			return err
 		}
 		has := map[string]version.Dot{}
 		for _, t := range append(w.o.Tables, triad.Table{Name: triad.DefaultTable}) {
-			for item, err := range open.Scan(ctx, t.Name, nil, nil, triad.Any()) {
+			for item, err := range k.Scan(ctx, t.Name, nil, nil, triad.Any()) {
 				if err != nil {
 					return err
 				}

@@ -2,6 +2,7 @@ package world
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -55,11 +56,19 @@ func (w *World) Break(ctx context.Context, f scenario.Fault, ns []*Node) (mend f
 			return nil
 		}, nil
 	case scenario.Pause:
-		return toggle(func(n *Node, by time.Duration) { n.pause(by > 0) })
+		pause := func(on bool) (errs []error) {
+			for _, n := range ns {
+				errs = append(errs, n.pause(on))
+			}
+			return errs
+		}
+		return func(context.Context) error { return errors.Join(pause(false)...) }, errors.Join(pause(true)...)
+	case scenario.Join, scenario.Leave:
+		return roll{w}.comeAndGo(ctx, f, ns)
 	case scenario.Partition:
-		w.cut(ns, true)
+		cut(w, ns, true)
 		return func(context.Context) error {
-			w.cut(ns, false)
+			cut(w, ns, false)
 			return nil
 		}, nil
 	case scenario.SlowDisk:
@@ -77,7 +86,7 @@ func (w *World) Break(ctx context.Context, f scenario.Fault, ns []*Node) (mend f
 
 // cut parts some nodes, and the clients of the sites that are all theirs, from all
 // others, or ends that.
-func (w *World) cut(ns []*Node, on bool) {
+func cut(w *World, ns []*Node, on bool) {
 	in := func(n *Node) bool { return slices.Contains(ns, n) }
 	drop := func(n *Node, to string) {
 		if l := n.links[to]; l != nil {
@@ -104,7 +113,7 @@ func (w *World) cut(ns []*Node, on bool) {
 // Heal ends every fault but that of nodes that were killed.
 func (w *World) Heal() {
 	for _, n := range w.nodes {
-		n.pause(false)
+		_ = n.pause(false) // of one that has ended there is nothing to mend
 		n.slow.Store(0)
 		n.clock.Store(0)
 		n.plugged(func(p *plug.Plug) { p.SlowDisk(0); p.SlowNet(0) })

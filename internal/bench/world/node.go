@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/triad-kv/triad"
@@ -25,6 +26,12 @@ type Node struct {
 	first  net.Listener // of its first life, until that begins
 	links  map[string]*link.Link
 	dialer link.Dialer
+
+	proc   *process          // nil: it is in this process
+	relays map[string]*relay // of processes that links lie between: where each of the others is reached
+
+	absent atomic.Bool // it takes no part now
+	joins  atomic.Bool // it comes, or came, to those that worked already
 
 	clock atomic.Int64 // by which its time of day is ahead, in ns
 	slow  atomic.Int64 // by which it answers later, in ns
@@ -51,14 +58,22 @@ const segmentBytes = 32 << 20
 // start begins a life, at the node's address and on what is in its directory.
 func (n *Node) start() error {
 	l := n.first
-	if n.first = nil; l == nil {
+	if n.first = nil; n.proc != nil {
+		if l != nil {
+			if err := l.Close(); err != nil { // it held the address
+				return err
+			}
+		}
+		return n.proc.start()
+	}
+	if l == nil {
 		var err error
 		if l, err = net.Listen("tcp", n.addr); err != nil {
 			return fmt.Errorf("restart %s: %w", n.ID, err)
 		}
 	}
 	p := plug.New(plug.Options{Freezes: n.world.o.Scenario.Apart()})
-	c, err := n.world.config(n)
+	c, err := told{n.world}.config(n)
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
@@ -98,6 +113,15 @@ func (n *Node) open() *triad.Node {
 	return n.life.node
 }
 
+// lives reports whether the node was started and not ended since. One that is paused, or
+// has ended by itself, lives for all that its clients know.
+func (n *Node) lives() bool {
+	if n.proc != nil {
+		return n.proc.living() != nil
+	}
+	return n.open() != nil
+}
+
 // Engine is that of the node as it lives; nil if it is down.
 func (n *Node) Engine() topology.Engine {
 	if open := n.open(); open != nil {
@@ -123,7 +147,14 @@ func (n *Node) take() *life {
 // stop ends a life in order.
 func (n *Node) stop(ctx context.Context) error {
 	if n.first != nil {
-		return n.first.Close()
+		err := n.first.Close()
+		if n.proc != nil {
+			err = errors.Join(err, n.proc.letGo())
+		}
+		return err
+	}
+	if n.proc != nil {
+		return n.proc.end(ctx, syscall.SIGTERM)
 	}
 	x := n.take()
 	if x == nil {
@@ -143,6 +174,9 @@ func (n *Node) stop(ctx context.Context) error {
 
 // kill ends a life without a word, and waits for that.
 func (n *Node) kill(ctx context.Context) error {
+	if n.proc != nil {
+		return n.proc.end(ctx, syscall.SIGKILL)
+	}
 	x := n.take()
 	if x == nil {
 		return nil
@@ -163,13 +197,22 @@ func (n *Node) kill(ctx context.Context) error {
 // drain waits until what was sent has arrived, as long as a link tries to deliver it.
 func (n *Node) drain(ctx context.Context) error { return n.dialer.Drain(ctx) }
 
-func (n *Node) counts() plug.Counts {
+// usage is what the node has used over all its lives. CPU and allocations of one in this
+// process are not told apart from all else.
+func (n *Node) usage(ctx context.Context) (u Usage) {
+	if n.proc != nil {
+		u = n.proc.usage(ctx)
+		for _, r := range n.relays {
+			u.WireBytes += r.bytes.Load()
+		}
+		return u
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.life == nil {
-		return n.past
+	if u.Counts = n.past; n.life != nil {
+		u.Counts = u.Plus(n.life.plug.Counts())
 	}
-	return n.past.Plus(n.life.plug.Counts())
+	return u
 }
 
 // plugged calls f with the plug of the present life, if there is one.
@@ -182,7 +225,10 @@ func (n *Node) plugged(f func(p *plug.Plug)) {
 }
 
 // pause stops a node, or lets it go on.
-func (n *Node) pause(on bool) {
+func (n *Node) pause(on bool) error {
+	if n.proc != nil {
+		return n.proc.pause(on)
+	}
 	n.plugged(func(p *plug.Plug) {
 		if on {
 			p.Freeze()
@@ -199,6 +245,7 @@ func (n *Node) pause(on bool) {
 		close(n.paused)
 		n.paused = nil
 	}
+	return nil
 }
 
 // awake returns once the node is not paused, and as late as it is slow.
@@ -223,52 +270,4 @@ func (n *Node) awake(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// Way is how clients of a site ask a node.
-type Way struct {
-	Node *Node
-	link *link.Link // nil: it is near
-}
-
-// errDown is why a node that was killed is not asked.
-var errDown = fmt.Errorf("%w: the node is down", topology.ErrUnavailable)
-
-// Do asks the node: f is given it as it lives. Of what was sent and not answered nobody
-// knows what came of it.
-func (w Way) Do(ctx context.Context, op string, f func(ctx context.Context, n *triad.Node) error) error {
-	fail := func(o topology.Outcome, err error) error {
-		return &topology.Error{Op: op, Node: topology.NodeID(w.Node.ID), Outcome: o, Err: fmt.Errorf("%w: %w", topology.ErrTimeout, err)}
-	}
-	ask := func(ctx context.Context) error {
-		if err := w.Node.awake(ctx); err != nil {
-			return fail(topology.Unknown, err)
-		}
-		open := w.Node.open()
-		if open == nil {
-			return &topology.Error{Op: op, Node: topology.NodeID(w.Node.ID), Outcome: topology.NotApplied, Err: errDown}
-		}
-		err := f(ctx, open)
-		if lost := w.Node.awake(ctx); lost != nil {
-			return fail(topology.Unknown, lost)
-		}
-		return err
-	}
-	if w.link == nil {
-		return ask(ctx)
-	}
-	var answer error
-	done, err := w.link.Call(ctx, func(ctx context.Context) error {
-		answer = ask(ctx)
-		return nil
-	})
-	switch {
-	case err == nil:
-		return answer
-	case done && topology.OutcomeOf(answer) == topology.NotApplied && answer != nil:
-		return answer // whoever asked has not heard, and need not
-	case done:
-		return fail(topology.Unknown, err)
-	}
-	return fail(topology.NotApplied, err)
 }

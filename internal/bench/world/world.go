@@ -1,6 +1,6 @@
-// Package world is the nodes that a run measures: one subject's, in this process, each
-// with a directory on the real disk and a socket on the loopback, sites as far apart as
-// the scenario says.
+// Package world is the nodes that a run measures: one subject's, in this process or each
+// in one of its own, with a directory on the real disk and a socket on the loopback, sites
+// as far apart as the scenario says.
 //
 // # What is real, and what is not
 //
@@ -16,6 +16,16 @@
 //     kernel has it. A power cut is not among the faults.
 //   - A node that is paused neither reads nor writes files and sockets and answers
 //     nobody; its goroutines, and so its timers, go on. That is milder than SIGSTOP.
+//
+// # Where nodes are processes
+//
+//   - Each is this same program, run as triad server with a file, as anybody runs it.
+//     It is killed by SIGKILL and paused by SIGSTOP.
+//   - Where links lie between, each reaches the others at relays of this process, which
+//     carry its connections through the links.
+//   - Clients ask through sockets and a protocol: the remote client, one for all clients of
+//     a site, or a connection of each to the port for Redis clients. Probes and the harness
+//     itself use the remote client always: its receipts say where a write stands.
 package world
 
 import (
@@ -24,13 +34,16 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/triad-kv/triad"
+	"github.com/triad-kv/triad/internal/bench/machine"
 	"github.com/triad-kv/triad/internal/bench/scenario"
 	"github.com/triad-kv/triad/internal/link"
 	"github.com/triad-kv/triad/internal/plug"
@@ -45,6 +58,7 @@ type Options struct {
 	Tables   []triad.Table
 	Seed     uint64 // of what links draw
 	Logger   *slog.Logger
+	Binary   string // triad, of nodes that are processes; default this one
 }
 
 // World is the nodes of one subject. Its methods may be called from any goroutine.
@@ -56,6 +70,10 @@ type World struct {
 	leader  atomic.Pointer[Node] // where one leads: who was last known to
 	reigns  reigns
 
+	remotes  remotes          // of nodes that are processes, or come and go
+	named    map[string]*Node // processes, by every address that leads to them
+	visitors visitors
+
 	watch sync.WaitGroup
 	end   context.CancelFunc
 }
@@ -63,8 +81,11 @@ type World struct {
 // way is from a site's clients to a node.
 type way struct{ site, node string }
 
-// leaderEvery is the pause between two looks at who leads.
-const leaderEvery = 5 * time.Millisecond
+// The pause between two looks at who leads, of nodes in this process and of others.
+const (
+	leaderEvery    = 5 * time.Millisecond
+	leaderEveryFar = 20 * time.Millisecond
+)
 
 // stopTimeout bounds the orderly end of a node.
 const stopTimeout = 15 * time.Second
@@ -76,10 +97,11 @@ func Start(ctx context.Context, o Options) (*World, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	w := &World{o: o, clients: map[way]*link.Link{}}
-	err := w.build()
+	w := &World{o: o, clients: map[way]*link.Link{}, named: map[string]*Node{}}
+	w.remotes.w = w
+	err := ground{w}.build()
 	for _, n := range w.nodes {
-		if err == nil {
+		if err == nil && !n.absent.Load() {
 			err = n.start()
 		}
 	}
@@ -95,8 +117,11 @@ func Start(ctx context.Context, o Options) (*World, error) {
 	return w, nil
 }
 
+// ground is a world as its nodes and what lies between them are made.
+type ground struct{ *World }
+
 // build makes the nodes and what is between them, and opens none.
-func (w *World) build() error {
+func (w ground) build() error {
 	s := w.o.Scenario
 	for _, site := range s.Sites {
 		for _, id := range s.NodesOf(site) {
@@ -104,8 +129,13 @@ func (w *World) build() error {
 			if err != nil {
 				return err
 			}
-			n := &Node{ID: id, Site: site, world: w, dir: filepath.Join(w.o.Dir, id), addr: l.Addr().String(), first: l, links: map[string]*link.Link{}}
+			n := &Node{ID: id, Site: site, world: w.World, dir: filepath.Join(w.o.Dir, id), addr: l.Addr().String(), first: l, links: map[string]*link.Link{}}
+			n.absent.Store(s.Absent(id))
+			n.joins.Store(s.Absent(id))
 			w.nodes = append(w.nodes, n)
+			if err := w.apart(n); err != nil {
+				return err
+			}
 			w.members = append(w.members, triad.Member{ID: topology.NodeID(id), Addr: n.addr, Site: site})
 		}
 	}
@@ -119,8 +149,12 @@ func (w *World) build() error {
 			if err != nil {
 				return err
 			}
-			if i != j {
-				from.links[to.ID], from.dialer.Links[to.addr] = l, l
+			if i == j {
+				continue
+			}
+			from.links[to.ID], from.dialer.Links[to.addr] = l, l
+			if err := w.relay(from, to, l); err != nil {
+				return err
 			}
 		}
 	}
@@ -136,7 +170,43 @@ func (w *World) build() error {
 	return nil
 }
 
-func (w *World) link(from, to string, number uint64) (*link.Link, error) {
+// apart makes a node a process, where the subject's are.
+func (w ground) apart(n *Node) error {
+	if !w.o.Variant.Via.Processes() {
+		return nil
+	}
+	if w.o.Binary == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		w.o.Binary = self
+	}
+	p := &process{n: n}
+	p.paths(w.o.Dir)
+	if err := p.hold(); err != nil {
+		return errors.Join(err, p.letGo())
+	}
+	n.proc, n.relays = p, map[string]*relay{}
+	w.named[n.addr], w.named[p.resp] = n, n
+	return os.MkdirAll(w.o.Dir, 0o700)
+}
+
+// relay has a process reach another one through the link between them.
+func (w ground) relay(from, to *Node, l *link.Link) error {
+	if from.proc == nil {
+		return nil
+	}
+	r, err := newRelay(l, to.addr)
+	if err != nil {
+		return err
+	}
+	from.relays[to.ID], w.named[r.addr()] = r, to
+	r.run()
+	return nil
+}
+
+func (w ground) link(from, to string, number uint64) (*link.Link, error) {
 	is := w.o.Scenario.LinkOf(from, to)
 	o := link.Options{
 		Delay: time.Duration(is.Delay), Jitter: time.Duration(is.Jitter), Loss: float64(is.Loss),
@@ -149,10 +219,14 @@ func (w *World) link(from, to string, number uint64) (*link.Link, error) {
 
 // watchLeader notes who leads, where one does.
 func (w *World) watchLeader(ctx context.Context) {
-	tick := time.NewTicker(leaderEvery)
+	every := leaderEvery
+	if w.o.Variant.Via.Processes() {
+		every = leaderEveryFar
+	}
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		w.look()
+		w.look(ctx)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -161,19 +235,25 @@ func (w *World) watchLeader(ctx context.Context) {
 	}
 }
 
-func (w *World) look() {
+func (w *World) look(ctx context.Context) {
 	if w.o.Variant.Scattered() {
 		return
 	}
-	var leads *Node
-	var term uint64
-	for _, n := range w.nodes {
-		open := n.open()
-		if open == nil {
+	said := make([]topology.Status, len(w.nodes))
+	var all sync.WaitGroup
+	for i, n := range w.nodes {
+		if n.proc == nil {
+			said[i] = n.status(ctx)
 			continue
 		}
-		if s := open.Status(); s.Role == topology.RoleLeader && s.Term >= term {
-			leads, term = n, s.Term
+		all.Go(func() { said[i] = n.status(ctx) })
+	}
+	all.Wait()
+	var leads *Node
+	var term uint64
+	for i, s := range said {
+		if s.Role == topology.RoleLeader && s.Term >= term {
+			leads, term = w.nodes[i], s.Term
 		}
 	}
 	if leads != nil && w.leader.Swap(leads) != leads {
@@ -216,21 +296,21 @@ func (w *World) Leader() *Node { return w.leader.Load() }
 // else the first living node of their site that takes writes, or of another site.
 func (w *World) Writer(site string) Way {
 	if n := w.leader.Load(); n != nil {
-		return w.way(site, n)
+		return w.toWrite(site, n)
 	}
 	for _, n := range w.near(site) {
-		if n.open() != nil && w.takesWrites(n) {
-			return w.way(site, n)
+		if n.lives() && !n.absent.Load() && w.takesWrites(n) {
+			return w.toWrite(site, n)
 		}
 	}
-	return w.way(site, w.nodes[0])
+	return w.toWrite(site, w.nodes[0])
 }
 
 // Reader is how clients of a site ask whom they read from: the first living node of
 // their site, or of another.
 func (w *World) Reader(site string) Way {
 	for _, n := range w.near(site) {
-		if n.open() != nil {
+		if n.lives() && !n.absent.Load() {
 			return w.way(site, n)
 		}
 	}
@@ -243,7 +323,18 @@ func (w *World) At(site, node string) Way {
 }
 
 func (w *World) way(site string, n *Node) Way {
+	if n.proc != nil {
+		return Way{Node: n, door: w.remotes.to(way{site, n.ID})}
+	}
 	return Way{Node: n, link: w.clients[way{site, n.ID}]}
+}
+
+// toWrite is the way to a node that takes writes. The remote client finds it by itself.
+func (w *World) toWrite(site string, n *Node) Way {
+	if n.proc != nil {
+		return Way{Node: n, door: w.remotes.to(way{site, ""})}
+	}
+	return w.way(site, n)
 }
 
 // near are the nodes, those of a site first, and then of the sites that follow it.
@@ -265,19 +356,49 @@ func (w *World) Writers() (all []*Node) {
 		return []*Node{n}
 	}
 	for _, n := range w.nodes {
-		if w.takesWrites(n) && n.open() != nil {
+		if w.takesWrites(n) && n.lives() && !n.absent.Load() {
 			all = append(all, n)
 		}
 	}
 	return all
 }
 
-// Counts are what has passed all plugs.
-func (w *World) Counts() (c plug.Counts) {
-	for _, n := range w.nodes {
-		c = c.Plus(n.counts())
+// Usage is what nodes have used. Of processes it is known of each alone; then what passed
+// between nodes counts only where links lie between, syncs are those of logs, and bytes on
+// disk and messages are not known.
+type Usage struct {
+	plug.Counts
+	CPU    float64 // seconds
+	Allocs uint64
+}
+
+func (u Usage) plus(o Usage) Usage {
+	return Usage{Counts: u.Plus(o.Counts), CPU: u.CPU + o.CPU, Allocs: u.Allocs + o.Allocs}
+}
+
+// Minus leaves out what was used before.
+func (u Usage) Minus(o Usage) Usage {
+	return Usage{Counts: u.Counts.Minus(o.Counts), CPU: u.CPU - o.CPU, Allocs: u.Allocs - o.Allocs}
+}
+
+// Usage is what all nodes have used so far; of those in this process CPU and allocations
+// are all of this process's.
+func (w *World) Usage(ctx context.Context) (u Usage) {
+	all := make([]Usage, len(w.nodes))
+	var asked sync.WaitGroup
+	for i, n := range w.nodes {
+		asked.Go(func() { all[i] = n.usage(ctx) })
 	}
-	return c
+	asked.Wait()
+	for _, x := range all {
+		u = u.plus(x)
+	}
+	if !w.o.Variant.Via.Processes() {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		u.CPU, u.Allocs = machine.CPU(), m.Mallocs
+	}
+	return u
 }
 
 // Stop ends every node, those that do not lead first, and returns what went wrong with
@@ -288,9 +409,10 @@ func (w *World) Stop() error {
 		w.watch.Wait()
 	}
 	w.Heal()
+	w.visitors.leave()
+	errs := []error{w.remotes.close()}
 	ctx, cancel := context.WithTimeoutCause(context.Background(), stopTimeout, fmt.Errorf("after %v", stopTimeout))
 	defer cancel()
-	var errs []error
 	leads := w.leader.Load()
 	for _, n := range slices.Backward(w.nodes) {
 		if n != leads {
@@ -301,7 +423,13 @@ func (w *World) Stop() error {
 		errs = append(errs, leads.stop(ctx))
 	}
 	for _, n := range w.nodes {
+		for _, r := range n.relays {
+			errs = append(errs, r.close())
+		}
 		errs = append(errs, n.drain(ctx))
+	}
+	for _, l := range w.clients {
+		errs = append(errs, l.Drain(ctx))
 	}
 	return errors.Join(errs...)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/internal/bench/scenario"
+	"github.com/triad-kv/triad/record"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -37,8 +38,8 @@ faults:
 func put(ctx context.Context, w *World, site string) error {
 	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 	defer cancel()
-	return w.Writer(site).Do(ctx, "put", func(ctx context.Context, n *triad.Node) error {
-		_, err := n.Put(ctx, triad.DefaultTable, []byte("k"), []byte("v"))
+	return w.Writer(site).Do(ctx, "put", func(ctx context.Context, d Door) error {
+		_, err := d.Write(ctx, Change{Cell: Cell{Table: triad.DefaultTable, Kind: record.KindBytes, Key: []byte("k")}, Value: []byte("v")})
 		return err
 	})
 }
@@ -57,6 +58,35 @@ func TestSomebodyElseLeadsOnceTheLeaderIsGone(t *testing.T) {
 			require.NotEqual(t, before.ID, w.Leader().ID)
 			require.Equal(t, w.Leader().ID, w.Reigns()[1].Leader)
 			require.NoError(t, mend(t.Context()))
+		})
+	}
+}
+
+func TestMembersAndSitesComeAndGo(t *testing.T) {
+	for name, text := range map[string]string{
+		"a member that joins":  "subjects: {one: {topology: single-leader}}\nfaults: {f: {do: join, who: [d], at: 1s, for: 1s}}\n",
+		"a member that leaves": "subjects: {one: {topology: single-leader}}\nfaults: {f: {do: leave, who: [d], at: 1s, for: 1s}}\n",
+		"a site that joins":    "subjects: {sites: {topology: multi-leader}}\nfaults: {f: {do: join, who: [d], at: 1s, for: 1s}}\n",
+		"a site that leaves":   "subjects: {sites: {topology: multi-leader}}\nfaults: {f: {do: leave, who: [d], at: 1s, for: 1s}}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := started(t, "sites: [a, b, c, d]\nworkloads: {w: {kind: ycsb-a}}\n"+text)
+			there := 4
+			f := w.o.Scenario.Faults[0]
+			if f.Do == scenario.Join {
+				there = 3
+			}
+			require.Len(t, w.Present(), there)
+			mend, err := w.Break(t.Context(), f, w.Who(f.Who))
+			require.NoError(t, err)
+			require.Len(t, w.Present(), 7-there)
+			require.NoError(t, Until(t.Context(), func(ctx context.Context) error { return put(ctx, w, "b") }))
+			_, err = w.Converge(t.Context(), "broken")
+			require.NoError(t, err)
+			require.NoError(t, mend(t.Context()))
+			require.Len(t, w.Present(), there)
+			_, err = w.Converge(t.Context(), "mended")
+			require.NoError(t, err)
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/triad-kv/triad/internal/sim/history"
 	"github.com/triad-kv/triad/leaderless/core"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
@@ -16,6 +17,8 @@ type request struct {
 	key    string
 	value  string // of a put; empty deletes
 	floor  stamp  // what a read must find, or what sorts after it
+	acked  stamp  // the greatest write that a client knew of when a read was asked
+	said   history.Op
 	answer func(core.Answer)
 }
 
@@ -23,9 +26,10 @@ func (r *request) puts() bool { return r.event.Kind == core.EvPut }
 
 // client asks for one thing after another, of whatever node it meets.
 type client struct {
-	w    *cluster
-	busy bool
-	seen map[string]core.Context // what it read last, by key
+	w      *cluster
+	number uint64
+	busy   bool
+	seen   map[string]core.Context // what it read last, by key
 }
 
 func (c *client) next() {
@@ -43,8 +47,9 @@ func (c *client) draw() *request {
 	w.asked++
 	r := &request{key: fmt.Sprintf("k%d", w.s.Rand.IntN(w.c.keys))}
 	if w.s.Chance(0.5) {
-		r.event = core.Event{Kind: core.EvGet, Range: topology.CellRange{Cell: record.Cell{Table: record.TableDefault, Key: []byte(r.key)}}, Level: w.c.read, Repair: w.c.repair}
-		r.floor = w.ledger.floor(r.key)
+		r.event = core.Event{Kind: core.EvGet, Range: topology.CellRange{Cell: record.Cell{Table: record.TableDefault, Key: []byte(r.key)}}, Level: w.c.read, Met: w.c.write, Repair: w.c.repair}
+		r.floor, r.acked = w.ledger.floor(r.key), w.ledger.acked[r.key]
+		c.says(r, history.Get)
 		return r
 	}
 	m := record.Mutation{Table: record.TableDefault, Key: []byte(r.key), Op: record.OpPut, Kind: record.KindBytes}
@@ -54,18 +59,54 @@ func (c *client) draw() *request {
 		r.value = fmt.Sprintf("v%d-%0*d", w.asked, w.s.Rand.IntN(w.c.valueBytes+1), 0)
 		m.Value = []byte(r.value)
 	}
-	r.event = core.Event{Kind: core.EvPut, Mutations: []record.Mutation{m}, Level: w.c.write}
+	r.event = core.Event{Kind: core.EvPut, Mutations: []record.Mutation{m}, Level: w.c.write, Met: w.c.read}
+	if w.c.linear() {
+		r.event.Repair = core.RepairWriteBack
+	}
 	if !w.s.Chance(w.c.blind) {
 		r.event.Context = c.seen[r.key]
+	}
+	if m.Op == record.OpDelete {
+		c.says(r, history.Delete)
+	} else {
+		c.says(r, history.Put)
 	}
 	return r
 }
 
+// says notes in the history what the client asks.
+func (c *client) says(r *request, k history.Kind) {
+	r.said = c.w.told.Begin(history.Op{Client: c.number, Kind: k, Key: r.key, Value: r.value})
+}
+
+// told notes what it was answered. Who does not know what became of a write asks no more
+// under that number.
+func (c *client) told(r *request, a *core.Answer) {
+	h := r.said
+	switch {
+	case a.Err == nil:
+		h.Outcome, h.Place = history.Applied, history.Place{Dot: a.Dot, Time: a.Time}
+		for _, v := range a.State().Siblings {
+			h.Place = history.Place{Dot: v.Dot, Time: v.Time}
+			if !v.Absent {
+				h.Got = []string{string(v.Value)}
+			}
+		}
+	case !r.puts() || topology.OutcomeOf(a.Err) == topology.NotApplied:
+		h.Outcome = history.NotApplied
+	default:
+		h.Outcome = history.Unknown
+		c.w.numbers++
+		c.number = c.w.numbers
+	}
+	c.w.told.End(h)
+}
+
 // ask sends one request and waits for its answer, as long as it has patience.
 func (c *client) ask() {
-	w, r := c.w, c.draw()
+	w := c.w
 	c.busy = true
-	over := false
+	r, over := c.draw(), false
 	end := func(a core.Answer) {
 		if !over {
 			over, c.busy = true, false
@@ -118,6 +159,7 @@ func (p *process) pass(e core.Effect) {
 // answered judges an answer and goes on.
 func (c *client) answered(r *request, a core.Answer) {
 	w := c.w
+	c.told(r, &a)
 	w.ledger.heard(r, &a)
 	switch {
 	case a.Err == nil && r.puts():

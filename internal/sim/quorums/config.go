@@ -42,9 +42,9 @@ type config struct {
 func draw(s *sim.Sim) config {
 	ms := func(from, to int) time.Duration { return time.Duration(s.Between(from, to)) * time.Millisecond }
 	levels := []quorum.Consistency{quorum.AtQuorum, quorum.AtQuorum, quorum.AtOne, quorum.AtAll}
-	return config{
+	c := config{
 		write: sim.Pick(s, levels...), read: sim.Pick(s, levels...),
-		repair: sim.Pick(s, core.RepairNone, core.RepairAsync, core.RepairBlocking),
+		repair: sim.Pick(s, core.RepairNone, core.RepairAsync, core.RepairBlocking, core.RepairWriteBack, core.RepairWriteBack),
 		limits: core.Limits{
 			Requests:  sim.Pick(s, 1, 3, 100),
 			Unflushed: sim.Pick(s, 1, 4, 1000),
@@ -64,7 +64,14 @@ func draw(s *sim.Sim) config {
 		hedge:        sim.Pick(s, 0, ms(5, 50), ms(50, 200)),
 		blind:        sim.Pick(s, 0.0, 0.2, 1.0),
 	}
+	if c.repair == core.RepairWriteBack && !c.strict() {
+		c.repair = core.RepairBlocking // an engine refuses it
+	}
+	return c
 }
+
+// linear reports whether every key is a register that is linearizable.
+func (c *config) linear() bool { return c.repair == core.RepairWriteBack }
 
 // strict reports whether every read meets every write that was acknowledged.
 func (c *config) strict() bool { return c.write.Needed(copies)+c.read.Needed(copies) > copies }

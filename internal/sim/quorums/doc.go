@@ -7,11 +7,13 @@
 //
 //	PL1   a read finds what was acknowledged before it was asked, or what sorts
 //	      after it, where W + R > N
+//	PL2   with write-back, where W + R > N, every key is a linearizable register, by
+//	      what clients were told; where W + R <= N stale reads are counted
 //	PL4   what was acknowledged is in every replica at the end: as the value, or
 //	      lost to a later writer, which is counted, exactly
 //	PL5   replicas of a partition end with equal applied sets and equal bytes, and
 //	      with the greatest of all writes
-//	L4    with blocking repair no read finds less than one before it
+//	L4    with blocking repair or write-back no read finds less than one before it
 //	C1    one dot is one write, on every disk
 //	C2    a record leaves its coordinator once it is durable there
 //	C3    a write sorts after what it covers, and after all that stands before it

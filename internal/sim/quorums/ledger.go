@@ -45,7 +45,7 @@ func (l *ledger) floor(key string) (at stamp) {
 	if l.w.c.strict() {
 		at = l.acked[key]
 	}
-	if f := l.found[key]; l.w.c.repair == core.RepairBlocking && at.before(f) {
+	if f := l.found[key]; l.w.c.repair >= core.RepairBlocking && at.before(f) {
 		at = f
 	}
 	return at
@@ -193,6 +193,10 @@ func (l *ledger) reads(r *request, a *core.Answer) {
 			return
 		}
 	}
+	if at.before(r.acked) && !l.w.c.strict() {
+		l.w.stale++
+		l.s.Reach("a read was stale, as its level says")
+	}
 	if r.floor != (stamp{}) {
 		l.s.Reach("a read stood behind a write")
 	}
@@ -205,7 +209,7 @@ func (l *ledger) reads(r *request, a *core.Answer) {
 	}
 	if l.found[r.key].before(at) {
 		l.found[r.key] = at
-	} else if l.w.c.repair == core.RepairBlocking && at != (stamp{}) {
+	} else if l.w.c.repair >= core.RepairBlocking && at != (stamp{}) {
 		l.s.Reach("a read stood behind a read")
 	}
 }

@@ -194,6 +194,13 @@ func (p *process) perform(e core.Effect) {
 			p.w.ledger.answers(p, r, &e.Answer)
 			r.answer(e.Answer)
 		}
+	case core.DoPut:
+		if r := p.requests[e.Op]; r != nil {
+			p.s.Reach("a put heard first how late its key was")
+			ev := r.event
+			ev.Repair, ev.Context.Time = core.RepairNone, e.Time
+			p.step(ev)
+		}
 	case core.DoAlarm:
 		p.s.Say(string(p.n.id), "%v", e.Err)
 		p.s.Reach("a clock was too far ahead")

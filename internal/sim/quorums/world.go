@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/triad-kv/triad/internal/sim"
+	"github.com/triad-kv/triad/internal/sim/check"
+	"github.com/triad-kv/triad/internal/sim/history"
 	"github.com/triad-kv/triad/leaderless/core"
 	"github.com/triad-kv/triad/leaderless/placement"
 	"github.com/triad-kv/triad/topology"
@@ -18,7 +20,7 @@ var World = sim.World{
 		"a request was passed on", "a request ended unknown", "a request was refused: too few are alive",
 		"a request was refused: too much is under way", "a record came by an exchange", "a clock was too far ahead",
 		"a read stood behind a write", "a read stood behind a read", "a value came in a second round", "a replica was repaired",
-		"a write was lost to a later one",
+		"a write was lost to a later one", "a put heard first how late its key was", "a history of registers was judged", "a read was stale, as its level says",
 	},
 }
 
@@ -30,6 +32,9 @@ type cluster struct {
 	nodes   []*node
 	clients []*client
 	ledger  *ledger
+	told    *history.Recorder
+	numbers uint64 // of clients
+	stale   int    // reads that missed a write acknowledged before them, as weak levels may
 
 	asked  int
 	acked  int // puts
@@ -53,8 +58,10 @@ func build(s *sim.Sim) *cluster {
 	for _, id := range names {
 		w.addNode(id)
 	}
+	w.told = history.NewRecorder(s.Now)
 	for range w.c.clients {
-		w.clients = append(w.clients, &client{w: w, seen: map[string]core.Context{}})
+		w.numbers++
+		w.clients = append(w.clients, &client{w: w, number: w.numbers, seen: map[string]core.Context{}})
 	}
 	s.Say("", "%+v", w.c)
 	return w
@@ -117,4 +124,36 @@ func (w *cluster) Settle() bool {
 }
 
 // Check implements sim.Cluster.
-func (w *cluster) Check() { w.ledger.final() }
+func (w *cluster) Check() {
+	w.ledger.final()
+	w.judge()
+}
+
+// judgeMax bounds the search for an order of one key's operations, in real time.
+const judgeMax = 3 * time.Second
+
+// judge gives what clients were told to the checkers: with write-back every key is a
+// linearizable register (PL2). What weak levels miss is counted.
+func (w *cluster) judge() {
+	if w.stale > 0 {
+		w.s.Note("", "stale reads", uint64(w.stale), uint64(w.read))
+	}
+	if !w.c.linear() {
+		return
+	}
+	c, err := check.New(check.Rules{}, w.told.Ops())
+	if err != nil {
+		w.s.Fail("floor", "what clients were told is no history: %v", err)
+		return
+	}
+	r := c.Linearizable(judgeMax)
+	for _, why := range r.Violations {
+		w.s.Fail("PL2", "%v", why)
+	}
+	if len(r.Undecided) > 0 {
+		w.s.Say("", "undecided: %v", r.Undecided)
+	}
+	if r.Judged > 0 {
+		w.s.Reach("a history of registers was judged")
+	}
+}
