@@ -96,7 +96,7 @@ func (t *site) mends() {
 			return
 		}
 		w.s.Reach("a site that had given out names twice was made anew")
-		t.fork = nil
+		t.fork, t.mended = nil, w.s.Now()
 		t.burn()
 		for _, o := range w.sites {
 			if r := o.reign(); r != nil {
@@ -127,7 +127,7 @@ func (l *ledger) froze(p *process, e *core.Effect) {
 		f.found = true
 		return
 	}
-	if replaced(p) {
+	if replaced(p) || l.late(p, e.Peer) {
 		return
 	}
 	l.w.s.Fail("M1", "%s freezes %s: %v", p.n.name, e.Peer, e.Err)
@@ -153,4 +153,21 @@ func replaced(p *process) bool {
 	}
 	p.s.Reach("a leader that was replaced heard of what its successor wrote")
 	return true
+}
+
+// forkEchoes is for how long after a person has seen to a fork somebody may yet come by
+// what was on its way.
+const forkEchoes = 15 * time.Second
+
+// late reports whether a link was frozen by what was on its way when a fork was mended. A
+// person thaws it.
+func (l *ledger) late(p *process, peer core.Site) bool {
+	g := p.reign
+	for _, t := range []*site{p.n.site, l.w.named(peer)} {
+		if t.mended > 0 && p.s.Now() < t.mended+forkEchoes {
+			p.n.m.After(time.Second, func() { g.step(core.Event{Kind: core.EvThaw, Peer: peer}) })
+			return true
+		}
+	}
+	return false
 }

@@ -24,11 +24,12 @@ type site struct {
 	heir   *node  // who has what it begins with then; nil: nobody
 	lossy  bool   // who leads next may lack something
 	since  time.Duration
-	sender *reign // whose log the nodes copy
-	joins  bool   // it has no roster of the configuration
-	backup *state // of its past
-	fork   *fork  // it was set back, and nobody has said so
-	hushed bool   // it takes no writes before it has heard another one
+	sender *reign        // whose log the nodes copy
+	joins  bool          // it has no roster of the configuration
+	backup *state        // of its past
+	fork   *fork         // it was set back, and nobody has said so
+	mended time.Duration // when a person saw to a fork last
+	hushed bool          // it takes no writes before it has heard another one
 
 	truth truth
 }
