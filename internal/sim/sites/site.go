@@ -147,7 +147,7 @@ func (t *site) elect(again bool) {
 // candidate returns whose log goes furthest among those that agree to him, and them.
 func (t *site) candidate() (best *node, voters []*node) {
 	for _, n := range t.nodes {
-		if n.live() == nil || n.blank && !t.empty || t.heir != nil && t.heir != n {
+		if n.live() == nil || n.blank && !t.empty || t.heir != nil && t.heir != n && n.p.end() < max(t.truth.lsn, 1) {
 			continue
 		}
 		reach := t.reached(n)
