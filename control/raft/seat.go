@@ -187,7 +187,7 @@ func (s *seat) work(ctx context.Context) error {
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	defer cancel()
-	asking.Go(func() { s.listen(ctx) })
+	asking.Go(func() { listener{s}.listen(ctx) })
 	admitted := make(chan struct{}, 1) // holds a token while a question is under way
 	alone := func(f func()) {
 		select {
