@@ -182,12 +182,6 @@ func TestWhatCanNotBeARecordFreezesTheLink(t *testing.T) {
 	}
 }
 
-func (h *host) restart() {
-	h.crash()
-	h.start()
-	h.step(core.Event{Kind: core.EvLead, Term: 2})
-}
-
 // forged returns b's first record with deps that it can not have.
 func forged(b *host, deps version.Vector) core.Item {
 	r := record.Record{
