@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/triad-kv/triad/internal/call"
+	"github.com/triad-kv/triad/internal/kind"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
@@ -57,17 +58,27 @@ func (o Operator) lister(ctx context.Context) (*conflictLister, error) {
 	if !ok {
 		return nil, notApplied(fmt.Errorf("one leader orders all writes of this topology, so none conflict: %w", topology.ErrUnsupported))
 	}
-	l := &conflictLister{ConflictLister: e, tables: map[record.TableID]string{record.TableDefault: DefaultTable}, sites: map[uint32]string{}}
+	l, err := namesOf(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	l.ConflictLister = e
 	for _, s := range o.n.engine.Status().Sites {
 		l.sites[s.Number] = s.Site
 	}
+	return l, nil
+}
+
+// namesOf returns one that knows what tables are called, and lists nothing.
+func namesOf(ctx context.Context, o Operator) (*conflictLister, error) {
+	l := &conflictLister{tables: map[record.TableID]string{record.TableDefault: DefaultTable}, sites: map[uint32]string{}}
 	tables, err := o.n.catalogue.list(ctx, topology.ReadOptions{Guarantee: topology.ReadAny})
 	if err != nil {
 		return nil, err
 	}
 	for _, t := range tables {
 		if t.Name != DefaultTable {
-			l.tables[namedTable(t.Name)] = t.Name
+			l.tables[kind.Named(t.Name)] = t.Name
 		}
 	}
 	return l, nil

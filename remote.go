@@ -40,12 +40,18 @@ func (n remote) handle() {
 		call.MethodExplain:   n.explain,
 		call.MethodConflicts: func(ctx context.Context, req []byte) ([]byte, error) { return conflictsOf(ctx, n, req) },
 		call.MethodVerify:    func(ctx context.Context, req []byte) ([]byte, error) { return verifiedBy(ctx, n, req) },
+		call.MethodRepair:    func(ctx context.Context, req []byte) ([]byte, error) { return repairedBy(ctx, n, req) },
+		call.MethodKept:      func(ctx context.Context, _ []byte) ([]byte, error) { return collectionOf(ctx, n) },
 		call.MethodEnrol:     n.addMember,
 		call.MethodDismiss:   n.removeMember,
 		call.MethodSite:      func(ctx context.Context, req []byte) ([]byte, error) { return siteOf(ctx, n, req) },
 		call.MethodSlot:      n.slot,
 		call.MethodSlots:     func(ctx context.Context, req []byte) ([]byte, error) { return slotsOf(ctx, n, req) },
 	} {
+		n.transport.HandleCall(method, topology.PeerClient|topology.PeerNode,
+			func(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) { return h(ctx, req) })
+	}
+	for method, h := range ringMethods(n) {
 		n.transport.HandleCall(method, topology.PeerClient|topology.PeerNode,
 			func(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) { return h(ctx, req) })
 	}

@@ -1,6 +1,7 @@
 package leaderless
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -20,11 +22,13 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/triad-kv/triad/control/static"
 	"github.com/triad-kv/triad/internal/home"
 	"github.com/triad-kv/triad/internal/members"
 	"github.com/triad-kv/triad/internal/store"
 	"github.com/triad-kv/triad/internal/transport"
 	"github.com/triad-kv/triad/internal/wal"
+	"github.com/triad-kv/triad/leaderless/core"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/topology/topologytest"
@@ -39,6 +43,8 @@ type cluster struct {
 	opts  Options
 	nodes map[topology.NodeID]*node
 
+	control *topologytest.Agreed // of all; nil: each node has documents of its own
+
 	mu  sync.Mutex
 	cut map[[2]topology.NodeID]bool // who does not reach whom
 }
@@ -50,7 +56,8 @@ type node struct {
 	id      topology.NodeID
 	fs      vfs.FS
 	founded bool
-	ahead   time.Duration // of its clock
+	knows   []topology.Member // by its configuration; nil: all
+	ahead   time.Duration     // of its clock
 	home    *home.Home
 	log     *wal.Log
 	store   topology.Store
@@ -60,7 +67,7 @@ type node struct {
 
 // newCluster makes nodes a, b, c and so on.
 func newCluster(t testing.TB, o Options, n int) *cluster {
-	c := &cluster{t: t, opts: o, nodes: map[topology.NodeID]*node{}, cut: map[[2]topology.NodeID]bool{}}
+	c := &cluster{t: t, opts: o, control: topologytest.NewAgreed(), nodes: map[topology.NodeID]*node{}, cut: map[[2]topology.NodeID]bool{}}
 	c.opts.TickEvery = 5 * time.Millisecond
 	if c.opts.Partitions == 0 {
 		c.opts.Partitions = 4
@@ -161,7 +168,11 @@ func (n *node) tryStart() (err error) {
 	}
 	opened = append(opened, p)
 	n.store = p
-	list, err := members.New(n.id, n.c.list)
+	knows := n.knows
+	if knows == nil {
+		knows = n.c.list
+	}
+	list, err := members.New(n.id, knows)
 	require.NoError(n.c.t, err)
 	return n.run(p, list, logger)
 }
@@ -188,8 +199,10 @@ func (n *node) run(p *store.Pebble, list *members.List, logger *slog.Logger) err
 		},
 	})
 	require.NoError(t, err)
+	control, err := n.control(logger)
+	require.NoError(t, err)
 	eng, err := New(c.opts)(topology.Env{
-		Self: n.id, Life: n.home.Life(), Log: n.log, Store: n.store, Stable: n.home, Sidelog: n.home.Sidelog(),
+		Self: n.id, Life: n.home.Life(), Control: control, Log: n.log, Store: n.store, Stable: n.home, Sidelog: n.home.Sidelog(),
 		Transport: tr, Membership: list, Logger: logger, Founded: func() bool { return n.founded },
 		Clock: version.NewClock(func() time.Time { return time.Now().Add(n.ahead) }, 0),
 	})
@@ -212,6 +225,14 @@ func (n *node) run(p *store.Pebble, list *members.List, logger *slog.Logger) err
 		n.done <- err
 	}()
 	return nil
+}
+
+// control is that of a process of the node.
+func (n *node) control(logger *slog.Logger) (topology.Control, error) {
+	if n.c.control != nil {
+		return n.c.control.Open(n.id), nil
+	}
+	return static.New(static.Options{Leader: n.c.list[0].ID})(topology.ControlEnv{Self: n.id, Stable: n.home, Logger: logger})
 }
 
 // cuttable is a connection that fails once its two nodes are apart.
@@ -321,7 +342,7 @@ func eventually(t testing.TB, what string, f func() bool) {
 func (c *cluster) converged() {
 	c.t.Helper()
 	up := c.running()
-	place := up[0].place
+	place := up[0].place.Current()
 	for p := range place.Partitions() {
 		eventually(c.t, fmt.Sprintf("all replicas of partition %d have applied the same", p), func() bool {
 			var first *version.Set
@@ -358,12 +379,14 @@ func (c *cluster) converged() {
 	}
 }
 
-// cells are the versions that a node's store holds of a partition.
+// cells are the versions that a node's store holds of a partition for good: deletes, and
+// what they hide, go at each replica in its own time.
 func (n *node) cells(partition int) map[string]string {
 	s, err := n.store.Snapshot()
 	require.NoError(n.c.t, err)
 	defer s.Close()
 	all := map[string]string{}
+	var head core.Held
 	for e, err := range s.Scan(record.Cell{}, record.Cell{Table: math.MaxUint32}) {
 		require.NoError(n.c.t, err)
 		if local(e.Table) || placement.Of(n.place, e.Table, e.Key) != partition {
@@ -371,6 +394,15 @@ func (n *node) cells(partition int) map[string]string {
 		}
 		var st record.State
 		require.NoError(n.c.t, record.DecodeState(e.State, &st))
+		if len(e.Field) == 0 {
+			head = core.Held{Cell: e.Cell.Clone()}
+			require.NoError(n.c.t, record.DecodeState(append([]byte(nil), e.State...), &head.State))
+		} else if head.Table != e.Table || !bytes.Equal(head.Key, e.Key) {
+			head = core.Held{}
+		}
+		st.Siblings = slices.DeleteFunc(st.Siblings, func(v record.Version) bool {
+			return v.Absent || len(e.Field) > 0 && !core.Visible(v, &head.State)
+		})
 		st.Context = nil // what a key's context adds to the partition's set differs by what came as a state
 		if len(st.Siblings) > 0 {
 			all[fmt.Sprint(e.Table, " ", string(e.Key), " ", string(e.Field))] = string(record.NewEncoder().AppendState(nil, &st))

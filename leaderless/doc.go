@@ -13,6 +13,10 @@
 // made good by the exchange of what each has applied, so streams lose what they can not
 // carry and nothing waits for them.
 //
+// Every replica keeps sums of what it holds, compares them with the others' and mends
+// what a disk or a program has damaged; and it forgets a delete once all replicas of the
+// key have said that they have it, and what it could be needed against.
+//
 // Triad's own table is held by every node, so that whoever is written to knows what a
 // table is.
 //
@@ -24,6 +28,10 @@
 //     one that sorts after it; with blocking repair no later read finds less.
 //  3. Once all replicas reach each other they hold the same bytes.
 //  4. An answer says on how many replicas it stands and what that guarantees.
+//  5. What was deleted does not come back: a replica that is away, or was wiped or set
+//     back, holds deletes back or is told of them.
+//  6. What a replica holds otherwise than what it has applied makes it, is found, and
+//     mended or reported.
 //
 // # What is not
 //

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/triad-kv/triad/leaderless/core"
+	"github.com/triad-kv/triad/leaderless/merkle"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
@@ -35,7 +36,16 @@ func FuzzCalls(f *testing.F) {
 	put := &asked{Event: core.Event{Kind: core.EvPut, Mutations: []record.Mutation{{Table: 16, Key: cell.Key, Op: record.OpPut, Kind: record.KindBytes, Value: []byte("v")}}}}
 	put.Context = core.Context{Seen: set, Time: 5}
 	part := &page{votes: true, sets: []core.Applied{{Partition: 2, Set: *set}}, cells: []topology.Edit{{Cell: cell, State: enc.AppendState(nil, &held)}}, more: true}
+	asks := &question{
+		form: formMend, nodes: []merkle.Node{{Partition: 1, Level: 2, Index: 3}}, from: cell, cells: []record.Cell{cell},
+		mends: []core.Mending{{Cell: cell, Expect: 4, Collected: 5, State: held}},
+	}
+	tells := &answer{
+		votes: true, whole: true, sums: []uint64{1, 2}, names: []named{{cell, 3}}, copies: []core.Copy{{Held: held}},
+		sets: []applied{{partition: 1, set: *set, collected: 6}}, next: &cell, count: 7,
+	}
 	for _, b := range [][]byte{
+		asks.encode(enc), tells.encode(enc), (&answer{}).encode(enc),
 		get.encode(), put.encode(), part.encode(enc),
 		(&pageAsked{partitions: []int{1, 2}, from: cell, sets: true}).encode(),
 		encodeAnswer(&core.Answer{Dot: version.Dot{Origin: o, Seq: 1}, Time: 2, Stands: 2, Have: []topology.NodeID{"a"}, Cells: []core.Held{{Cell: cell, State: held}}, Context: core.Context{Seen: set, Time: 5}}),
@@ -47,5 +57,7 @@ func FuzzCalls(f *testing.F) {
 		settles(t, b, decodeAnswer, func(a core.Answer) []byte { return encodeAnswer(&a) })
 		settles(t, b, decodePageAsked, func(a pageAsked) []byte { return a.encode() })
 		settles(t, b, decodePage, func(p page) []byte { return p.encode(enc) })
+		settles(t, b, decodeQuestion, func(q question) []byte { return q.encode(enc) })
+		settles(t, b, decodeAnswerOf, func(a answer) []byte { return a.encode(enc) })
 	})
 }

@@ -53,7 +53,7 @@ func newLoop(e *engine) *loop {
 func (l *loop) begin() {
 	e := l.e
 	l.core = core.New(core.Config{
-		Self: e.env.Self, Map: e.place, Incarnation: e.life.incarnation, CatchingUp: !e.life.votes, MaxSkew: e.o.MaxSkew,
+		Self: e.env.Self, Map: e.place.Current(), Incarnation: e.life.incarnation, CatchingUp: !e.life.votes, MaxSkew: e.o.MaxSkew,
 		Limits: e.o.Limits, Known: e.machine.tables.knows, Keeps: e.machine.tables.keeps,
 	}, e.machine.position())
 	// Names of requests grow over restarts too: an answer to one of before is not taken for another's.
@@ -125,6 +125,7 @@ func (l *loop) run(ctx context.Context) error {
 					l.stays = err.Error()
 				}
 			}
+			l.tidy()
 			l.publish()
 		case <-ctx.Done():
 			return nil
@@ -251,6 +252,10 @@ func (l *loop) perform(x *core.Effect) {
 		}
 	case core.DoForward, core.DoAnswer:
 		l.answer(x)
+	case core.DoPlace:
+		if ev, ok := e.chart.take(x.Map); ok {
+			l.next = append(l.next, ev)
+		}
 	case core.DoPut:
 		if r := l.requests[x.Op]; r != nil {
 			ev := r.event
@@ -340,7 +345,7 @@ func (l *loop) release() {
 func (l *loop) publish() {
 	l.e.stats.shown.Store(&shown{
 		Counts: l.core.Counts, life: l.core.Life, catchingUp: l.core.CatchingUp,
-		end: uint64(l.core.End), flushed: uint64(l.core.Flushed), busy: l.core.Busy(), stays: l.stays, at: l.e.env.Clock.Wall(),
+		end: uint64(l.core.End), flushed: uint64(l.core.Flushed), busy: l.core.Busy(), stays: l.stays, collected: l.e.machine.deletes.gone, at: l.e.env.Clock.Wall(),
 	})
 }
 

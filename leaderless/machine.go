@@ -22,25 +22,28 @@ import (
 type machine struct {
 	store  topology.Store
 	log    topology.GroupLog
-	place  *placement.Map
+	place  *places
 	tables *tables
 	enc    *record.Encoder
 
-	at   core.Position
-	tail []record.Entry // in the log and not applied
-	lost uint64         // versions that lost to others, since the start
+	at      core.Position
+	tail    []record.Entry // in the log and not applied
+	trees   *trees
+	deletes *deletes // that are kept
+	lost    uint64   // versions that lost to others, since the start
 
 	mu   sync.Mutex    // a leaf; for others than the loop
 	news chan struct{} // closed at the next change of the store
 }
 
-func newMachine(s topology.Store, l topology.GroupLog, place *placement.Map) (*machine, error) {
-	m := &machine{store: s, log: l, place: place, tables: newTables(), enc: record.NewEncoder(), news: make(chan struct{})}
+func newMachine(s topology.Store, l topology.GroupLog, place *places) (*machine, error) {
+	m := &machine{store: s, log: l, place: place, tables: newTables(), enc: record.NewEncoder(), news: make(chan struct{}), trees: newTrees(place.Partitions())}
+	m.deletes = newDeletes(place.Partitions(), func(t record.TableID, key []byte) int { return placement.Of(place, t, key) })
 	view, err := s.Snapshot()
 	if err != nil {
 		return nil, err
 	}
-	err = errors.Join(m.load(view), m.tables.load(view))
+	err = errors.Join(m.load(view), m.tables.load(view), m.trees.load(view, view.Applied()), m.deletes.load(view))
 	return m, errors.Join(err, view.Close())
 }
 
@@ -49,6 +52,8 @@ func newMachine(s topology.Store, l topology.GroupLog, place *placement.Map) (*m
 //	key "at"                                  up to where it is applied
 //	key "p", partition in 4 bytes             which writes to it are: a state of no sibling, whose context they are
 //	key "d", origin's id 4, incarnation 4, seq 8  where in the log that write stands
+//
+// Besides, there are [trees] and [deletes].
 //
 // The value of the first is an array of three: format, 1; LSN; the highest time. That
 // of the last is the LSN in 8 bytes.
@@ -224,25 +229,32 @@ func (a *application) entry(e *record.Entry) error {
 	if err != nil {
 		return err
 	}
-	if learnt == nil {
+	mending, err := core.MendingOf(&r)
+	switch {
+	case err != nil:
+		return err
+	case mending != nil:
+		if partition, err = a.mend(mending); err != nil {
+			return err
+		}
+	case learnt == nil:
 		partition = placement.Of(a.place, r.Mutations[0].Table, r.Mutations[0].Key)
-		changes, err := core.ApplyTo(&r, a.at.At(partition), a.held, a.tables.keeps)
+		w := watched{application: a}
+		changes, err := core.ApplyTo(&r, a.at.At(partition), w.held, a.tables.keeps)
 		if err != nil {
 			return err
 		}
 		for i := range changes {
 			c := &changes[i]
 			a.lost += uint64(len(c.Lost))
-			a.over[cellName(c.Cell)] = c.State
-			a.edits = append(a.edits, topology.Edit{Cell: c.Cell.Clone(), State: a.enc.AppendState(nil, &c.State)})
-			a.defines = a.tables.note(c.Cell, &c.State) || a.defines
+			a.hold(partition, c.Cell, &c.State, w.was[i])
 		}
 		if !r.IsNote() {
 			a.index(r.Dot, e.LSN)
 		}
 	}
 	a.touched[partition] = true
-	return a.at.Add(*e, a.place)
+	return a.at.Add(*e, a.place.Current())
 }
 
 // index notes where a write stands in the log.
@@ -273,6 +285,7 @@ func (a *application) finish() []topology.Edit {
 	w.Uint(uint64(a.at.LSN))
 	w.Uint(uint64(a.at.Time))
 	a.local(originsCell([]byte(keyAt)), w.Bytes())
+	a.trees.finish(a.at.LSN, a.local, a.drop)
 	return a.edits
 }
 

@@ -75,7 +75,8 @@ type Counts struct {
 	LogBytes   uint64 // of entries between the first and the last
 	StoreBytes uint64 // of its files on disk; 0 for one in memory
 	Conflicts  ConflictCounts
-	Silences   Silences // of the leaders that this node followed
+	Repairs    *RepairCounts // nil where a leader orders writes
+	Silences   Silences      // of the leaders that this node followed
 }
 
 // Pending is what an engine has accepted and not answered yet.

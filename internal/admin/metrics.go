@@ -70,6 +70,10 @@ var (
 	mConfBytes = family("conflict_list_bytes", "Bytes of the list of conflicts.")
 	mHeld      = family("table_quarantined", "1 for each table whose resolver is quarantined.", "table")
 	mFaults    = family("resolver_faults_total", "On the leader of a site: sets of concurrent writes of which a resolver failed.", "table")
+	mRepairs   = family("repair_total", "Without a leader: what came of comparing replicas: parts compared, times all was read again, sums corrected, cells that differed and that were mended, cells whose deletes were forgotten, values that were due.", "what")
+	mUnclear   = family("repair_unclear_cells", "Without a leader: cells of the last comparison of which it is not known which replica is right.")
+	mRepBytes  = family("repair_bytes_total", "Bytes that comparing has read and sent.")
+	mRepPaused = family("repair_paused_seconds_total", "Seconds for which comparing stopped because requests were slow.")
 	mDamage    = family("damaged_files", "Damages that the last scrub has found.")
 )
 
@@ -176,6 +180,20 @@ func (e exposition) counted(n *topology.Counts) {
 	e.gauge(mWaiting, float64(n.Rewound.Waiting))
 	e.conflicts(&n.Conflicts)
 	e.silences(&n.Silences)
+	if n.Repairs != nil {
+		e.repairs(n.Repairs)
+	}
+}
+
+func (e exposition) repairs(n *topology.RepairCounts) {
+	for what, v := range map[string]uint64{
+		"compared": n.Rounds, "reread": n.Rereads, "corrected": n.Corrected, "differed": n.Differ, "mended": n.Mended, "collected": n.Collected, "expired": n.Expired,
+	} {
+		e.count(mRepairs, v, what)
+	}
+	e.gauge(mUnclear, float64(n.Unclear))
+	e.count(mRepBytes, n.Bytes)
+	e(prometheus.MustNewConstMetric(mRepPaused, prometheus.CounterValue, n.Paused.Seconds()))
 }
 
 func (e exposition) conflicts(n *topology.ConflictCounts) {

@@ -23,6 +23,7 @@ var cores = map[string][]string{
 	"multileader/core":     {"*.go"},
 	"leaderless/core":      {"*.go"},
 	"leaderless/placement": {"*.go"},
+	"leaderless/merkle":    {"*.go"},
 }
 
 var (

@@ -133,17 +133,23 @@ func (v *comparison) result() result {
 	for _, p := range v.Peers {
 		r.table.Rows = append(r.table.Rows, []string{p.Site, string(p.Node), fmt.Sprint(p.Cells), fmt.Sprint(p.Differ), fmt.Sprint(p.Undecided), grid.Plain(p.Problem)})
 	}
-	for i, d := range v.Differences {
+	r.below = tellDifferences(v.Differences)
+	return r
+}
+
+// tellDifferences says of every cell what is held where.
+func tellDifferences(ds []difference) (text string) {
+	for i, d := range ds {
 		if i > 0 {
-			r.below += "\n"
+			text += "\n"
 		}
 		m := meeting{Table: d.Table, Key: d.Key, Field: d.Field}
-		r.below += grid.Plain(fmt.Sprintf("%s: here %s; at %s %s", m.place(), holds(d.Mine), d.Peer, holds(d.Theirs)))
+		text += grid.Plain(fmt.Sprintf("%s: here %s; at %s %s", m.place(), holds(d.Mine), d.Peer, holds(d.Theirs)))
 		if d.Repaired {
-			r.below += grid.Plain("; replaced")
+			text += grid.Plain("; replaced")
 		}
 	}
-	return r
+	return text
 }
 
 // holds says what is held, for people.

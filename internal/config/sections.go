@@ -52,6 +52,8 @@ type Across struct {
 	ConflictsBytesMax Size     `yaml:"conflicts_bytes_max" default:"256MiB"`
 	FoldTimeMax       Duration `yaml:"fold_time_max" default:"10s"`
 	ExpiryGrace       Duration `yaml:"expiry_grace" default:"5s"`
+
+	ReadOnly []string `yaml:"read_only"` // sites
 }
 
 // Quorums say how many replicas a key has where nobody leads, and how many of them a
@@ -63,6 +65,17 @@ type Quorums struct {
 	Read       Consistency `yaml:"read" default:"quorum"`
 	Repair     Repair      `yaml:"repair" default:"async"`
 	HedgeAfter Duration    `yaml:"hedge_after" default:"50ms"`
+	MovesMax   int         `yaml:"moves_max" default:"4"`
+	MoveBytes  Size        `yaml:"move_bytes_per_sec" default:"0"`
+	AntiEntropy
+}
+
+// AntiEntropy says how replicas compare by themselves what they hold.
+type AntiEntropy struct {
+	RepairEvery       Duration `yaml:"repair_every" default:"1h"`   // 0 is never
+	RereadEvery       Duration `yaml:"reread_every" default:"168h"` // 0 is never
+	RepairBytesPerSec Size     `yaml:"repair_bytes_per_sec" default:"8MiB"`
+	RepairPauseAbove  Duration `yaml:"repair_pause_above" default:"100ms"` // 0 is never
 }
 
 // Lent is what a leader may do by itself for a while, and what an election may cost.
@@ -98,6 +111,7 @@ type Table struct {
 	Kind     string   `yaml:"kind,short" default:"any"`
 	TTL      Duration `yaml:"ttl" default:"0"`
 	Resolver string   `yaml:"resolver"`
+	Sites    []string `yaml:"sites"` // that hold it, where several write; none: all
 }
 
 // Limits bound what a node holds and waits for.

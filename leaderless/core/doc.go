@@ -38,6 +38,15 @@
 // needed neither to refuse a version nor to replace one, and would grow by a dot
 // with every write.
 //
+// # What is forgotten, and mended
+//
+// Replicas tell one another what they have applied anyway, and by that alone a delete
+// goes ([Stable], rule L9). Where two that have applied the same hold different things a
+// merge can not help, as it refuses what is known and gone: [Judge] says what the cell
+// comes to, and a note in the log replaces what is held, if it still is what was looked
+// at ([Mending], rule L7). A value that is due is deleted by one of its replicas, in a
+// write that sorts right behind it.
+//
 // # What always holds
 //
 //  1. A record leaves its coordinator, an acknowledgement its replica, and a

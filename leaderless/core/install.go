@@ -33,7 +33,9 @@ func place(c *Core, from topology.NodeID, p *Part) error {
 	switch {
 	case s == nil:
 		return fmt.Errorf("%w: %s holds no copy of partition %d", topology.ErrStale, c.Self, p.Partition)
-	case len(c.tail)+len(p.Cells)+1 > c.cfg.Limits.Unflushed:
+	case p.Session != 0 && !c.cfg.Map.Part(p.Partition).Session(p.Session):
+		return fmt.Errorf("%w: a late part of a stream: partition %d is %v, and session %d is over", topology.ErrStale, p.Partition, c.cfg.Map.Part(p.Partition).Stage, p.Session)
+	case len(c.tail)+len(p.Cells)+len(p.Mends)+1 > c.cfg.Limits.Unflushed:
 		return fmt.Errorf("%w: %d records wait for the disk of %s", topology.ErrOverloaded, len(c.tail), c.Self)
 	}
 	for i := range p.Cells {
@@ -43,6 +45,9 @@ func place(c *Core, from topology.NodeID, p *Part) error {
 		if err := s.note(c, p.Cells[i:i+1], waiting{node: from}); err != nil {
 			return err
 		}
+	}
+	for i := range p.Mends {
+		s.mend(c, &p.Mends[i])
 	}
 	if p.Applied == nil {
 		return nil
@@ -61,7 +66,7 @@ func place(c *Core, from topology.NodeID, p *Part) error {
 // Learnt returns the set of a note of MarkLearnt, and its partition; nil if r is
 // something else. Errors wrap [topology.ErrMalformed].
 func Learnt(r *record.Record) (partition int, set *version.Set, err error) {
-	if !r.IsNote() || len(r.Mutations) != 1 || r.Mutations[0].Op != record.OpMark {
+	if !r.IsNote() || len(r.Mutations) != 1 || r.Mutations[0].Op != record.OpMark || string(r.Mutations[0].Key) == MarkMended {
 		return 0, nil, nil
 	}
 	m := &r.Mutations[0]

@@ -16,6 +16,7 @@ import (
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
 )
 
 // Each file of testdata is a story: nodes, and what happens to them in the order
@@ -37,6 +38,12 @@ import (
 //	unreachable NODE                            nobody reaches it any more
 //	install NODE from=NODE                      it is given all that another holds, key by key, at last the set of it
 //	show KEY[.FIELD] | applied KEY
+//	join NODE                                   a node that holds nothing yet, by the newest map
+//	move NODE…                                  a newer map: partitions are to move to those
+//	step P… | undo P… | cancel                  a newer map
+//	map NODE…                                   learns the newest map
+//	stream NODE from=NODE [session=E]           is given all that another holds, in a session; 0: that of now
+//	stable KEY | collect                        what all are known to have of its partition; all nodes forget the deletes that can go
 func TestStories(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		var s *story
@@ -189,6 +196,8 @@ func (s *story) tell() {
 		s.install()
 	case "caught-up":
 		s.node(0).step(core.Event{Kind: core.EvCaughtUp})
+	case "join", "move", "step", "undo", "cancel", "map", "stream":
+		s.moves()
 	default:
 		s.look()
 	}
@@ -296,6 +305,18 @@ func (s *story) look() {
 			}
 			if set := h.core.Applied(s.n.place.Partition([]byte(s.word(0)))); set != nil {
 				fmt.Fprintf(&s.b, "%s: applied %s; of the key %s\n", h.name, setText(set), setText(h.store[s.word(0)].Context))
+			}
+		}
+	case "stable":
+		for _, h := range s.n.hosts {
+			if h.core != nil {
+				fmt.Fprintf(&s.b, "%s: %s\n", h.name, setText(&version.Set{Prefix: core.Stable(h.core, s.n.place.Partition([]byte(s.word(0))))}))
+			}
+		}
+	case "collect":
+		for _, h := range s.n.hosts {
+			for _, name := range h.collect() {
+				fmt.Fprintf(&s.b, "%s forgets %s\n", h.name, name)
 			}
 		}
 	default:

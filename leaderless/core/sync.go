@@ -7,9 +7,13 @@ import "github.com/triad-kv/triad/topology"
 // log: that is all the hints there are (L1, L6). It sends some at a time, and the
 // next when it is told that those are durable: the receiver sets the pace.
 func (s *share) exchange(c *Core) {
-	replicas := c.cfg.Map.Replicas(s.partition)
+	replicas := writers(c.cfg.Map.Part(s.partition))
 	n := len(replicas)
+	if s.left || s.filling(c) {
+		return // who is being filled lacks most, and is given it by a stream
+	}
 	if n < 2 {
+		s.cut.advance(c, s) // nobody has to tell anything
 		return
 	}
 	to := replicas[c.turn%n]
@@ -36,6 +40,8 @@ func (s *share) compare(c *Core, from topology.NodeID, m *Message) {
 		c.forget(from, d)
 		return
 	}
+	s.cut.hear(from, m)
+	s.cut.advance(c, s)
 	// This node may know of writes whose records it does not have: others have them.
 	if dots := s.applied.Missing(m.Applied, dotsMax); len(dots) > 0 {
 		c.do(Effect{Kind: DoFill, Node: from, Op: m.Round, Dots: dots, Most: min(c.cfg.Limits.Fill, m.Room)})

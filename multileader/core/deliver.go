@@ -26,7 +26,7 @@ func (l *link) arrived(c *Core, items []Item, fill bool) {
 			l.stranger(c, o)
 			return
 		}
-		if err := q.admissible(); err != nil {
+		if err = q.admissible(); err != nil {
 			c.freeze(l, it.Dot.Origin, err)
 			return
 		}
@@ -40,6 +40,14 @@ func (l *link) arrived(c *Core, items []Item, fill bool) {
 		case q.Dot.Seq > o.placed.Seq:
 			if o.Origin == c.Origin {
 				forgotten(c, q.Dot.Seq)
+				continue
+			}
+			whole, err := l.fit(c, &q)
+			if err != nil {
+				c.freeze(l, o.Origin, fmt.Errorf("%w: record %v: %w", topology.ErrMalformed, q.Dot, err))
+				return
+			}
+			if !whole {
 				continue
 			}
 			if fill {
@@ -84,7 +92,7 @@ func (c *Config) unknown(r *record.Record) (version.Origin, bool) {
 }
 
 // admissible says whether a record may be taken at all.
-func (q *queued) admissible() error {
+func (q *queued) admissible() (err error) {
 	if q.rec.IsNote() || q.rec.Dot != q.Dot {
 		return fmt.Errorf("%w: record %v came under the name %v", topology.ErrMalformed, q.rec.Dot, q.Dot)
 	}
@@ -98,7 +106,8 @@ func (q *queued) admissible() error {
 			return fmt.Errorf("%w: record %v: %w", topology.ErrMalformed, q.Dot, err)
 		}
 	}
-	return nil
+	q.Skip, err = SkipOf(&q.rec)
+	return err
 }
 
 // deliver appends what has come to its turn, until nothing has: the next of its
@@ -126,7 +135,7 @@ func (c *Core) next(o *origin) bool {
 	if q.Dot.Seq != o.placed.Seq+1 || !c.log.stand(q.rec.Deps) {
 		return false
 	}
-	if q.Chain != record.Chain(o.placed.Chain, q.Entry.Sum) {
+	if q.Chain != record.Chain(o.placed.Chain, q.sum()) {
 		o.queue = slices.Delete(o.queue, 0, 1)
 		c.freeze(c.link(q.from), o.Origin, c.cfg.errForked(o, q.Dot.Seq))
 		return true

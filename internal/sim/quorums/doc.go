@@ -13,6 +13,8 @@
 //	      lost to a later writer, which is counted, exactly
 //	PL5   replicas of a partition end with equal applied sets and equal bytes, and
 //	      with the greatest of all writes
+//	L9    who forgets a delete does so once all replicas have it, and every write
+//	      that sorts before it
 //	L4    with blocking repair or write-back no read finds less than one before it
 //	C1    one dot is one write, on every disk
 //	C2    a record leaves its coordinator once it is durable there

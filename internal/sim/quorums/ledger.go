@@ -16,16 +16,17 @@ import (
 // ledger sees everything, as no node can, and holds the nodes to their promises
 // while they run.
 type ledger struct {
-	w       *cluster
-	s       *sim.Sim
-	writes  map[version.Dot]*written
-	order   []version.Dot    // of writes, as they first became durable
-	acked   map[string]stamp // by key, the greatest write that a client knows of
-	found   map[string]stamp // and the greatest that a client has read
-	acks    []version.Dot
-	values  map[string]version.Dot
-	refused map[string]bool // values that were answered NotApplied
-	latest  version.Timestamp
+	w         *cluster
+	s         *sim.Sim
+	writes    map[version.Dot]*written
+	order     []version.Dot    // of writes, as they first became durable
+	acked     map[string]stamp // by key, the greatest write that a client knows of
+	found     map[string]stamp // and the greatest that a client has read
+	acks      []version.Dot
+	values    map[string]version.Dot
+	refused   map[string]bool  // values that were answered NotApplied
+	forgotten map[string]stamp // by key, the greatest delete that somebody has forgotten
+	latest    version.Timestamp
 }
 
 // written is a write that is durable somewhere.
@@ -37,7 +38,7 @@ type written struct {
 func (w *written) stamp() stamp { return stamp{w.record.Time, w.record.Dot} }
 
 func newLedger(w *cluster) *ledger {
-	return &ledger{w: w, s: w.s, writes: map[version.Dot]*written{}, acked: map[string]stamp{}, found: map[string]stamp{}, refused: map[string]bool{}, values: map[string]version.Dot{}}
+	return &ledger{w: w, s: w.s, writes: map[version.Dot]*written{}, acked: map[string]stamp{}, found: map[string]stamp{}, refused: map[string]bool{}, forgotten: map[string]stamp{}, values: map[string]version.Dot{}}
 }
 
 // floor is what a read that is asked now must find at least.
@@ -192,6 +193,8 @@ func (l *ledger) reads(r *request, a *core.Answer) {
 			l.s.Fail("PL1", "a read of %s found %v, which nobody wrote so", r.key, v.Dot)
 			return
 		}
+	} else {
+		at = l.forgotten[r.key] // what says that there is nothing may be gone
 	}
 	if at.before(r.acked) && !l.w.c.strict() {
 		l.w.stale++
@@ -253,6 +256,9 @@ func (l *ledger) holds(p *process, winners map[string]stamp) {
 		w := l.writes[at.dot]
 		want := record.State{Siblings: []record.Version{conflict.VersionOf(&w.record, &w.record.Mutations[0])}}
 		got := p.store[key]
+		if want.Siblings[0].Absent && len(got.Siblings) == 0 && l.forgotten[key] == at {
+			continue
+		}
 		enc := record.NewEncoder()
 		if !slices.Equal(enc.AppendState(nil, &want), enc.AppendState(nil, &got)) {
 			l.s.Fail("PL5", "%s holds %+v of %s, the greatest write is %v", p.n.id, got, key, at.dot)

@@ -51,7 +51,7 @@ func (n *node) wall() time.Time {
 
 // boot starts a process over what the disk holds.
 func (n *node) boot() {
-	p := &process{n: n, w: n.w, s: n.w.s, store: map[string]record.State{}, index: map[version.Dot]record.LSN{}, requests: map[uint64]*request{}}
+	p := &process{n: n, w: n.w, s: n.w.s, store: map[string]record.State{}, index: map[version.Dot]record.LSN{}, requests: map[uint64]*request{}, forgot: map[string][]record.LSN{}}
 	if err := p.open(); err != nil {
 		n.w.s.Note(string(n.id), "does not start")
 		n.w.s.Say(string(n.id), "%v", err)
@@ -93,6 +93,7 @@ type process struct {
 	index    map[version.Dot]record.LSN // where the writes stand
 	lost     []record.Version
 	requests map[uint64]*request
+	forgot   map[string][]record.LSN // where in the log a delete was forgotten, by key
 	flushing bool
 }
 
@@ -302,6 +303,7 @@ func (p *process) tick() {
 	p.n.m.After(p.s.Lasting(p.w.c.tick/2, 2*p.w.c.tick), func() {
 		if !p.dead {
 			p.step(core.Event{Kind: core.EvTick})
+			p.collect()
 			p.tick()
 		}
 	})

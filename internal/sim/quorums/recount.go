@@ -26,8 +26,11 @@ func recount(p *process) (lost int) {
 		m := &r.Mutations[0]
 		k := keys[string(m.Key)]
 		if k == nil {
-			k = &counted{}
+			k = &counted{forgot: p.forgot[string(m.Key)]}
 			keys[string(m.Key)] = k
+		}
+		for ; len(k.forgot) > 0 && k.forgot[0] < e.LSN; k.forgot = k.forgot[1:] {
+			k.held = record.Version{}
 		}
 		if r.IsNote() {
 			k.state(m.Value)
@@ -43,8 +46,9 @@ func recount(p *process) (lost int) {
 
 // counted is a key of a recount: what it holds, and all it has seen.
 type counted struct {
-	held record.Version
-	seen version.Set
+	held   record.Version
+	seen   version.Set
+	forgot []record.LSN // where in the log a delete of it was forgotten
 }
 
 func (k *counted) record(r *record.Record, m *record.Mutation) (lost bool) {
@@ -67,9 +71,13 @@ func (k *counted) state(b []byte) {
 	if record.DecodeState(b, &s) != nil {
 		return
 	}
+	was := k.seen.Clone()
 	k.seen.Union(s.Context)
 	for _, v := range s.Siblings {
 		k.seen.Add(v.Dot)
+		if was.Has(v.Dot) {
+			continue // it is here, or gone
+		}
 		if k.held.Dot.IsZero() || conflict.Compare(v, k.held) > 0 {
 			k.held = v
 		}

@@ -20,7 +20,7 @@ var World = sim.World{
 		"a request was passed on", "a request ended unknown", "a request was refused: too few are alive",
 		"a request was refused: too much is under way", "a record came by an exchange", "a clock was too far ahead",
 		"a read stood behind a write", "a read stood behind a read", "a value came in a second round", "a replica was repaired",
-		"a write was lost to a later one", "a put heard first how late its key was", "a history of registers was judged", "a read was stale, as its level says",
+		"a write was lost to a later one", "a put heard first how late its key was", "a history of registers was judged", "a read was stale, as its level says", "a delete was forgotten",
 	},
 }
 
