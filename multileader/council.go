@@ -245,6 +245,9 @@ func (k *council) hear(ctx context.Context) error {
 		return nil
 	}
 	down := waiting != nil
+	if s := k.e.roster().Seat(core.Site(k.e.site)); s != nil && s.Standing == core.Evicting {
+		down = true // nobody links to it any more, to tell it the rest
+	}
 	for _, l := range k.e.links.list() {
 		state, _, _ := l.state()
 		down = down || state != "up"
@@ -358,6 +361,9 @@ func (k *council) leave(ctx context.Context, r *core.Roster, self *core.SiteSeat
 		return err
 	}
 	final := ofSite(mine.Marks, self.Number)
+	for _, p := range replies { // they may have of an earlier life what this one has lost
+		final = final.Join(ofSite(p.Marks, self.Number))
+	}
 	for _, p := range replies {
 		if !vectorOf(p.Marks).Descends(final) {
 			return nil

@@ -222,3 +222,30 @@ func TestAnEvictedSiteHoldsNothingBackAndIsNotMergedWhenItShowsUp(t *testing.T) 
 	require.NoError(t, err)
 	require.Equal(t, "by eu", v)
 }
+
+func TestASiteWithoutWhichOthersAreNotReachedDoesNotBeginToLeave(t *testing.T) {
+	c := newCluster(t, quick(Options{Group: groupOf(quorum.First(1)), Links: Links{Shape: Star, Hub: "eu"}}), 2, "us", "eu", "ap")
+	c.startAll()
+	err := c.nodes["us1"].RetireSite(c.ctx(), "eu")
+	require.ErrorIs(t, err, topology.ErrConflict)
+	require.Equal(t, topology.NotApplied, topology.OutcomeOf(err))
+	require.Equal(t, core.Active, c.nodes["us1"].roster().Seat("eu").Standing)
+	require.NoError(t, c.nodes["us1"].RetireSite(c.ctx(), "ap"), "one at the end of a link may go")
+	c.stands("us", "ap", core.Retired)
+}
+
+func TestASiteThatKnowsThatItIsGivenUpHearsTheRest(t *testing.T) {
+	c := newCluster(t, quick(Options{Group: groupOf(quorum.First(1))}), 2, "us", "eu", "ap")
+	c.startAll()
+	c.stands("ap", "ap", core.Active)
+	out, err := c.nodes["us1"].roster().Evict("ap")
+	require.NoError(t, err)
+	ap := c.leader("ap")
+	r, err := ap.council.ask(c.ctx(), "ap", &core.Ask{Kind: core.AskLearn, Value: out.Encode()})
+	require.NoError(t, err)
+	require.True(t, r.OK)
+	c.stands("ap", "ap", core.Evicting)
+	require.NoError(t, c.nodes["us1"].EvictSite(c.ctx(), "ap", false))
+	c.stands("us", "ap", core.Evicted)
+	c.stands("ap", "ap", core.Evicted)
+}

@@ -2,6 +2,7 @@ package multileader
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -168,8 +169,19 @@ func (o *Options) founding() *core.Roster {
 	return core.Founding(members)
 }
 
-// reachesAll says which sites would not be reached by chains of links, if r held.
+// reachesAll says which sites would not be reached by chains of links, if r held, and
+// once those have left who are about to: what can not end is not begun.
 func (o *Options) reachesAll(r *core.Roster) error {
+	left := &core.Roster{Seats: slices.Clone(r.Seats)}
+	for i := range left.Seats {
+		if s := &left.Seats[i]; s.Standing == core.Retiring {
+			s.Standing = core.Retired
+		}
+	}
+	return errors.Join(o.reaches(r), o.reaches(left))
+}
+
+func (o *Options) reaches(r *core.Roster) error {
 	var here, away []string
 	for i := range r.Seats {
 		if r.Seats[i].Here() {

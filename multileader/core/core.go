@@ -282,6 +282,9 @@ func incarnate(c *Core, o version.Origin) {
 	}
 	c.log.rename(o)
 	c.Origin, c.forgot = o, false
+	for _, l := range c.links {
+		l.owes(c)
+	}
 	if c.Term > 0 {
 		noteOrigin(c)
 	}

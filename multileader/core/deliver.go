@@ -22,7 +22,11 @@ func (l *link) arrived(c *Core, items []Item, fill bool) {
 			c.freeze(l, it.Dot.Origin, fmt.Errorf("%w: record %v: %w", topology.ErrMalformed, it.Dot, err))
 			return
 		}
-		if err = q.admissible(&c.cfg); err != nil {
+		if o, ok := c.cfg.unknown(&q.rec); !ok {
+			l.stranger(c, o)
+			return
+		}
+		if err = q.admissible(); err != nil {
 			c.freeze(l, it.Dot.Origin, err)
 			return
 		}
@@ -73,16 +77,27 @@ func take(c *Core, o *origin, q queued) {
 	}
 }
 
+// unknown returns an origin that a record names and that is no site of the roster; true
+// if there is none.
+func (c *Config) unknown(r *record.Record) (version.Origin, bool) {
+	if _, ok := c.site(r.Origin); !ok && !r.IsNote() {
+		return r.Origin, false
+	}
+	for _, m := range r.Deps {
+		if _, ok := c.site(m.Origin); !ok {
+			return m.Origin, false
+		}
+	}
+	return version.Origin{}, true
+}
+
 // admissible says whether a record may be taken at all.
-func (q *queued) admissible(cfg *Config) (err error) {
+func (q *queued) admissible() (err error) {
 	if q.rec.IsNote() || q.rec.Dot != q.Dot {
 		return fmt.Errorf("%w: record %v came under the name %v", topology.ErrMalformed, q.rec.Dot, q.Dot)
 	}
-	if _, ok := cfg.site(q.Dot.Origin); !ok {
-		return fmt.Errorf("%w: record %v is of no site that takes part", topology.ErrMalformed, q.Dot)
-	}
 	for _, m := range q.rec.Deps {
-		if _, ok := cfg.site(m.Origin); !ok || m.Origin == q.Dot.Origin {
+		if m.Origin == q.Dot.Origin {
 			return fmt.Errorf("%w: record %v depends on %v", topology.ErrMalformed, q.Dot, m.Origin)
 		}
 	}

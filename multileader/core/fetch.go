@@ -179,7 +179,10 @@ func (f *fetching) begins(c *Core, s *step) error {
 	brings := false
 	for _, m := range s.marks {
 		if _, ok := c.cfg.site(m.Origin); !ok {
-			return fmt.Errorf("%w: it holds records of %v, who is no site that takes part", topology.ErrMalformed, m.Origin)
+			if l := c.link(s.from); l != nil {
+				l.stranger(c, m.Origin)
+			}
+			return errNotNow
 		}
 		if orphaned(c, c.link(s.from), m) {
 			return errNotNow

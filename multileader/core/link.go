@@ -1,11 +1,9 @@
 package core
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/triad-kv/triad/record"
-	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
 )
 
@@ -60,11 +58,17 @@ type link struct {
 	behind  bool           // the log does not hold what the peer lacks: until it has more
 
 	// Of the peer's log, taken here.
-	marks []Mark         // what the peer has committed
-	past  []Mark         // what it had, when the link went down
+	marks []Mark // what the peer has committed
+	kept
 	gone  version.Vector // what its log does not hold any more, as far as it was asked
 	from  record.LSN     // where to go on in its log; kept over sessions
 	share share          // of the tables
+}
+
+// kept is what is known of a peer over sessions.
+type kept struct {
+	past []Mark         // what it had, when the link went down
+	owed version.Vector // what it had when it was seen to have writes of an earlier life of this site that are not here
 }
 
 // shipment is one message of records: how much, and where the next one begins.
@@ -79,7 +83,7 @@ func (l *link) reset(session uint64) {
 	if past == nil {
 		past = l.past
 	}
-	*l = link{Link: l.Link, share: l.share, frozen: l.frozen, from: l.from, past: past, session: session}
+	*l = link{Link: l.Link, share: l.share, frozen: l.frozen, from: l.from, kept: kept{past, l.owed}, session: session}
 }
 
 // step takes an event of one link. What belongs to another session is late.
@@ -160,7 +164,7 @@ func (l *link) message(c *Core, m *Message) {
 func (l *link) known(c *Core, marks []Mark) bool {
 	for _, m := range marks {
 		if _, ok := c.cfg.site(m.Origin); !ok {
-			c.freeze(l, m.Origin, fmt.Errorf("%w: it holds records of %v, who is no site that takes part", topology.ErrMalformed, m.Origin))
+			l.stranger(c, m.Origin)
 			return false
 		}
 		if orphaned(c, l, m) {
@@ -180,6 +184,7 @@ func (l *link) known(c *Core, marks []Mark) bool {
 		l.behind = false
 	}
 	l.marks = marks
+	l.owes(c)
 	return true
 }
 

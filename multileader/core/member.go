@@ -7,6 +7,7 @@ import (
 
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
 )
 
 // enrol takes the newest roster that is known: of the log, or of the configuration.
@@ -91,7 +92,9 @@ func seat(c *Core) *SiteSeat {
 }
 
 // Writes reports whether this site takes writes of clients.
-func (c *Core) Writes() bool { return c.Open() && seat(c).Standing == Active && !readOnly(c) }
+func (c *Core) Writes() bool {
+	return c.Open() && seat(c).Standing == Active && !readOnly(c) && owing(c) == nil
+}
 
 // Barred says why this site takes no writes for what it is in its cluster, nil if it does.
 func (c *Core) Barred() error {
@@ -149,6 +152,14 @@ func (l *link) roster(c *Core, b []byte) {
 	default:
 		learn(c, r)
 	}
+}
+
+// stranger: a peer has records of who is no site here. It may know a newer roster, of
+// which word was lost, or came while this site could not note it: who hears an older one
+// tells his own.
+func (l *link) stranger(c *Core, o version.Origin) {
+	c.do(Effect{Kind: DoAlarm, Peer: l.Peer, Origin: o, Err: fmt.Errorf("%w: site %s holds records of %v, who is no site in version %d of the roster; it is asked for its own, and nothing is taken from it until then", topology.ErrConflict, l.Peer, o, c.roster.Version)})
+	l.send(c, Message{Kind: MsgRoster, Body: c.roster.Encode()})
 }
 
 // orphaned says that a peer has more of a life that has ended than counts: it is the

@@ -33,3 +33,30 @@ func NotedOrigin(r *record.Record) (version.Origin, bool, error) {
 	}
 	return version.Origin{}, false, nil
 }
+
+// owes notes that a peer has writes of an earlier life of this site that its log lacks:
+// it has lost what it had. It had told the others by then what it has for good, and they
+// may have forgotten deletes by that, which whatever it writes has to cover (rule M6). So
+// it writes nothing before it has what that peer has.
+func (l *link) owes(c *Core) {
+	if l.owed != nil && !c.log.stand(l.owed) && vector(l.marks).Descends(l.owed) {
+		return // what the peer itself has lost meanwhile is not waited for
+	}
+	l.owed = nil
+	for _, m := range l.marks {
+		if m.ID == c.Origin.ID && m.Origin != c.Origin && m.Seq > c.log.origin(m.Origin).placed.Seq {
+			l.owed = vector(l.marks)
+			return
+		}
+	}
+}
+
+// owing returns the peer that has what this site has lost, nil if there is none.
+func owing(c *Core) *link {
+	for _, l := range c.links {
+		if l.owed != nil && !c.log.stand(l.owed) {
+			return l
+		}
+	}
+	return nil
+}

@@ -86,7 +86,7 @@ func New(cfg Config, p Position, in Incoming) *Core {
 	}
 	c.fetch.Incoming = in
 	c.clock = version.NewClock(func() time.Time { return c.now }, cfg.MaxSkew)
-	c.clock.Raise(p.Time)
+	c.clock.Raise(max(p.Time, in.Time)) // of a snapshot on its way, too: it counts without being looked at again
 	for _, m := range p.Marks {
 		o := c.log.origin(m.Origin)
 		o.placed, o.committed, o.recent = m, m, []uint32{m.Chain}

@@ -5,10 +5,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/triad-kv/triad/multileader/core"
+	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
 )
@@ -204,4 +206,65 @@ func TestARosterChangesAsTheRulesSay(t *testing.T) {
 		_, err := core.DecodeRoster(again.Encode()[:i])
 		require.ErrorIs(t, err, topology.ErrMalformed)
 	}
+}
+
+func TestASiteThatHasLostWhatItHadWritesNothingBeforeItHasWhatAPeerHad(t *testing.T) {
+	n, said := trio(t)
+	a, b := n.host("a"), n.host("b")
+	n.up("a", "b")
+	a.put("k", "1")
+	b.put("j", "2")
+	n.run()
+	a.crash()
+	a.log, a.cfg.Origin.Incarnation = nil, 2
+	a.start()
+	a.step(core.Event{Kind: core.EvLead, Term: 2})
+	a.commit()
+	n.up("a", "b")
+	require.True(t, n.deliver("b", "a", 0, false), "the beat says what b has")
+	a.put("k", "3")
+	require.Contains(t, said.String(), "site a has lost what it had, and takes no writes before it has all that site b had")
+	a.step(core.Event{Kind: core.EvCut, Cut: &core.Cut{}})
+	require.Equal(t, uint64(1), a.core.Next().Seq, "nor does it say what it has")
+	n.run()
+	for range 4 {
+		n.tick()
+		n.run()
+	}
+	a.put("k", "3")
+	n.run()
+	require.Equal(t, "3", b.get("k"))
+	require.Len(t, b.lost, 0, "it covers what it had lost")
+}
+
+func TestRecordsOfAStrangerAreNotTakenUntilTheRosterSaysWhoHeIs(t *testing.T) {
+	n, said := trio(t)
+	a, b := n.host("a"), n.host("b")
+	n.up("a", "b")
+	n.run()
+	r, err := b.core.Roster().Add("d", nil)
+	b.learn(t, r, err)
+	n.queues[[2]core.Site{"b", "a"}] = nil // word of it is lost
+	stranger := version.Origin{ID: 4, Incarnation: 1}
+	a.step(core.Event{Kind: core.EvMessage, Peer: "b", Session: 1, Message: &core.Message{Kind: core.MsgBeat, Next: 1, Marks: []core.Mark{{Origin: stranger, Seq: 1, Chain: 1}}}})
+	require.Contains(t, said.String(), "who is no site in version 1 of the roster")
+	require.False(t, a.core.Frozen("b"))
+	n.run()
+	require.Equal(t, uint64(2), a.core.Roster().Version, "it was asked for")
+}
+
+func TestASnapshotOnItsWayRaisesTheClockOfWhoeverGoesOnWithIt(t *testing.T) {
+	n, _ := trio(t)
+	a := n.host("a")
+	late := version.TimestampAt(epoch.Add(time.Minute))
+	c := core.New(a.cfg, core.Position{}, core.Incoming{Stage: core.StageComing, ID: 1, From: "b", Time: late})
+	c.Step(core.Event{Kind: core.EvLead, Now: epoch, Term: 1})
+	m := record.Mutation{Table: record.TableDefault, Op: record.OpPut, Key: []byte("k")}
+	for _, e := range c.Step(core.Event{Kind: core.EvWrite, Writes: []record.Batch{{Mutations: []record.Mutation{m}}}}) {
+		if e.Kind == core.DoAccept {
+			require.Greater(t, e.Time, late)
+			return
+		}
+	}
+	require.Fail(t, "the write was not taken")
 }

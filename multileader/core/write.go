@@ -61,6 +61,8 @@ func refusal(c *Core, b *record.Batch, own bool) error {
 		return topology.ErrNotLeader
 	case seat(c).Standing != Active:
 		return c.Barred()
+	case owing(c) != nil:
+		return fmt.Errorf("%w: site %s has lost what it had, and takes no writes before it has all that site %s had; write at another site", topology.ErrUnavailable, c.Self, owing(c).Peer)
 	case !own && readOnly(c):
 		return fmt.Errorf("%w: site %s takes no writes, by the configuration, only what other sites write: write at a node of %s", topology.ErrUnsupported, c.Self, sitesText(writers(c)))
 	case len(c.log.tail) >= c.cfg.Limits.Uncommitted:

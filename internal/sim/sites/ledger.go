@@ -1,119 +1,225 @@
 package sites
 
 import (
-	"context"
-	"maps"
 	"slices"
 
 	"github.com/triad-kv/triad/conflict"
-	"github.com/triad-kv/triad/internal/sim"
 	"github.com/triad-kv/triad/multileader/core"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
 )
 
-// ledger sees everything, as no site can, and holds the sites to their promises
-// while they run.
+// ledger sees everything, as no site can, and holds the sites to their promises while
+// they run.
 type ledger struct {
-	w       *cluster
-	s       *sim.Sim
-	writes  map[version.Dot]*written
-	order   []version.Dot    // of writes, as they first became durable
-	values  map[string]bool  // that are durable somewhere
-	refused map[string]bool  // that were answered NotApplied
-	found   map[place]stamp  // the greatest that a client knows a site to have shown or taken
-	burnt   []version.Vector // what the other sites had when one burnt
-	latest  version.Timestamp
+	w      *cluster
+	writes map[version.Dot]*written
+	order  []*written           // as they were committed first, which extends causal order
+	spec   spec                 // in that order
+	asked  map[minting]*asked   // what clients asked for, by what their sites made of it
+	undone map[minting]bool     // what was answered NotApplied
+	lost   map[version.Dot]bool // listed as lost, somewhere
+	gone   map[version.Dot]bool // was at one site alone when that lost it
+	aside  map[version.Dot]bool // what sites that were given up put aside
+	roster map[uint64][8]byte   // what was agreed upon, by version
+	newest *core.Roster         // of them
+	latest version.Timestamp
 }
 
-// written is a write that is durable somewhere.
+// written is a write that is committed.
 type written struct {
 	sum    uint32
 	record record.Record
+	asked  *asked // nil: a cut
 	acked  bool
 }
 
-// place is a key at a site, in one life of it.
-type place struct {
-	site core.Site
-	life uint32
-	key  string
+// minting is a write under a dot: a dot that was given out and not committed may be
+// given out again.
+type minting struct {
+	dot version.Dot
+	sum uint32
 }
-
-func (w *written) stamp() stamp { return stamp{w.record.Time, w.record.Dot} }
 
 func newLedger(w *cluster) *ledger {
-	return &ledger{w: w, s: w.s, writes: map[version.Dot]*written{}, values: map[string]bool{}, refused: map[string]bool{}, found: map[place]stamp{}}
-}
-
-// floor is what a read at a site that is asked now must find at least (PM10).
-func (l *ledger) floor(n *node, key string) stamp { return l.found[place{n.name, n.life, key}] }
-
-// flushed: what stands in a log up to lsn is on its disk from now on.
-func (l *ledger) flushed(p *process, lsn record.LSN) {
-	for e, err := range p.log.Read(context.Background(), p.n.records+1) {
-		if err != nil {
-			l.s.Fail("PS12", "%s can not read entry %d that it has flushed: %v", p.n.name, p.n.records+1, err)
-			return
-		}
-		if e.LSN > lsn {
-			return
-		}
-		p.n.records = e.LSN
-		l.durable(p.n, e)
+	return &ledger{
+		w: w, writes: map[version.Dot]*written{}, spec: spec{}, asked: map[minting]*asked{}, undone: map[minting]bool{},
+		lost: map[version.Dot]bool{}, gone: map[version.Dot]bool{}, aside: map[version.Dot]bool{}, roster: map[uint64][8]byte{},
 	}
 }
 
-// durable: an entry is on a site's disk, in its place (PM2, PM4).
-func (l *ledger) durable(n *node, e record.Entry) {
-	r, err := e.Record()
+// covers reports whether the writer of r had seen d (X): what stood before it in its
+// site's log, but for what its client had not been shown.
+func covers(r *record.Record, d version.Dot) bool {
 	switch {
-	case err != nil:
-		l.s.Fail("C5", "entry %d of %s is no record: %v", e.LSN, n.name, err)
-		return
-	case r.IsNote():
-		return
-	case r.Seq != n.vector.Get(r.Origin)+1:
-		l.s.Fail("PM2", "%s has write %v behind %d of its origin", n.name, r.Dot, n.vector.Get(r.Origin))
-	case !n.vector.Descends(r.Deps):
-		l.s.Fail("PM4", "%s has write %v before what it depends on", n.name, r.Dot)
+	case r.Context != nil && r.Context.Has(d):
+		return false
+	case r.Origin == d.Origin:
+		return d.Seq < r.Seq
 	}
-	before, time := n.vector, n.time
-	n.time = max(n.time, r.Time)
-	n.vector = n.vector.With(r.Origin, r.Seq)
-	l.latest = max(l.latest, r.Time)
+	return r.Deps.Has(d)
+}
+
+// resets has the ledger know of a site what its store says: it has lost the rest.
+func (l *ledger) resets(t *site, x *state) {
+	was := t.truth
+	t.truth = truth{model: map[string]record.Version{}}
+	if x == nil {
+		return
+	}
+	t.truth.lsn, t.truth.from, t.truth.vector, t.truth.time = x.pos.LSN, was.from, x.vector, x.pos.Time
+	if was.lsn >= x.pos.LSN && was.from <= x.pos.LSN {
+		t.truth.sums, t.truth.counts = slices.Clone(was.sums[:x.pos.LSN-was.from]), slices.Clone(was.counts[:x.pos.LSN-was.from])
+	} else {
+		t.truth.from = x.pos.LSN
+	}
+	l.remodel(t, x)
+}
+
+// remodel takes the winners as a store has them.
+func (l *ledger) remodel(t *site, x *state) {
+	t.truth.model, t.truth.lost = map[string]record.Version{}, x.losses.lww
+	for k, fields := range x.keys {
+		if k.table == record.TableDefault {
+			t.truth.model[k.key] = fields[""].Siblings[0]
+		}
+	}
+	for _, d := range x.losses.all {
+		l.lost[d] = true
+	}
+}
+
+// leads: a node leads its site: what was committed there is in its log (PS2).
+func (l *ledger) leads(p *process) {
+	t, s := &p.n.site.truth, p.s
+	if p.end() <= t.lsn {
+		s.Fail("PS2", "%s leads with a log of %d entries, and %d were committed", p.n.name, p.end()-1, t.lsn)
+		return
+	}
+	for lsn := max(p.first, t.from+1); lsn <= t.lsn; lsn++ {
+		if p.item(lsn).Entry.Sum != t.sums[lsn-t.from-1] {
+			s.Fail("PS2", "%s leads with another entry %d than was committed", p.n.name, lsn)
+			return
+		}
+	}
+}
+
+// commits: an entry is committed at a site, for the first time as far as is known.
+func (l *ledger) commits(p *process, e record.Entry, r *record.Record) {
+	site := p.n.site
+	t, s := &site.truth, p.s
+	if e.LSN <= t.lsn {
+		return
+	}
+	if e.LSN != t.lsn+1 {
+		s.Fail("floor", "%s commits entry %d behind %d", p.n.name, e.LSN, t.lsn)
+		return
+	}
+	t.lsn, t.sums, t.counts = e.LSN, append(t.sums, e.Sum), append(t.counts, -1)
+	if r.IsNote() {
+		at := core.Position{LSN: e.LSN - 1}
+		if _, err := at.Add(e); err == nil { // of a snapshot
+			t.vector, t.time = t.vector.Join(vectorOf(at.Marks)), max(t.time, at.Time)
+		}
+		return
+	}
+	switch {
+	case r.Seq != t.vector.Get(r.Origin)+1:
+		s.Fail("PM2", "%s has write %v behind %d of its origin", site.name, r.Dot, t.vector.Get(r.Origin))
+	case !t.vector.Descends(r.Deps):
+		s.Fail("PM4", "%s has write %v before what it depends on", site.name, r.Dot)
+	}
+	before, time := t.vector, t.time
+	t.vector, t.time = t.vector.With(r.Origin, r.Seq), max(t.time, r.Time)
 	was, ok := l.writes[r.Dot]
 	switch {
 	case !ok:
-		l.writes[r.Dot] = &written{sum: e.Sum, record: r}
-		l.order = append(l.order, r.Dot)
-		l.isNew(n, &r, before, time)
+		l.isNew(site, e.Sum, r, before, time)
+	case was.sum != e.Sum && l.twice(site, r):
+		return
 	case was.sum != e.Sum:
-		l.s.Fail("C1", "write %v on the disk of %s is another than elsewhere", r.Dot, n.name)
+		s.Fail("C1", "write %v at %s is another than elsewhere", r.Dot, site.name)
+		return
 	}
+	l.meets(t, r)
+	t.counts[len(t.counts)-1] = t.lost
 }
 
-// isNew: a write became durable for the first time, at the site that made it.
-func (l *ledger) isNew(n *node, r *record.Record, before version.Vector, time version.Timestamp) {
-	if r.Origin != n.origin() {
-		l.s.Fail("M1", "write %v is durable at %s, and not where it was made", r.Dot, n.name)
+// isNew: a write is committed for the first time, at the site that made it.
+func (l *ledger) isNew(t *site, sum uint32, r *record.Record, before version.Vector, time version.Timestamp) {
+	s, w := l.w.s, &written{sum: sum, record: *r}
+	if r.Origin.ID != t.number() {
+		s.Fail("M1", "write %v is committed at %s, and not where it was made", r.Dot, t.name)
 	}
 	if !slices.Equal(r.Deps, before.With(r.Origin, 0)) {
-		l.s.Fail("C2a", "write %v says that %v stands before it, and it is %v", r.Dot, r.Deps, before)
+		s.Fail("C2a", "write %v says that %v stands before it, and it is %v", r.Dot, r.Deps, before)
 	}
 	if r.Time <= time {
-		l.s.Fail("C3", "write %v does not sort after everything in the log of %s", r.Dot, n.name)
-	}
-	value := string(r.Mutations[0].Value)
-	l.values[value] = true
-	if value != "" && l.refused[value] {
-		l.s.Fail("C9", "write %v is on the disk of %s, and was answered not applied", r.Dot, n.name)
+		s.Fail("C3", "write %v does not sort after everything in the log of %s", r.Dot, t.name)
 	}
 	for _, m := range r.Deps { // the newest of each origin stands for those it covers
 		if o := l.writes[version.Dot(m)]; o == nil || o.record.Time >= r.Time {
-			l.s.Fail("C3", "write %v covers %v and does not sort after it", r.Dot, version.Dot(m))
+			s.Fail("C3", "write %v covers %v and does not sort after it", r.Dot, version.Dot(m))
 		}
+	}
+	l.latest = max(l.latest, r.Time)
+	id := minting{r.Dot, sum}
+	if l.undone[id] {
+		s.Fail("C9", "write %v is committed at %s, and was answered not applied", r.Dot, t.name)
+	}
+	w.asked = l.asked[id]
+	l.writes[r.Dot] = w
+	l.order = append(l.order, w)
+	if w.asked == nil {
+		if core.CutOf(r) == nil {
+			s.Fail("floor", "nobody asked for write %v", r.Dot)
+		}
+		return
+	}
+	k := keyID{w.asked.use.table, w.asked.key}
+	l.spec[k] = append(l.spec[k], w)
+}
+
+// meets takes a write into the model of the table where the last writer wins (PM7): it
+// supersedes what its writer had seen, and one of the two is lost otherwise.
+func (l *ledger) meets(t *truth, r *record.Record) {
+	m := &r.Mutations[0]
+	if m.Table != record.TableDefault || m.Op == record.OpMark {
+		return
+	}
+	key, v := string(m.Key), conflict.VersionOf(r, m)
+	was, ok := t.model[key]
+	wins := !ok || version.CompareWrites(v.Time, v.Dot, was.Time, was.Dot) > 0
+	if ok && !covers(r, was.Dot) {
+		if was.Time == v.Time {
+			l.w.s.Reach("two writes of a key had one time")
+		}
+		t.lost++
+		l.w.s.Reach("a write was lost to a later one")
+	}
+	if wins {
+		t.model[key] = v
+	}
+}
+
+// applied: a node has applied an entry. What it lists as lost is what was (PM7).
+func (l *ledger) applied(p *process, lsn record.LSN, r *record.Record) {
+	t, x := &p.n.site.truth, p.store
+	for _, d := range x.losses.all[len(x.losses.all)-x.losses.fresh:] {
+		l.lost[d] = true
+	}
+	if p.reign != nil && lsn == t.lsn && core.Raises(r) { // what met in it had met elsewhere
+		if x.losses.last > 0 {
+			p.s.Reach("a snapshot cost a write")
+		}
+		l.remodel(p.n.site, x)
+	}
+	if lsn <= t.from || lsn > t.lsn || p.n.site.fork != nil {
+		return
+	}
+	if n := t.counts[lsn-t.from-1]; n >= 0 && n != x.losses.lww {
+		p.s.Fail("PM7", "%s lists %d writes as lost to a later one by entry %d, and %d were", p.n.name, x.losses.lww, lsn, n)
 	}
 }
 
@@ -124,181 +230,61 @@ func (l *ledger) minted(e *record.Entry) {
 	}
 }
 
-// booted: a log that was recovered has all that was durable in it (PW2).
-func (l *ledger) booted(p *process) {
-	if end := p.log.Bounds().End; end < p.n.records {
-		l.s.Fail("PW2", "%s comes back with %d entries, %d were durable", p.n.name, end, p.n.records)
-		return
-	}
-	l.flushed(p, p.log.Bounds().End)
+// accepted: a site has made a record of what a client asked for.
+func (l *ledger) accepted(r *request, it *core.Item) {
+	l.asked[minting{it.Dot, it.Entry.Sum}] = r.write
 }
+
+// refused: a client is told that it did not happen.
+func (l *ledger) refused(it *core.Item) { l.undone[minting{it.Dot, it.Entry.Sum}] = true }
 
 // sends: nothing leaves a site, nor is shown as there, before it is committed (M1).
 func (l *ledger) sends(p *process, m *core.Message) {
+	v := p.n.site.truth.vector
 	for _, it := range m.Items {
-		if !p.n.vector.Has(it.Dot) {
-			l.s.Fail("M1", "%s sends write %v, which is not durable there", p.n.name, it.Dot)
+		if !v.Has(it.Dot) {
+			p.s.Fail("M1", "%s sends write %v, which is not committed there", p.n.name, it.Dot)
 		}
 	}
 	for _, k := range m.Marks {
-		if p.n.vector.Get(k.Origin) < k.Seq {
-			l.s.Fail("M1", "%s shows write %d of %v, which is not durable there", p.n.name, k.Seq, k.Origin)
+		if v.Get(k.Origin) < k.Seq {
+			p.s.Fail("M1", "%s shows write %d of %v, which is not committed there", p.n.name, k.Seq, k.Origin)
 		}
 	}
 }
 
-// answers: a site answers a write, which is on its disk (PM1).
+// answers: a site answers a write, which is committed there (PM1).
 func (l *ledger) answers(p *process, r *request) {
-	if !p.n.vector.Has(r.dot) {
-		l.s.Fail("PM1", "write %v is acknowledged by %s, and not on its disk", r.dot, p.n.name)
+	if !p.n.site.truth.vector.Has(r.dot) || l.writes[r.dot] == nil {
+		p.s.Fail("PM1", "write %v is acknowledged by %s, and not committed", r.dot, p.n.name)
 		return
 	}
 	l.writes[r.dot].acked = true
 }
 
-// heard: a client has its answer.
-func (l *ledger) heard(n *node, life uint32, r *request, a *reply) {
-	at := place{n.name, life, r.key}
-	var is stamp
-	switch {
-	case a.err != nil:
-		l.failed(r, a)
-		return
-	case r.write:
-		is = l.writes[r.dot].stamp()
-	case len(a.state.Siblings) > 0:
-		v := a.state.Siblings[0]
-		is = stamp{v.Time, v.Dot}
-		if w := l.writes[v.Dot]; w == nil || string(w.record.Mutations[0].Value) != string(v.Value) {
-			l.s.Fail("PM7", "a read of %s at %s found %v, which nobody wrote so", r.key, n.name, v.Dot)
-		}
-	}
-	if !r.write && life == n.life && is.before(r.floor) {
-		l.s.Fail("PM10", "a read of %s at %s found %v, and %v was there before", r.key, n.name, is.dot, r.floor.dot)
-	}
-	if l.found[at].before(is) {
-		l.found[at] = is
-	}
-}
-
 func (l *ledger) failed(r *request, a *reply) {
 	switch {
-	case !r.write:
+	case r.write == nil:
 	case a.outcome == topology.Unknown:
-		l.s.Reach("a write ended unknown")
+		l.w.s.Reach("a write ended unknown")
 	default:
-		l.s.Reach("a write was refused")
-		if r.value != "" {
-			l.refused[r.value] = true
-			if l.values[r.value] {
-				l.s.Fail("C9", "the write of %s was answered not applied, and is on a disk", r.value)
-			}
-		}
+		l.w.s.Reach("a write was refused")
 	}
 }
 
-// burns: a site's disk is lost. What nobody else has on his is lost with it, or
-// comes yet from what is on its way.
-func (l *ledger) burns(n *node) {
+// loses: what is committed at a site is lost there. What nobody else has is lost with
+// it, or comes yet from what is on its way.
+func (l *ledger) loses(t *site) {
 	var others version.Vector
-	for _, o := range l.w.nodes {
-		if o != n {
-			others = others.Join(o.vector)
+	for _, o := range l.w.sites {
+		if o != t && !o.out {
+			others = others.Join(o.truth.vector)
 		}
 	}
-	l.burnt = append(l.burnt, others)
-	if !others.Descends(n.vector) {
-		l.s.Reach("writes burnt with their site")
-	}
-}
-
-// mayBeLost reports whether a write was on one disk alone when that disk burnt.
-func (l *ledger) mayBeLost(d version.Dot) bool {
-	life := l.w.nodes[d.Origin.ID-1].life
-	return d.Origin.Incarnation < life && slices.ContainsFunc(l.burnt, func(v version.Vector) bool { return !v.Has(d) })
-}
-
-// final: everything has healed, and nobody asks any more.
-func (l *ledger) final() {
-	all := l.w.nodes[0].vector
-	winners := map[string]stamp{}
-	for _, d := range l.order {
-		w := l.writes[d]
-		if !all.Has(d) {
-			if w.acked && !l.mayBeLost(d) {
-				l.s.Fail("PM2", "write %v was acknowledged, and is gone", d)
-			}
-			continue
-		}
-		if key := string(w.record.Mutations[0].Key); winners[key].before(w.stamp()) {
-			winners[key] = w.stamp()
+	for _, w := range l.order {
+		if d := w.record.Dot; t.truth.vector.Has(d) && !others.Has(d) {
+			l.gone[d] = true
+			l.w.s.Reach("writes were lost with their site")
 		}
 	}
-	for _, n := range l.w.nodes {
-		if !slices.Equal(n.vector, all) {
-			l.s.Fail("PM3", "%s holds %v, %s holds %v", n.name, n.vector, l.w.nodes[0].name, all)
-		}
-		l.holds(n.p, winners)
-		if k := recount(n.p); k != len(n.p.lost) {
-			l.s.Fail("PM7", "%s counts %d writes as lost to a later one, its log says %d", n.name, len(n.p.lost), k)
-		}
-		c := n.p.core.Counts
-		for _, x := range []struct {
-			state string
-			count uint64
-		}{{"a queue was full", c.Dropped}, {"a record came twice", c.Duplicates}, {"a shipment was sent again", c.Resent}} {
-			if x.count > 0 {
-				l.s.Reach(x.state)
-			}
-		}
-	}
-}
-
-// holds: a site's store is the greatest of all writes, by key (PM3, PM7).
-func (l *ledger) holds(p *process, winners map[string]stamp) {
-	enc := record.NewEncoder()
-	for _, key := range slices.Sorted(maps.Keys(winners)) {
-		at := winners[key]
-		w := l.writes[at.dot]
-		want := record.State{Siblings: []record.Version{conflict.VersionOf(&w.record, &w.record.Mutations[0])}}
-		got := p.store[key]
-		if !slices.Equal(enc.AppendState(nil, &want), enc.AppendState(nil, &got)) {
-			l.s.Fail("PM3", "%s holds %+v of %s, the greatest write is %v", p.n.name, got, key, at.dot)
-		}
-	}
-	if len(p.store) != len(winners) {
-		l.s.Fail("PM3", "%s holds %d keys, %d were written", p.n.name, len(p.store), len(winners))
-	}
-}
-
-// recount finds, without Merge, how many writes each key has lost to a later one,
-// in the order of a site's log: a write either covers what was there, or one of
-// the two is lost.
-func recount(p *process) (lost int) {
-	held := map[string]record.Version{}
-	for e, err := range p.log.Read(context.Background(), 1) {
-		var r record.Record
-		if err == nil {
-			r, err = e.Record()
-		}
-		if err != nil {
-			p.s.Fail("PS12", "%s can not read its log: %v", p.n.name, err)
-			return 0
-		}
-		if r.IsNote() {
-			continue
-		}
-		m := &r.Mutations[0]
-		v, was := conflict.VersionOf(&r, m), held[string(m.Key)]
-		if !was.Dot.IsZero() && was.Seq > r.Deps.Get(was.Origin) && (was.Origin != r.Origin || was.Seq >= r.Seq) {
-			lost++
-		}
-		if was.Dot.IsZero() || conflict.Compare(v, was) > 0 {
-			held[string(m.Key)] = v
-		}
-	}
-	if lost > 0 {
-		p.s.Reach("a write was lost to a later one")
-	}
-	return lost
 }

@@ -3,6 +3,8 @@ package sites
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -15,29 +17,20 @@ import (
 	"github.com/triad-kv/triad/version"
 )
 
-// node is a site's machine, and what is on its disk.
+// node is one machine of a site, and what is on its disk beside the log.
 type node struct {
-	w     *cluster
-	name  core.Site
-	index int
-	m     *sim.Machine
-	p     *process // nil while it does not run
+	w    *cluster
+	site *site
+	name string
+	m    *sim.Machine
+	p    *process // nil while it does not run
+	skew time.Duration
 
-	life    uint32
-	vector  version.Vector    // of the writes that are on its disk
-	records record.LSN        // how much of its log is
-	time    version.Timestamp // the highest in it
-}
-
-func (w *cluster) addNode(index int) {
-	n := &node{w: w, name: core.Site("abcd"[index : index+1]), index: index, life: 1}
-	n.m = w.s.Machine(string(n.name), n.boot, n.halt)
-	w.nodes = append(w.nodes, n)
-}
-
-// origin is under whom the site writes in its present life.
-func (n *node) origin() version.Origin {
-	return version.Origin{ID: uint32(n.index + 1), Incarnation: n.life}
+	term  uint64 // the greatest that it has promised to follow
+	saved *state // the store, as of what of it is on the disk
+	begin bool   // the log is to begin behind the store: a snapshot of its site was put in its place
+	blank bool   // its disk was lost: it counts once it has all again
+	disk  int    // how often it was
 }
 
 // live returns the process, if it runs and has not failed.
@@ -48,60 +41,83 @@ func (n *node) live() *process {
 	return n.p
 }
 
-// wall is the site's clock; an operator sets it right in the end.
+// wall is the node's clock; an operator sets it right in the end.
 func (n *node) wall() time.Time {
 	if at := n.w.righted; !at.wall.IsZero() {
 		return at.wall.Add(n.w.s.Now() - at.now)
 	}
-	return n.m.Clock.Now()
+	return n.m.Clock.Now().Add(n.skew)
 }
 
 // boot starts a process over what the disk holds.
 func (n *node) boot() {
-	p := &process{n: n, w: n.w, s: n.w.s, store: map[string]record.State{}, index: map[version.Dot]record.LSN{}, waiting: map[record.LSN]*request{}}
+	if n.site.out {
+		n.m.Exit()
+		return
+	}
+	p := &process{n: n, w: n.w, s: n.w.s}
 	if err := p.open(); err != nil {
-		n.w.s.Note(string(n.name), "does not start")
-		n.w.s.Say(string(n.name), "%v", err)
+		n.w.s.Note(n.name, "does not start")
+		n.w.s.Say(n.name, "%v", err)
 		var corrupt *wal.CorruptError
-		if errors.As(err, &corrupt) {
+		if errors.As(err, &corrupt) || errors.Is(err, errBroken) {
 			n.w.s.Fail("PW3", "%s refuses a log that nobody damaged: %v", n.name, err)
 		}
 		n.m.Exit()
 		return
 	}
 	n.p = p
-	n.w.s.Note(string(n.name), "is up", uint64(p.core.End()), p.term)
-	n.w.ledger.booted(p)
-	p.lead()
+	n.w.s.Note(n.name, "is up", uint64(p.log.Bounds().End), n.term)
 	p.tick()
-	p.links = make([]*end, len(n.w.nodes))
-	for _, peer := range n.w.nodes {
-		if n.w.c.linked(n.index, peer.index) && n.index < peer.index {
-			p.dial(peer)
-		}
-	}
 }
+
+// errBroken is what a log and a store come to that do not fit.
+var errBroken = errors.New("the log and the store do not fit")
 
 // halt is told that the process is gone.
 func (n *node) halt() {
 	if n.p != nil {
+		n.p.mourn()
 		n.p.dead = true
 		n.p = nil
 	}
-	n.w.s.After(n.w.s.Lasting(50*time.Millisecond, 3*time.Second), n.m.Start)
+	n.w.s.After(n.w.s.Lasting(50*time.Millisecond, 2*time.Second), func() {
+		if !n.site.out {
+			n.m.Start()
+		}
+	})
 }
 
-// burn loses the site's disk. It comes back with an empty one, and a new life.
+// mourn notes in what a process died.
+func (p *process) mourn() {
+	if p.reign == nil || p.reign.core == nil {
+		return
+	}
+	switch p.reign.core.Incoming().Stage {
+	case core.StageBegun:
+		p.s.Reach("a site's leader died when a snapshot had begun")
+	case core.StageComing:
+		p.s.Reach("a site's leader died while a snapshot came")
+	case core.StageSettling:
+		p.s.Reach("a site's leader died while a snapshot settled")
+	}
+	for _, t := range p.w.sites {
+		if v := p.reign.served[t.name]; v != nil && p.s.Now()-v.used < servedFor/3 {
+			p.s.Reach("a site's leader died while it gave a snapshot")
+		}
+	}
+}
+
+// burn loses the node's disk.
 func (n *node) burn() {
-	n.w.ledger.burns(n)
 	n.m.Exit()
 	n.m.Wipe()
-	n.life++
-	n.vector, n.records, n.time = nil, 0, 0
+	n.term, n.saved, n.begin, n.blank = n.site.term, nil, false, true
+	n.disk++
 }
 
-// process is one run of a site's node: the real core and log, a store in memory
-// that is made anew from the log, and the shell's part played by events.
+// process is one run of a node: the real log, a store in memory over what of it is on
+// the disk, and, where it leads its site, a reign.
 type process struct {
 	n    *node
 	w    *cluster
@@ -109,27 +125,23 @@ type process struct {
 	dead bool
 
 	log      *wal.Driven
-	core     *core.Core
-	term     uint64
-	items    []core.Item // of the log, by LSN less one
+	at       core.Position // of the log's end
+	items    []core.Item   // of the log, from first on
+	first    record.LSN
 	index    map[version.Dot]record.LSN
-	store    map[string]record.State
-	applied  version.Vector
-	done     record.LSN
-	lost     []record.Version
-	waiting  map[record.LSN]*request // by where their writes stand
-	answered record.LSN
+	store    *state // what is committed, as far as is known
+	known    record.LSN
+	agreed   record.LSN // up to here the log is the leader's of the present term
 	flushing bool
-	links    []*end
-	session  uint64
+	reign    *reign // nil: it does not lead
 }
 
-// open reads where the site stands, and applies its log.
+// open reads where the node stands.
 func (p *process) open() error {
-	c := &p.w.c
+	c, n := &p.w.c, p.n
 	log, err := wal.Open(wal.Options{
-		FS: p.n.m.Disk.FS(), Dir: "log", Cluster: [16]byte{1}, Node: topology.NodeID(p.n.name), SegmentBytes: c.segmentBytes, FirstSegmentBytes: c.segmentBytes,
-		UnflushedBytesMax: 1 << 30, TailBytes: c.tailBytes,
+		FS: n.m.Disk.FS(), Dir: "log", Cluster: [16]byte{1}, Node: topology.NodeID(n.name), SegmentBytes: c.log.segmentBytes, FirstSegmentBytes: c.log.segmentBytes,
+		UnflushedBytesMax: 1 << 30, TailBytes: c.log.tailBytes,
 	})
 	if err != nil {
 		return err
@@ -138,173 +150,209 @@ func (p *process) open() error {
 		return err
 	}
 	p.log.Notify(p.flushed)
-	var at core.Position
-	for e, err := range p.log.Read(context.Background(), 1) {
-		if err != nil {
+	p.store = newState(c)
+	if n.saved != nil {
+		p.store = n.saved.clone()
+	}
+	if n.begin || p.log.Bounds().End < p.store.pos.LSN {
+		if err := p.beginBehind(); err != nil {
 			return err
 		}
-		it, err := at.Add(e)
-		if err != nil {
-			return err
-		}
-		p.note(it)
 	}
-	cfg := core.Config{Self: p.n.name, Origin: p.n.origin(), MaxSkew: c.skew, Limits: c.limits}
-	for _, m := range p.w.nodes {
-		cfg.Members = append(cfg.Members, core.Member{Site: m.name, Number: uint32(m.index + 1)})
-		if c.linked(p.n.index, m.index) {
-			cfg.Links = append(cfg.Links, core.Link{Peer: m.name, Relay: c.shape != "mesh"})
-		}
-	}
-	p.term = at.Term
-	p.core = core.New(cfg, at, core.Incoming{})
-	return p.apply(at.LSN)
+	p.known = p.store.pos.LSN
+	return p.load()
 }
 
-// note keeps where a record stands.
-func (p *process) note(it core.Item) {
-	p.index[it.Dot] = it.Entry.LSN
-	p.items = append(p.items, it)
+// beginBehind has the log begin behind the store.
+func (p *process) beginBehind() error {
+	at := p.store.pos
+	keep := topology.Range{First: at.LSN + 1, Last: at.LSN}
+	if at.LSN > 0 {
+		keep.History = topology.History{{Term: at.Term, Start: at.LSN}}
+	}
+	if err := p.log.Truncate(keep); err != nil {
+		return err
+	}
+	p.n.begin = false
+	return nil
 }
 
-// apply makes visible what is committed up to lsn.
-func (p *process) apply(lsn record.LSN) error {
-	if p.done >= lsn {
-		return nil
+// load reads the log, from the first place on from which it can be counted.
+func (p *process) load() error {
+	b := p.log.Bounds()
+	i := slices.IndexFunc(p.store.places, func(q core.Position) bool { return q.LSN+1 >= b.First })
+	p.at = p.store.pos
+	if i >= 0 {
+		p.at = p.store.places[i]
 	}
-	for e, err := range p.log.Read(context.Background(), p.done+1) {
+	p.at.Marks = slices.Clone(p.at.Marks)
+	p.first, p.items, p.index = p.at.LSN+1, nil, map[version.Dot]record.LSN{}
+	for e, err := range p.log.Read(context.Background(), p.first) {
+		if err == nil {
+			var it core.Item
+			if it, err = p.at.Add(e); err == nil {
+				p.keep(it)
+			}
+		}
 		if err != nil {
-			return err
+			return fmt.Errorf("%w: %w", errBroken, err)
 		}
-		if e.LSN > lsn {
-			break
-		}
-		r, err := e.Record()
-		if err != nil {
-			return err
-		}
-		changes, err := core.Apply(&r, lastWriter, p.applied, cells(p.store))
-		if err != nil {
-			return err
-		}
-		for _, c := range changes {
-			p.store[string(c.Cell.Key)] = c.State
-			p.lost = append(p.lost, c.Lost...)
-		}
-		if !r.IsNote() {
-			p.applied = p.applied.With(r.Origin, r.Seq)
-		}
-		p.done = e.LSN
 	}
 	return nil
 }
 
-func lastWriter(record.TableID) conflict.Resolver { return conflict.LWW() }
-
-// cells is a store of keys without fields.
-type cells map[string]record.State
-
-// Cell implements conflict.Cells.
-func (s cells) Cell(c record.Cell) (record.State, error) { return s[string(c.Key)], nil }
-
-// Fields implements conflict.Cells.
-func (cells) Fields(record.TableID, []byte) ([][]byte, error) { return nil, nil }
-
-// lead opens the site in a new term; where the log does not take it, again later.
-func (p *process) lead() {
-	if p.dead || p.core.Open() {
-		return
+func (p *process) keep(it core.Item) {
+	if !it.Dot.IsZero() {
+		p.index[it.Dot] = it.Entry.LSN
 	}
-	p.term++
-	p.step(core.Event{Kind: core.EvLead, Term: p.term})
-	p.n.m.After(200*time.Millisecond, p.lead)
+	p.items = append(p.items, it)
 }
 
-// step lets the core judge an event, and carries out what it says.
-func (p *process) step(ev core.Event) []core.Effect {
-	if p.dead {
+func (p *process) end() record.LSN { return p.log.Bounds().End }
+
+// item returns an entry of the log.
+func (p *process) item(lsn record.LSN) *core.Item { return &p.items[lsn-p.first] }
+
+// since are the entries of the log from one on.
+func (p *process) since(lsn record.LSN) []core.Item {
+	if lsn > p.end() {
 		return nil
 	}
-	ev.Now = p.n.wall()
-	effects := slices.Clone(p.core.Step(ev))
-	for _, e := range effects {
-		p.perform(e)
-	}
-	return effects
+	return p.items[lsn-p.first:]
 }
 
-func (p *process) perform(e core.Effect) {
-	if p.dead {
-		return
-	}
-	switch e.Kind {
-	case core.DoAppend:
-		p.append(e)
-	case core.DoCommit:
-		if err := p.apply(e.LSN); err != nil {
-			p.fail(err)
-			return
-		}
-		p.answer(e.LSN)
-	case core.DoSend:
-		p.w.ledger.sends(p, &e.Message)
-		if l := p.links[p.w.site(e.Peer).index]; l != nil && l.session == e.Session {
-			l.conn.Send(e.Message.Encode())
-		}
-	case core.DoRead, core.DoFill:
-		p.n.m.After(p.s.Lasting(0, p.w.c.reading), func() { p.read(e) })
-	case core.DoFreeze:
-		p.s.Fail("M1", "%s freezes %s: %v", p.n.name, e.Peer, e.Err)
-	case core.DoAlarm:
-		p.s.Say(string(p.n.name), "%v", e.Err)
-		p.s.Reach("an origin was parked")
-	case core.DoIncarnate:
-		p.s.Fail("C1", "%s is told that it has forgotten writes, and has not", p.n.name)
-	}
-}
-
-// append puts an item in the log, if it takes it.
-func (p *process) append(e core.Effect) {
-	p.w.ledger.minted(&e.Item.Entry)
-	end := p.log.Bounds().End
-	if e.LSN != end+1 {
-		return // behind what was not appended
-	}
-	if err := p.log.Copy(e.Item.Entry); err != nil {
+// copies puts an entry behind the log's end, if it takes it.
+func (p *process) copies(e record.Entry) error {
+	if err := p.log.Copy(e); err != nil {
+		p.s.Say(p.n.name, "its log takes nothing: %v", err)
 		p.s.Reach("a log took nothing")
-		if !errors.Is(err, topology.ErrDiskFull) && !errors.Is(err, topology.ErrUnavailable) || errors.Is(err, topology.ErrFailed) {
+		if !passing(err) {
+			p.fail(err)
+		}
+		p.flushLater() // which looks for space
+		return err
+	}
+	it, err := p.at.Add(e)
+	if err != nil {
+		p.s.Fail("PM2", "the log of %s takes what it should not: %v", p.n.name, err)
+		return err
+	}
+	p.keep(it)
+	p.flushLater()
+	return nil
+}
+
+func passing(err error) bool {
+	return (errors.Is(err, topology.ErrDiskFull) || errors.Is(err, topology.ErrUnavailable)) && !errors.Is(err, topology.ErrFailed)
+}
+
+// cut drops what is behind lsn, which another leader's log has not.
+func (p *process) cut(lsn record.LSN) bool {
+	if lsn < p.known {
+		p.s.Fail("PS4", "%s is to cut its log behind %d, and knows %d to be committed", p.n.name, lsn, p.known)
+		return false
+	}
+	p.s.Reach("an uncommitted tail was lost")
+	p.s.Note(p.n.name, "cuts its log", uint64(lsn))
+	b := p.log.Bounds()
+	if err := p.log.Truncate(topology.Range{First: b.First, Last: lsn, History: p.log.History().Until(lsn)}); err != nil {
+		if !passing(err) {
+			p.fail(err)
+		}
+		return false
+	}
+	if err := p.load(); err != nil {
+		p.fail(err)
+		return false
+	}
+	return true
+}
+
+// termAt returns the term of an entry, 0 if it is not known.
+func (p *process) termAt(lsn record.LSN) uint64 {
+	switch {
+	case lsn == 0:
+		return 0
+	case lsn >= p.first && lsn <= p.end():
+		return p.item(lsn).Entry.Term
+	}
+	t, _ := p.log.History().TermAt(lsn)
+	return t
+}
+
+// knows hears that the site's log is committed up to lsn.
+func (p *process) knows(lsn record.LSN) {
+	if lsn <= p.known || p.dead {
+		return
+	}
+	p.known = lsn
+	for p.store.pos.LSN < lsn {
+		e := p.item(p.store.pos.LSN + 1).Entry
+		r, err := e.Record()
+		if err == nil && p.reign != nil {
+			p.w.ledger.commits(p, e, &r)
+		}
+		if err == nil {
+			err = p.store.take(e, &r)
+		}
+		if err != nil && p.n.site.fork != nil && errors.Is(err, conflict.ErrForked) {
+			p.n.site.fork.found, p.n.site.fork.twice = true, true
 			p.fail(err)
 			return
 		}
-		p.step(core.Event{Kind: core.EvNotAppended, LSN: end})
-	} else {
-		p.note(e.Item)
+		if err != nil {
+			p.s.Fail("PM3", "%s can not apply entry %d: %v", p.n.name, e.LSN, err)
+			return
+		}
+		p.w.ledger.applied(p, e.LSN, &r)
 	}
-	p.flushLater()
+	p.s.Note(p.n.name, "applied", uint64(lsn))
 }
 
-// read reads for a peer.
-func (p *process) read(e core.Effect) {
-	if p.dead {
+// save has what is applied be on the disk, and lets go of the log what nobody needs.
+func (p *process) save() {
+	p.n.saved = p.store.clone()
+	b, keep := p.log.Bounds(), p.w.c.log.keep
+	if keep == 0 || b.End < keep {
 		return
 	}
-	ev := core.Event{Kind: core.EvRead, Peer: e.Peer, Session: e.Session, LSN: e.LSN}
-	if e.Kind == core.DoRead {
-		ev.Items = p.entries(e.LSN, e.To, e.N)
-	} else {
-		p.s.Reach("a gap was filled")
-		for seq := e.First; seq <= e.Last; seq++ {
-			at := p.index[version.Dot{Origin: e.Origin, Seq: seq}]
-			ev.Items = append(ev.Items, p.entries(at, at, 1)...)
-		}
+	to := min(b.End-keep, p.store.pos.LSN) + 1
+	if p.reign != nil {
+		to = min(to, p.reign.needs(to))
 	}
-	p.step(ev)
+	if to <= b.First {
+		return
+	}
+	if err := p.log.Truncate(topology.Range{First: to, Last: math.MaxUint64}); err != nil {
+		if !passing(err) {
+			p.fail(err)
+		}
+		return
+	}
+	if first := p.log.Bounds().First; first > b.First {
+		p.s.Reach("a log was trimmed")
+		p.forget(first)
+	}
 }
 
-// entries returns items of the log, which a node keeps in memory for its peers.
-func (p *process) entries(from, to record.LSN, most int) []core.Item {
-	to = min(to, from+record.LSN(most)-1)
-	return slices.Clone(p.items[from-1 : to])
+// forget forgets what is before the log's begin.
+func (p *process) forget(first record.LSN) {
+	for _, x := range []*state{p.store, p.n.saved} {
+		i := slices.IndexFunc(x.places, func(q core.Position) bool { return q.LSN+1 >= first })
+		if i < 0 {
+			x.place()
+			i = len(x.places) - 1
+		}
+		x.places = slices.Clone(x.places[i:])
+	}
+	from := p.store.places[0].LSN + 1
+	if from <= p.first {
+		return
+	}
+	for _, it := range p.items[:from-p.first] {
+		delete(p.index, it.Dot)
+	}
+	p.items, p.first = slices.Clone(p.items[from-p.first:]), from
 }
 
 // flushLater sees to it that what was appended is written.
@@ -327,16 +375,16 @@ func (p *process) flushLater() {
 	})
 }
 
-// flushed is called by the log after each flush, and once when it fails. A site
-// of one node has committed what it has flushed.
-func (p *process) flushed(b topology.Bounds, err error) {
-	if err != nil {
+// flushed is called by the log after each flush, and once when it fails.
+func (p *process) flushed(_ topology.Bounds, err error) {
+	switch {
+	case err != nil:
 		p.fail(err)
-		return
+	case p.reign != nil:
+		p.reign.count()
+	default:
+		p.acknowledge()
 	}
-	p.s.Note(string(p.n.name), "flushed", uint64(b.Flushed))
-	p.w.ledger.flushed(p, b.Flushed)
-	p.step(core.Event{Kind: core.EvCommitted, LSN: b.Flushed})
 }
 
 // fail ends the process: nothing more is acknowledged.
@@ -345,17 +393,23 @@ func (p *process) fail(err error) {
 		return
 	}
 	p.dead = true
-	p.s.Note(string(p.n.name), "fails")
-	p.s.Say(string(p.n.name), "%v", err)
+	p.s.Note(p.n.name, "fails")
+	p.s.Say(p.n.name, "%v", err)
 	p.n.m.After(0, p.n.m.Exit)
 }
 
 // tick lets time pass.
 func (p *process) tick() {
-	p.n.m.After(p.s.Lasting(p.w.c.tick/2, 2*p.w.c.tick), func() {
-		if !p.dead {
-			p.step(core.Event{Kind: core.EvTick})
-			p.tick()
+	p.n.m.After(p.s.Lasting(p.w.c.ticks.tick/2, 2*p.w.c.ticks.tick), func() {
+		if p.dead {
+			return
 		}
+		if p.reign != nil {
+			p.reign.tick()
+		}
+		if p.s.Chance(0.05) && !p.dead {
+			p.save()
+		}
+		p.tick()
 	})
 }
