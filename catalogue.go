@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -254,13 +253,13 @@ func (c *catalogue) tryCreate(ctx context.Context, t Table, digest []byte) (defi
 // createNamed writes the definition with a number that comes from its name, so that
 // sites which define a table at the same time mean the same one.
 func (c *catalogue) createNamed(ctx context.Context, t Table, digest []byte) (definition, error) {
-	d := definition{Table: t, id: namedTable(t.Name), digest: digest}
+	d := definition{Table: t, id: kind.Named(t.Name), digest: digest}
 	all, err := c.list(ctx, topology.ReadOptions{})
 	if err != nil {
 		return definition{}, notApplied(err)
 	}
 	for _, other := range all {
-		if other.Name != t.Name && other.Name != DefaultTable && namedTable(other.Name) == d.id {
+		if other.Name != t.Name && other.Name != DefaultTable && kind.Named(other.Name) == d.id {
 			return definition{}, notApplied(fmt.Errorf("table %s: its name comes to the number of table %s; name it otherwise: %w", t.Name, other.Name, topology.ErrConflict))
 		}
 	}
@@ -269,19 +268,6 @@ func (c *catalogue) createNamed(ctx context.Context, t Table, digest []byte) (de
 	}}, topology.WriteOptions{Durability: topology.Applied})
 	return d, err
 }
-
-// namedTable is the number of a table that several sites may define: a hash of its
-// name, beyond all numbers that are given in turn.
-func namedTable(name string) record.TableID {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(name)) // it never fails
-	return namedTablesFirst + record.TableID(uint64(h.Sum32())*namedTables>>32)
-}
-
-const (
-	namedTablesFirst = record.TableID(1 << 24)
-	namedTables      = 1<<32 - 1<<24 - 1
-)
 
 // Contradiction is the refusal of a table that is defined otherwise. It is
 // topology.ErrConflict.

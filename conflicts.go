@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/triad-kv/triad/internal/call"
+	"github.com/triad-kv/triad/internal/kind"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
@@ -77,7 +78,7 @@ func namesOf(ctx context.Context, o Operator) (*conflictLister, error) {
 	}
 	for _, t := range tables {
 		if t.Name != DefaultTable {
-			l.tables[namedTable(t.Name)] = t.Name
+			l.tables[kind.Named(t.Name)] = t.Name
 		}
 	}
 	return l, nil

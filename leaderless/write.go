@@ -233,7 +233,6 @@ func (wr *writer) update(ctx context.Context, u *topology.Update, o topology.Wri
 		}
 		s.cells = append(s.cells, r.Cells)
 		seen = append(seen, cells...)
-		s.renews = s.renews || e.machine.tables.policy(v.Table) == policyJoin
 		token = token.Join(r.Token)
 	}
 	ms, err := u.Decide(s)
@@ -262,18 +261,9 @@ func partsOf(reads []topology.CellRange, i int) bool {
 }
 
 // sight is what a decision sees.
-type sight struct {
-	cells  [][]topology.CellReading
-	renews bool
-}
+type sight struct{ cells [][]topology.CellReading }
 
-var (
-	_ topology.Scattered = (*sight)(nil)
-	_ topology.Renewing  = (*sight)(nil)
-)
-
-// Renews implements topology.Renewing.
-func (s *sight) Renews() bool { return s.renews }
+var _ topology.Scattered = (*sight)(nil)
 
 // Scattered implements topology.Scattered.
 func (*sight) Scattered() {}

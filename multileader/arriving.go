@@ -15,9 +15,9 @@ import (
 
 // arriving is what a site's store holds of a snapshot of another that it takes. It stands
 // under the key "i" of the table of origins, while there is one, as the value of a state
-// of one sibling: an array of twelve:
+// of one sibling: an array of twelve, of fourteen where tables are left out:
 //
-//	0  format  uint, 1
+//	0  format  uint, 1; 2 with tables
 //	1  stage   uint
 //	2  id      uint
 //	3  from    str
@@ -29,6 +29,8 @@ import (
 //	9  seen    array of 3n: what was applied here when it was put in its place
 //	10 cursor  array of 3: table, key, field: up to here cells are in their places
 //	11 cells   uint: how many have come
+//	12 tables  array of n: of which no cell comes, ascending
+//	13 whole   bool: all parts are here
 type arriving struct {
 	core.Incoming
 	seen   version.Vector
@@ -38,6 +40,7 @@ type arriving struct {
 
 const (
 	arrivingFormat = 1
+	arrivingLess   = 2 // with tables that are left out
 	arrivingFields = 12
 	keyArriving    = "i"
 	nextBytesMax   = 1 << 18
@@ -88,8 +91,12 @@ func (in *arriving) String() string {
 
 func (in *arriving) encode() []byte {
 	w := pack.NewWriter(nil)
-	w.Array(arrivingFields)
-	w.Uint(arrivingFormat)
+	format := arrivingFormat
+	if len(in.Without) > 0 {
+		format = arrivingLess
+	}
+	w.Array(arrivingWidth(format))
+	w.Uint(uint64(format))
 	w.Uint(uint64(in.Stage))
 	w.Uint(in.ID)
 	w.Str(string(in.From))
@@ -104,8 +111,17 @@ func (in *arriving) encode() []byte {
 	w.Bin(in.cursor.Key)
 	w.Bin(in.cursor.Field)
 	w.Uint(in.cells)
+	if len(in.Without) > 0 {
+		w.Array(len(in.Without))
+		for _, t := range in.Without {
+			w.Uint(uint64(t))
+		}
+		w.Bool(in.Whole)
+	}
 	return w.Bytes()
 }
+
+func arrivingWidth(format int) int { return arrivingFields + 2*(format-arrivingFormat) }
 
 func putMarks(w *pack.Writer, marks []core.Mark) {
 	w.Array(4 * len(marks))
@@ -119,9 +135,12 @@ func putMarks(w *pack.Writer, marks []core.Mark) {
 
 func decodeArriving(b []byte) (in arriving, err error) {
 	r := pack.NewReader(b)
-	r.ArrayOf(arrivingFields)
-	if f := r.Uint(); r.Err() == nil && f != arrivingFormat {
-		return in, fmt.Errorf("what has come of a snapshot has format %d, this version knows %d: %w", f, arrivingFormat, topology.ErrUnsupported)
+	n, f := r.Array(), int(r.UintMax(1<<16))
+	if r.Err() == nil && (f < arrivingFormat || f > arrivingLess) {
+		return in, fmt.Errorf("what has come of a snapshot has format %d, this version knows %d to %d: %w", f, arrivingFormat, arrivingLess, topology.ErrUnsupported)
+	}
+	if r.Err() == nil && n != arrivingWidth(f) {
+		r.Fail(fmt.Sprintf("%d fields", n))
 	}
 	in.Stage, in.ID, in.From = core.Stage(r.UintMax(uint64(core.StageSettling))), r.Uint(), core.Site(r.StrMax(nameBytesMax))
 	in.Begun, in.Time = record.LSN(r.Uint()), version.Timestamp(r.Uint())
@@ -131,6 +150,19 @@ func decodeArriving(b []byte) (in arriving, err error) {
 	r.ArrayOf(3)
 	in.cursor = record.Cell{Table: record.TableID(r.UintMax(math.MaxUint32)), Key: r.BinMax(record.KeyBytesMax), Field: r.BinMax(record.FieldBytesMax)}.Clone()
 	in.cells = r.Uint()
+	if f == arrivingLess {
+		for n := r.ArrayMax(filtersMax); n > 0 && r.Err() == nil; n-- {
+			t := record.TableID(r.UintMax(math.MaxUint32))
+			if k := len(in.Without); k > 0 && in.Without[k-1] >= t {
+				r.Fail("tables are not in order")
+			}
+			in.Without = append(in.Without, t)
+		}
+		if len(in.Without) == 0 {
+			r.Fail("no table is left out")
+		}
+		in.Whole = r.Bool()
+	}
 	if err := r.Done(); err != nil {
 		return arriving{}, fmt.Errorf("what has come of a snapshot: %w: %w", topology.ErrMalformed, err)
 	}

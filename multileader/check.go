@@ -3,8 +3,10 @@ package multileader
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/triad-kv/triad/conflict"
+	"github.com/triad-kv/triad/multileader/core"
 	"github.com/triad-kv/triad/record"
 )
 
@@ -17,6 +19,27 @@ func (o Options) Check(self string) error {
 
 // Linked reports whether two sites exchange with one another.
 func (o Options) Linked(a, b string) bool { return o.linked(a, b) }
+
+// CheckFilter returns what is wrong with which sites hold a table, and with which sites
+// take writes; nil if that is nothing.
+func (o Options) CheckFilter(f Filter) error {
+	o.Filters = []Filter{f}
+	return errors.Join(o.badFilters()...)
+}
+
+// Fed returns whether a site that is too far behind for all logs can always take a snapshot:
+// of a site that is linked with it and holds all that it holds, but for tables to which
+// nobody else writes.
+func (o Options) Fed(site string) bool {
+	others := slices.DeleteFunc(slices.Clone(o.Filters), func(f Filter) bool {
+		return !slices.ContainsFunc(f.Sites, func(s string) bool { return s != site })
+	})
+	o.Filters = others
+	fs := o.coreFilters()
+	return len(o.Sites) < 2 || slices.ContainsFunc(o.Sites, func(s Site) bool {
+		return s.Name != site && o.linked(s.Name, site) && fs.Covers(core.Site(s.Name), core.Site(site))
+	})
+}
 
 // ErrUnknownResolver says that nobody knows a resolver of that name.
 var ErrUnknownResolver = errors.New("no resolver of that name")

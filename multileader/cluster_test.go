@@ -45,6 +45,7 @@ type cluster struct {
 	joins []string // sites that the configuration of others does not know
 	nodes map[topology.NodeID]*node
 
+	unlike    map[string]func(*Options)              // sites that are not configured like the others
 	resolvers map[topology.NodeID]*conflict.Registry // where nodes do not have the same
 
 	mu  sync.Mutex
@@ -95,6 +96,9 @@ func newCluster(t testing.TB, o Options, each int, sites ...string) *cluster {
 // options are those of a site, whose policy counts its own nodes.
 func (c *cluster) options(site string) Options {
 	o := c.opts
+	if own := c.unlike[site]; own != nil {
+		own(&o)
+	}
 	o.Joins = slices.Contains(c.joins, site)
 	o.Sites = slices.DeleteFunc(slices.Clone(o.Sites), func(s Site) bool { return slices.Contains(c.joins, s.Name) })
 	if k := o.Group.Sync.Kind; k != quorum.KindAsync {
@@ -345,7 +349,7 @@ func (c *cluster) leads(id topology.NodeID) {
 func (n *node) open() bool {
 	n.stats.mu.Lock()
 	defer n.stats.mu.Unlock()
-	return n.stats.open
+	return n.stats.open || n.stats.leads && n.stats.barred == "" // of a site that is read-only
 }
 
 // converged waits until all running nodes show the same writes, and holds their cells
@@ -374,7 +378,7 @@ func (c *cluster) converged() {
 	if c.opts.CutEvery > 0 { // what can go goes at each site in its own time
 		eventually(c.t, "all have let the same go", func() bool {
 			for _, n := range up {
-				if !maps.Equal(up[0].cells(false), n.cells(false)) || !maps.Equal(c.leader(n.site).cells(true), n.cells(true)) {
+				if !maps.Equal(bothHold(up[0], n), bothHold(n, up[0])) || !maps.Equal(c.leader(n.site).cells(true), n.cells(true)) {
 					return false
 				}
 			}
@@ -383,7 +387,7 @@ func (c *cluster) converged() {
 		return
 	}
 	for _, n := range up {
-		require.Equal(c.t, up[0].cells(false), n.cells(false), "%s and %s", up[0].id, n.id)
+		require.Equal(c.t, bothHold(up[0], n), bothHold(n, up[0]), "%s and %s", up[0].id, n.id)
 		require.Equal(c.t, c.leader(n.site).cells(true), n.cells(true), "%s within its site", n.id)
 	}
 }
@@ -411,6 +415,15 @@ func (n *node) cells(own bool) map[string]string {
 			continue
 		}
 		all[fmt.Sprint(e.Table, " ", string(e.Key), " ", string(e.Field))] = string(e.State)
+	}
+	return all
+}
+
+// bothHold are the cells that a node has of what its site and another's both hold.
+func bothHold(n, other *node) map[string]string {
+	all := n.cells(false)
+	for _, t := range apart(n.engine, other.site) {
+		maps.DeleteFunc(all, func(k, _ string) bool { return strings.HasPrefix(k, fmt.Sprint(t, " ")) })
 	}
 	return all
 }

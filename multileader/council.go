@@ -417,7 +417,8 @@ func (k *council) evictions(ctx context.Context, r *core.Roster, self *core.Site
 			final = final.With(m.Origin, max(m.Seq, final.Get(m.Origin)))
 		}
 	}
-	return k.change(ctx, "", func(r *core.Roster) (*core.Roster, error) { return r.Evicted(out.Site, final) })
+	lost := k.e.o.lost(replies, out.Site, final)
+	return k.change(ctx, "", func(r *core.Roster) (*core.Roster, error) { return r.Evicted(out.Site, final, lost...) })
 }
 
 // orphans puts aside what this site has written and does not count, as the others have

@@ -104,6 +104,7 @@ func open(env topology.Env, all topology.Membership, o Options, site string) (*e
 	e.cells = &lens{store: env.Store}
 	e.machine = newMachine(e.cells, o.Resolvers)
 	e.machine.examine = e.judge.meet
+	e.machine.skips.filters, e.machine.skips.site = o.filters, core.Site(site)
 	e.machine.in.news = func() { e.loop.post(func() { settle(e) }) }
 	e.reader, e.writer = &reader{e: e}, newWriter(e)
 	e.links.e, e.council = e, newCouncil(e)

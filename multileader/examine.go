@@ -161,7 +161,7 @@ func (j *judge) prosecute() {
 			continue
 		}
 		q := quarantine{site: e.site, why: x.why}
-		w := &write{done: make(chan struct{}), durability: topology.Flushed, batch: record.Batch{Mutations: []record.Mutation{
+		w := &write{done: make(chan struct{}), own: true, durability: topology.Flushed, batch: record.Batch{Mutations: []record.Mutation{
 			{Table: record.TableSystem, Key: quarantineKey(x.table), Op: record.OpPut, Kind: record.KindBytes, Value: q.encode()},
 		}}}
 		e.writer.accept([]*write{w})

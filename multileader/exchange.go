@@ -155,7 +155,9 @@ func (tl *teller) tell(sent uint64) (m telling, upTo uint64) {
 	set := e.machine.tables.known.Load()
 	for id, t := range set.byID {
 		x := tableTold{id: id, resolver: t.named(), digest: t.digest}
-		if t.refusal != nil {
+		if notHeld(e, id) != nil {
+			x.resolver = notHeldTold
+		} else if t.refusal != nil {
 			x.refused = t.refusal.Error()
 		}
 		m.tables = append(m.tables, x)
@@ -256,6 +258,21 @@ func (tl *teller) answer(_ context.Context, _ topology.Peer, req []byte) ([]byte
 	return m.encode(), nil
 }
 
+// notHeldTold is told for the resolver of a table that a site does not hold.
+const notHeldTold = "-"
+
+// heldOtherwise says that a peer holds a table, or does not, other than this node's
+// configuration has it; empty if that is as it should be.
+func (l *link) heldOtherwise(t *table, holds bool) string {
+	switch should := l.e.o.filters.Holds(l.peer, t.id); {
+	case holds == should:
+		return ""
+	case should:
+		return fmt.Sprintf("table %s is not held there, and by this site's configuration it is: what is written to it does not come from there; make the configurations alike", t.name)
+	}
+	return fmt.Sprintf("table %s is held there, and by this site's configuration it is not: what is written to it is not sent there; make the configurations alike", t.name)
+}
+
 // heard compares what a peer says of its tables with what holds here.
 func (l *link) heard(m *telling) {
 	set := l.e.machine.tables.known.Load()
@@ -264,7 +281,12 @@ func (l *link) heard(m *telling) {
 	for i := range m.tables {
 		theirs := &m.tables[i]
 		own := set.byID[theirs.id]
-		if own == nil || own.shows == nil {
+		if own != nil {
+			if why := l.heldOtherwise(own, theirs.resolver != notHeldTold); why != "" {
+				differs = append(differs, why)
+			}
+		}
+		if own == nil || own.shows == nil || theirs.resolver == notHeldTold || notHeld(l.e, theirs.id) != nil {
 			continue // it is on its way, or this node refuses it by itself
 		}
 		switch {

@@ -159,7 +159,7 @@ func (wr *writer) retire(reads []topology.CellRange) error {
 	for i := range reads {
 		r := &reads[i]
 		k := keyOf(r.Table, r.Key)
-		if _, again := seen[k]; again || !inCommon(r.Cell) {
+		if _, again := seen[k]; again || !inCommon(r.Cell) || notHeld(wr.e, r.Table) != nil {
 			continue
 		}
 		seen[k] = struct{}{}
@@ -185,7 +185,7 @@ func (wr *writer) place(ms []record.Mutation) error {
 			return err
 		}
 		w := &write{batch: record.Batch{Mutations: some}, done: make(chan struct{})}
-		ev := core.Event{Kind: core.EvWrite, Now: e.env.Clock.Wall(), Writes: []record.Batch{w.batch}}
+		ev := core.Event{Kind: core.EvWrite, Now: e.env.Clock.Wall(), Writes: []record.Batch{w.batch}, Own: true}
 		e.perform(e.reign.core.Step(ev), []*write{w})
 		if w.answered() && w.err != nil {
 			return w.err
@@ -233,6 +233,9 @@ func (s *sweeper) round(now version.Timestamp) error {
 	var ms []record.Mutation
 	for i, c := range entries {
 		table := record.TableID(binary.BigEndian.Uint32(c.Key[8:]))
+		if notHeld(e, table) != nil {
+			continue // it held the table once
+		}
 		m, due, own, err := e.writer.removal(table, c.Field, now)
 		patience := version.TimestampAt(expiryAt(c).Time().Add(e.o.ExpiryGrace))
 		switch {

@@ -44,7 +44,13 @@ func forms() map[string][]byte {
 	roster := core.Founding([]core.Member{{Site: "us", Number: 1}, {Site: "eu", Number: 2}})
 	roster.Seats[1].Standing, roster.Seats[1].Final, roster.Seats[1].Life, roster.Seats[1].Links = core.Evicted, vectorOf(p.Marks[1:]), 1<<30+1, []core.Site{"us"}
 	council := core.Council{Version: 2, Promised: core.Ballot{Round: 3, Number: 1}, Accepted: core.Ballot{Round: 2, Number: 2}, Value: []byte("v")}
+	less := in
+	less.Without = []record.TableID{16, 1 << 24}
 	return map[string][]byte{
+		"arriving 2": less.encode(),
+		"skip":       (&core.Skip{Sum: 0xdeadbeef, Tables: []record.TableID{16, 1 << 24}}).Encode(),
+		"skipped":    skipped{records: 1 << 20, snapshots: 2}.encode(),
+
 		"arriving": in.encode(),
 		"roster":   roster.Encode(),
 		"council":  council.Encode(),
@@ -125,7 +131,13 @@ func TestFormsAreReadBackAndNothingElseIs(t *testing.T) {
 		"welcome": func(b []byte) error { _, err := decodeWelcome(b); return err },
 		"refused": func(b []byte) error { _, err := decodeWelcome(b); return err },
 	}
-	read["loss 2"] = read["loss"]
+	read["loss 2"], read["arriving 2"] = read["loss"], read["arriving"]
+	read["skip"] = func(b []byte) error {
+		return reread(t, b, core.DecodeSkip, func(s **core.Skip) []byte { return (*s).Encode() })
+	}
+	read["skipped"] = func(b []byte) error {
+		return reread(t, b, decodeSkipped, func(s *skipped) []byte { return s.encode() })
+	}
 	for name, b := range all {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, read[name](b))
@@ -163,6 +175,8 @@ func FuzzForms(f *testing.F) {
 		_ = reread(t, b, decodeHello, func(h *hello) []byte { return h.encode() })
 		_ = reread(t, b, decodeWelcome, func(v *welcome) []byte { return v.encode() })
 		_ = reread(t, b, decodeArriving, (*arriving).encode)
+		_ = reread(t, b, core.DecodeSkip, func(s **core.Skip) []byte { return (*s).Encode() })
+		_ = reread(t, b, decodeSkipped, func(s *skipped) []byte { return s.encode() })
 		_, _ = decodeLoss(make([]byte, lossBytes), b)
 		_, _ = decodeSpot(b)
 		_, _ = core.DecodeMessage(b)

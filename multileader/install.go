@@ -146,6 +146,9 @@ func (*incomer) sweepOld(m *machine, most int) error {
 // install makes a snapshot count: the log's vector is its own, joined with what was here.
 func (*incomer) install(m *machine, r *record.Record) error {
 	m.in.seen, m.in.cursor, m.in.alone = m.vector, record.Cell{}, true
+	if err := m.skips.install(m, r); err != nil {
+		return err
+	}
 	view, err := m.over.raw().Snapshot()
 	if err != nil {
 		return err
@@ -197,7 +200,7 @@ func (*incomer) settle(m *machine, e record.Entry, r *record.Record) error {
 	}
 	v := &lensView{Snapshot: view, in: m.in.arriving, resolver: m.tables.resolver}
 	n, size, more := 0, 0, false
-	for _, rg := range shared(nil) {
+	for _, rg := range but(shared(nil), m.in.Without) {
 		if compareCells(m.in.cursor, rg.from) >= 0 {
 			rg.from = m.in.cursor
 		}
@@ -288,7 +291,7 @@ const leavingSum = 16
 
 // unveil makes a cell one before a record changes it, so that it is not made one again.
 func (*incomer) unveil(m *machine, e record.Entry, r *record.Record, n int, c record.Cell) error {
-	if !m.in.settles() || !inCommon(c) || compareCells(c, m.in.cursor) <= 0 {
+	if !m.in.settles() || !m.in.has(c) || compareCells(c, m.in.cursor) <= 0 {
 		return nil
 	}
 	staged := m.in.staged(c).Clone()

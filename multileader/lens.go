@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync/atomic"
 
 	"github.com/triad-kv/triad/conflict"
@@ -86,7 +87,7 @@ type lensView struct {
 // Get implements topology.Snapshot.
 func (v *lensView) Get(c record.Cell) ([]byte, error) {
 	b, err := v.Snapshot.Get(c)
-	if err != nil || !inCommon(c) || compareCells(c, v.in.cursor) <= 0 {
+	if err != nil || !v.in.has(c) || compareCells(c, v.in.cursor) <= 0 {
 		return b, err
 	}
 	staged, err := v.Snapshot.Get(v.in.staged(c))
@@ -113,7 +114,7 @@ func (v *lensView) Scan(from, to record.Cell) iter.Seq2[topology.Edit, error] {
 	return func(yield func(topology.Edit, error) bool) {
 		for s, err := range v.walk(from, to) {
 			ed := topology.Edit{Cell: s.cell, State: s.here}
-			if err == nil && inCommon(s.cell) && compareCells(s.cell, v.in.cursor) > 0 {
+			if err == nil && v.in.has(s.cell) && compareCells(s.cell, v.in.cursor) > 0 {
 				ed.State, err = v.both(s.cell, s.here, s.came)
 			}
 			if err == nil && ed.State == nil {
@@ -178,6 +179,12 @@ func (v *lensView) walk(from, to record.Cell) iter.Seq2[spot, error] {
 			}
 		}
 	}
+}
+
+// has reports whether a cell is one that a snapshot is about: of what sites have in common,
+// but for tables that it leaves out.
+func (in *arriving) has(c record.Cell) bool {
+	return inCommon(c) && !slices.Contains(in.Without, c.Table)
 }
 
 // inCommon reports whether a cell is one that sites have in common; others say where a

@@ -30,6 +30,7 @@ type machine struct {
 	cuts   cuts
 	in     incomer
 	seats  seats
+	skips  skips
 
 	dues     dues
 	meetings meetings
@@ -42,6 +43,7 @@ var _ singleleader.Machine = (*machine)(nil)
 func newMachine(l *lens, r *conflict.Registry) *machine {
 	m := &machine{seen: newSeen(), tables: newTables(r), over: newOverlay(l), enc: record.NewEncoder()}
 	m.in.lens = l
+	m.skips.by = map[record.TableID]skipped{}
 	m.in.show()
 	m.seats.show()
 	l.resolver = func(id record.TableID) conflict.Resolver { return m.tables.shown(id).keeps }
@@ -70,7 +72,7 @@ func (m *machine) Reset(view topology.Snapshot) error {
 	}
 	m.seats.show()
 	m.seen.replace(p.LSN, m.vector)
-	return errors.Join(m.tables.load(through(view, m.in.arriving, m.tables.resolver)), m.loadCuts(view), m.weighLosses(view))
+	return errors.Join(m.skips.load(view), m.tables.load(through(view, m.in.arriving, m.tables.resolver)), m.loadCuts(view), m.weighLosses(view))
 }
 
 func vectorOf(marks []core.Mark) (v version.Vector) {
@@ -98,7 +100,11 @@ func (m *machine) Take(e record.Entry, r *record.Record) (bytes int, err error) 
 	if err != nil {
 		return 0, err
 	}
-	if _, err := m.place.AddRecord(e, r); err != nil {
+	it, err := m.place.AddRecord(e, r)
+	if err == nil {
+		err = m.skips.take(m, r, it.Skip)
+	}
+	if err != nil {
 		return 0, err
 	}
 	switch {
@@ -206,6 +212,9 @@ func (m *machine) Edits() []topology.Edit {
 	m.showCuts()
 	if m.in.settles() {
 		m.in.lens.on(true)
+	}
+	if m.skips.news {
+		m.skips.show()
 	}
 	m.put(cellAt(), &record.Record{Time: m.place.Time}, m.place.encode())
 	m.seen.shows(m.vector)

@@ -63,6 +63,14 @@ type Options struct {
 	// Limits bound what a core holds and sends; a field that is zero is the default of
 	// sites that are far from one another.
 	Limits core.Limits
+	// Filters are the tables that not all sites hold. What a site has once left out of a
+	// table it never gets: a site that is to hold the table begins anew.
+	Filters []Filter
+	// ReadOnly are the sites that take no writes of clients: what others write they hold,
+	// show and pass on, and say what they have for good, like all sites.
+	ReadOnly []string
+
+	filters core.Filters // Filters by numbers
 }
 
 // Site is one data centre.
@@ -120,7 +128,8 @@ var limitsDefault = core.Limits{
 
 // withDefaults returns o as it is meant, for a node of site self.
 func (o Options) withDefaults(self string) (Options, error) {
-	errs := o.badSites(self)
+	errs := append(o.badSites(self), o.badFilters()...)
+	o.filters = o.coreFilters()
 	switch {
 	case o.TickEvery == 0:
 		o.TickEvery = tickDefault

@@ -29,6 +29,14 @@ func (k *council) change(ctx context.Context, without core.Site, f func(*core.Ro
 		if err == nil {
 			err = k.e.o.reachesAll(want)
 		}
+		for i := range k.e.o.Filters {
+			if err != nil {
+				break
+			}
+			if err = k.e.o.holdersReach(want, &k.e.o.Filters[i]); err != nil {
+				err = fmt.Errorf("%w: %w", topology.ErrConflict, err)
+			}
+		}
 		if err != nil {
 			return k.e.errorOf("site", topology.NotApplied, err)
 		}
@@ -135,7 +143,13 @@ func (k *council) AddSite(ctx context.Context, name string, links []string) erro
 
 // RetireSite implements topology.SiteChanger.
 func (k *council) RetireSite(ctx context.Context, name string) error {
-	return k.change(ctx, "", func(r *core.Roster) (*core.Roster, error) { return r.Retire(core.Site(name)) })
+	return k.change(ctx, "", func(r *core.Roster) (*core.Roster, error) {
+		want, err := r.Retire(core.Site(name))
+		if err == nil {
+			err = k.e.o.keeps(r, want, name)
+		}
+		return want, err
+	})
 }
 
 // EvictSite implements topology.SiteChanger.

@@ -118,7 +118,7 @@ func (rd *reader) lookAt(table record.TableID, all bool) look {
 // cells reads what o asks for of a key.
 func (l *look) cells(table record.TableID, key []byte, o *topology.ReadOptions) ([]topology.CellReading, error) {
 	k := l.of.kind
-	if err := l.rd.e.judge.teller.refusalOf(l.of); err != nil {
+	if err := errors.Join(notHeld(l.rd.e, table), l.rd.e.judge.teller.refusalOf(l.of)); err != nil {
 		return nil, err
 	}
 	switch {
@@ -207,7 +207,7 @@ func (rd *reader) scan(ctx context.Context, table record.TableID, from, to []byt
 		}
 	}
 	l := rd.lookAt(table, false)
-	if err := rd.e.judge.teller.refusalOf(l.of); err != nil {
+	if err := errors.Join(notHeld(rd.e, table), rd.e.judge.teller.refusalOf(l.of)); err != nil {
 		return err
 	}
 	k := l.of.kind

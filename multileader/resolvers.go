@@ -127,6 +127,9 @@ func (tl *teller) warnings() (all []string) {
 	e := tl.e
 	set := e.machine.tables.known.Load()
 	for id, t := range set.byID {
+		if notHeld(e, id) != nil {
+			continue
+		}
 		if err := tl.refusalOf(t); err != nil {
 			all = append(all, err.Error())
 		}

@@ -57,7 +57,7 @@ func (s *served) begin() (*record.Record, error) {
 	}
 	s.keep.Store(uint64(at.LSN) + 1)
 	s.id, s.view, s.used, s.enc = uint64(e.env.Clock.Now()), view, time.Now(), record.NewEncoder()
-	r := core.Begin(s.id, core.Site(e.site), p.Time, p.Marks)
+	r := core.Begin(s.id, core.Site(e.site), p.Time, p.Marks, apart(e, string(s.l.peer))...)
 	return &r, nil
 }
 
@@ -134,18 +134,19 @@ func decodeSpot(b []byte) (a spotAt, err error) {
 	return a, err
 }
 
-// sentRanges are the cells of a snapshot: what sites share, and what they have said.
-func sentRanges() []span {
+// sentRanges are the cells of a snapshot: what two sites share, some tables left out, and
+// what sites have said.
+func sentRanges(without []record.TableID) []span {
 	all := shared(nil)
 	cuts := span{record.Cell{Table: record.TableOrigins, Key: []byte(keyCut)}, record.Cell{Table: record.TableOrigins, Key: []byte{keyCut[0] + 1}}}
-	return []span{all[0], all[1], cuts, all[2]}
+	return but([]span{all[0], all[1], cuts, all[2]}, without)
 }
 
 // part reads the cells behind a place, as many as a part takes.
 func (s *served) part(ctx context.Context, from spotAt, at []byte) (*record.Record, error) {
 	var cells []record.Mutation
 	size, to, whole := 0, from, true
-	for _, rg := range sentRanges() {
+	for _, rg := range sentRanges(apart(s.l.e, string(s.l.peer))) {
 		if compareCells(from.cell, rg.from) > 0 {
 			rg.from = from.cell
 		}

@@ -111,6 +111,9 @@ func (s *sight) Cells(i int) []topology.CellReading { return s.cells[i] }
 func (wr *writer) look(reads []topology.CellRange) (*sight, error) {
 	s := &sight{e: wr.e, reads: reads}
 	for i := range reads {
+		if err := notHeld(wr.e, reads[i].Table); err != nil {
+			return nil, err
+		}
 		cells, err := s.read(i)
 		if err != nil {
 			return nil, err

@@ -48,6 +48,8 @@ func (e *engine) publish() {
 	s.barred = "it waits for its own past"
 	if err := c.Barred(); err != nil {
 		s.barred = err.Error()
+	} else if c.Open() {
+		s.barred = "" // by its configuration
 	}
 	s.marks = vectorOf(c.Marks())
 	s.held = e.reign.cutter.held(s.marks)
@@ -103,6 +105,7 @@ func (e *engine) Status() topology.Status {
 		seat := &roster.Seats[i]
 		site := Site{Name: string(seat.Site), Number: seat.Number}
 		x := topology.SiteStatus{Site: site.Name, Number: site.Number, Own: site.Name == e.site, Said: cuts.said(site.Number), Standing: seat.Standing.String()}
+		x.ReadOnly, x.Without = slices.Contains(e.o.ReadOnly, x.Site), leftOut(e, x.Site)
 		if slices.Contains(holders, seat.Number) {
 			x.Holds = cuts.lacks(seat.Number, shown)
 		}
@@ -139,12 +142,12 @@ func (e *engine) Status() topology.Status {
 			}
 		}
 	}
-	s.Warnings = append(s.Warnings, e.judge.teller.warnings()...)
+	s.Warnings = append(append(s.Warnings, e.judge.teller.warnings()...), staleWarnings(e)...)
 	if e.stats.held != "" {
 		s.Warnings = append(s.Warnings, "nothing is forgotten that was deleted: "+e.stats.held)
 	}
 	s.Warnings = append(s.Warnings, e.stats.apart...)
-	if e.stats.leads && !e.stats.open {
+	if e.stats.leads && !e.stats.open && e.stats.barred != "" {
 		s.Warnings = append(s.Warnings, fmt.Sprintf("site %s takes no writes: %s", e.site, e.stats.barred))
 	}
 	if w := e.council.waits(); w != "" {

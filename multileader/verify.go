@@ -53,6 +53,9 @@ func (cp *comparer) Verify(ctx context.Context, o topology.VerifyOptions) (out t
 		if !(span{record.Cell{Table: t}, record.Cell{Table: t + 1}}).within() {
 			return out, fail(fmt.Errorf("%w: table %d is not one that sites have in common", topology.ErrMalformed, t))
 		}
+		if err := notHeld(e, t); err != nil {
+			return out, fail(err)
+		}
 	}
 	out = cp.compare(ctx, o, cp.others(0))
 	if o.From == "" {
@@ -178,9 +181,9 @@ func (x *exam) look(ctx context.Context, after version.Vector) (*viewer, error) 
 	return x.comparer.look(ctx, after)
 }
 
-// run compares all there is, part by part.
+// run compares all that both sites hold, part by part.
 func (x *exam) run(ctx context.Context) error {
-	for _, s := range shared(x.o.Tables) {
+	for _, s := range but(shared(x.o.Tables), apart(x.e, x.peer.Site)) {
 		for compareCells(s.from, s.to) < 0 {
 			next, suspects, err := x.part(ctx, s)
 			if err == nil {

@@ -25,6 +25,7 @@ type write struct {
 	guard      func(*sight) error // what has to hold where it is placed; nil: nothing
 	durability topology.Durability
 	bytes      int64
+	own        bool // it is the site's own doing, and not a client's
 	idle       bool // it changes nothing, and is answered once what it has seen is committed
 	state      atomic.Int32
 	receipt    topology.Receipt
@@ -228,7 +229,7 @@ func (wr *writer) take(w *write) error {
 		return nil
 	}
 	b := record.Batch{Mutations: ms, Request: w.batch.Request, Context: w.unseen}
-	ev := core.Event{Kind: core.EvWrite, Now: e.env.Clock.Wall(), Writes: []record.Batch{b}}
+	ev := core.Event{Kind: core.EvWrite, Now: e.env.Clock.Wall(), Writes: []record.Batch{b}, Own: w.own}
 	e.perform(e.reign.core.Step(ev), []*write{w})
 	return nil
 }
@@ -273,7 +274,7 @@ func (wr *writer) decided(w *write) ([]record.Mutation, error) {
 	out := make([]record.Mutation, 0, len(ms))
 	for i := range ms {
 		of := known.of(ms[i].Table)
-		if err := e.judge.teller.refusalOf(of); err != nil {
+		if err := errors.Join(notHeld(e, ms[i].Table), e.judge.teller.refusalOf(of)); err != nil {
 			return nil, err
 		}
 		drop, err := fit(of.kind, &ms[i])

@@ -73,6 +73,10 @@ const MarkCut = "cut"
 // another (rule M6a); its value is multileader/core's. Cells come beside it, as states.
 const MarkIncoming = "incoming"
 
+// MarkSkip is the key of the mark that stands in a record for what a site leaves out of
+// it, as it does not hold those tables (rule M9); its value is multileader/core's.
+const MarkSkip = "skip"
+
 // MarkRoster is the key of the mark by which a site notes which sites there are (rule
 // K5), MarkCouncil that of what it has voted about that; their values are
 // multileader/core's.

@@ -3,6 +3,7 @@ package singleleader
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -118,8 +119,7 @@ func TestADelayedReplicaLeadsFromBeforeAMistake(t *testing.T) {
 			rs, err := m.nodes["b"].Reigns(t.Context())
 			require.NoError(t, err)
 			cause := fmt.Sprintf("restore to a point of the past; what came after entry %d was given up", plan.At)
-			last := rs[len(rs)-1]
-			require.Equal(t, []any{p.Term, p.Start, cause}, []any{last.Term, last.Start, last.Cause}, "%+v", rs)
+			require.True(t, slices.ContainsFunc(rs, func(r topology.Reign) bool { return r.Term == p.Term && r.Start == p.Start && r.Cause == cause }), "%+v", rs)
 			require.Zero(t, d.Status().Delay, "who may have to lead is not late")
 		})
 	}

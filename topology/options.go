@@ -232,4 +232,12 @@ type SiteStatus struct {
 	Snapshot string    // what this site takes of its store, in a few words; empty: nothing
 	Said     time.Time // when it last said what it has for good, by its own clock; zero: never. What is newer can not be forgotten yet
 	Problem  string
+	ReadOnly bool           // it takes no writes of clients, by the configuration of the node that was asked
+	Without  []SkippedTable // tables that it does not hold, likewise; by name
+}
+
+// SkippedTable is a table that a site does not hold, where several sites write.
+type SkippedTable struct {
+	Table   string
+	Records uint64 // of the node's own site: of which what they wrote to the table is left out
 }

@@ -81,11 +81,3 @@ type Scattered interface {
 	Sight
 	Scattered()
 }
-
-// Renewing is a Sight of a key of which concurrent additions and removals are both kept:
-// what is added is to be written though it is there, as somebody else may be removing, at
-// the same time, what is seen.
-type Renewing interface {
-	Sight
-	Renews() bool
-}

@@ -2,6 +2,7 @@ package raft
 
 import (
 	"reflect"
+	"sync"
 
 	"github.com/hashicorp/raft"
 )
@@ -31,4 +32,31 @@ func endOf(f raft.Future) reflect.Value {
 		return reflect.Value{}
 	}
 	return end
+}
+
+// crew are goroutines that a voter waits for when it ends. Calls of other nodes outlive
+// the voter they ask, and start none from then on.
+type crew struct {
+	sync.WaitGroup // Go is for the voter's own
+
+	mu    sync.RWMutex // a leaf; held while one is started for another node
+	ended bool
+}
+
+// begin runs f for another node; false if it is too late.
+func (c *crew) begin(f func()) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if !c.ended {
+		c.Go(f)
+	}
+	return !c.ended
+}
+
+// end waits for all; none is begun any more.
+func (c *crew) end() {
+	c.mu.Lock()
+	c.ended = true
+	c.mu.Unlock()
+	c.Wait()
 }

@@ -25,9 +25,7 @@ type seat struct {
 	leases  leases
 	handing time.Time // when it last tried to hand over; the working goroutine's, as is turn
 	turn    int
-	moving  sync.WaitGroup
-	closing sync.RWMutex // held while something is started on behalf of another node
-	closed  bool         // nothing is started so any more: leave waits for moving
+	moving  crew
 
 	gone     atomic.Bool // others are led by somebody, and this voter is not
 	electing sync.Mutex  // held while a voter is being removed
@@ -65,7 +63,7 @@ func (s *seat) wait(ctx context.Context, ask func() raft.Future) error {
 		return fail("control", topology.NotApplied, fmt.Errorf("%d questions are in hand: %w", answeredMax, topology.ErrOverloaded))
 	}
 	done := make(chan error, 1)
-	if !s.begin(func() {
+	if !s.moving.begin(func() {
 		done <- s.lines.await(ask())
 		<-s.turns
 	}) {
@@ -82,16 +80,6 @@ func (s *seat) wait(ctx context.Context, ask func() raft.Future) error {
 
 // errLeft is what is said of a question that raft was not asked.
 var errLeft = fail("control", topology.NotApplied, fmt.Errorf("this voter has ended: %w", topology.ErrUnavailable))
-
-// begin runs f on a goroutine that leave waits for; false if it waits already.
-func (s *seat) begin(f func()) bool {
-	s.closing.RLock()
-	defer s.closing.RUnlock()
-	if !s.closed {
-		s.moving.Go(f)
-	}
-	return !s.closed
-}
 
 // propose makes a command an entry of the log, and returns what became of it.
 func (s *seat) propose(ctx context.Context, bytes []byte) (result, error) {
@@ -187,7 +175,7 @@ func (s *seat) work(ctx context.Context) error {
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	defer cancel()
-	asking.Go(func() { s.listen(ctx) })
+	asking.Go(func() { listener{s}.listen(ctx) })
 	admitted := make(chan struct{}, 1) // holds a token while a question is under way
 	alone := func(f func()) {
 		select {
@@ -272,9 +260,6 @@ func (s *seat) leave() error {
 	close(s.control.disk.stable.closes)
 	err := s.raft.Shutdown().Error()
 	close(s.lines.done)
-	s.closing.Lock()
-	s.closed = true
-	s.closing.Unlock()
-	s.moving.Wait()
+	s.moving.end()
 	return err
 }

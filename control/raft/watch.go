@@ -52,11 +52,14 @@ func (c reaching) news(ctx context.Context, to topology.NodeID) error {
 	return nil
 }
 
+// listener is a voter that follows another one.
+type listener struct{ *seat }
+
 // listen keeps a question for news open at the voter that leads, where that is another
 // one. raft tells its followers what is committed with the next entry, or up to two
 // commit time-outs later (replicate in its replication.go), and whoever is to lead the
 // data begins only once he knows of it.
-func (s *seat) listen(ctx context.Context) {
+func (s listener) listen(ctx context.Context) {
 	changes := make(chan raft.Observation, 1) // one that waits stands for all
 	o := raft.NewObserver(changes, false, func(o *raft.Observation) bool {
 		_, ok := o.Data.(raft.LeaderObservation)

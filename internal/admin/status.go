@@ -72,6 +72,15 @@ type Site struct {
 	Standing string `json:"standing,omitempty"` // joining, active, retiring, retired, evicting, evicted
 	Holds    uint64 `json:"holds"`              // records that can not be forgotten, as it has not said that it has them
 	Snapshot string `json:"snapshot,omitempty"` // what the node's site takes of its store
+
+	ReadOnly bool      `json:"read_only"`         // it takes no writes of clients
+	Without  []Skipped `json:"without,omitempty"` // tables that it does not hold
+}
+
+// Skipped is a table that a site does not hold.
+type Skipped struct {
+	Table   string `json:"table"`
+	Records uint64 `json:"records"` // of the node's own site: from which what they wrote to the table is left out
 }
 
 // Scrub is how far the node has come in reading its own files again.
@@ -136,7 +145,12 @@ func StatusOf(s topology.Status) Status {
 		})
 	}
 	for _, x := range s.Sites {
+		var without []Skipped
+		for _, t := range x.Without {
+			without = append(without, Skipped(t))
+		}
 		a.Sites = append(a.Sites, Site{
+			ReadOnly: x.ReadOnly, Without: without,
 			Site: x.Site, Number: x.Number, Own: x.Own, State: x.State, Peer: x.Peer, Applied: x.Applied,
 			Behind: lagOf(x.Behind), Ahead: lagOf(x.Ahead), Said: x.Said, Problem: x.Problem, Standing: x.Standing, Holds: x.Holds, Snapshot: x.Snapshot,
 		})

@@ -148,7 +148,7 @@ workloads: {w: {kind: counter}}
 `)
 	r, err := Run(t.Context(), o)
 	require.ErrorContains(t, err, "nothing to measure")
-	require.Equal(t, []string{"quorum: leaderless keeps no siblings yet"}, r.LeftOut)
+	require.Equal(t, []string{"quorum: siblings of a leaderless subject are not measured yet"}, r.LeftOut)
 }
 
 func TestAnOpenLoopHasAsManyClientsAsWaitAtWorst(t *testing.T) {

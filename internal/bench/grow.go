@@ -14,6 +14,7 @@ import (
 	"github.com/triad-kv/triad/internal/bench/machine"
 	"github.com/triad-kv/triad/internal/bench/result"
 	"github.com/triad-kv/triad/internal/bench/scenario"
+	"github.com/triad-kv/triad/internal/config"
 	"github.com/triad-kv/triad/internal/progress"
 )
 
@@ -140,6 +141,10 @@ func (g *growth) one(ctx context.Context, p spot, dir string, seed uint64, profi
 	return r, r.do(ctx, wl, place{dir, g.o.Binary}, seed, func(context.Context) error { return nil })
 }
 
+// profileTime is for how long a knee is profiled at least: a hundred samples a second and
+// core are few otherwise.
+const profileTime = 5 * time.Second
+
 // knee finds where more clients bring no more, and measures there once more with a profile.
 func (g *growth) knee(ctx context.Context, curve int, dir string) error {
 	c := &g.report.Curves[curve]
@@ -154,7 +159,9 @@ func (g *growth) knee(ctx context.Context, curve int, dir string) error {
 	}
 	i := slices.IndexFunc(g.spots, func(p spot) bool { return p.curve == curve && p.step == at })
 	var profile bytes.Buffer
-	r, err := g.one(ctx, g.spots[i], dir, uint64(g.o.Seed)<<16+uint64(g.o.Repeats), &profile)
+	longer := *g.spots[i].s
+	longer.Time = config.Duration(max(time.Duration(longer.Time), profileTime))
+	r, err := g.one(ctx, spot{curve: curve, step: at, s: &longer}, dir, uint64(g.o.Seed)<<16+uint64(g.o.Repeats), &profile)
 	if err != nil {
 		return fmt.Errorf("the profile of %s at %v clients: %w", c.Subject, xs[at], err)
 	}

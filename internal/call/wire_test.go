@@ -142,6 +142,7 @@ var messages = map[string]struct {
 	"status leased":   form(leased(), EncodeStatus, DecodeStatus),
 	"status fed":      form(fed(), EncodeStatus, DecodeStatus),
 	"status seats":    form(seats(), EncodeStatus, DecodeStatus),
+	"status shares":   form(shares(), EncodeStatus, DecodeStatus),
 	"site change":     form(SiteChange{Op: SiteAdd, Site: "ap", Links: []string{"us"}, Force: true}, EncodeSiteChange, DecodeSiteChange),
 	"status of sites": form(sited(), EncodeStatus, DecodeStatus),
 }
@@ -188,6 +189,13 @@ func seats() topology.Status {
 	return s
 }
 
+func shares() topology.Status {
+	s := seats()
+	s.Sites = append([]topology.SiteStatus(nil), s.Sites...)
+	s.Sites[0].ReadOnly, s.Sites[0].Without = true, []topology.SkippedTable{{Table: "t", Records: 12}}
+	return s
+}
+
 func slot(name string) Slot {
 	return Slot{
 		Name: name, Table: "t", ID: 16, Prefix: []byte("k"), Token: token, Synced: true, Bytes: 7, Claim: 2, Acked: time.UnixMilli(5),
@@ -226,7 +234,7 @@ func TestEveryMessageComesBackAsItWasSent(t *testing.T) {
 
 // A field that Status gets must travel: this fails until it does.
 func TestEveryFieldOfAStatusTravels(t *testing.T) {
-	full := messages["status seats"].want.(topology.Status)
+	full := messages["status shares"].want.(topology.Status)
 	for _, v := range []reflect.Value{reflect.ValueOf(full), reflect.ValueOf(full.Sites[0]), reflect.ValueOf(full.Peers[0]), reflect.ValueOf(full.Scrub), reflect.ValueOf(full.Standing)} {
 		for i := range v.NumField() {
 			require.False(t, v.Field(i).IsZero(), "set %s in the test", v.Type().Field(i).Name)
@@ -260,7 +268,7 @@ func TestAMessageOfAnotherFormatOrWithMoreFieldsIsRefused(t *testing.T) {
 				at = 3
 			}
 			b := append([]byte(nil), m.bytes...)
-			b[at] = formatSeats + 1
+			b[at] = formatShares + 1
 			_, err := m.decode(b)
 			require.ErrorIs(t, err, topology.ErrUnsupported)
 			b = append([]byte(nil), m.bytes...)

@@ -82,3 +82,47 @@ func getSeats(r *pack.Reader, sites []topology.SiteStatus) {
 		sites[i].Standing, sites[i].Holds, sites[i].Snapshot = r.StrMax(nameBytesMax), r.Uint(), r.StrMax(textBytesMax)
 	}
 }
+
+const (
+	siteShareFields = 2    // of a site: whether it takes no writes, and what it does not hold, an array of 2n: table, records
+	sharesMax       = 1024 // tables of a site; of more the first
+)
+
+func shared(s *topology.Status) bool {
+	for i := range s.Sites {
+		if x := &s.Sites[i]; x.ReadOnly || len(x.Without) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func putShares(w *pack.Writer, sites []topology.SiteStatus) {
+	w.Array(siteShareFields * len(sites))
+	for i := range sites {
+		w.Bool(sites[i].ReadOnly)
+		tables := sites[i].Without[:min(len(sites[i].Without), sharesMax)]
+		w.Array(2 * len(tables))
+		for k := range tables {
+			w.Str(text(tables[k].Table))
+			w.Uint(tables[k].Records)
+		}
+	}
+}
+
+func getShares(r *pack.Reader, sites []topology.SiteStatus) {
+	if n := r.ArrayMax(siteShareFields * sitesMax); n != siteShareFields*len(sites) {
+		r.Fail(fmt.Sprintf("%d sites, and what %d hold", len(sites), n/siteShareFields))
+		return
+	}
+	for i := range sites {
+		sites[i].ReadOnly = r.Bool()
+		n := r.ArrayMax(2 * sharesMax)
+		if n%2 != 0 {
+			r.Fail("tables are not whole")
+		}
+		for n /= 2; n > 0 && r.Err() == nil; n-- {
+			sites[i].Without = append(sites[i].Without, topology.SkippedTable{Table: r.StrMax(textBytesMax), Records: r.Uint()})
+		}
+	}
+}

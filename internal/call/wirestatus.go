@@ -12,22 +12,24 @@ import (
 
 const (
 	statusFields = 19
-	scrubFields  = 5 // behind them, in formats 2 and 3
-	standFields  = 6 // behind those, in formats 3 to 7
-	sitesFields  = 2 // behind those, in formats 4 to 7
-	changeFields = 3 // behind those, in formats 5 to 7
+	scrubFields  = 5 // behind them, from format 2 on
+	standFields  = 6 // behind those, from format 3 on
+	sitesFields  = 2 // behind those, from format 4 on
+	changeFields = 3 // behind those, from format 5 on
 	siteFields   = 14
 	sitesMax     = 64
 	peerFields   = 12
-	leaseFields  = 1 // behind those, in formats 6 to 8
-	fedFields    = 2 // behind those, in formats 7 and 8
+	leaseFields  = 1 // behind those, from format 6 on
+	fedFields    = 2 // behind those, from format 7 on
 	formatStands = 3 // of a status that says how the node stands
 	formatSites  = 4 // and how other sites do
 	formatChange = 5 // and that a change of the members is under way
 	formatLeased = 6 // and that it has a lease
 	formatFed    = 7 // and who is fed by another than the leader
 	formatSeats  = 8 // and what each site is in its cluster
-	seatsFields  = 1 // behind those, in format 8
+	seatsFields  = 1 // behind those, from format 8 on
+	formatShares = 9 // and what each site does not hold, and which take no writes
+	sharesFields = 1 // behind those, in format 9
 	warningsMax  = 64
 )
 
@@ -35,27 +37,12 @@ const (
 // topology.Status, the three of a lag one after another; in format 2 those of a
 // scrub follow, in format 3 those of its standing and what was sent to each
 // peer, in format 4 those of sites, in format 5 the change of the members, in
-// format 6 its lease, in format 7 its upstream and that of each peer, and in format 8 what sites are. What says nothing of these is of an earlier format, which older clients
-// read.
+// format 6 its lease, in format 7 its upstream and that of each peer, in format 8 what
+// sites are, and in format 9 what they hold. What says nothing of these is of an earlier
+// format, which older clients read.
 func EncodeStatus(s topology.Status) []byte {
-	w := begin(statusFields)
 	f := formatOf(&s)
-	switch f {
-	case formatMore:
-		w = beginAs(formatMore, statusFields+scrubFields)
-	case formatStands:
-		w = beginAs(formatStands, statusFields+scrubFields+standFields)
-	case formatSites:
-		w = beginAs(formatSites, statusFields+scrubFields+standFields+sitesFields)
-	case formatChange:
-		w = beginAs(formatChange, statusFields+scrubFields+standFields+sitesFields+changeFields)
-	case formatLeased:
-		w = beginAs(formatLeased, statusFields+scrubFields+standFields+sitesFields+changeFields+leaseFields)
-	case formatSeats:
-		w = beginAs(formatSeats, statusFields+scrubFields+standFields+sitesFields+changeFields+leaseFields+fedFields+seatsFields)
-	case formatFed:
-		w = beginAs(formatFed, statusFields+scrubFields+standFields+sitesFields+changeFields+leaseFields+fedFields)
-	}
+	w := beginAs(f, statusWidth(f))
 	w.Str(string(s.Node))
 	w.Str(s.Cluster)
 	w.Str(s.Kind)
@@ -123,6 +110,9 @@ func putRest(w *pack.Writer, f uint64, s *topology.Status, peers []topology.Peer
 	if f >= formatSeats {
 		putSeats(w, s.Sites[:min(len(s.Sites), sitesMax)])
 	}
+	if f >= formatShares {
+		putShares(w, s.Sites[:min(len(s.Sites), sitesMax)])
+	}
 }
 
 func putStanding(w *pack.Writer, s *topology.Status, peers []topology.PeerStatus) {
@@ -175,6 +165,8 @@ func formatOf(s *topology.Status) uint64 {
 		fed = fed || s.Peers[i].Upstream != ""
 	}
 	switch {
+	case shared(s):
+		return formatShares
 	case seated(s):
 		return formatSeats
 	case fed:
@@ -292,6 +284,9 @@ func DecodeStatus(b []byte) (topology.Status, error) {
 	if f >= formatSeats {
 		getSeats(&r, s.Sites)
 	}
+	if f >= formatShares {
+		getShares(&r, s.Sites)
+	}
 	if r.Err() == nil && formatOf(&s) != f {
 		r.Fail(fmt.Sprintf("format %d says nothing that format %d could not", f, formatOf(&s)))
 	}
@@ -321,22 +316,20 @@ func getUpstreams(r *pack.Reader, s *topology.Status) {
 
 // openStatus opens a status of any format.
 func openStatus(b []byte) (r pack.Reader, f uint64, err error) {
-	r, f, err = openTo(formatSeats, b, statusFields)
-	switch f {
-	case formatChange:
-		r, _, err = openTo(formatChange, b, statusFields+scrubFields+standFields+sitesFields+changeFields)
-	case formatSites:
-		r, _, err = openTo(formatSites, b, statusFields+scrubFields+standFields+sitesFields)
-	case formatMore:
-		r, _, err = openTo(formatMore, b, statusFields+scrubFields)
-	case formatStands:
-		r, _, err = openTo(formatStands, b, statusFields+scrubFields+standFields)
-	case formatLeased:
-		r, _, err = openTo(formatLeased, b, statusFields+scrubFields+standFields+sitesFields+changeFields+leaseFields)
-	case formatSeats:
-		r, _, err = openTo(formatSeats, b, statusFields+scrubFields+standFields+sitesFields+changeFields+leaseFields+fedFields+seatsFields)
-	case formatFed:
-		r, _, err = openTo(formatFed, b, statusFields+scrubFields+standFields+sitesFields+changeFields+leaseFields+fedFields)
+	r, f, err = openTo(formatShares, b, statusFields)
+	if err == nil && f > format && f <= formatShares {
+		r, _, err = openTo(f, b, statusWidth(f))
 	}
 	return r, f, err
+}
+
+// statusWidth is how many fields a status of a format has.
+func statusWidth(f uint64) int {
+	n := statusFields
+	for i, more := range []int{scrubFields, standFields, sitesFields, changeFields, leaseFields, fedFields, seatsFields, sharesFields} {
+		if f >= formatMore+uint64(i) {
+			n += more
+		}
+	}
+	return n
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,7 +51,9 @@ func newSiteList() *cobra.Command {
 		Short: "Show all sites: what each is in the cluster, and how far behind",
 		Long: `Show all sites: what each is in the cluster, and how far behind, as the leader of the
 first site that answers sees them. Sites that have left stay in the list: their numbers
-are never given out again.`,
+are never given out again. Which take writes and which tables one is without is what the
+configuration says ("topology.read_only", "tables.NAME.sites"); of its own site the leader
+also says of how many records what they wrote to such a table was left out.`,
 		Args: exactly(),
 	}
 	r := remoteFlags(c)
@@ -63,13 +66,38 @@ are never given out again.`,
 		if err != nil {
 			return err
 		}
-		t := grid.Table{Header: []string{"site", "number", "standing", "link", "behind", "ahead", "snapshot"}}
+		t := grid.Table{Header: []string{"site", "number", "standing", "writes", "without", "link", "behind", "ahead", "snapshot"}}
 		for _, s := range v.Sites {
-			t.Rows = append(t.Rows, []string{s.Site, fmt.Sprint(s.Number), s.Standing, s.State, fmt.Sprint(s.Behind.Records), fmt.Sprint(s.Ahead.Records), s.Snapshot})
+			t.Rows = append(t.Rows, []string{s.Site, fmt.Sprint(s.Number), s.Standing, writesOf(&s), withoutOf(&s), s.State, fmt.Sprint(s.Behind.Records), fmt.Sprint(s.Ahead.Records), s.Snapshot})
 		}
 		return r.show(cmd, result{value: v, above: grid.Plain(fmt.Sprintf("as %s sees them", v.At)), table: t})
 	}
 	return c
+}
+
+// writesOf says whether a site takes writes, by what it is and by its configuration.
+func writesOf(s *admin.Site) string {
+	switch {
+	case s.ReadOnly:
+		return "read-only"
+	case s.Standing == "active":
+		return "yes"
+	}
+	return "no"
+}
+
+// withoutOf names the tables that a site does not hold; with how many records that leaves
+// something out, where that is known.
+func withoutOf(s *admin.Site) string {
+	var words []string
+	for _, t := range s.Without {
+		word := t.Table
+		if t.Records > 0 {
+			word += fmt.Sprintf(" (%d records)", t.Records)
+		}
+		words = append(words, word)
+	}
+	return strings.Join(words, ", ")
 }
 
 func newGCExplain() *cobra.Command {

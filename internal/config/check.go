@@ -314,6 +314,7 @@ func (c checker) tables(ts []Table, r RESP, t Topology) {
 		case ttl > 0 && t.Name == triad.DefaultTable:
 			c.Fault(path+".ttl", "table %s always exists, and has no TTL; name another table", t.Name)
 		}
+		shares{c}.holders(path, topology, t)
 		switch {
 		case several:
 			c.severalTable(path, topology, t)
@@ -324,6 +325,7 @@ func (c checker) tables(ts []Table, r RESP, t Topology) {
 			c.Fault(path, "%.70q is not the name of a table: small letters, digits, _ . and -, a letter first, 64 at most", t.Name)
 		}
 	}
+	shares{c}.unfed(topology, ts)
 	seen := map[string]bool{}
 	for _, p := range r.Prefixes {
 		path := strict.Join("resp.prefixes", p.Prefix)

@@ -84,7 +84,7 @@ func TestDefaultsAreThoseThatTheOptionsDocument(t *testing.T) {
 
 func TestEveryFieldOfTheOptionsHasAKey(t *testing.T) {
 	elsewhere := map[string]string{"sync": "topology.sync", "apply_delay": "node.apply_delay", "upstreams": "node.upstream", "value_bytes_max": "limits.value_bytes_max", "stream": "topology.stream", "read_replicas": "members.<name>.role", "witnesses": "members.<name>.role", "on_role": "topology.hooks.promoted", "fence": "topology.hooks.fence"}
-	ofSites := map[string]string{"sites": "topology.sites.<name>", "group": "topology", "limits": "no file says it", "resolvers": "tables.<name>.resolver"}
+	ofSites := map[string]string{"sites": "topology.sites.<name>", "group": "topology", "limits": "no file says it", "resolvers": "tables.<name>.resolver", "filters": "tables.<name>.sites"}
 	for typ, at := range map[reflect.Type]struct {
 		under     string
 		elsewhere map[string]string

@@ -148,6 +148,9 @@ func siteSays(t Topology, s SiteNumber, leader string, ms []Member) []Line {
 	if leader != "" {
 		says += fmt.Sprintf(", led by %s first", leader)
 	}
+	if slices.Contains(t.ReadOnly, s.Name) {
+		says += ", takes no writes"
+	}
 	ls := []Line{{"site " + s.Name, says + ", linked with " + orNone(linked, "nobody")}}
 	if leader == "" {
 		return ls
@@ -211,6 +214,9 @@ func tablesSay(ts []Table) string {
 		s := t.Name + " (" + t.Kind
 		if says := resolverSays(t); says != "" {
 			s += ", " + says
+		}
+		if len(t.Sites) > 0 {
+			s += ", held by " + strings.Join(t.Sites, " and ") + " alone"
 		}
 		if t.TTL > 0 {
 			s += fmt.Sprintf(", kept %v", t.TTL)

@@ -171,7 +171,7 @@ func TestChangedNamesTheKeysThatDiffer(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, Changed(a, a))
 	require.Equal(t, []string{
-		"log.level", "resp.password", "tables.x.kind", "tables.y.kind", "tables.y.resolver", "tables.y.ttl", "tables.z.kind", "tables.z.resolver", "tables.z.ttl",
+		"log.level", "resp.password", "tables.x.kind", "tables.y.kind", "tables.y.resolver", "tables.y.sites", "tables.y.ttl", "tables.z.kind", "tables.z.resolver", "tables.z.sites", "tables.z.ttl",
 	}, Changed(a, b))
 }
 

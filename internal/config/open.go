@@ -62,7 +62,7 @@ func (n *Node) engine() topology.Builder {
 			return singleleader.New(o)(env)
 		}
 		s := n.Topology.siteOptions()
-		s.Group = o
+		s.Group, s.Filters = o, filters(n.Tables)
 		return multileader.New(s)(env)
 	}
 }

@@ -52,6 +52,8 @@ type Across struct {
 	ConflictsBytesMax Size     `yaml:"conflicts_bytes_max" default:"256MiB"`
 	FoldTimeMax       Duration `yaml:"fold_time_max" default:"10s"`
 	ExpiryGrace       Duration `yaml:"expiry_grace" default:"5s"`
+
+	ReadOnly []string `yaml:"read_only"` // sites
 }
 
 // Quorums say how many replicas a key has where nobody leads, and how many of them a
@@ -107,6 +109,7 @@ type Table struct {
 	Kind     string   `yaml:"kind,short" default:"any"`
 	TTL      Duration `yaml:"ttl" default:"0"`
 	Resolver string   `yaml:"resolver"`
+	Sites    []string `yaml:"sites"` // that hold it, where several write; none: all
 }
 
 // Limits bound what a node holds and waits for.

@@ -25,6 +25,7 @@ func (t Topology) siteOptions() multileader.Options {
 	o := multileader.Options{
 		Joins: t.Joins, Links: t.Links.Links, MaxSkew: time.Duration(t.MaxSkew), TickEvery: time.Duration(t.TickEvery), CutEvery: time.Duration(t.CutEvery), ConflictsKept: time.Duration(t.ConflictsKept), SnapshotKept: time.Duration(t.SnapshotKept), VerifyEvery: time.Duration(t.VerifyEvery), RetainBytesMax: uint64(t.RetainBytesMax),
 		ConflictsBytesMax: uint64(t.ConflictsBytesMax), FoldTimeMax: time.Duration(t.FoldTimeMax), ExpiryGrace: time.Duration(t.ExpiryGrace), Resolvers: functions(),
+		ReadOnly: t.ReadOnly,
 	}
 	for _, s := range t.Sites {
 		o.Sites = append(o.Sites, multileader.Site{Name: s.Name, Number: uint32(s.Number)}) //nolint:gosec // read as no more than 2³¹−1
@@ -68,7 +69,7 @@ func (c checker) stranger(id string, members []string) string {
 // oneSite refuses what means something between sites alone, or where more than one writes.
 func (c checker) oneSite(t Topology) {
 	for path, given := range map[string]bool{
-		"topology.links": c.Given("topology.links"), "topology.sites": len(t.Sites) > 0, "topology.joins": t.Joins, "topology.expects": len(t.Expects) > 0,
+		"topology.links": c.Given("topology.links"), "topology.sites": len(t.Sites) > 0, "topology.joins": t.Joins, "topology.expects": len(t.Expects) > 0, "topology.read_only": c.Given("topology.read_only"),
 		"topology.max_skew": c.Given("topology.max_skew"), "topology.tick_every": c.Given("topology.tick_every"),
 		"topology.cut_every": c.Given("topology.cut_every"), "topology.conflicts_kept": c.Given("topology.conflicts_kept"), "topology.snapshot_kept": c.Given("topology.snapshot_kept"), "topology.verify_every": c.Given("topology.verify_every"),
 		"topology.conflicts_bytes_max": c.Given("topology.conflicts_bytes_max"), "topology.fold_time_max": c.Given("topology.fold_time_max"),
@@ -112,6 +113,7 @@ func (c checker) sites(t Topology, under, number string) {
 	if t.ExpiryGrace < t.TickEvery && !c.Faulty("topology.expiry_grace") && !c.Faulty("topology.tick_every") {
 		c.Fault("topology.expiry_grace", "%v is less than topology.tick_every, %v: every site would remove what has expired", t.ExpiryGrace, t.TickEvery)
 	}
+	shares{c}.readOnly(t)
 	c.links(t)
 }
 

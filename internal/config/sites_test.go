@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,6 +95,7 @@ topology:
   fold_time_max: 2s
   expiry_grace: 3s
   retain_bytes_max: 1MiB
+  read_only: [eu]
 `
 
 func TestATableNamesWhatSettlesIt(t *testing.T) {
@@ -125,7 +127,7 @@ func TestANodeKnowsTheSitesAndCountsItsOwn(t *testing.T) {
 	o := n.Topology.siteOptions()
 	for i := range reflect.TypeOf(o).NumField() {
 		field := reflect.TypeOf(o).Field(i).Name
-		if field != "Group" && field != "Limits" && field != "Joins" { // who joins has no sites, the group's are Options, the limits have no keys
+		if field != "Group" && field != "Limits" && field != "Joins" && !strings.EqualFold(field, "Filters") { // who joins has no sites, the group's are Options, the limits have no keys, tables say who holds them
 			require.False(t, reflect.ValueOf(o).Field(i).IsZero(), field)
 		}
 	}
@@ -176,5 +178,24 @@ func TestSitesAreDescribed(t *testing.T) {
 	require.Contains(t, ls, Line{"tables", "default (any), users (bytes, the last writer wins)"})
 	ls = readNode(t, nodeOfSites).Describe()
 	require.Contains(t, ls, Line{"site us", "number 1 for good, us2, us1, led by us1 first, linked with eu"})
-	require.Contains(t, ls, Line{"site eu", "number 2 for good, eu1, linked with us"})
+	require.Contains(t, ls, Line{"site eu", "number 2 for good, eu1, takes no writes, linked with us"})
+}
+
+func TestATableIsHeldBySomeSites(t *testing.T) {
+	const of = `
+topology: {kind: multi-leader, links: %s}
+sites: {us: {nodes: [us1]}, eu: {nodes: [eu1], delay: {us: 1ms}}, ap: {nodes: [ap1], delay: {us: 1ms, eu: 1ms}}}
+tables:
+  a: {kind: bytes, sites: [us, eu]}
+  b: {kind: row, resolver: fields, sites: %s}
+  c: {kind: set}
+`
+	c := readCluster(t, fmt.Sprintf(of, "mesh", "[us, ap]"))
+	require.Len(t, c.Warnings(), 1)
+	require.Contains(t, c.Warnings()[0].Why, "no site that is linked with us holds all tables that us holds")
+	c = readCluster(t, fmt.Sprintf(of, "mesh", "[us]"))
+	require.Empty(t, c.Warnings())
+	require.Equal(t, []multileader.Filter{{Table: "a", Sites: []string{"us", "eu"}}, {Table: "b", Sites: []string{"us"}}}, filters(placed(c)[2].Tables))
+	require.Contains(t, c.Describe(), Line{"tables", "default (any), a (bytes, held by us and eu alone), b (row, the last writer of each column wins, held by us alone), c (set)"})
+	require.Empty(t, readCluster(t, fmt.Sprintf(of, "ring", "[us, eu]")).Warnings())
 }

@@ -33,12 +33,8 @@ func (o *SetAdd) Decide(s topology.Sight) ([]record.Mutation, error) {
 		return nil, err
 	}
 	e := o.Key.edit(h, record.KindSet)
-	again := false
-	if r, ok := s.(topology.Renewing); ok {
-		again = r.Renews()
-	}
 	for i, m := range o.Members {
-		if _, there := e.present(s.Cells(i + 1)); !there || again || scattered(s) {
+		if _, there := e.present(s.Cells(i + 1)); !there || scattered(s) {
 			e.put(o.Key.field(m), nil, there)
 		}
 	}

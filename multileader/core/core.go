@@ -74,6 +74,8 @@ type Config struct {
 	Assembly Assembly
 	MaxSkew  time.Duration // 0: version.MaxSkewDefault
 	Limits   Limits
+	Filters  Filters // tables that not all sites hold
+	ReadOnly []Site  // that take no writes of clients
 }
 
 // Core decides for one site. Its exported state is there to be read; nobody
@@ -96,7 +98,8 @@ type Core struct {
 	fetch   fetching
 	roster  *Roster
 	council Council
-	noted   bool // the roster is in the log, or needs not be
+	noted   bool             // the roster is in the log, or needs not be
+	without []record.TableID // what this site does not hold
 
 	enc *record.Encoder
 	out []Effect
@@ -113,6 +116,7 @@ type Counts struct {
 	Resent     uint64 // times a peer was sent again what it did not acknowledge
 	Forks      uint64 // times a link was frozen
 	Fetched    uint64 // snapshots asked for
+	Lacking    uint64 // records of which a peer left out what this site holds
 }
 
 // EventKind says what happened.
@@ -156,6 +160,7 @@ type Event struct {
 	First, Last uint64
 	Over        bool
 	Ask         *Ask
+	Own         bool // EvWrite: the site writes of its own accord, and not for a client
 }
 
 // EffectKind says what is to be done.
@@ -210,7 +215,7 @@ func (c *Core) Step(ev Event) []Effect {
 		c.Term = 0
 	case EvWrite:
 		for i := range ev.Writes {
-			write(c, i, &ev.Writes[i])
+			write(c, i, &ev.Writes[i], ev.Own)
 		}
 	case EvCommitted:
 		if c.log.commit(ev.LSN) {

@@ -22,7 +22,7 @@ func (l *link) arrived(c *Core, items []Item, fill bool) {
 			c.freeze(l, it.Dot.Origin, fmt.Errorf("%w: record %v: %w", topology.ErrMalformed, it.Dot, err))
 			return
 		}
-		if err := q.admissible(&c.cfg); err != nil {
+		if err = q.admissible(&c.cfg); err != nil {
 			c.freeze(l, it.Dot.Origin, err)
 			return
 		}
@@ -36,6 +36,14 @@ func (l *link) arrived(c *Core, items []Item, fill bool) {
 		case q.Dot.Seq > o.placed.Seq:
 			if o.Origin == c.Origin {
 				forgotten(c, q.Dot.Seq)
+				continue
+			}
+			whole, err := l.fit(c, &q)
+			if err != nil {
+				c.freeze(l, o.Origin, fmt.Errorf("%w: record %v: %w", topology.ErrMalformed, q.Dot, err))
+				return
+			}
+			if !whole {
 				continue
 			}
 			if fill {
@@ -66,7 +74,7 @@ func take(c *Core, o *origin, q queued) {
 }
 
 // admissible says whether a record may be taken at all.
-func (q *queued) admissible(cfg *Config) error {
+func (q *queued) admissible(cfg *Config) (err error) {
 	if q.rec.IsNote() || q.rec.Dot != q.Dot {
 		return fmt.Errorf("%w: record %v came under the name %v", topology.ErrMalformed, q.rec.Dot, q.Dot)
 	}
@@ -83,7 +91,8 @@ func (q *queued) admissible(cfg *Config) error {
 			return fmt.Errorf("%w: record %v: %w", topology.ErrMalformed, q.Dot, err)
 		}
 	}
-	return nil
+	q.Skip, err = SkipOf(&q.rec)
+	return err
 }
 
 // deliver appends what has come to its turn, until nothing has: the next of its
@@ -111,7 +120,7 @@ func (c *Core) next(o *origin) bool {
 	if q.Dot.Seq != o.placed.Seq+1 || !c.log.stand(q.rec.Deps) {
 		return false
 	}
-	if q.Chain != record.Chain(o.placed.Chain, q.Entry.Sum) {
+	if q.Chain != record.Chain(o.placed.Chain, q.sum()) {
 		o.queue = slices.Delete(o.queue, 0, 1)
 		c.freeze(c.link(q.from), o.Origin, c.cfg.errForked(o, q.Dot.Seq))
 		return true

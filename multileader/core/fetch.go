@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
@@ -25,21 +26,35 @@ func (c *Core) Incoming() Incoming { return c.fetch.Incoming }
 // want: what is missing here of an origin nobody has in his log, and a peer that
 // has taken it does not.
 func (f *fetching) want(c *Core, o *origin) {
-	if c.Term == 0 || c.forgot || c.fetch.Stage != StageNone || c.fetch.from != "" {
+	if c.Term == 0 || c.forgot || (c.fetch.Stage != StageNone || c.fetch.from != "") && !c.fetch.waitsFor(c, o) {
 		return
 	}
 	if l, upTo := holder(c.links, o, false); l != nil && min(upTo, o.last) > o.placed.Seq {
 		return // it may yet be asked for
 	}
-	if l, upTo := holder(c.links, o, true); l != nil && min(upTo, o.last) > o.placed.Seq {
+	if l, upTo := giver(c, o); l != nil && min(upTo, o.last) > o.placed.Seq {
+		c.fetch.abandon(c)
 		c.fetch = fetching{from: l.Peer}
 		c.Counts.Fetched++
+		return
 	}
+	site, _ := c.cfg.site(o.Origin)
+	c.do(Effect{Kind: DoAlarm, Origin: o.Origin, Err: fmt.Errorf("%w: record %d of site %s (%v) and what follows it wait: no site that is linked has them and holds the tables that they may write to", topology.ErrUnavailable, o.placed.Seq+1, site, o.Origin)})
+}
+
+// waitsFor reports whether all of a snapshot is here, and does not count before more of an
+// origin is. If that takes a snapshot too, it comes first.
+func (f *fetching) waitsFor(c *Core, o *origin) bool {
+	return f.Stage == StageComing && f.Whole && writesTo(c, o.Origin, c.cfg.Filters.missing(c.Self, f.From))
 }
 
 // more asks for the next step of a snapshot, while the log has room for it.
 func (f *fetching) more(c *Core) {
 	if c.Term == 0 || f.asked || c.refused || len(c.log.tail) >= c.cfg.Limits.Uncommitted {
+		return
+	}
+	if f.Stage == StageComing && f.Whole {
+		f.install(c)
 		return
 	}
 	m := Message{Kind: MsgFetch, First: f.ID, Body: f.Next}
@@ -64,7 +79,7 @@ func (f *fetching) tick(c *Core) {
 	if f.Stage == StageNone {
 		from = f.from
 	}
-	if from == "" || f.Stage == StageSettling {
+	if from == "" || f.Stage == StageSettling || f.Whole {
 		return
 	}
 	if l := c.link(from); l == nil || !l.up() {
@@ -130,7 +145,7 @@ func (l *link) part(c *Core, m *Message) {
 	case err != nil:
 		c.freeze(l, c.Origin, fmt.Errorf("a snapshot of site %s: %w", l.Peer, err))
 	case s != nil:
-		f.take(c, s, e)
+		f.take(c, s, bare(c, s, &r, e))
 	}
 }
 
@@ -155,6 +170,12 @@ func (f *fetching) takes(c *Core, l *link, s *step, r *record.Record) error {
 
 // begins says whether a snapshot may begin.
 func (f *fetching) begins(c *Core, s *step) error {
+	missing := c.cfg.Filters.missing(c.Self, s.from)
+	if lacks := (&Skip{Tables: s.without}); lacks.lacks(c.cfg.Filters, c.Self, func(t record.TableID) bool { return slices.Contains(missing, t) }) {
+		*f = fetching{}
+		c.do(Effect{Kind: DoAlarm, Peer: s.from, Err: fmt.Errorf("%w: site %s gives a snapshot without table %s, which this site holds: the two are not configured alike", topology.ErrConflict, s.from, c.cfg.Filters.Name(firstHeld(c, lacks)))})
+		return errNotNow
+	}
 	brings := false
 	for _, m := range s.marks {
 		if _, ok := c.cfg.site(m.Origin); !ok {
@@ -171,7 +192,7 @@ func (f *fetching) begins(c *Core, s *step) error {
 			forgotten(c, m.Seq)
 			return errNotNow
 		}
-		brings = brings || m.Seq > o.placed.Seq
+		brings = brings || m.Seq > o.placed.Seq && !writesTo(c, o.Origin, missing)
 	}
 	if !brings {
 		*f = fetching{}
@@ -191,8 +212,21 @@ func (f *fetching) begins(c *Core, s *step) error {
 func (f *fetching) take(c *Core, s *step, e record.Entry) {
 	c.place(Item{Entry: e})
 	if f.asked = false; s.whole {
-		ownStep(c, step{stage: StageSettling, id: f.ID, from: f.From, time: f.Time, marks: f.Marks})
+		f.install(c)
 	}
+}
+
+// install has a snapshot count, all of which is here. One of a site that does not hold all
+// tables that this one holds counts once nothing is missing here of what sites have written
+// that write to those: so it brings nothing of which a part is left out.
+func (f *fetching) install(c *Core) {
+	missing := c.cfg.Filters.missing(c.Self, f.From)
+	for _, m := range f.Marks {
+		if c.log.origin(m.Origin).placed.Seq < m.Seq && writesTo(c, m.Origin, missing) {
+			return
+		}
+	}
+	ownStep(c, step{stage: StageSettling, id: f.ID, from: f.From, time: f.Time, marks: f.Marks, without: f.Without})
 }
 
 // settle has a few more cells of a snapshot put in their places; over says that none

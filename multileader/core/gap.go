@@ -83,15 +83,21 @@ func (o *origin) ask(c *Core) {
 
 // holder returns the peer that has most of an origin, the first in order of
 // configuration among equals, and how much that is: among those that have it in their
-// logs, as far as is known, or all.
+// logs, as far as is known, or all. Of the former one that holds all tables that this
+// site holds comes first, if it has what is missing.
 func holder(links []*link, o *origin, all bool) (best *link, upTo uint64) {
+	var first bool
 	for _, l := range links {
 		if !l.up() || !l.told || !all && l.gone.Get(o.Origin) > o.placed.Seq {
 			continue
 		}
 		for _, m := range l.marks {
-			if m.Origin == o.Origin && m.Seq > upTo {
-				best, upTo = l, m.Seq
+			if m.Origin != o.Origin {
+				continue
+			}
+			whole := !all && !l.share.lacks && m.Seq > o.placed.Seq
+			if whole && !first || whole == first && m.Seq > upTo {
+				best, upTo, first = l, m.Seq, whole
 			}
 		}
 	}

@@ -38,10 +38,11 @@ type host struct {
 // network holds what sites have sent and nobody has received. A session is
 // carried by both ends of a link.
 type network struct {
-	hosts   []*host
-	session uint64
-	queues  map[[2]core.Site][]packet
-	say     func(format string, args ...any)
+	hosts    []*host
+	session  uint64                  // the newest
+	sessions map[[2]core.Site]uint64 // by link, its ends in the order of their names
+	queues   map[[2]core.Site][]packet
+	say      func(format string, args ...any)
 }
 
 type packet struct {
@@ -50,7 +51,7 @@ type packet struct {
 }
 
 func newNetwork() *network {
-	return &network{queues: map[[2]core.Site][]packet{}, say: func(string, ...any) {}}
+	return &network{queues: map[[2]core.Site][]packet{}, sessions: map[[2]core.Site]uint64{}, say: func(string, ...any) {}}
 }
 
 func (n *network) host(name core.Site) *host {
@@ -222,13 +223,33 @@ func (h *host) commit() {
 	}
 }
 
-func (h *host) put(key, value string) {
-	m := record.Mutation{Table: record.TableDefault, Op: record.OpPut, Key: []byte(key), Value: []byte(value)}
-	if value == "" {
-		m.Op = record.OpDelete
+func (h *host) put(key, value string) { h.batch([2]string{key, value}) }
+
+// batch writes several keys as one; a value of nothing deletes.
+func (h *host) batch(pairs ...[2]string) {
+	var b record.Batch
+	for _, p := range pairs {
+		m := record.Mutation{Table: tableOf(p[0]), Op: record.OpPut, Key: []byte(p[0]), Value: []byte(p[1])}
+		if p[1] == "" {
+			m.Op = record.OpDelete
+		}
+		b.Mutations = append(b.Mutations, m)
 	}
-	h.step(core.Event{Kind: core.EvWrite, Writes: []record.Batch{{Mutations: []record.Mutation{m}}}})
+	h.step(core.Event{Kind: core.EvWrite, Writes: []record.Batch{b}})
 }
+
+// tableOf is the table of a key: of "p/a" table p, of one without a slash the default.
+func tableOf(key string) record.TableID {
+	if name, _, ok := strings.Cut(key, "/"); ok {
+		return tableNamed(name)
+	}
+	return record.TableDefault
+}
+
+// tableNamed is the number of a table whose name is one letter.
+func tableNamed(name string) record.TableID { return record.TableFirst + record.TableID(name[0]) }
+
+func tableName(t record.TableID) string { return string(rune(t - record.TableFirst)) }
 
 // get returns what a reader of the site finds.
 func (h *host) get(key string) string {
@@ -242,6 +263,7 @@ func (h *host) get(key string) string {
 // up opens a session between two sites.
 func (n *network) up(a, b core.Site) {
 	n.session++
+	n.sessions[ends(a, b)] = n.session
 	for _, pair := range [][2]core.Site{{a, b}, {b, a}} {
 		n.queues[pair] = nil
 	}
@@ -252,9 +274,12 @@ func (n *network) up(a, b core.Site) {
 func (n *network) down(a, b core.Site) {
 	for _, pair := range [][2]core.Site{{a, b}, {b, a}} {
 		n.queues[pair] = nil
-		n.host(pair[0]).step(core.Event{Kind: core.EvLinkDown, Peer: pair[1], Session: n.session})
+		n.host(pair[0]).step(core.Event{Kind: core.EvLinkDown, Peer: pair[1], Session: n.sessions[ends(a, b)]})
 	}
 }
+
+// ends are the two of a link, in the order of their names.
+func ends(a, b core.Site) [2]core.Site { return [2]core.Site{min(a, b), max(a, b)} }
 
 // deliver takes the i-th message from a to b off the network, or a copy of it.
 func (n *network) deliver(a, b core.Site, i int, keep bool) bool {
@@ -312,6 +337,8 @@ func describe(it core.Item) string {
 	fmt.Fprintf(&b, "%v at %d, time %s, deps %s:", r.Dot, it.Entry.LSN, clockText(r.Time), vectorText(r.Deps))
 	for _, m := range r.Mutations {
 		switch m.Op {
+		case record.OpMark:
+			fmt.Fprintf(&b, "%s", skipText(it.Skip))
 		case record.OpDelete:
 			fmt.Fprintf(&b, " delete %s", m.Key)
 		default:
@@ -319,6 +346,17 @@ func describe(it core.Item) string {
 		}
 	}
 	return b.String()
+}
+
+func skipText(s *core.Skip) string {
+	if s == nil {
+		return " a mark"
+	}
+	var names []string
+	for _, t := range s.Tables {
+		names = append(names, tableName(t))
+	}
+	return " but what it wrote to " + strings.Join(names, ", ")
 }
 
 func talk(m core.Message) string {
@@ -334,7 +372,11 @@ func talk(m core.Message) string {
 	case core.MsgShip:
 		var dots []string
 		for _, it := range m.Items {
-			dots = append(dots, it.Dot.String())
+			dot := it.Dot.String()
+			if it.Skip != nil {
+				dot += " (in part)"
+			}
+			dots = append(dots, dot)
 		}
 		if m.From == 0 {
 			return "fills " + strings.Join(dots, " ")
@@ -367,11 +409,14 @@ func marksText(ms []core.Mark) string {
 	return vectorText(v)
 }
 
-// stateText is a whole store, canonically: two sites that agree print the same.
-func (h *host) stateText() string {
+// stateText is a store, as far as another site holds its tables, canonically: two sites
+// that agree print the same.
+func (h *host) stateText(other core.Site) string {
 	keys := make([]string, 0, len(h.store))
 	for k := range h.store {
-		keys = append(keys, k)
+		if h.cfg.Filters.Holds(other, tableOf(k)) {
+			keys = append(keys, k)
+		}
 	}
 	slices.Sort(keys)
 	var b []byte
@@ -398,7 +443,7 @@ func (h *host) recount() int {
 		}
 		for i := range r.Mutations {
 			m := &r.Mutations[i]
-			if r.IsNote() {
+			if r.IsNote() || m.Op == record.OpMark {
 				continue
 			}
 			v := conflict.VersionOf(&r, m)

@@ -18,9 +18,10 @@ import (
 // X: what the taker lacks of it is taken, what it alone has stays). Further notes put the
 // cells in their places, a few at a time.
 //
-// A step is the value of a mark [record.MarkIncoming], an array of nine:
+// A step is the value of a mark [record.MarkIncoming], an array of nine, of ten where
+// tables are left out:
 //
-//	0  format  uint, 1
+//	0  format  uint, 1; 2 with tables
 //	1  stage   uint: what the snapshot comes to with it, see Stage
 //	2  id      uint: its name among those of one site
 //	3  from    str: whose it is
@@ -29,6 +30,7 @@ import (
 //	6  at      bin, of a part: behind which cell it begins,
 //	7  next    bin: and the next one. Only who sends them reads them
 //	8  whole   bool: no part follows
+//	9  tables  array of n, of the begin and the install: of which no cell comes, ascending
 //
 // The cells of a part are further mutations of the same note, each a record.OpState.
 type step struct {
@@ -40,6 +42,8 @@ type step struct {
 	at    []byte
 	next  []byte
 	whole bool
+
+	without []record.TableID
 }
 
 // Stage is how far a snapshot has come.
@@ -54,6 +58,7 @@ const (
 
 const (
 	stepFormat    = 1
+	stepFormatTo  = 2 // with tables that are left out
 	stepFields    = 9
 	siteBytesMax  = 63
 	placeBytesMax = 4 + 2*record.KeyBytesMax + 64 // of at and next
@@ -69,12 +74,19 @@ type Incoming struct {
 	Time  version.Timestamp
 	Next  []byte // where the next part begins
 	Parts uint64
+
+	Without []record.TableID // of which no cell comes
+	Whole   bool             // all parts are here
 }
 
 func (s *step) encode() []byte {
 	w := pack.NewWriter(nil)
-	w.Array(stepFields)
-	w.Uint(stepFormat)
+	format := stepFormat
+	if len(s.without) > 0 {
+		format = stepFormatTo
+	}
+	w.Array(stepFields + format - stepFormat)
+	w.Uint(uint64(format))
 	w.Uint(uint64(s.stage))
 	w.Uint(s.id)
 	w.Str(string(s.from))
@@ -86,14 +98,20 @@ func (s *step) encode() []byte {
 	w.Bin(s.at)
 	w.Bin(s.next)
 	w.Bool(s.whole)
+	if len(s.without) > 0 {
+		putTables(w, s.without)
+	}
 	return w.Bytes()
 }
 
 func decodeStep(b []byte) (*step, error) {
 	r := pack.NewReader(b)
-	r.ArrayOf(stepFields)
-	if f := r.Uint(); r.Err() == nil && f != stepFormat {
-		return nil, fmt.Errorf("a step of a snapshot has format %d, this version knows %d: %w", f, stepFormat, topology.ErrUnsupported)
+	n, f := r.Array(), int(r.UintMax(1<<16))
+	if r.Err() == nil && (f < stepFormat || f > stepFormatTo) {
+		return nil, fmt.Errorf("a step of a snapshot has format %d, this version knows %d to %d: %w", f, stepFormat, stepFormatTo, topology.ErrUnsupported)
+	}
+	if r.Err() == nil && n != stepFields+f-stepFormat {
+		r.Fail(fmt.Sprintf("a step of %d fields", n))
 	}
 	s := &step{stage: Stage(r.UintMax(uint64(StageSettling))), id: r.Uint(), from: Site(r.StrMax(siteBytesMax))}
 	s.time = version.Timestamp(r.Uint())
@@ -103,6 +121,11 @@ func decodeStep(b []byte) (*step, error) {
 	}
 	s.at, s.next = slices.Clone(r.BinMax(placeBytesMax)), slices.Clone(r.BinMax(placeBytesMax))
 	s.whole = r.Bool()
+	if f == stepFormatTo {
+		if s.without = getTables(&r); len(s.without) == 0 {
+			r.Fail("no table is left out")
+		}
+	}
 	if err := r.Done(); err != nil {
 		return nil, fmt.Errorf("a step of a snapshot: %w: %w", topology.ErrMalformed, err)
 	}
@@ -129,22 +152,23 @@ func (in Incoming) Add(lsn record.LSN, r *record.Record) (Incoming, bool, error)
 	}
 	switch s.stage {
 	case StageBegun:
-		return Incoming{Stage: StageBegun, ID: s.id, From: s.from, Begun: lsn, Marks: s.marks, Time: s.time}, true, nil
+		return Incoming{Stage: StageBegun, ID: s.id, From: s.from, Begun: lsn, Marks: s.marks, Time: s.time, Without: s.without}, true, nil
 	case StageNone:
 		return Incoming{}, true, nil
 	}
 	if in.ID == s.id && in.Stage != StageNone {
 		in.Stage = s.stage
 		if s.stage == StageComing {
-			in.Next, in.Parts = s.next, in.Parts+1
+			in.Next, in.Parts, in.Whole = s.next, in.Parts+1, s.whole
 		}
 	}
 	return in, true, nil
 }
 
-// Begin returns the note that begins a snapshot of a site, whose store shows marks.
-func Begin(id uint64, from Site, at version.Timestamp, marks []Mark) record.Record {
-	s := step{stage: StageBegun, id: id, from: from, time: at, marks: marks}
+// Begin returns the note that begins a snapshot of a site, whose store shows marks, and
+// of whose tables some are left out, in ascending order.
+func Begin(id uint64, from Site, at version.Timestamp, marks []Mark, without ...record.TableID) record.Record {
+	s := step{stage: StageBegun, id: id, from: from, time: at, marks: marks, without: without}
 	return s.note()
 }
 

@@ -22,6 +22,15 @@ type Item struct {
 	Dot   version.Dot
 	Chain uint32
 	Entry record.Entry // LSN and Term are those of the log it comes from
+	Skip  *Skip        // what is left out of the record; nil: nothing
+}
+
+// sum is that of the record as its writer made it.
+func (it *Item) sum() uint32 {
+	if it.Skip != nil {
+		return it.Skip.Sum
+	}
+	return it.Entry.Sum
 }
 
 // origin is what a core knows of one origin.
@@ -76,7 +85,7 @@ func (g *ledger) place(term uint64, item Item) Item {
 		return item
 	}
 	o := g.origin(item.Dot.Origin)
-	item.Chain = record.Chain(o.placed.Chain, item.Entry.Sum)
+	item.Chain = record.Chain(o.placed.Chain, item.sum())
 	before := o.placed
 	o.place(item.Chain)
 	if o.Origin != g.own {

@@ -64,6 +64,7 @@ type link struct {
 	past  []Mark         // what it had, when the link went down
 	gone  version.Vector // what its log does not hold any more, as far as it was asked
 	from  record.LSN     // where to go on in its log; kept over sessions
+	share share          // of the tables
 }
 
 // shipment is one message of records: how much, and where the next one begins.
@@ -78,7 +79,7 @@ func (l *link) reset(session uint64) {
 	if past == nil {
 		past = l.past
 	}
-	*l = link{Link: l.Link, frozen: l.frozen, from: l.from, past: past, session: session}
+	*l = link{Link: l.Link, share: l.share, frozen: l.frozen, from: l.from, past: past, session: session}
 }
 
 // step takes an event of one link. What belongs to another session is late.
@@ -144,9 +145,7 @@ func (l *link) message(c *Core, m *Message) {
 	case MsgAsk:
 		l.asked(c, m)
 	case MsgGone:
-		l.gone = l.gone.With(m.Origin, max(l.gone.Get(m.Origin), m.First))
-		o := c.log.origin(m.Origin)
-		o.due, o.asking = 0, 0
+		l.lacksOf(c, version.Dot{Origin: m.Origin, Seq: m.First})
 	case MsgRoster:
 		l.roster(c, m.Body)
 	case MsgFetch:
@@ -216,9 +215,7 @@ func (l *link) pump(c *Core) {
 // somebody else, is left out (M1: in order, committed, each with its chain).
 func (l *link) read(c *Core, ev *Event) {
 	if ev.LSN == 0 {
-		if len(ev.Items) > 0 {
-			l.send(c, Message{Kind: MsgShip, Items: ev.Items})
-		}
+		l.fills(c, ev.Items)
 		return
 	}
 	if !l.reading {
@@ -234,7 +231,10 @@ func (l *link) read(c *Core, ev *Event) {
 			break
 		}
 		l.at++
-		if !it.Dot.IsZero() && (l.Relay || it.Dot.Origin.ID == c.Origin.ID) && !l.has.Has(it.Dot) {
+		if it.Dot.IsZero() || !l.Relay && it.Dot.Origin.ID != c.Origin.ID || l.has.Has(it.Dot) {
+			continue
+		}
+		if it, all := lean(c, l, it); all {
 			m.Items = append(m.Items, it)
 		}
 	}
@@ -249,6 +249,26 @@ func (l *link) read(c *Core, ev *Event) {
 	l.flight, l.bytes = l.flight+ship.records, l.bytes+ship.bytes
 	l.sent = append(l.sent, ship)
 	l.send(c, m)
+}
+
+// fills gives a peer a part of a gap, as far as this log has what the peer holds: of the
+// rest he is told that it is not here.
+func (l *link) fills(c *Core, items []Item) {
+	m, gone := Message{Kind: MsgShip}, version.Dot{}
+	for _, it := range items {
+		it, all := lean(c, l, it)
+		if !all {
+			gone = it.Dot
+			break
+		}
+		m.Items = append(m.Items, it)
+	}
+	if len(m.Items) > 0 {
+		l.send(c, m)
+	}
+	if !gone.IsZero() {
+		l.send(c, Message{Kind: MsgGone, Origin: gone.Origin, First: gone.Seq, Last: gone.Seq})
+	}
 }
 
 // dropped: the log does not hold what was to be read for the peer. Who asked for a gap is

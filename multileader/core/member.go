@@ -43,7 +43,7 @@ func seated(c *Core) {
 	for _, l := range links {
 		i := slices.IndexFunc(was, func(w *link) bool { return w.Peer == l.Peer })
 		if i < 0 {
-			c.links = append(c.links, &link{Link: l})
+			c.links = append(c.links, &link{Link: l, share: shareOf(c.cfg.Filters, c.Self, l.Peer)})
 			continue
 		}
 		was[i].Link = l
@@ -91,7 +91,7 @@ func seat(c *Core) *SiteSeat {
 }
 
 // Writes reports whether this site takes writes of clients.
-func (c *Core) Writes() bool { return c.Open() && seat(c).Standing == Active }
+func (c *Core) Writes() bool { return c.Open() && seat(c).Standing == Active && !readOnly(c) }
 
 // Barred says why this site takes no writes for what it is in its cluster, nil if it does.
 func (c *Core) Barred() error {

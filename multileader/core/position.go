@@ -37,8 +37,11 @@ func (p *Position) AddRecord(e record.Entry, r *record.Record) (it Item, err err
 		return Item{}, fmt.Errorf("%w: entry %d behind entry %d", topology.ErrMalformed, e.LSN, p.LSN)
 	}
 	it = Item{Dot: r.Dot, Entry: e}
+	if it.Skip, err = SkipOf(r); err != nil {
+		return Item{}, fmt.Errorf("entry %d: %w", e.LSN, err)
+	}
 	if !r.IsNote() {
-		if it.Chain, err = p.raise(r, e.Sum); err != nil {
+		if it.Chain, err = p.raise(r, it.sum()); err != nil {
 			return Item{}, err
 		}
 	}
@@ -78,7 +81,7 @@ func (p *Position) raise(r *record.Record, sum uint32) (uint32, error) {
 func New(cfg Config, p Position, in Incoming) *Core {
 	cfg.Limits = cfg.Limits.Or(limitsDefault)
 	c := &Core{
-		Self: cfg.Self, Origin: cfg.Origin, last: p.Term, cfg: cfg, enc: record.NewEncoder(),
+		Self: cfg.Self, Origin: cfg.Origin, last: p.Term, cfg: cfg, enc: record.NewEncoder(), without: cfg.Filters.Without(cfg.Self),
 		log: ledger{own: cfg.Origin, end: p.LSN, committed: p.LSN},
 	}
 	c.fetch.Incoming = in

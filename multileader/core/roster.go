@@ -41,6 +41,24 @@ type SiteSeat struct {
 	Final version.Vector
 	Life  uint32
 	Links []Site // with whom it exchanges, where links are listed: besides those of the configuration
+	Lost  []Lost // of what counts, what no site has that holds it
+}
+
+// Lost says of a life that has ended that what it wrote to a table is lost, behind After:
+// sites that do not hold the table have those records, and none that does. Who holds it
+// takes them without (rule M6a).
+type Lost struct {
+	Origin version.Origin
+	Table  record.TableID
+	After  uint64
+}
+
+// IsLost reports whether what a record wrote to a table is lost.
+func (r *Roster) IsLost(d version.Dot, t record.TableID) bool {
+	s := r.Numbered(d.Origin.ID)
+	return s != nil && slices.ContainsFunc(s.Lost, func(l Lost) bool {
+		return l.Origin == d.Origin && l.Table == t && d.Seq > l.After
+	})
 }
 
 // Roster is the document that says which sites there are (rule K5): a number is in it
@@ -238,15 +256,20 @@ func (r *Roster) Evict(name Site) (*Roster, error) {
 	})
 }
 
-// Evicted returns the roster in which a site was given up, and final is what counts of
-// its writes.
-func (r *Roster) Evicted(name Site, final version.Vector) (*Roster, error) {
-	return r.change(name, fmt.Sprintf("%s is out", name), func(s *SiteSeat) error {
+// Evicted returns the roster in which a site was given up, final is what counts of its
+// writes, and lost what of that is nowhere.
+func (r *Roster) Evicted(name Site, final version.Vector, lost ...Lost) (*Roster, error) {
+	cause := fmt.Sprintf("%s is out", name)
+	if len(lost) > 0 {
+		cause += fmt.Sprintf(", and with it the last that it wrote to %d tables which others do not hold", len(lost))
+	}
+	return r.change(name, cause, func(s *SiteSeat) error {
 		switch s.Standing {
 		case Evicted:
 			return ErrAsIs
 		case Evicting:
 			s.end(Evicted, final)
+			s.Lost = append(slices.Clone(s.Lost), lost...)
 			return nil
 		}
 		return wrong(s, "it is not given up")
@@ -264,22 +287,29 @@ func (s *SiteSeat) end(as Standing, final version.Vector) {
 }
 
 // A roster is an array of four: format, version, cause, seats; a seat is seven in a row:
-// site, number, standing, life, final (3n: id, incarnation, seq), links.
+// site, number, standing, life, final (3n: id, incarnation, seq), links; in format 2, which
+// is there where something is lost, eight with that (4n: id, incarnation, table, after).
 const (
 	rosterFormat  = 1
+	rosterLost    = 2
 	rosterFields  = 4
 	seatFields    = 6
+	lostMax       = 1 << 10 // of a seat
 	causeBytesMax = 256
 )
 
 // Encode returns a roster's bytes.
 func (r *Roster) Encode() []byte {
 	w := pack.NewWriter(nil)
+	format := uint64(rosterFormat)
+	if slices.ContainsFunc(r.Seats, func(s SiteSeat) bool { return len(s.Lost) > 0 }) {
+		format = rosterLost
+	}
 	w.Array(rosterFields)
-	w.Uint(rosterFormat)
+	w.Uint(format)
 	w.Uint(r.Version)
 	w.Str(r.Cause[:min(len(r.Cause), causeBytesMax)])
-	w.Array(seatFields * len(r.Seats))
+	w.Array(seatWidth(format) * len(r.Seats))
 	for i := range r.Seats {
 		s := &r.Seats[i]
 		w.Str(string(s.Site))
@@ -296,8 +326,35 @@ func (r *Roster) Encode() []byte {
 		for _, l := range s.Links {
 			w.Str(string(l))
 		}
+		if format == rosterLost {
+			putLost(w, s.Lost)
+		}
 	}
 	return w.Bytes()
+}
+
+func seatWidth(format uint64) int { return seatFields + int(format-rosterFormat) }
+
+func putLost(w *pack.Writer, lost []Lost) {
+	w.Array(4 * len(lost))
+	for _, l := range lost {
+		w.Uint(uint64(l.Origin.ID))
+		w.Uint(uint64(l.Origin.Incarnation))
+		w.Uint(uint64(l.Table))
+		w.Uint(l.After)
+	}
+}
+
+func getLost(r *pack.Reader) (lost []Lost) {
+	n := r.ArrayMax(4 * lostMax)
+	if n%4 != 0 {
+		r.Fail("what is lost is not whole")
+	}
+	for n /= 4; n > 0 && r.Err() == nil; n-- {
+		o := version.Origin{ID: uint32(r.UintMax(math.MaxUint32)), Incarnation: uint32(r.UintMax(math.MaxUint32))}
+		lost = append(lost, Lost{Origin: o, Table: record.TableID(r.UintMax(math.MaxUint32)), After: r.Uint()})
+	}
+	return lost
 }
 
 // DecodeRoster reads one. An error wraps [topology.ErrMalformed] or
@@ -305,15 +362,18 @@ func (r *Roster) Encode() []byte {
 func DecodeRoster(b []byte) (*Roster, error) {
 	rd := pack.NewReader(b)
 	rd.ArrayOf(rosterFields)
-	if f := rd.Uint(); rd.Err() == nil && f != rosterFormat {
-		return nil, fmt.Errorf("a roster of sites has format %d, this version knows %d: %w", f, rosterFormat, topology.ErrUnsupported)
+	f := rd.Uint()
+	if rd.Err() == nil && (f < rosterFormat || f > rosterLost) {
+		return nil, fmt.Errorf("a roster of sites has format %d, this version knows %d to %d: %w", f, rosterFormat, rosterLost, topology.ErrUnsupported)
 	}
 	r := &Roster{Version: rd.Uint(), Cause: rd.StrMax(causeBytesMax)}
-	n := rd.ArrayMax(seatFields * SitesMax)
-	if n%seatFields != 0 || r.Version == 0 {
+	width := seatWidth(max(f, rosterFormat))
+	n := rd.ArrayMax(width * SitesMax)
+	if n%width != 0 || r.Version == 0 {
 		rd.Fail("seats are not whole")
 	}
-	for n /= seatFields; n > 0 && rd.Err() == nil; n-- {
+	lost := 0
+	for n /= width; n > 0 && rd.Err() == nil; n-- {
 		s := SiteSeat{Member: Member{Site: Site(rd.StrMax(siteBytesMax)), Number: uint32(rd.UintMax(math.MaxUint32))}}
 		s.Standing = Standing(rd.UintMax(uint64(Evicted)))
 		s.Life = uint32(rd.UintMax(math.MaxUint32))
@@ -328,10 +388,17 @@ func DecodeRoster(b []byte) (*Roster, error) {
 		for k = rd.ArrayMax(SitesMax); k > 0 && rd.Err() == nil; k-- {
 			s.Links = append(s.Links, Site(rd.StrMax(siteBytesMax)))
 		}
+		if f == rosterLost {
+			s.Lost = getLost(&rd)
+			lost += len(s.Lost)
+		}
 		if p := len(r.Seats); s.Standing == 0 || s.Number == 0 || !topology.NodeID(s.Site).Valid() || p > 0 && r.Seats[p-1].Number >= s.Number || r.Seat(s.Site) != nil {
 			rd.Fail("seats are not in order")
 		}
 		r.Seats = append(r.Seats, s)
+	}
+	if f == rosterLost && lost == 0 {
+		rd.Fail("nothing is lost")
 	}
 	if err := rd.Done(); err != nil {
 		return nil, fmt.Errorf("a roster of sites: %w: %w", topology.ErrMalformed, err)

@@ -18,6 +18,7 @@ type snapshots struct {
 	staged   map[string]record.State // of one on its way
 	marks    []core.Mark
 	installs int
+	careless bool // it gives tables that the taker does not hold
 	served   map[core.Site]*servedView
 }
 
@@ -79,6 +80,9 @@ func (h *host) serve(e core.Effect) {
 	switch {
 	case e.First == 0:
 		v = &servedView{id: uint64(h.core.Commit())<<8 + uint64(len(h.snaps.served)) + 1, keys: slices.Sorted(maps.Keys(h.store)), store: maps.Clone(h.store)}
+		if !h.snaps.careless {
+			v.keys = slices.DeleteFunc(v.keys, func(k string) bool { return !h.cfg.Filters.Holds(e.Peer, tableOf(k)) })
+		}
 		h.snaps.served[e.Peer] = v
 		var p core.Position
 		for _, it := range h.log[:h.done] {
@@ -86,7 +90,7 @@ func (h *host) serve(e core.Effect) {
 				panic(err)
 			}
 		}
-		r = core.Begin(v.id, h.name, p.Time, p.Marks)
+		r = core.Begin(v.id, h.name, p.Time, p.Marks, h.left(e.Peer)...)
 	case v == nil || v.id != e.First:
 		h.step(core.Event{Kind: core.EvServed, Peer: e.Peer, Session: e.Session, Message: &m})
 		return
@@ -96,13 +100,23 @@ func (h *host) serve(e core.Effect) {
 		var cells []record.Mutation
 		for _, k := range v.keys[at:next] {
 			s := v.store[k]
-			cells = append(cells, record.Mutation{Op: record.OpState, Table: record.TableDefault, Key: []byte(k), Value: record.NewEncoder().AppendState(nil, &s)})
+			cells = append(cells, record.Mutation{Op: record.OpState, Table: tableOf(k), Key: []byte(k), Value: record.NewEncoder().AppendState(nil, &s)})
 		}
 		r = core.Part(v.id, h.name, e.At, []byte(strconv.Itoa(next)), next == len(v.keys), cells)
 	}
 	b := record.NewEncoder().Append(nil, &r)
 	m.First, m.Body = v.id, record.AppendEntry(nil, record.Entry{Sum: record.Sum(b), Bytes: b})
 	h.step(core.Event{Kind: core.EvServed, Peer: e.Peer, Session: e.Session, Message: &m})
+}
+
+// left are the tables of which a snapshot for a peer has nothing.
+func (h *host) left(peer core.Site) []record.TableID {
+	ts := append(h.cfg.Filters.Without(h.name), h.cfg.Filters.Without(peer)...)
+	if h.snaps.careless {
+		ts = h.cfg.Filters.Without(h.name)
+	}
+	slices.Sort(ts)
+	return slices.Compact(ts)
 }
 
 // note takes a note of the log: a snapshot counts with its last one.
@@ -150,6 +164,9 @@ func (h *host) install() {
 		keys[k] = true
 	}
 	for _, k := range slices.Sorted(maps.Keys(keys)) {
+		if slices.Contains(h.in.Without, tableOf(k)) {
+			continue // nothing of its table came
+		}
 		c, err := conflict.JoinWith(conflict.LWW(), record.Cell{Table: record.TableDefault, Key: []byte(k)}, h.store[k].Siblings, h.applied, h.snaps.staged[k].Siblings, covers)
 		if err != nil {
 			panic(err)
@@ -178,7 +195,11 @@ func noteText(it core.Item, r *record.Record) (string, bool) {
 	case core.Raises(r):
 		return fmt.Sprintf("at %d a note: a snapshot counts", it.Entry.LSN), true
 	case in.Stage == core.StageBegun:
-		return fmt.Sprintf("at %d a note: a snapshot of %s at %s", it.Entry.LSN, in.From, marksText(in.Marks)), true
+		text := fmt.Sprintf("at %d a note: a snapshot of %s at %s", it.Entry.LSN, in.From, marksText(in.Marks))
+		if len(in.Without) > 0 {
+			text += skipText(&core.Skip{Tables: in.Without})
+		}
+		return text, true
 	case in.Stage == core.StageNone:
 		return fmt.Sprintf("at %d a note: it is given up", it.Entry.LSN), true
 	}

@@ -17,8 +17,10 @@ import (
 // them in the order written. What a site does about it is the report; beats are
 // left out of it.
 //
-//	sites berlin=1 tokyo=2 … [shape=mesh|line|ring|star] [queue=N uncommitted=N shipment=N window=N]
-//	put SITE KEY=VALUE | del SITE KEY           a write, committed only by commit, deliver or run
+//	sites berlin=1 tokyo=2 … [shape=mesh|line|ring|star] [queue=N uncommitted=N shipment=N window=N] [hold-p=(SITE, …)] [read-only=(SITE, …)]
+//	put SITE KEY=VALUE … | del SITE KEY         a write, committed only by commit, deliver or run; key p/a is of table p
+//	holds SITE hold-p=(SITE, …)                 what a site's configuration says from its next start on
+//	careless SITE                               it gives snapshots as if all sites held everything
 //	commit SITE
 //	clock SITE MS                               sets a wall clock, in ms since the story began
 //	up A B | down A B                           a session begins, or breaks with all that is on its way
@@ -67,10 +69,20 @@ func (s story) num(key string) (n uint64) {
 func storySites(t *testing.T, d *datadriven.TestData) *network {
 	n, shape, limits := newNetwork(), "mesh", core.Limits{}
 	var members []core.Member
+	var filters core.Filters
+	var readOnly []core.Site
 	for _, a := range d.CmdArgs {
 		var v int
 		if a.Key == "shape" {
 			shape = a.Vals[0]
+			continue
+		}
+		if f, ok := filterOf(a); ok {
+			filters = append(filters, f)
+			continue
+		}
+		if a.Key == "read-only" {
+			readOnly = sitesOf(a.Vals)
 			continue
 		}
 		_, err := fmt.Sscanf(a.Vals[0], "%d", &v)
@@ -91,6 +103,7 @@ func storySites(t *testing.T, d *datadriven.TestData) *network {
 	for i, m := range members {
 		h := &host{name: m.Site, wall: epoch, net: n, cfg: core.Config{
 			Self: m.Site, Origin: version.Origin{ID: m.Number, Incarnation: 1}, Members: members, Limits: limits,
+			Filters: filters, ReadOnly: readOnly,
 		}}
 		for j, p := range members {
 			if linked(shape, i, j, len(members)) {
@@ -103,6 +116,22 @@ func storySites(t *testing.T, d *datadriven.TestData) *network {
 		h.commit()
 	}
 	return n
+}
+
+// filterOf reads which sites hold a table.
+func filterOf(a datadriven.CmdArg) (f core.Filter, ok bool) {
+	name, ok := strings.CutPrefix(a.Key, "hold-")
+	if !ok {
+		return f, false
+	}
+	return core.Filter{Table: tableNamed(name), Name: name, Sites: sitesOf(a.Vals)}, true
+}
+
+func sitesOf(names []string) (sites []core.Site) {
+	for _, name := range names {
+		sites = append(sites, core.Site(name))
+	}
+	return sites
 }
 
 // linked says who exchanges logs in a cluster of a shape.
@@ -124,7 +153,11 @@ func linked(shape string, i, j, n int) bool {
 func (s story) tell() {
 	switch s.d.Cmd {
 	case "put":
-		s.site(0).put(s.d.CmdArgs[1].Key, s.d.CmdArgs[1].Vals[0])
+		var pairs [][2]string
+		for _, a := range s.d.CmdArgs[1:] {
+			pairs = append(pairs, [2]string{a.Key, a.Vals[0]})
+		}
+		s.site(0).batch(pairs...)
 	case "del":
 		s.site(0).put(s.word(1), "")
 	case "commit":
@@ -154,6 +187,14 @@ func (s story) tell() {
 		s.site(0).step(core.Event{Kind: core.EvIncarnate, Origin: version.Origin{ID: s.site(0).cfg.Origin.ID, Incarnation: uint32(s.num("life"))}})
 	case "forget":
 		s.site(0).drop()
+	case "holds":
+		s.site(0).cfg.Filters = nil
+		for _, a := range s.d.CmdArgs[1:] {
+			f, _ := filterOf(a)
+			s.site(0).cfg.Filters = append(s.site(0).cfg.Filters, f)
+		}
+	case "careless":
+		s.site(0).snaps.careless = true
 	case "thaw":
 		s.site(0).step(core.Event{Kind: core.EvThaw, Peer: core.Site(s.word(1))})
 	default:

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/triad-kv/triad/conflict"
 	"github.com/triad-kv/triad/record"
@@ -37,8 +38,8 @@ func noteOrigin(c *Core) {
 }
 
 // write takes the write n of an event, or refuses it before it has any effect.
-func write(c *Core, n int, b *record.Batch) {
-	if err := refusal(c, b); err != nil {
+func write(c *Core, n int, b *record.Batch, own bool) {
+	if err := refusal(c, b, own); err != nil {
 		err = &topology.Error{Op: "write", Node: topology.NodeID(c.Self), Outcome: topology.NotApplied, Err: err}
 		c.do(Effect{Kind: DoRefuse, N: n, Err: err})
 		return
@@ -52,7 +53,7 @@ func write(c *Core, n int, b *record.Batch) {
 // table is found out where it is applied, as that is where the table is known.
 var anything = conflict.Join()
 
-func refusal(c *Core, b *record.Batch) error {
+func refusal(c *Core, b *record.Batch, own bool) error {
 	switch {
 	case c.forgot:
 		return fmt.Errorf("%w: a peer knows writes of %v that this site does not; it waits for a new incarnation", topology.ErrUnavailable, c.Origin)
@@ -60,6 +61,8 @@ func refusal(c *Core, b *record.Batch) error {
 		return topology.ErrNotLeader
 	case seat(c).Standing != Active:
 		return c.Barred()
+	case !own && readOnly(c):
+		return fmt.Errorf("%w: site %s takes no writes, by the configuration, only what other sites write: write at a node of %s", topology.ErrUnsupported, c.Self, sitesText(writers(c)))
 	case len(c.log.tail) >= c.cfg.Limits.Uncommitted:
 		return fmt.Errorf("%w: %d records wait to be committed", topology.ErrOverloaded, len(c.log.tail))
 	case len(b.Conditions) > 0:
@@ -69,8 +72,24 @@ func refusal(c *Core, b *record.Batch) error {
 		if err := conflict.Check(anything, &b.Mutations[i]); err != nil {
 			return fmt.Errorf("%w: %w", topology.ErrUnsupported, err)
 		}
+		if err := c.cfg.Filters.Refusal(c.Self, b.Mutations[i].Table); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// readOnly reports whether this site takes no writes of clients.
+func readOnly(c *Core) bool { return slices.Contains(c.cfg.ReadOnly, c.Self) }
+
+// writers are the sites that do.
+func writers(c *Core) (sites []Site) {
+	for i := range c.roster.Seats {
+		if s := &c.roster.Seats[i]; s.Standing == Active && !slices.Contains(c.cfg.ReadOnly, s.Site) {
+			sites = append(sites, s.Site)
+		}
+	}
+	return sites
 }
 
 // mint makes mutations a record: sequence, time and deps are taken together, as

@@ -34,7 +34,7 @@ var engines = map[scenario.Topology]engine{
 // Available returns why a subject can not be run, nil if it can.
 func Available(v scenario.Variant) error {
 	if v.Topology == scenario.Leaderless && v.Siblings() {
-		return fmt.Errorf("%s: %s keeps no siblings yet", v.Of, v.Topology)
+		return fmt.Errorf("%s: siblings of a %s subject are not measured yet", v.Of, v.Topology)
 	}
 	if engines[v.Topology] == nil {
 		return fmt.Errorf("%s: the topology %s is not built yet", v.Of, v.Topology)
