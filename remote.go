@@ -51,6 +51,10 @@ func (n remote) handle() {
 		n.transport.HandleCall(method, topology.PeerClient|topology.PeerNode,
 			func(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) { return h(ctx, req) })
 	}
+	for method, h := range ringMethods(n) {
+		n.transport.HandleCall(method, topology.PeerClient|topology.PeerNode,
+			func(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) { return h(ctx, req) })
+	}
 	for method, h := range conflictOrdersOf(n) {
 		n.transport.HandleCall(method, topology.PeerClient|topology.PeerNode,
 			func(ctx context.Context, _ topology.Peer, req []byte) ([]byte, error) { return h(ctx, req) })

@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/triad-kv/triad/control/static"
 	"github.com/triad-kv/triad/internal/home"
 	"github.com/triad-kv/triad/internal/members"
 	"github.com/triad-kv/triad/internal/store"
@@ -42,6 +43,8 @@ type cluster struct {
 	opts  Options
 	nodes map[topology.NodeID]*node
 
+	control *topologytest.Agreed // of all; nil: each node has documents of its own
+
 	mu  sync.Mutex
 	cut map[[2]topology.NodeID]bool // who does not reach whom
 }
@@ -53,7 +56,8 @@ type node struct {
 	id      topology.NodeID
 	fs      vfs.FS
 	founded bool
-	ahead   time.Duration // of its clock
+	knows   []topology.Member // by its configuration; nil: all
+	ahead   time.Duration     // of its clock
 	home    *home.Home
 	log     *wal.Log
 	store   topology.Store
@@ -63,7 +67,7 @@ type node struct {
 
 // newCluster makes nodes a, b, c and so on.
 func newCluster(t testing.TB, o Options, n int) *cluster {
-	c := &cluster{t: t, opts: o, nodes: map[topology.NodeID]*node{}, cut: map[[2]topology.NodeID]bool{}}
+	c := &cluster{t: t, opts: o, control: topologytest.NewAgreed(), nodes: map[topology.NodeID]*node{}, cut: map[[2]topology.NodeID]bool{}}
 	c.opts.TickEvery = 5 * time.Millisecond
 	if c.opts.Partitions == 0 {
 		c.opts.Partitions = 4
@@ -164,7 +168,11 @@ func (n *node) tryStart() (err error) {
 	}
 	opened = append(opened, p)
 	n.store = p
-	list, err := members.New(n.id, n.c.list)
+	knows := n.knows
+	if knows == nil {
+		knows = n.c.list
+	}
+	list, err := members.New(n.id, knows)
 	require.NoError(n.c.t, err)
 	return n.run(p, list, logger)
 }
@@ -191,8 +199,10 @@ func (n *node) run(p *store.Pebble, list *members.List, logger *slog.Logger) err
 		},
 	})
 	require.NoError(t, err)
+	control, err := n.control(logger)
+	require.NoError(t, err)
 	eng, err := New(c.opts)(topology.Env{
-		Self: n.id, Life: n.home.Life(), Log: n.log, Store: n.store, Stable: n.home, Sidelog: n.home.Sidelog(),
+		Self: n.id, Life: n.home.Life(), Control: control, Log: n.log, Store: n.store, Stable: n.home, Sidelog: n.home.Sidelog(),
 		Transport: tr, Membership: list, Logger: logger, Founded: func() bool { return n.founded },
 		Clock: version.NewClock(func() time.Time { return time.Now().Add(n.ahead) }, 0),
 	})
@@ -215,6 +225,14 @@ func (n *node) run(p *store.Pebble, list *members.List, logger *slog.Logger) err
 		n.done <- err
 	}()
 	return nil
+}
+
+// control is that of a process of the node.
+func (n *node) control(logger *slog.Logger) (topology.Control, error) {
+	if n.c.control != nil {
+		return n.c.control.Open(n.id), nil
+	}
+	return static.New(static.Options{Leader: n.c.list[0].ID})(topology.ControlEnv{Self: n.id, Stable: n.home, Logger: logger})
 }
 
 // cuttable is a connection that fails once its two nodes are apart.
@@ -324,7 +342,7 @@ func eventually(t testing.TB, what string, f func() bool) {
 func (c *cluster) converged() {
 	c.t.Helper()
 	up := c.running()
-	place := up[0].place
+	place := up[0].place.Current()
 	for p := range place.Partitions() {
 		eventually(c.t, fmt.Sprintf("all replicas of partition %d have applied the same", p), func() bool {
 			var first *version.Set

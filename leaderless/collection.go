@@ -52,7 +52,7 @@ func (x *entropy) Collection(ctx context.Context) (c topology.Collection, err er
 	err = e.loop.call(func() {
 		c.Collected = e.machine.deletes.gone
 		self = e.loop.core.CatchingUp
-		for _, p := range e.peers {
+		for _, p := range e.others() {
 			c.Holds = append(c.Holds, e.loop.holding(p.id))
 		}
 	})

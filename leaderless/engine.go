@@ -43,33 +43,46 @@ func New(o Options) topology.Builder {
 type engine struct {
 	*reader
 	*writer
+	rings
 	settler
 	replicas
 	*entropy
 
 	env   topology.Env
 	o     Options
-	place *placement.Map
+	place *places
 	log   *slog.Logger
 
 	loop     *loop
 	machine  *machine
 	life     *life
-	peers    []*peer
+	chart    *chart
+	crew     *crew
+	mover    *mover
+	filler   *filler
 	stats    stats
 	promises *promises
 	failed   failure
 }
 
 func open(env topology.Env, o Options, place *placement.Map) (*engine, error) {
-	e := &engine{env: env, o: o, place: place, log: env.Logger.With("engine", "leaderless")}
+	e := &engine{env: env, o: o, place: &places{}, log: env.Logger.With("engine", "leaderless")}
 	e.failed.done = make(chan struct{})
-	e.promises = newPromises(&e.o, func() *placement.Map { return e.place })
+	e.crew = newCrew(e)
+	e.rings = rings{e}
+	e.mover = &mover{e: e}
+	e.promises = newPromises(&e.o, e.place.Current)
+	var err error
+	if e.chart, err = openChart(e, place); err != nil {
+		return nil, err
+	}
 	if err := e.promises.check(); err != nil {
 		return nil, err
 	}
-	var err error
-	if e.machine, err = newMachine(env.Store, env.Log, place); err != nil {
+	if e.machine, err = newMachine(env.Store, env.Log, e.place); err != nil {
+		return nil, err
+	}
+	if e.filler, err = openFiller(e); err != nil {
 		return nil, err
 	}
 	if e.life, err = openLife(e); err != nil {
@@ -80,14 +93,12 @@ func open(env topology.Env, o Options, place *placement.Map) (*engine, error) {
 	e.replicas = replicas{e}
 	e.writer = &writer{e: e, budget: semaphore.NewWeighted(o.PendingBytesMax)}
 	e.entropy = newEntropy(e)
-	for _, id := range place.Nodes() {
-		if id != env.Self {
-			e.peers = append(e.peers, newPeer(e, id))
-		}
-	}
+	e.crew.follow(e.place.Current())
 	env.Transport.HandleStream(protocolPeer, greeter{e}.serve)
 	env.Transport.HandleCall(methodRequest, topology.PeerNode, e.serveRequest)
 	env.Transport.HandleCall(methodMet, topology.PeerNode, e.life.serveMet)
+	env.Transport.HandleCall(methodMap, topology.PeerNode, e.chart.serve)
+	env.Transport.HandleCall(methodMoves, topology.PeerNode, e.mover.serveMoves)
 	env.Transport.HandleCall(methodCells, topology.PeerNode, pages{e}.serve)
 	env.Transport.HandleCall(methodReplicated, topology.PeerNode, replicas{e}.serve)
 	env.Transport.HandleCall(methodRepair, topology.PeerNode, examined{e}.serve)
@@ -100,6 +111,12 @@ func (e *engine) Run(ctx context.Context) error {
 	if err := e.machine.recover(ctx); err != nil {
 		return fmt.Errorf("leaderless: %w", err)
 	}
+	if err := e.chart.settle(ctx); err != nil {
+		return fmt.Errorf("leaderless: %w", err)
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
 	if err := e.life.begin(e.env.Founded != nil && e.env.Founded()); err != nil {
 		return fmt.Errorf("leaderless: %w", err)
 	}
@@ -108,9 +125,10 @@ func (e *engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.life.run(ctx) })
 	g.Go(func() error { return e.loop.keeper.run(ctx) })
 	g.Go(func() error { return e.entropy.run(ctx) })
-	for _, p := range e.peers {
-		g.Go(func() error { return p.run(ctx) })
-	}
+	g.Go(func() error { return e.crew.run(ctx) })
+	g.Go(func() error { return e.chart.run(ctx) })
+	g.Go(func() error { return e.mover.run(ctx) })
+	g.Go(func() error { return e.filler.run(ctx) })
 	g.Go(func() error {
 		select {
 		case <-e.failed.done:

@@ -27,18 +27,19 @@ const (
 
 // pageAsked is which cells are asked for: those of some partitions, from a place on.
 //
-// On the wire it is an array of five: the partitions, as an array of uints; the cell to
-// begin at, as table, key, field; and whether the applied sets are wanted. The cell at
-// which to end has two more, table and key: to is the end of the whole table where it is
-// empty, and table 0 the end of all.
+// On the wire it is an array of eight: the partitions, as an array of uints; the cell to
+// begin at, as table, key, field; whether the applied sets are wanted; the cell at which
+// to end, as table and key: to is the end of the whole table where the key is empty, and
+// table 0 the end of all; and the session.
 type pageAsked struct {
 	partitions []int
 	from       record.Cell
 	to         record.Cell // no cell of Table+1 or beyond, nor of Key or beyond where it is not empty; zero: no end
 	sets       bool
+	session    uint64 // of the stream to a new replica that this is of; 0: it is of none
 }
 
-const pageAskedFields = 7
+const pageAskedFields = 8
 
 func (a *pageAsked) encode() []byte {
 	w := pack.NewWriter(nil)
@@ -53,6 +54,7 @@ func (a *pageAsked) encode() []byte {
 	w.Bool(a.sets)
 	w.Uint(uint64(a.to.Table))
 	w.Bin(a.to.Key)
+	w.Uint(a.session)
 	return w.Bytes()
 }
 
@@ -65,6 +67,7 @@ func decodePageAsked(b []byte) (a pageAsked, err error) {
 	a.from = record.Cell{Table: record.TableID(r.UintMax(math.MaxUint32)), Key: r.BinMax(record.KeyBytesMax + 1), Field: r.BinMax(record.FieldBytesMax + 1)}
 	a.sets = r.Bool()
 	a.to = record.Cell{Table: record.TableID(r.UintMax(math.MaxUint32)), Key: r.BinMax(record.KeyBytesMax)}
+	a.session = r.Uint()
 	if err := r.Done(); err != nil {
 		return a, fmt.Errorf("%w: which cells are asked for: %w", topology.ErrMalformed, err)
 	}
@@ -160,6 +163,14 @@ func (g pages) serve(ctx context.Context, _ topology.Peer, req []byte) ([]byte, 
 // read, so that the cells come to them, and to more.
 func (g pages) page(ctx context.Context, a *pageAsked) (p page, err error) {
 	e := g.e
+	if a.session != 0 {
+		err = g.session(ctx, a)
+	} else {
+		err = g.shows(a)
+	}
+	if err != nil {
+		return p, err
+	}
 	p.votes, _ = e.life.voting()
 	view, err := e.env.Store.Snapshot()
 	if err != nil {
@@ -273,7 +284,7 @@ func (f *filling) fill(ctx context.Context) error {
 	e := f.e
 	f.taken = map[int][]topology.NodeID{}
 	var last error
-	for _, p := range e.peers {
+	for _, p := range e.others() {
 		if f.enough() {
 			break
 		}
@@ -322,7 +333,7 @@ func (f *filling) from(ctx context.Context, id topology.NodeID) error {
 	asked := pageAsked{sets: true}
 	for p := range e.place.Partitions() {
 		wanted := !f.whole(p) && (f.only == nil || slices.Contains(f.only, p))
-		if wanted && e.place.Holds(e.env.Self, p) && e.place.Holds(id, p) {
+		if wanted && e.place.Holds(e.env.Self, p) && e.place.Full(id, p) {
 			asked.partitions = append(asked.partitions, p)
 		}
 	}

@@ -19,8 +19,8 @@ func (g ground) site() string {
 
 // sitesOf are the sites in which nodes stand, in order of their nodes; one without a name
 // where there are none.
-func sitesOf(m *placement.Map) (out []string) {
-	for _, n := range m.Layout().Nodes {
+func sitesOf(at placement.Mapped) (out []string) {
+	for _, n := range at.Current().Layout().Nodes {
 		if !slices.Contains(out, n.Site) {
 			out = append(out, n.Site)
 		}

@@ -57,7 +57,7 @@ func newKeeper(e *engine) *keeper {
 
 // heard notes what a node says that it has applied.
 func (k *keeper) heard(from topology.NodeID, m *core.Message) {
-	if m.Kind != core.MsgSync || m.Epoch != k.e.place.Epoch() || m.Partition >= k.e.place.Partitions() {
+	if m.Kind != core.MsgSync || m.Applied == nil || m.Partition >= k.e.place.Partitions() {
 		return
 	}
 	t := k.told[from]
@@ -87,8 +87,8 @@ func (k *keeper) applied(id topology.NodeID, partition int) *version.Set {
 // compare sees whether this node lacks, and goes on to lack, what another has.
 func (k *keeper) compare(from topology.NodeID, m *core.Message) {
 	own := k.e.loop.core.Applied(m.Partition)
-	if own == nil {
-		return
+	if own == nil || !k.e.place.Full(k.e.env.Self, m.Partition) {
+		return // a stream fills it
 	}
 	s, was := k.stuck[m.Partition]
 	if len(m.Applied.Missing(own, 1)) == 0 {
@@ -150,7 +150,7 @@ func (k *keeper) everywhere(e *record.Entry) bool {
 		return true
 	}
 	p := placement.Of(k.e.place, r.Mutations[0].Table, r.Mutations[0].Key)
-	for _, id := range k.e.place.Replicas(p) {
+	for _, id := range k.e.place.Part(p).Writers() {
 		if id == k.e.env.Self {
 			continue
 		}

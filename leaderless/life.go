@@ -23,7 +23,7 @@ import (
 //
 // The document is an array of six:
 //
-//	0  format       uint, 1
+//	0  format       uint, 2
 //	1  fingerprint  uint, of the map
 //	2  incarnation  uint
 //	3  votes        bool
@@ -50,7 +50,7 @@ type meeting struct {
 
 const (
 	lifeDocument = "leaderless"
-	lifeFormat   = 1
+	lifeFormat   = 2 // 1 had a fingerprint of the members too
 	lifeFields   = 6
 	meetingsMax  = 1 << 12
 	// epoch is when incarnations begin to be counted, in seconds: 2024-01-01.
@@ -74,7 +74,8 @@ func openLife(e *engine) (*life, error) {
 	}
 	r := pack.NewReader(b)
 	r.ArrayOf(lifeFields)
-	if f := r.Uint(); r.Err() == nil && f != lifeFormat {
+	f := r.Uint()
+	if r.Err() == nil && f != lifeFormat && f != lifeFormat-1 {
 		return nil, fmt.Errorf("the document %s has format %d, this version knows %d: %w", lifeDocument, f, lifeFormat, topology.ErrUnsupported)
 	}
 	print := r.Uint()
@@ -85,8 +86,11 @@ func openLife(e *engine) (*life, error) {
 	if err := r.Done(); err != nil {
 		return nil, fmt.Errorf("the document %s: %w: %w", lifeDocument, topology.ErrMalformed, err)
 	}
-	if print != placement.Fingerprint(e.place) {
-		return nil, fmt.Errorf("%w: this directory belongs to a cluster of other members, or with other numbers of replicas or partitions; in this version they stay as they were at the first start", topology.ErrConflict)
+	switch {
+	case f == lifeFormat && print != placement.Fingerprint(e.place):
+		return nil, fmt.Errorf("%w: this directory belongs to a cluster with another number of partitions, which stays as it was at the first start", topology.ErrConflict)
+	case f < lifeFormat && print != placement.FoundingPrint(e.place.Current()):
+		return nil, fmt.Errorf("%w: this directory belongs to a cluster of other members, or with other numbers of replicas or partitions: start once with those of before", topology.ErrConflict)
 	}
 	return l, nil
 }
@@ -119,7 +123,7 @@ func (l *life) begin(founded bool) error {
 	if !l.fresh {
 		return nil
 	}
-	l.votes = founded || len(l.e.peers) == 0
+	l.votes = founded || len(l.e.others()) == 0
 	l.unborn = !l.votes
 	l.fresh = false
 	return l.save()
@@ -260,7 +264,7 @@ func (l *life) vote(why string) error {
 func (l *life) askMet(ctx context.Context) (met bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, metTimeout)
 	defer cancel()
-	for _, p := range l.e.peers {
+	for _, p := range l.e.others() {
 		b, err := l.e.env.Transport.Call(ctx, p.id, methodMet, nil)
 		if err != nil {
 			return false, fmt.Errorf("a new directory votes once every other member has been asked about it: %s: %w", p.id, err)

@@ -53,7 +53,7 @@ func newLoop(e *engine) *loop {
 func (l *loop) begin() {
 	e := l.e
 	l.core = core.New(core.Config{
-		Self: e.env.Self, Map: e.place, Incarnation: e.life.incarnation, CatchingUp: !e.life.votes, MaxSkew: e.o.MaxSkew,
+		Self: e.env.Self, Map: e.place.Current(), Incarnation: e.life.incarnation, CatchingUp: !e.life.votes, MaxSkew: e.o.MaxSkew,
 		Limits: e.o.Limits, Known: e.machine.tables.knows, Keeps: e.machine.tables.keeps,
 	}, e.machine.position())
 	// Names of requests grow over restarts too: an answer to one of before is not taken for another's.
@@ -252,6 +252,10 @@ func (l *loop) perform(x *core.Effect) {
 		}
 	case core.DoForward, core.DoAnswer:
 		l.answer(x)
+	case core.DoPlace:
+		if ev, ok := e.chart.take(x.Map); ok {
+			l.next = append(l.next, ev)
+		}
 	case core.DoPut:
 		if r := l.requests[x.Op]; r != nil {
 			ev := r.event

@@ -22,7 +22,7 @@ import (
 type machine struct {
 	store  topology.Store
 	log    topology.GroupLog
-	place  *placement.Map
+	place  *places
 	tables *tables
 	enc    *record.Encoder
 
@@ -36,7 +36,7 @@ type machine struct {
 	news chan struct{} // closed at the next change of the store
 }
 
-func newMachine(s topology.Store, l topology.GroupLog, place *placement.Map) (*machine, error) {
+func newMachine(s topology.Store, l topology.GroupLog, place *places) (*machine, error) {
 	m := &machine{store: s, log: l, place: place, tables: newTables(), enc: record.NewEncoder(), news: make(chan struct{}), trees: newTrees(place.Partitions())}
 	m.deletes = newDeletes(place.Partitions(), func(t record.TableID, key []byte) int { return placement.Of(place, t, key) })
 	view, err := s.Snapshot()
@@ -254,7 +254,7 @@ func (a *application) entry(e *record.Entry) error {
 		}
 	}
 	a.touched[partition] = true
-	return a.at.Add(*e, a.place)
+	return a.at.Add(*e, a.place.Current())
 }
 
 // index notes where a write stands in the log.

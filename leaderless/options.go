@@ -35,6 +35,11 @@ type Options struct {
 	ValueBytesMax   int    // default record.ValueBytesMax
 	PendingBytesMax int64  // of writes that are not answered yet; more wait. Default 32 MiB
 	RetainBytesMax  uint64 // of the log kept for replicas that are away. Default 1 GiB
+	// MovesMax is how many partitions move at a time. Default 4.
+	MovesMax int
+	// MoveBytesPerSec is how much this node takes a second of the partitions that it is
+	// to hold, so that requests do not suffer. Default 0: as fast as can be.
+	MoveBytesPerSec uint64
 	Limits          core.Limits
 	AntiEntropy     AntiEntropy
 }
@@ -48,6 +53,7 @@ const (
 	hedgeDefault       = 50 * time.Millisecond
 	pendingDefault     = 32 << 20
 	retainDefault      = 1 << 30
+	movesDefault       = 4
 )
 
 // withDefaults returns o as it is meant where so many members are.
@@ -97,6 +103,9 @@ func (o Options) withDefaults(members int) (Options, error) {
 	}
 	if o.RetainBytesMax == 0 {
 		o.RetainBytesMax = retainDefault
+	}
+	if o.MovesMax <= 0 {
+		o.MovesMax = movesDefault
 	}
 	o.AntiEntropy = o.AntiEntropy.withDefaults()
 	return o, errors.Join(errs...)

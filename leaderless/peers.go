@@ -49,13 +49,11 @@ func newPeer(e *engine, id topology.NodeID) *peer {
 	return &peer{e: e, id: id, enc: record.NewEncoder(), news: make(chan struct{}, 1)}
 }
 
-func (e *engine) peer(id topology.NodeID) *peer {
-	for _, p := range e.peers {
-		if p.id == id {
-			return p
-		}
-	}
-	return nil
+// isUp reports whether the peer can be reached.
+func (p *peer) isUp() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.up
 }
 
 // send gives a message to the stream; it is lost where there is none, or no room.
@@ -182,7 +180,7 @@ func (p *peer) turn(up bool, err error) {
 
 // alive returns who can be reached, besides this node.
 func (e *engine) alive() (ids []topology.NodeID) {
-	for _, p := range e.peers {
+	for _, p := range e.others() {
 		p.mu.Lock()
 		if p.up {
 			ids = append(ids, p.id)
@@ -231,7 +229,7 @@ func (g greeter) greeted(b []byte) error {
 	case format != helloFormat:
 		return fmt.Errorf("%w: the other side greets in format %d, this version knows %d", topology.ErrUnsupported, format, helloFormat)
 	case print != g.print():
-		return fmt.Errorf("%w: the other side has another list of members, or other numbers of replicas or partitions, or another repair, write or read where repair is write-back; they must be the same on all nodes", topology.ErrStale)
+		return fmt.Errorf("%w: the other side cuts keys into another number of partitions, or has another repair, write or read where repair is write-back; they must be the same on all nodes", topology.ErrStale)
 	}
 	return nil
 }

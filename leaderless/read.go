@@ -36,7 +36,7 @@ func (rd *reader) Read(ctx context.Context, table record.TableID, key []byte, o 
 		return topology.Reading{}, keyed(key, rd.e.errorOf("get", topology.NotApplied, err))
 	}
 	v.siblings = o.Siblings && rd.e.machine.tables.policy(table) == policySiblings
-	if e := rd.e; o.Guarantee == topology.ReadAny && o.Consistency == topology.ConsistencyDefault && e.place.Holds(e.env.Self, placement.Of(e.place, table, key)) {
+	if e := rd.e; o.Guarantee == topology.ReadAny && o.Consistency == topology.ConsistencyDefault && e.place.Shows(e.env.Self, placement.Of(e.place, table, key)) {
 		r, err = rd.own(&v)
 	} else {
 		r, _, err = rd.held(ctx, &v, a)

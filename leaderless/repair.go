@@ -10,6 +10,7 @@ import (
 	"github.com/triad-kv/triad/leaderless/core"
 	"github.com/triad-kv/triad/leaderless/merkle"
 	"github.com/triad-kv/triad/leaderless/placement"
+	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
@@ -67,7 +68,7 @@ func (x *entropy) Repair(ctx context.Context, o topology.RepairOptions) (out top
 		return out, nil
 	}
 	m := &exam{entropy: x, o: o, pacer: x.pace(o.BytesPerSec), enc: record.NewEncoder(), out: &out}
-	for _, p := range e.peers {
+	for _, p := range e.others() {
 		m.peers = append(m.peers, topology.VerifiedPeer{Node: p.id})
 	}
 	for i, part := range parts {
@@ -134,7 +135,7 @@ func (m *exam) ask(ctx context.Context, id topology.NodeID, q *question) (a answ
 func (m *exam) part(ctx context.Context, partitions []int) error {
 	e := m.e
 	suspects := map[string]record.Cell{}
-	for i, p := range e.peers {
+	for i, p := range e.others() {
 		var shared []int
 		for _, q := range partitions {
 			if slices.Contains(e.place.Replicas(q), p.id) {
@@ -363,7 +364,7 @@ func (m *exam) judge(ctx context.Context, cells []record.Cell) error {
 func (m *exam) look(ctx context.Context, cells []record.Cell) ([]judged, error) {
 	e := m.e
 	out := make([]judged, len(cells))
-	for _, id := range append([]topology.NodeID{e.env.Self}, e.alive()...) {
+	for _, id := range append([]topology.NodeID{e.env.Self}, ground{e}.reachable(e.place.Nodes(), quorum.AtOne)...) {
 		var asked []int
 		q := question{form: formCopies}
 		for i := range cells {

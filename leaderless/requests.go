@@ -29,7 +29,7 @@ type asked struct {
 // do coordinates a request here, or passes it on to a replica, once (L1).
 func (e *engine) do(ctx context.Context, a *asked) (core.Answer, topology.NodeID, error) {
 	partition := a.partition(e)
-	if e.place.Holds(e.env.Self, partition) {
+	if e.place.Shows(e.env.Self, partition) || a.Kind == core.EvPut && e.place.Holds(e.env.Self, partition) {
 		got, err := e.coordinate(ctx, a)
 		return got, e.env.Self, err
 	}
@@ -43,7 +43,7 @@ func (e *engine) do(ctx context.Context, a *asked) (core.Answer, topology.NodeID
 			return got, id, nil
 		}
 		last = err
-		if topology.OutcomeOf(err) != topology.NotApplied || !errors.Is(err, topology.ErrUnavailable) || ctx.Err() != nil {
+		if topology.OutcomeOf(err) != topology.NotApplied || !errors.Is(err, topology.ErrUnavailable) && !errors.Is(err, topology.ErrStale) || ctx.Err() != nil {
 			break
 		}
 	}
@@ -97,6 +97,9 @@ func (e *engine) coordinate(ctx context.Context, a *asked) (core.Answer, error) 
 	for {
 		select {
 		case <-r.done:
+			if r.forward != "" { // by a newer map this node is none of those who are asked
+				return e.pass(ctx, r.forward, a)
+			}
 			return r.got, r.got.Err
 		case <-hedge:
 			hedge = nil

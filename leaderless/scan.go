@@ -99,7 +99,7 @@ func (e *engine) sources(table record.TableID, a *readAsked) ([]*source, error) 
 	votes, why := e.life.voting()
 	self := &source{e: e, id: e.env.Self}
 	all := []*source{self}
-	for _, p := range e.peers {
+	for _, p := range e.others() {
 		all = append(all, &source{e: e, id: p.id})
 	}
 	up := map[topology.NodeID]bool{e.env.Self: votes}
@@ -117,7 +117,7 @@ func (e *engine) sources(table record.TableID, a *readAsked) ([]*source, error) 
 		}
 		var can []topology.NodeID
 		for _, s := range all {
-			if up[s.id] && e.place.Holds(s.id, p) {
+			if up[s.id] && e.place.Shows(s.id, p) {
 				can = append(can, s.id)
 			}
 		}

@@ -80,7 +80,7 @@ func TestAnswersSayWhatLevelsOfSitesMet(t *testing.T) {
 		quorum.AtLocalQuorum: {quorum.AtLocalQuorum: topology.ReadSite, quorum.AtEachQuorum: topology.ReadRegular, quorum.AtLocalOne: topology.ReadAny},
 		quorum.AtEachQuorum:  {quorum.AtLocalQuorum: topology.ReadRegular, quorum.AtLocalOne: topology.ReadAny},
 	} {
-		p := newPromises(&Options{Write: write}, func() *placement.Map { return c.nodes["a"].place })
+		p := newPromises(&Options{Write: write}, func() *placement.Map { return c.nodes["a"].place.Current() })
 		for l, want := range reads {
 			require.Equal(t, want, p.meets(0, &readAsked{level: l}, false), "write %v, read %v", write, l)
 		}

@@ -26,14 +26,22 @@ func (e *engine) Status() topology.Status {
 		s.Role = topology.RoleCandidate
 		s.Warnings = append(s.Warnings, why)
 	}
+	if why := e.chart.problem(); why != "" {
+		s.Role = topology.RoleCandidate
+		s.Warnings = append(s.Warnings, why)
+	} else if _, in := e.place.Current().Node(e.env.Self); !in {
+		s.Warnings = append(s.Warnings, fmt.Sprintf("this node is no member any more, by map %d: it may be stopped", e.place.Epoch()))
+	} else if _, moving := e.place.Current().Target(); moving {
+		s.Warnings = append(s.Warnings, fmt.Sprintf("partitions move to other nodes: %d are left; `triad ring` shows them", len(e.place.Current().Moves())))
+	}
 	if err := e.failure(); err != nil {
 		s.Role, s.Failure = topology.RoleFailed, err.Error()
 	}
 	s.Warnings = append(s.Warnings, e.warnings()...)
-	for _, p := range e.peers {
+	for _, p := range e.others() {
 		s.Peers = append(s.Peers, p.status())
 	}
-	n := e.o.Replicas
+	n := e.place.N()
 	if w, r := e.o.Write.Needed(n), e.o.Read.Needed(n); w+r <= n && !e.o.Write.Sited() && !e.o.Read.Sited() {
 		s.Warnings = append(s.Warnings, fmt.Sprintf("reads may be stale: %d of %d replicas are written before an answer and %d are read", w, n, r))
 	}
@@ -42,7 +50,7 @@ func (e *engine) Status() topology.Status {
 
 // policy says in words what requests wait for.
 func (e *engine) policy() string {
-	return fmt.Sprintf("n=%d write=%v read=%v repair=%v", e.o.Replicas, e.o.Write, e.o.Read, e.o.Repair)
+	return fmt.Sprintf("n=%d write=%v read=%v repair=%v", e.place.N(), e.o.Write, e.o.Read, e.o.Repair)
 }
 
 func (p *peer) status() topology.PeerStatus {

@@ -397,9 +397,10 @@ type Document struct {
 
 // Names of the control documents (rule K1).
 const (
-	DocumentGroup  = "group"
-	DocumentTables = "tables"
-	DocumentVoters = "voters" // of a backend that nodes keep themselves
+	DocumentGroup     = "group"
+	DocumentTables    = "tables"
+	DocumentVoters    = "voters"    // of a backend that nodes keep themselves
+	DocumentPlacement = "placement" // who holds what, where nobody leads
 )
 
 // Registration is a claim on a node's name.

@@ -155,7 +155,9 @@ func (c *Cluster) Nodes() []Node {
 		case c.Topology.several():
 			n.Control = c.controlOf(r.Site)
 		case c.Topology.leaderless():
-			n.Control.Leader = first(ms)
+			if c.Control.Kind == controlStatic {
+				n.Control.Leader = first(ms)
+			}
 		case c.Control.Kind == controlStatic:
 			n.Control.Leader = c.Leader()
 		}

@@ -70,6 +70,7 @@ func quorumOptions(n *Node) leaderless.Options {
 		Replicas: t.Replicas, Partitions: t.Partitions, Write: levels[t.Write], Read: levels[t.Read], Repair: repairs[t.Repair],
 		MaxSkew: time.Duration(t.MaxSkew), TickEvery: time.Duration(t.TickEvery), CallTimeout: time.Duration(t.CallTimeout),
 		HedgeAfter: time.Duration(t.HedgeAfter), ValueBytesMax: int(n.Limits.ValueBytesMax), PendingBytesMax: int64(t.PendingBytesMax), RetainBytesMax: uint64(t.RetainBytesMax),
+		MovesMax: t.MovesMax, MoveBytesPerSec: uint64(t.MoveBytes),
 		AntiEntropy: leaderless.AntiEntropy{
 			Every: orNever(t.RepairEvery), RereadEvery: orNever(t.RereadEvery), BytesPerSec: int64(t.RepairBytesPerSec), PauseAbove: orNever(t.RepairPauseAbove),
 		},
@@ -86,7 +87,7 @@ func orNever(d Duration) time.Duration {
 
 // Keys that belong to some kinds of topology alone, below topology.
 var (
-	keysOfQuorums = []string{"replicas", "partitions", "write", "read", "repair", "hedge_after", "repair_every", "reread_every", "repair_bytes_per_sec", "repair_pause_above"}
+	keysOfQuorums = []string{"replicas", "partitions", "write", "read", "repair", "hedge_after", "repair_every", "reread_every", "repair_bytes_per_sec", "repair_pause_above", "moves_max", "move_bytes_per_sec"}
 	keysOfLeaders = []string{
 		"sync", "durability", "rewind_records_max", "rewind_bytes_max", "retry_every", "fail_after", "drop_after", "hang_after",
 		"min_in_sync", "fail_fast", "reads", "lease", "clock_drift", "max_lag_on_failover", "hooks", "stream",
@@ -97,7 +98,13 @@ var (
 type council struct{ checker }
 
 // quorums checks a topology in which nobody leads, against who there is.
-func (c council) quorums(t *Topology, k Control, ms []Member) {
+func (c council) quorums(t *Topology, k *Control, cluster string, ms []Member) {
+	switch {
+	case k.Kind == controlRaft:
+		c.raftVoters(k, ms)
+	case k.Elects():
+		checkOutside(c.checker, *k, cluster, ms)
+	}
 	if !c.Given("topology.replicas") {
 		t.Replicas = min(t.Replicas, len(ms)) // as many as there are
 	}
@@ -106,8 +113,8 @@ func (c council) quorums(t *Topology, k Control, ms []Member) {
 			c.Fault(path, "nobody leads in a topology of kind %s; drop it", kindLeaderless)
 		}
 	}
-	if c.Given("control.kind") && k.Kind != controlStatic || c.Given("control.leader") {
-		c.Fault("control", "nobody leads in a topology of kind %s, so that there is nothing to control; drop it", kindLeaderless)
+	if c.Given("control.leader") {
+		c.Fault("control.leader", "nobody leads in a topology of kind %s; drop it", kindLeaderless)
 	}
 	var other []string
 	for _, m := range ms {
@@ -126,6 +133,9 @@ func (c council) quorums(t *Topology, k Control, ms []Member) {
 	}
 	if !c.Faulty(partitions) && (t.Partitions < 1 || t.Partitions > leaderless.PartitionsMax) {
 		c.Fault(partitions, "%d is not from 1 to %d", t.Partitions, leaderless.PartitionsMax)
+	}
+	if t.MovesMax < 1 && !c.Faulty("topology.moves_max") {
+		c.Fault("topology.moves_max", "%d partitions can not move at a time; 1 or more", t.MovesMax)
 	}
 	if len(ms) > quorum.MembersMax {
 		c.Fault("topology.kind", "%d nodes are more than %d", len(ms), quorum.MembersMax)
@@ -222,6 +232,8 @@ func (c council) warnQuorums(t Topology) {
 // the cluster.
 func (c council) ofNode(n *Node) {
 	ms := n.everybody()
-	c.quorums(&n.Topology, n.Control, ms)
-	n.Control.Leader = first(ms)
+	c.quorums(&n.Topology, &n.Control, n.Cluster, ms)
+	if n.Control.Kind == controlStatic {
+		n.Control.Leader = first(ms) // who keeps the map, which leads nobody
+	}
 }

@@ -65,6 +65,8 @@ type Quorums struct {
 	Read       Consistency `yaml:"read" default:"quorum"`
 	Repair     Repair      `yaml:"repair" default:"async"`
 	HedgeAfter Duration    `yaml:"hedge_after" default:"50ms"`
+	MovesMax   int         `yaml:"moves_max" default:"4"`
+	MoveBytes  Size        `yaml:"move_bytes_per_sec" default:"0"`
 	AntiEntropy
 }
 

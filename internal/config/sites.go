@@ -234,7 +234,7 @@ func (c *Cluster) sitesOfCluster(k checker) {
 // that has a log of its own.
 func (c *Cluster) checkGroups(k checker) {
 	if c.Topology.leaderless() {
-		council{k}.quorums(&c.Topology, c.Control, c.members())
+		council{k}.quorums(&c.Topology, &c.Control, c.Cluster, c.members())
 		return
 	}
 	if !c.Topology.several() {

@@ -35,12 +35,23 @@ type Limits struct {
 	Unflushed int // records in the log that are not durable: 4,096; more are refused, own or others'
 	Fill      int // records sent for one exchange of applied sets: 64
 	Gaps      int // writes to one partition that are known beyond a gap: 4,096; then only what closes one is taken
+	// FillGaps is Gaps of a partition that this node is being given: until it has all
+	// there is a gap below everything that is written meanwhile. 1,048,576.
+	FillGaps int
 }
 
-var limitsDefault = Limits{Requests: 1024, Unflushed: 4096, Fill: 64, Gaps: 4096}
+var limitsDefault = Limits{Requests: 1024, Unflushed: 4096, Fill: 64, Gaps: 4096, FillGaps: 1 << 20}
+
+// gaps is how many writes may be known beyond a gap.
+func (l *Limits) gaps(filling bool) int {
+	if filling {
+		return l.FillGaps
+	}
+	return l.Gaps
+}
 
 func (l Limits) or(d Limits) Limits {
-	for _, p := range [...][2]*int{{&l.Requests, &d.Requests}, {&l.Unflushed, &d.Unflushed}, {&l.Fill, &d.Fill}, {&l.Gaps, &d.Gaps}} {
+	for _, p := range [...][2]*int{{&l.Requests, &d.Requests}, {&l.Unflushed, &d.Unflushed}, {&l.Fill, &d.Fill}, {&l.Gaps, &d.Gaps}, {&l.FillGaps, &d.FillGaps}} {
 		if *p[0] <= 0 {
 			*p[0] = *p[1]
 		}
@@ -86,6 +97,7 @@ type Core struct {
 	lives  []lived           // the newest incarnation heard of each node
 	forgot bool              // somebody knows writes of this life that this node does not (C1)
 	turn   int               // of exchanges of applied sets
+	held   []held            // messages by newer maps
 
 	enc *record.Encoder
 	out []Effect
@@ -101,6 +113,7 @@ type Counts struct {
 	Filled     uint64 // records sent because another replica lacked them
 	Second     uint64 // reads that needed a second round
 	Skewed     uint64 // records and states refused because their time is too far ahead
+	Behind     uint64 // messages refused because their sender's map was older
 	Mended     uint64 // cells replaced because replicas that had applied the same held different things
 	Expired    uint64 // deletes written for values that were due
 	Void       uint64 // acknowledgements that counted for nothing: of an earlier life
@@ -125,6 +138,7 @@ const (
 	EvInstall                          // a part of what another replica holds: Part
 	EvIncarnate                        // this node writes as Incarnation from now on (C1)
 	EvCaughtUp                         // this node holds what N−W+1 others held (L6a)
+	EvMap                              // the map is Part.Place.Map from now on, durably
 	EvDue                              // what Cells, one, holds may be due to expire
 )
 
@@ -157,7 +171,12 @@ type Part struct {
 	Partition int
 	Cells     []Held
 	Applied   *version.Set // what all parts come to; nil but for the last
-	Mends     []Mending    // what cells are to hold instead of what they hold
+	// Session names, by its epoch, the step by which the partition began to copy, of a
+	// part of a stream to a new replica: it counts in that session alone (L8). 0: it is
+	// no such part.
+	Session uint64
+	Place   *Place    // of EvMap: the map, and what the log comes to of its partitions
+	Mends   []Mending // what cells are to hold instead of what they hold
 }
 
 // Held is what a replica holds of one cell.
@@ -186,6 +205,7 @@ const (
 	DoAnswer                          // request Op has ended: Answer
 	DoAlarm                           // tell a person Err
 	DoIncarnate                       // make a new incarnation durable, and tell EvIncarnate
+	DoPlace                           // make Map durable, and tell EvMap
 	DoPut                             // request Op, a put, has heard how late its key is: tell EvPut again, without Repair, with Time or the later time of its own in its Context
 )
 
@@ -202,6 +222,7 @@ type Effect struct {
 	Time    version.Timestamp
 	Most    int // records to read for DoFill
 	Message Message
+	Map     *placement.Map
 	Answer  Answer
 	Err     error
 }
@@ -254,6 +275,7 @@ func (c *Core) Step(ev Event) []Effect {
 		for _, s := range c.shares {
 			s.exchange(c)
 		}
+		askAgain(c)
 	case EvLost:
 		c.lose(c, ev.Node, ev.Err)
 	case EvInstall:
@@ -262,6 +284,8 @@ func (c *Core) Step(ev Event) []Effect {
 		c.incarnate(ev.Incarnation)
 	case EvCaughtUp:
 		c.CatchingUp = false
+	case EvMap:
+		replace(c, ev.Part.Place)
 	case EvDue:
 		expire(c, &ev)
 	}
@@ -285,7 +309,7 @@ func (c *Core) incarnate(incarnation uint32) {
 // share returns this node's share of a partition, nil if it holds no copy.
 func (c *Core) share(partition int) *share {
 	i, ok := slices.BinarySearchFunc(c.shares, partition, func(s *share, p int) int { return s.partition - p })
-	if !ok {
+	if !ok || c.shares[i].left {
 		return nil
 	}
 	return c.shares[i]

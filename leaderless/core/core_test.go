@@ -76,18 +76,27 @@ func TestARequestIsPassedOnOnce(t *testing.T) {
 	require.Nil(t, c.Applied(0))
 }
 
-func TestAMessageOfAnotherMapIsRefusedInBothDirections(t *testing.T) {
+func TestAMessageOfAnOlderMapIsRefusedAndOneOfANewerWaits(t *testing.T) {
 	n, a, _ := three(t)
-	for _, epoch := range []uint64{6, 8} {
-		a.hear("b", core.Message{Kind: core.MsgAsk, Epoch: epoch, Op: 1, Range: topology.CellRange{Cell: record.Cell{Key: []byte("k")}}})
-		ms := n.sent("a", "b")
-		require.Len(t, ms, 1)
-		require.Equal(t, core.MsgNack, ms[0].Kind)
-		require.EqualValues(t, 7, ms[0].Epoch)
-		require.ErrorIs(t, ms[0].Err, topology.ErrStale)
-		a.hear("b", core.Message{Kind: core.MsgNack, Epoch: epoch, Op: 1})
-		require.Empty(t, n.sent("a", "b"), "a refusal is not refused")
+	ask := core.Message{Kind: core.MsgAsk, Epoch: 6, Op: 1, Range: topology.CellRange{Cell: record.Cell{Key: []byte("k")}}}
+	a.hear("b", ask)
+	ms := n.sent("a", "b")
+	require.Len(t, ms, 1)
+	require.Equal(t, core.MsgNack, ms[0].Kind)
+	require.EqualValues(t, 7, ms[0].Epoch)
+	require.ErrorIs(t, ms[0].Err, topology.ErrStale)
+	require.NotEmpty(t, ms[0].Delta, "and what is newer")
+	require.EqualValues(t, 1, a.core.Counts.Behind)
+	ask.Epoch = 8
+	for range 2 {
+		a.hear("b", ask)
 	}
+	ms = n.sent("a", "b")
+	require.Len(t, ms, 1)
+	require.Equal(t, core.MsgMap, ms[0].Kind)
+	require.Empty(t, ms[0].Delta, "it asks for that first")
+	a.hear("b", core.Message{Kind: core.MsgNack, Epoch: 6, Op: 1})
+	require.Empty(t, n.sent("a", "b"), "a refusal is not refused")
 }
 
 func TestAPutThatMeansNothingIsRefusedBeforeItHasAnyEffect(t *testing.T) {

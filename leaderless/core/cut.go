@@ -88,7 +88,8 @@ func (k *cut) advance(c *Core, s *share) {
 // them all that sort before a delete among them: it can be forgotten. It is nil where this
 // node holds no copy, or may have forgotten something itself.
 func Stable(c *Core, partition int) version.Vector {
-	if s := c.share(partition); s != nil && c.votes() {
+	// While a partition moves nothing is forgotten: who is being filled may lack it.
+	if s := c.share(partition); s != nil && c.votes() && !c.cfg.Map.Part(partition).Moving() {
 		return s.cut.stable
 	}
 	return nil

@@ -30,6 +30,10 @@ type get struct {
 	settled  bool            // the value is the newest of those heard
 	holders  []answered      // who is known to hold it durably, or will not
 	given    []topology.NodeID
+
+	level, met quorum.Consistency
+	forwarded  bool
+	bound      uint64 // as a put's
 }
 
 // heard is what a replica holds, as it said.
@@ -40,13 +44,13 @@ type heard struct {
 
 // get takes a client's read.
 func (c *Core) get(ev *Event) {
-	replicas := c.cfg.Map.Replicas(placement.Of(c.cfg.Map, ev.Range.Table, ev.Range.Key))
-	s := c.route(ev, ev.Range.Table, ev.Range.Key, replicas)
+	part := c.cfg.Map.Part(placement.Of(c.cfg.Map, ev.Range.Table, ev.Range.Key))
+	s := c.route(ev, ev.Range.Table, ev.Range.Key, part.Replicas())
 	if s == nil {
 		return
 	}
-	g := &get{op: ev.Op, at: ev.Range, replicas: replicas, repair: ev.Repair, keeps: c.cfg.keeps(ev.Range.Table)}
-	err := g.needs(c, s, ev)
+	g := &get{op: ev.Op, at: ev.Range, repair: ev.Repair, level: ev.Level, met: ev.Met, forwarded: ev.Forwarded, keeps: c.cfg.keeps(ev.Range.Table)}
+	err := g.needs(c, s, part)
 	if err == nil {
 		err = c.able(g.hear)
 	}
@@ -55,9 +59,17 @@ func (c *Core) get(ev *Event) {
 		return
 	}
 	c.gets = append(c.gets, g)
+	g.begin(c)
+}
+
+// begin reads the own copy, which counts where this node is one of those to be heard,
+// and asks others for theirs.
+func (g *get) begin(c *Core) {
 	c.do(Effect{Kind: DoLook, Node: c.Self, Op: g.op, Range: g.at, Full: true})
-	g.asked = append(g.asked, c.Self)
-	for _, n := range g.hear.Chosen(nearest(c, replicas)) {
+	if slices.Contains(g.replicas, c.Self) {
+		g.asked = append(g.asked, c.Self)
+	}
+	for _, n := range g.hear.Chosen(nearest(c, g.replicas)) {
 		g.ask(c, n, false)
 	}
 }
@@ -67,19 +79,23 @@ func (c *Core) get(ev *Event) {
 // later read of the level meets them. With write-back the value is to stand where a
 // write of it would; all of those are asked, as whoever has it already need not be given
 // it.
-func (g *get) needs(c *Core, s *share, ev *Event) (err error) {
+func (g *get) needs(c *Core, s *share, part placement.Part) (err error) {
+	g.bound, g.replicas = part.Epoch, part.Replicas()
+	if part.Moving() && g.repair >= RepairBlocking {
+		g.replicas = part.Writers() // the value is to stand on the old and on the new
+	}
 	hear := toRead
 	if g.repair == RepairBlocking {
 		hear = toShow
 	}
-	if g.hear, err = s.needFor(c, hear, ev.Level); err != nil {
+	if g.hear, err = s.needFor(c, hear, g.level); err != nil {
 		return err
 	}
 	g.stand = g.hear
 	if g.repair != RepairWriteBack {
 		return nil
 	}
-	if g.stand, err = s.needFor(c, toWrite, ev.Met); err == nil {
+	if g.stand, err = s.needFor(c, toWrite, g.met); err == nil {
 		g.hear, err = both(g.hear, g.stand)
 	}
 	return err

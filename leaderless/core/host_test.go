@@ -44,7 +44,8 @@ type request struct {
 }
 
 type network struct {
-	place  *placement.Map
+	place  *placement.Map // of the beginning
+	newest *placement.Map
 	hosts  []*host
 	queues map[[2]topology.NodeID][]core.Message
 	say    func(format string, args ...any)
@@ -52,7 +53,7 @@ type network struct {
 }
 
 func newNetwork(place *placement.Map) *network {
-	return &network{place: place, queues: map[[2]topology.NodeID][]core.Message{}, say: func(string, ...any) {}, ended: func(*request) {}}
+	return &network{place: place, newest: place, queues: map[[2]topology.NodeID][]core.Message{}, say: func(string, ...any) {}, ended: func(*request) {}}
 }
 
 func (n *network) host(name topology.NodeID) *host {
@@ -79,7 +80,7 @@ func (h *host) start() {
 		}
 	}
 	h.core = core.New(h.cfg, p)
-	h.core.Step(core.Event{Kind: core.EvAlive, Nodes: h.net.place.Nodes()})
+	h.core.Step(core.Event{Kind: core.EvAlive, Nodes: h.net.newest.Nodes()})
 }
 
 // crash loses what is not durable, and every request.
@@ -144,6 +145,9 @@ func (h *host) perform(e core.Effect) {
 			say("%s answers %s: %s\n", h.name, r.name, answerText(r))
 			h.net.ended(r)
 		}
+	case core.DoPlace:
+		say("%s learns map %d\n", h.name, e.Map.Epoch())
+		h.learn(e.Map)
 	case core.DoPut:
 		if r := h.requests[e.Op]; r != nil {
 			ev := r.event
@@ -337,6 +341,12 @@ func talk(m core.Message) string {
 			return "the value is " + cellsText(m.Cells)
 		}
 		return "I hold " + cellsText(m.Cells)
+	}
+	if m.Kind == core.MsgMap && len(m.Delta) > 0 {
+		return fmt.Sprintf("there is map %d", m.Epoch)
+	}
+	if m.Kind == core.MsgMap {
+		return fmt.Sprintf("what is newer than map %d?", m.Epoch)
 	}
 	return fmt.Sprintf("message %d", m.Kind)
 }

@@ -33,6 +33,8 @@ func place(c *Core, from topology.NodeID, p *Part) error {
 	switch {
 	case s == nil:
 		return fmt.Errorf("%w: %s holds no copy of partition %d", topology.ErrStale, c.Self, p.Partition)
+	case p.Session != 0 && !c.cfg.Map.Part(p.Partition).Session(p.Session):
+		return fmt.Errorf("%w: a late part of a stream: partition %d is %v, and session %d is over", topology.ErrStale, p.Partition, c.cfg.Map.Part(p.Partition).Stage, p.Session)
 	case len(c.tail)+len(p.Cells)+len(p.Mends)+1 > c.cfg.Limits.Unflushed:
 		return fmt.Errorf("%w: %d records wait for the disk of %s", topology.ErrOverloaded, len(c.tail), c.Self)
 	}

@@ -135,8 +135,13 @@ func forked(a, b *Copy) bool {
 	return false
 }
 
-// coming reports whether b has yet to apply what a's cell is made of.
+// coming reports whether b has yet to apply what a's cell is made of. Of siblings one may
+// have been superseded by a write that is in neither cell any more, so there nothing is
+// said before both have applied the same.
 func coming(a, b *Copy) bool {
+	if len(a.Held.Siblings) > 1 || len(b.Held.Siblings) > 1 {
+		return len(a.Applied.Missing(b.Applied, 1)) > 0
+	}
 	made := append(slices.Clone(a.Held.Siblings), a.Head.Siblings...)
 	return slices.ContainsFunc(made, func(v record.Version) bool { return !b.Applied.Has(v.Dot) })
 }

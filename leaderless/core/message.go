@@ -21,6 +21,7 @@ const (
 	MsgAsk                           // what do you hold of Range? Without Full, its versions alone
 	MsgFound                         // Cells are what I hold; without Full, they lack the values
 	MsgSync                          // Applied is what I have applied to Partition; send me what I lack, at most Room records, for Round; Full: I vote
+	MsgMap                           // Delta is what is newer than your map; without, tell me what is newer than mine
 )
 
 // Message is what nodes tell each other. Every one carries the map's epoch and
@@ -38,6 +39,7 @@ type Message struct {
 	Applied   *version.Set
 	Round     uint64
 	Room      int
+	Delta     []byte // of a MsgNack too: because your map is older
 	Err       error
 }
 
@@ -55,10 +57,11 @@ func (c *Core) send(to topology.NodeID, m Message) {
 // message takes what came from a node. A message of an earlier life counts for
 // nothing; the first of a new one voids what the old one had acknowledged (C1).
 func (c *Core) message(from topology.NodeID, m *Message) {
-	if m.Epoch != c.cfg.Map.Epoch() {
-		if m.Kind != MsgNack {
-			c.nack(from, m.Op, fmt.Errorf("%w: map %d here, %d at %s", topology.ErrStale, c.cfg.Map.Epoch(), m.Epoch, from))
-		}
+	if m.Kind == MsgMap || m.Kind == MsgNack && len(m.Delta) > 0 {
+		learn(c, from, m) // by the newer map what was refused is asked again
+		return
+	}
+	if !fits(c, from, m) {
 		return
 	}
 	if !c.current(from, m.Life) {

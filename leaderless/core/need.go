@@ -68,6 +68,8 @@ func bindNeed(c *Core, partition int, p purpose, l quorum.Consistency) (n need, 
 	replicas := part.Replicas()
 	self, _ := c.cfg.Map.Node(c.Self)
 	switch {
+	case part.Moving() && p != toRead:
+		n.Need, err = movingNeed(part, p, l, self.Site)
 	case !l.Sited():
 		n.Need, err = quorum.CountNeed(l.Needed(len(replicas)), replicas)
 	case p == toWrite:
@@ -75,7 +77,7 @@ func bindNeed(c *Core, partition int, p purpose, l quorum.Consistency) (n need, 
 	default:
 		n.Need, err = part.ReadNeed(l.Expr(), self.Site)
 	}
-	if err == nil && p == toShow {
+	if err == nil && p == toShow && !part.Moving() {
 		n.Need, err = quorum.Joint(n.Need, n.Need.Dual())
 	}
 	if err != nil {

@@ -73,9 +73,7 @@ func New(cfg Config, p Position) *Core {
 		if !cfg.Map.Holds(cfg.Self, q) {
 			continue
 		}
-		s := &share{partition: q, own: cfg.Map.Origin(cfg.Self, q, cfg.Incarnation), applied: *p.At(q).Clone()}
-		s.seq = s.applied.Prefix.Get(s.own)
-		c.shares = append(c.shares, s)
+		c.shares = append(c.shares, newShare(c, q, p.At(q)))
 	}
 	return c
 }

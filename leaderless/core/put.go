@@ -24,6 +24,9 @@ type put struct {
 	needed   need
 	answers  []answered
 	sent     bool // to the other replicas
+
+	partition int
+	bound     uint64 // the epoch of the partition's last change by the map that says whom it waits for
 }
 
 // put takes a client's write, passes it on, or refuses it before it has any
@@ -34,7 +37,8 @@ func (c *Core) put(ev *Event) {
 		return
 	}
 	at := ev.Mutations[0]
-	replicas := c.cfg.Map.Replicas(placement.Of(c.cfg.Map, at.Table, at.Key))
+	part := c.cfg.Map.Part(placement.Of(c.cfg.Map, at.Table, at.Key))
+	replicas := writers(part)
 	s := c.route(ev, at.Table, at.Key, replicas)
 	if s == nil {
 		return
@@ -48,7 +52,7 @@ func (c *Core) put(ev *Event) {
 		return
 	}
 	if ev.Repair == RepairWriteBack {
-		s.survey(c, ev, replicas)
+		s.survey(c, ev)
 		return
 	}
 	s.seq++
@@ -63,7 +67,7 @@ func (c *Core) put(ev *Event) {
 	b := c.enc.Append(nil, &r)
 	p := &put{
 		op: ev.Op, dot: r.Dot, time: r.Time, key: at.Key, replicas: replicas, needed: needed,
-		entry: record.Entry{Sum: record.Sum(b), Bytes: b},
+		entry: record.Entry{Sum: record.Sum(b), Bytes: b}, partition: part.ID, bound: part.Epoch,
 	}
 	// One that heard first how late its key is comes after others that were asked later.
 	i, _ := slices.BinarySearchFunc(c.puts, p.op, func(q *put, op uint64) int { return cmp.Compare(q.op, op) })
@@ -167,6 +171,11 @@ func (p *put) fanOut(c *Core) {
 
 func (p *put) answer(c *Core, node topology.NodeID, err error) {
 	p.answers = append(p.answers, answered{node, err})
+	p.judge(c)
+}
+
+// judge ends the put once enough have it, or can not have it any more.
+func (p *put) judge(c *Core) {
 	tally := count(p.needed, p.answers)
 	switch tally.Verdict() {
 	case quorum.Reached:

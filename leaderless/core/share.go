@@ -17,6 +17,7 @@ type share struct {
 	seq       uint64         // of its newest write, in the log
 	applied   version.Set    // what is applied, and so durable: exact, not a prefix (L5)
 	round     uint64         // of exchanges: the newest
+	left      bool           // by the newest map it holds no copy any more
 	needs     needs          // that requests of this node have had
 	cut       cut            // what all replicas are known to have
 }
@@ -139,7 +140,7 @@ func (c *Core) takeRecord(from topology.NodeID, m *Message) {
 	if d, ok := s.unknown(r.Context, r.Dot); ok {
 		c.forget(from, d)
 		err = errMute(c)
-	} else if len(s.applied.Dots) >= c.cfg.Limits.Gaps && r.Seq != s.applied.Prefix.Get(r.Origin)+1 {
+	} else if len(s.applied.Dots) >= c.cfg.Limits.gaps(s.filling(c)) && r.Seq != s.applied.Prefix.Get(r.Origin)+1 {
 		err = fmt.Errorf("%w: %s lacks writes to partition %d, and takes those first", topology.ErrOverloaded, c.Self, s.partition)
 	} else {
 		err = c.room(r.Time)

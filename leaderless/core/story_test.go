@@ -38,6 +38,11 @@ import (
 //	unreachable NODE                            nobody reaches it any more
 //	install NODE from=NODE                      it is given all that another holds, key by key, at last the set of it
 //	show KEY[.FIELD] | applied KEY
+//	join NODE                                   a node that holds nothing yet, by the newest map
+//	move NODE…                                  a newer map: partitions are to move to those
+//	step P… | undo P… | cancel                  a newer map
+//	map NODE…                                   learns the newest map
+//	stream NODE from=NODE [session=E]           is given all that another holds, in a session; 0: that of now
 //	stable KEY | collect                        what all are known to have of its partition; all nodes forget the deletes that can go
 func TestStories(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
@@ -191,6 +196,8 @@ func (s *story) tell() {
 		s.install()
 	case "caught-up":
 		s.node(0).step(core.Event{Kind: core.EvCaughtUp})
+	case "join", "move", "step", "undo", "cancel", "map", "stream":
+		s.moves()
 	default:
 		s.look()
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/triad-kv/triad/leaderless/placement"
 	"github.com/triad-kv/triad/quorum"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
@@ -23,17 +24,21 @@ type survey struct {
 	asked    []topology.NodeID
 	answers  []answered
 	latest   version.Timestamp
+
+	met   quorum.Consistency
+	bound uint64 // as a put's
 }
 
 // survey begins one for a put that this node coordinates.
-func (s *share) survey(c *Core, ev *Event, replicas []topology.NodeID) {
-	v := &survey{op: ev.Op, at: ev.Range, replicas: replicas, latest: ev.Context.Time}
+func (s *share) survey(c *Core, ev *Event) {
+	v := &survey{op: ev.Op, at: ev.Range, latest: ev.Context.Time, met: ev.Met}
 	m := &ev.Mutations[0]
 	if v.at.Table != m.Table || string(v.at.Key) != string(m.Key) {
 		v.at.Cell, v.at.Whole = record.Cell{Table: m.Table, Key: m.Key, Field: m.Field}, len(ev.Mutations) > 1
 	}
-	var err error
-	if v.hear, err = s.needFor(c, toRead, ev.Met); err == nil {
+	part := c.cfg.Map.Part(s.partition)
+	err := v.needs(c, s, part)
+	if err == nil {
 		err = c.able(v.hear)
 	}
 	if err != nil {
@@ -41,11 +46,43 @@ func (s *share) survey(c *Core, ev *Event, replicas []topology.NodeID) {
 		return
 	}
 	c.surveys = append(c.surveys, v)
+	v.begin(c)
+}
+
+// needs finds out whom it hears, by the map.
+func (v *survey) needs(c *Core, s *share, part placement.Part) (err error) {
+	v.bound, v.replicas = part.Epoch, part.Replicas()
+	v.hear, err = s.needFor(c, toRead, v.met)
+	return err
+}
+
+// begin looks at the own copy, which counts where this node is one of those to be heard,
+// and asks others.
+func (v *survey) begin(c *Core) {
 	c.do(Effect{Kind: DoLook, Node: c.Self, Op: v.op, Range: v.at})
 	v.asked = append(v.asked, c.Self)
-	for _, n := range v.hear.Chosen(nearest(c, replicas)) {
+	for _, n := range v.hear.Chosen(nearest(c, v.replicas)) {
 		v.ask(c, n)
 	}
+}
+
+// rebind begins anew where the newer map says that others are to be heard.
+func (v *survey) rebind(c *Core) {
+	part := c.cfg.Map.Part(placement.Of(c.cfg.Map, v.at.Table, v.at.Key))
+	if part.Epoch == v.bound && slices.Equal(part.Replicas(), v.replicas) {
+		return
+	}
+	v.asked, v.answers = nil, nil
+	s := c.share(part.ID)
+	if s == nil {
+		v.fail(c, topology.ErrStale, fmt.Sprintf("%s holds no copy any more", c.Self))
+		return
+	}
+	if err := v.needs(c, s, part); err != nil {
+		v.fail(c, err, "the map has changed")
+		return
+	}
+	v.begin(c)
 }
 
 // surveying returns the survey of the put with that name, nil if there is none under way.

@@ -7,8 +7,11 @@ import "github.com/triad-kv/triad/topology"
 // log: that is all the hints there are (L1, L6). It sends some at a time, and the
 // next when it is told that those are durable: the receiver sets the pace.
 func (s *share) exchange(c *Core) {
-	replicas := c.cfg.Map.Replicas(s.partition)
+	replicas := writers(c.cfg.Map.Part(s.partition))
 	n := len(replicas)
+	if s.left || s.filling(c) {
+		return // who is being filled lacks most, and is given it by a stream
+	}
 	if n < 2 {
 		s.cut.advance(c, s) // nobody has to tell anything
 		return

@@ -10,7 +10,7 @@ import (
 	"github.com/triad-kv/triad/topology"
 )
 
-// A message is a msgpack array of fifteen, then its entry in the layout of
+// A message is a msgpack array of sixteen, then its entry in the layout of
 // record.AppendEntry, if it has one:
 //
 //	0  kind       uint
@@ -28,7 +28,8 @@ import (
 //	12 field      bin
 //	13 whole      bool
 //	14 cells      array of 2n: field; bin, a state in the layout of record.AppendState
-const wireFields = 15
+//	15 delta      bin, in the layout of placement.Delta.Encode; empty for none
+const wireFields = 16
 
 // Encode appends a message as it travels to dst.
 func (m *Message) Encode(dst []byte, enc *record.Encoder) []byte {
@@ -54,6 +55,7 @@ func (m *Message) Encode(dst []byte, enc *record.Encoder) []byte {
 	w.Bin(m.Range.Field)
 	w.Bool(m.Range.Whole)
 	w.Raw(AppendCells(nil, m.Cells, enc))
+	w.Bin(m.Delta)
 	b := w.Bytes()
 	if m.Kind == MsgRecord {
 		b = record.AppendEntry(b, m.Entry)
@@ -66,7 +68,7 @@ func (m *Message) Encode(dst []byte, enc *record.Encoder) []byte {
 func DecodeMessage(b []byte) (*Message, error) {
 	r := pack.NewReader(b)
 	r.ArrayOf(wireFields)
-	m := &Message{Kind: MessageKind(r.UintMax(uint64(MsgSync)))}
+	m := &Message{Kind: MessageKind(r.UintMax(uint64(MsgMap)))}
 	m.Epoch, m.Life, m.Op = r.Uint(), uint32(r.UintMax(math.MaxUint32)), r.Uint()
 	m.Range.Table, m.Range.Key, m.Full = record.TableID(r.UintMax(math.MaxUint32)), r.BinMax(record.KeyBytesMax), r.Bool()
 	m.Partition, m.Round, m.Room = int(r.UintMax(1<<17)), r.Uint(), int(r.UintMax(math.MaxInt32))
@@ -74,6 +76,12 @@ func DecodeMessage(b []byte) (*Message, error) {
 	m.Range.Field, m.Range.Whole = r.BinMax(record.FieldBytesMax), r.Bool()
 	cells, err := ReadCells(&r, m.Range.Cell)
 	m.Cells = cells
+	if delta := r.BinMax(deltaBytesMax); len(delta) > 0 {
+		m.Delta = delta
+	}
+	if err == nil {
+		err = r.Err()
+	}
 	rest := r.Rest()
 	var s record.State
 	if err == nil {
@@ -100,6 +108,10 @@ func DecodeMessage(b []byte) (*Message, error) {
 	}
 	return m, nil
 }
+
+// deltaBytesMax bounds what is newer in a map: the map of the most nodes and partitions
+// that there may be.
+const deltaBytesMax = 4 << 20
 
 // stateBytesMax bounds a state on the wire: its value, and what stands around it.
 const stateBytesMax = record.ValueBytesMax + 1<<20

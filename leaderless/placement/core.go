@@ -23,7 +23,8 @@ type Map struct {
 	target *Layout // where partitions move to; nil if none does
 	nodes  []topology.NodeID
 	parts  []kept
-	shared bool // there is one partition more, which every node holds
+	shared bool   // the last partition is that of all nodes
+	free   uint32 // the first number that no node was ever given
 }
 
 // kept is one partition of a map.
@@ -61,7 +62,7 @@ func Found(epoch uint64, l Layout, partitions int) (*Map, error) {
 	if err := l.check(partitions); err != nil {
 		return nil, err
 	}
-	m := &Map{epoch: epoch, shaped: epoch, layout: l, nodes: l.ids(), parts: make([]kept, partitions)}
+	m := &Map{epoch: epoch, shaped: epoch, layout: l, nodes: l.ids(), parts: make([]kept, partitions), free: l.behind(partitions)}
 	r := newRanker(&l)
 	for p := range m.parts {
 		m.parts[p] = kept{old: r.choose(p), touched: epoch}
@@ -87,9 +88,12 @@ func (m *Map) Target() (Layout, bool) {
 }
 
 // Partitions returns how many partitions there are: Q, and one more if m is shared.
-func (m *Map) Partitions() int {
+func (m *Map) Partitions() int { return len(m.parts) }
+
+// keyed returns among how many partitions keys are spread.
+func keyed(m *Map) int {
 	if m.shared {
-		return len(m.parts) + 1
+		return len(m.parts) - 1
 	}
 	return len(m.parts)
 }
@@ -99,13 +103,10 @@ func (m *Map) N() int { return m.layout.copies() }
 
 // Partition returns the partition of a key. Tables share partitions, so that keys
 // of two tables that are equal are held by the same nodes.
-func (m *Map) Partition(key []byte) int { return int(mix(sum(key)) % uint64(len(m.parts))) }
+func (m *Map) Partition(key []byte) int { return int(mix(sum(key)) % uint64(keyed(m))) }
 
 // Part returns a partition as it is under this map.
 func (m *Map) Part(partition int) Part {
-	if partition == len(m.parts) && m.shared {
-		return Part{ID: partition, Old: m.nodes, layout: &m.layout, target: m.target}
-	}
 	k := &m.parts[partition]
 	return Part{ID: partition, Stage: k.stage, Epoch: k.touched, Old: k.old, New: k.new, layout: &m.layout, target: m.target}
 }

@@ -80,7 +80,7 @@ func (m *Map) Apply(d Delta) (*Map, error) {
 	case d.From > m.epoch:
 		return nil, fmt.Errorf("placement: %w: what is newer than epoch %d, for a map of epoch %d", topology.ErrStale, d.From, m.epoch)
 	}
-	n := m.next()
+	n := succeed(m)
 	n.epoch = d.To
 	for _, c := range d.parts {
 		if c.partition >= len(n.parts) || m.target == nil || c.touched > d.To {

@@ -10,25 +10,28 @@ import (
 // A map is the control document "placement" (K1), in msgpack; integers have their
 // smallest form, so that a map has one encoding:
 //
-//	[ format 1, epoch, shaped, layout, target or nil, [ [ count, stage, touched ] … ] ]
-//	layout: [ copies, [ [ site, copies ] … ], [ [ id, site, rack, weight, numbers ] … ] ]
+//	[ format 2, epoch, shaped, shared, free, layout, target or nil, [ [ count, stage, touched ] … ] ]
+//	layout: [ copies, [ [ site, copies ] … ], [ [ id, site, rack, weight, numbers, addr ] … ] ]
 //
 // Who holds what is not in it: it is computed from the layouts. The last part gives
 // stage and last change of every partition in runs as long as can be; their counts
 // come to the number of partitions. Sites and nodes stand in order of their names.
 // A reader refuses another format.
 const (
-	mapFormat  = 1
-	nodeFields = 5
+	mapFormat  = 2
+	mapFields  = 8
+	nodeFields = 6
 )
 
 // Encode returns the map as it is stored and sent.
 func (m *Map) Encode() []byte {
 	w := pack.NewWriter(nil)
-	w.Array(6)
+	w.Array(mapFields)
 	w.Uint(mapFormat)
 	w.Uint(m.epoch)
 	w.Uint(m.shaped)
+	w.Bool(m.shared)
+	w.Uint(uint64(m.free))
 	m.layout.encode(w)
 	if m.target == nil {
 		w.Nil()
@@ -70,6 +73,7 @@ func (l *Layout) encode(w *pack.Writer) {
 		w.Str(n.Rack)
 		w.Uint(uint64(n.Weight))
 		w.Uint(uint64(n.Numbers))
+		w.Str(n.Addr)
 	}
 }
 
@@ -77,11 +81,11 @@ func (l *Layout) encode(w *pack.Writer) {
 // wrap [topology.ErrMalformed].
 func Decode(b []byte) (*Map, error) {
 	r := pack.NewReader(b)
-	r.ArrayOf(6)
+	r.ArrayOf(mapFields)
 	if f := r.Uint(); r.Err() == nil && f != mapFormat {
 		return nil, malformed("a map of format %d, this version knows %d", f, mapFormat)
 	}
-	m := &Map{epoch: r.Uint(), shaped: r.Uint(), layout: decodeLayout(&r)}
+	m := &Map{epoch: r.Uint(), shaped: r.Uint(), shared: r.Bool(), free: uint32(r.UintMax(1<<32 - 1)), layout: decodeLayout(&r)}
 	if !r.Nil() {
 		target := decodeLayout(&r)
 		m.target = &target
@@ -122,6 +126,7 @@ func decodeLayout(r *pack.Reader) (l Layout) {
 		l.Nodes = append(l.Nodes, Node{
 			ID: topology.NodeID(r.StrMax(NameBytes)), Site: r.StrMax(NameBytes), Rack: r.StrMax(NameBytes),
 			Weight: uint32(r.UintMax(WeightMax)), Numbers: uint32(r.UintMax(1<<32 - 1)),
+			Addr: r.StrMax(NameBytes),
 		})
 	}
 	if r.Err() == nil && !l.inOrder() {
@@ -138,7 +143,7 @@ func (l *Layout) inOrder() bool {
 
 // complete checks a decoded map, and computes the rest of it.
 func complete(m *Map) error {
-	if len(m.parts) == 0 || m.shaped > m.epoch {
+	if len(m.parts) == 0 || keyed(m) == 0 || m.shaped > m.epoch {
 		return malformed("%d partitions, of epoch %d, shaped in epoch %d", len(m.parts), m.epoch, m.shaped)
 	}
 	if err := m.layout.check(len(m.parts)); err != nil {
@@ -158,9 +163,9 @@ func complete(m *Map) error {
 	moving := false
 	for i := range m.parts {
 		p := &m.parts[i]
-		p.old = old.choose(i)
+		p.old = chosen(m, old, i)
 		if m.target != nil {
-			p.new = next.choose(i)
+			p.new = chosen(m, next, i)
 			moving = moving || p.stage != StageMoved
 		}
 		if p.touched > m.epoch || m.target == nil && p.stage != StageWaiting || p.new != nil && p.stage != StageMoved && sameSet(p.old, p.new) {
@@ -169,6 +174,9 @@ func complete(m *Map) error {
 	}
 	if m.target != nil && !moving {
 		return malformed("everything has moved, and the target is not the layout")
+	}
+	if least := m.layout.behind(len(m.parts)); m.free < least || m.target != nil && m.free < m.target.behind(len(m.parts)) {
+		return malformed("numbers from %d on were given to nobody, and a node has some of them", m.free)
 	}
 	collect(m)
 	return nil

@@ -14,7 +14,7 @@ const (
 	SitesMax  = 64
 	CopiesMax = 64
 	WeightMax = 1 << 16
-	NameBytes = 255 // of the name of a node, a site or a rack
+	NameBytes = 255 // of the name of a node, a site or a rack, and of an address
 )
 
 // Node is a member of a layout.
@@ -28,6 +28,7 @@ type Node struct {
 	// Numbers is the first of the numbers that control gave out for its shares: one
 	// for each partition (rule C2). They are its own for as long as it is a member.
 	Numbers uint32
+	Addr    string // host:port by which others reach it; empty where that is known otherwise
 }
 
 // Layout is who there is, and how many copies. A map is a function of it.
@@ -95,6 +96,8 @@ func (l *Layout) check(partitions int) error {
 	}
 	for i, n := range l.Nodes {
 		switch {
+		case len(n.Addr) > NameBytes:
+			return malformed("node %s has an address of %d bytes, at most %d may be", n.ID, len(n.Addr), NameBytes)
 		case n.ID == "" || len(n.ID) > NameBytes || len(n.Site) > NameBytes || len(n.Rack) > NameBytes:
 			return malformed("node %q of site %q and rack %q: names have 1 to %d bytes", n.ID, n.Site, n.Rack, NameBytes)
 		case i > 0 && l.Nodes[i-1].ID == n.ID:
@@ -109,6 +112,15 @@ func (l *Layout) check(partitions int) error {
 		return err
 	}
 	return l.checkCopies()
+}
+
+// behind returns the first number after those of all nodes, each of which has so many.
+func (l *Layout) behind(partitions int) uint32 {
+	free := uint32(1)
+	for _, n := range l.Nodes {
+		free = max(free, n.Numbers+uint32(partitions)) //nolint:gosec // both were checked
+	}
+	return free
 }
 
 // checkNumbers holds that no two nodes share a number.

@@ -85,7 +85,7 @@ func (m *Map) Plan(to Layout) (*Plan, error) {
 	p := &Plan{From: m, To: to, places: make([][]topology.NodeID, len(m.parts))}
 	r := newRanker(&to)
 	for i := range p.places {
-		p.places[i] = r.choose(i)
+		p.places[i] = chosen(m, r, i)
 		if old := m.parts[i].old; !sameSet(old, p.places[i]) {
 			p.Moves = append(p.Moves, Move{Partition: i, Old: old, New: p.places[i]})
 		}
@@ -137,7 +137,7 @@ func (p *Plan) Loads(bytes func(partition int) uint64) []Load {
 	for _, n := range (Layout{Nodes: all}).sorted().Nodes {
 		out = append(out, Load{Node: n})
 	}
-	for i, places := range p.places {
+	for i, places := range p.places[:keyed(p.From)] {
 		for _, n := range p.From.parts[i].old {
 			at(n).Before++
 		}
@@ -146,6 +146,9 @@ func (p *Plan) Loads(bytes func(partition int) uint64) []Load {
 		}
 	}
 	for _, m := range p.Moves {
+		if m.Partition >= keyed(p.From) {
+			continue // what tables are
+		}
 		size := bytes(m.Partition)
 		for _, n := range m.Leaves() {
 			at(n).Sheds++
@@ -166,8 +169,9 @@ func (p *Plan) Loads(bytes func(partition int) uint64) []Load {
 // Begin returns the map with which the plan begins: of the next epoch, and with
 // every partition that moves still waiting. If none moves it is the layout at once.
 func (p *Plan) Begin() *Map {
-	m := p.From.next()
+	m := succeed(p.From)
 	m.shaped, m.target = m.epoch, &p.To
+	m.free = max(m.free, p.To.behind(len(m.parts)))
 	for i := range m.parts {
 		m.parts[i].new, m.parts[i].stage = p.places[i], StageMoved
 	}
@@ -177,8 +181,8 @@ func (p *Plan) Begin() *Map {
 	return settled(m)
 }
 
-// next returns a copy of the map with the next epoch.
-func (m *Map) next() *Map {
+// succeed returns a copy of a map with the next epoch.
+func succeed(m *Map) *Map {
 	n := *m
 	n.epoch++
 	n.parts = slices.Clone(m.parts)
@@ -253,7 +257,7 @@ func (m *Map) changed(partitions []int, change func(*kept) bool) (*Map, error) {
 	if m.target == nil {
 		return nil, conflict("nothing moves")
 	}
-	n := m.next()
+	n := succeed(m)
 	for i, at := range partitions {
 		if at < 0 || at >= len(n.parts) || slices.Contains(partitions[:i], at) {
 			return nil, malformed("partition %d is none of %d, or is named twice", at, len(n.parts))
@@ -276,7 +280,7 @@ func (m *Map) Cancel() (*Map, error) {
 	if m.target == nil {
 		return nil, conflict("nothing moves")
 	}
-	n := m.next()
+	n := succeed(m)
 	n.shaped = n.epoch
 	layout := n.layout
 	n.layout, n.target = *n.target, &layout

@@ -176,3 +176,12 @@ func bind(ids []topology.NodeID, l *Layout, e quorum.Expr, local string) (quorum
 	}
 	return quorum.Bind(e, rs, local)
 }
+
+// ReadNeeds returns what the expression says of the old replicas and of the new ones,
+// while the partition moves. Errors wrap [quorum.ErrExpr].
+func (p Part) ReadNeeds(e quorum.Expr, local string) (both [2]quorum.Need[topology.NodeID], err error) {
+	if both[0], err = bind(p.Old, p.layout, e, local); err == nil {
+		both[1], err = bind(p.New, p.target, e, local)
+	}
+	return both, err
+}

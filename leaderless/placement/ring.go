@@ -47,7 +47,7 @@ func (m *Map) Ring() []Ringed {
 	for i, id := range m.nodes {
 		out[i].Node, _ = m.Node(id)
 	}
-	for i := range m.parts {
+	for i := range keyed(m) {
 		p := m.Part(i)
 		for j, id := range p.Replicas() {
 			copies++
@@ -58,6 +58,9 @@ func (m *Map) Ring() []Ringed {
 		}
 	}
 	for _, mv := range m.Moves() {
+		if mv.Partition >= keyed(m) {
+			continue
+		}
 		if m.parts[mv.Partition].stage < StageReading {
 			for _, id := range mv.Joins() {
 				at(id).Joins++
