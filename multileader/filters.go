@@ -37,20 +37,16 @@ const tableDefault = "default"
 // coreFilters are the filters by the numbers of their tables.
 func (o *Options) coreFilters() (fs core.Filters) {
 	for _, f := range o.Filters {
-		x := core.Filter{Table: tableNumber(f.Table), Name: f.Table}
-		for _, s := range f.Sites {
-			x.Sites = append(x.Sites, core.Site(s))
-		}
-		fs = append(fs, x)
+		fs = append(fs, core.Filter{Table: tableNumber(f.Table), Name: f.Table, Sites: coreSites(f.Sites)})
 	}
 	slices.SortFunc(fs, func(a, b core.Filter) int { return cmp.Compare(a.Table, b.Table) })
 	return fs
 }
 
-// coreReadOnly are the sites that take no writes.
-func (o *Options) coreReadOnly() (sites []core.Site) {
-	for _, s := range o.ReadOnly {
-		sites = append(sites, core.Site(s))
+// coreSites are sites of that name, as the core has them.
+func coreSites(names []string) (sites []core.Site) {
+	for _, name := range names {
+		sites = append(sites, core.Site(name))
 	}
 	return sites
 }

@@ -170,7 +170,7 @@ func (e *engine) lead(term uint64, lsn record.LSN, lossy bool) {
 		e.council.wait(term, lsn, lossy)
 		return
 	}
-	c := core.Config{Self: core.Site(e.site), MaxSkew: e.o.MaxSkew, Limits: e.o.Limits, Linked: e.o.linksOf(e.site), Roster: known, Assembly: seats, Filters: e.o.filters, ReadOnly: e.o.coreReadOnly()}
+	c := core.Config{Self: core.Site(e.site), MaxSkew: e.o.MaxSkew, Limits: e.o.Limits, Linked: e.o.linksOf(e.site), Roster: known, Assembly: seats, Filters: e.o.filters, ReadOnly: coreSites(e.o.ReadOnly)}
 	if seats.Roster != nil {
 		known = seats.Roster
 	}
