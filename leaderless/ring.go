@@ -24,13 +24,6 @@ func ringNode(n placement.Node) topology.RingNode {
 	return topology.RingNode{ID: n.ID, Addr: n.Addr, Site: n.Site, Rack: n.Rack, Weight: n.Weight}
 }
 
-func ringNodes(ns []placement.Node) (out []topology.RingNode) {
-	for _, n := range ns {
-		out = append(out, ringNode(n))
-	}
-	return out
-}
-
 // Ring implements topology.Ringer.
 func (r rings) Ring(ctx context.Context) (topology.Ring, error) {
 	e := r.e
