@@ -99,13 +99,35 @@ func (k *council) propose(ctx context.Context, r, want *core.Roster, without cor
 	if n < enough {
 		return false, short("accepted", n, enough, errors.Join(why, err))
 	}
-	if _, err := k.ask(ctx, core.Site(k.e.site), &core.Ask{Kind: core.AskLearn, Value: value}); err != nil {
+	v, err := core.DecodeRoster(value)
+	if err == nil {
+		err = k.announce(ctx, v)
+	}
+	if err != nil {
 		return false, err
 	}
-	if v, err := core.DecodeRoster(value); err == nil { // who is not reached hears it from others
-		_, _ = k.askAll(ctx, others(v, k.e.site), core.Ask{Kind: core.AskLearn, Value: value})
-	}
 	return string(value) == string(want.Encode()), nil
+}
+
+// announce has the sites go by a roster that was agreed upon: this one first, and who is
+// not reached hears it from others. Where this one has left by it, it goes by it last, and
+// not before another does: nobody is linked with it from then on, and whoever runs it may
+// stop it, so that the others would wait for ever for what they have agreed upon.
+func (k *council) announce(ctx context.Context, v *core.Roster) error {
+	self, learn := v.Seat(core.Site(k.e.site)), core.Ask{Kind: core.AskLearn, Value: v.Encode()}
+	sites := others(v, k.e.site)
+	if self != nil && !self.Here() && len(sites) > 0 {
+		replies, why := k.askAll(ctx, sites, learn)
+		if !slices.ContainsFunc(sites, func(s core.Site) bool { p := replies[s]; return p != nil && p.OK }) {
+			return fmt.Errorf("%w: version %d of the roster, by which site %s has left, is agreed upon and at no other site yet: %w", topology.ErrUnavailable, v.Version, k.e.site, why)
+		}
+		sites = nil
+	}
+	if _, err := k.ask(ctx, core.Site(k.e.site), &learn); err != nil {
+		return err
+	}
+	_, _ = k.askAll(ctx, sites, learn)
+	return nil
 }
 
 func short(what string, n, enough int, why error) error {

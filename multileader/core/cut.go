@@ -112,7 +112,7 @@ func CutOf(r *record.Record) *Cut {
 
 // cut writes what this site has for good.
 func cut(c *Core, x *Cut) {
-	if s := seat(c).Standing; c.Open() && owing(c) == nil && (s == Active || s == Joining) && len(c.log.tail) < c.cfg.Limits.Uncommitted {
+	if s := seat(c).Standing; c.Open() && owing(c) == nil && !c.Beyond() && (s == Active || s == Joining) && len(c.log.tail) < c.cfg.Limits.Uncommitted {
 		c.mint([]record.Mutation{{Table: record.TableSystem, Op: record.OpMark, Key: []byte(record.MarkCut), Value: x.encode()}}, record.RequestID{}, nil)
 	}
 }

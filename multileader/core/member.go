@@ -93,14 +93,14 @@ func seat(c *Core) *SiteSeat {
 
 // Writes reports whether this site takes writes of clients.
 func (c *Core) Writes() bool {
-	return c.Open() && seat(c).Standing == Active && !readOnly(c) && owing(c) == nil
+	return c.Open() && seat(c).Standing == Active && !readOnly(c) && owing(c) == nil && !c.Beyond()
 }
 
 // Barred says why this site takes no writes for what it is in its cluster, nil if it does.
 func (c *Core) Barred() error {
 	switch s := seat(c); s.Standing {
 	case Active:
-		return nil
+		return late(c)
 	case Joining:
 		if o := c.log.beyond(); o != nil {
 			return fmt.Errorf("%w: site %s is to take part again, and its log holds write %d of %v, of which no more than %d counts since it was given up: it starts with empty directories; what the others lack is put aside, see `triad rewound list`", topology.ErrUnavailable, c.Self, o.placed.Seq, o.Origin, o.last)
@@ -112,6 +112,18 @@ func (c *Core) Barred() error {
 		return fmt.Errorf("%w: the other sites have given site %s up, by version %d of the roster: what they lack of it is put aside, see `triad rewound list`; to take part again it starts with empty directories, after `triad site add %s`", topology.ErrUnavailable, c.Self, c.roster.Version, c.Self)
 	}
 	return fmt.Errorf("%w: site %s is not in version %d of the roster; run `triad site add %s`", topology.ErrUnavailable, c.Self, c.roster.Version, c.Self)
+}
+
+// late says of a site that takes part that its log holds more of a life that has ended
+// than counts, nil if it does not. It had lost its log, and with it the roster, and took
+// that from a site that was given up and did not know either. The others take nothing
+// more of it, so what it wrote from there on would be nowhere else: it writes nothing.
+func late(c *Core) error {
+	o := c.log.beyond()
+	if o == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: the log of site %s holds write %d of %v, of which no more than %d counts: it had lost its log, and took that from a site that was given up; the others take nothing of it. Give it up with `triad site evict %s`, so that what they lack is put aside, and add it again with empty directories", topology.ErrUnavailable, c.Self, o.placed.Seq, o.Origin, o.last, c.Self)
 }
 
 // convene hears of a note about the roster.
@@ -126,6 +138,11 @@ func convene(c *Core, r *record.Record) {
 		return
 	}
 	seated(c)
+	if s := seat(c).Standing; s == Active || s == Retiring {
+		if err := late(c); err != nil {
+			c.do(Effect{Kind: DoAlarm, Origin: c.log.beyond().Origin, Err: err})
+		}
+	}
 	c.do(Effect{Kind: DoRoster})
 	for _, l := range c.links {
 		l.tell(c)

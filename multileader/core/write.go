@@ -59,7 +59,7 @@ func refusal(c *Core, b *record.Batch, own bool) error {
 		return fmt.Errorf("%w: a peer knows writes of %v that this site does not; it waits for a new incarnation", topology.ErrUnavailable, c.Origin)
 	case c.Term == 0:
 		return topology.ErrNotLeader
-	case seat(c).Standing != Active:
+	case seat(c).Standing != Active || c.Beyond():
 		return c.Barred()
 	case owing(c) != nil:
 		return fmt.Errorf("%w: site %s has lost what it had, and takes no writes before it has all that site %s had; write at another site", topology.ErrUnavailable, c.Self, owing(c).Peer)

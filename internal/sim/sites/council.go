@@ -227,8 +227,20 @@ func (k *council) agreed(value []byte) {
 		return
 	}
 	k.g.p.w.ledger.chosen(k.g.p, v)
-	names := append(others(v, k.g.p.n.site.name), k.g.p.n.site.name)
-	k.askAll(names, core.Ask{Kind: core.AskLearn, Value: value}, func(map[core.Site]*core.Reply) {})
+	self, learn := k.g.p.n.site.name, core.Ask{Kind: core.AskLearn, Value: value}
+	names, nothing := others(v, self), func(map[core.Site]*core.Reply) {}
+	if s := v.Seat(self); s == nil || s.Here() || len(names) == 0 {
+		k.askAll(append(names, self), learn, nothing)
+		return
+	}
+	k.askAll(names, learn, func(replies map[core.Site]*core.Reply) { // who has left goes by it last
+		for _, p := range replies {
+			if p.OK {
+				k.askAll([]core.Site{self}, learn, nothing)
+				return
+			}
+		}
+	})
 }
 
 // others are the sites of a roster that take part, but one.

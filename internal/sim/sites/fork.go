@@ -1,6 +1,7 @@
 package sites
 
 import (
+	"slices"
 	"time"
 
 	"github.com/triad-kv/triad/multileader/core"
@@ -80,6 +81,9 @@ func (t *site) mends() {
 	f, w := t.fork, t.w
 	g := t.reign()
 	switch {
+	case f == nil && t.late():
+		w.s.Reach("a site that had taken what does not count was made anew")
+		t.burn()
 	case f == nil:
 		if g != nil && t.backup == nil && w.s.Chance(0.02) {
 			t.backup = g.p.store.clone()
@@ -104,6 +108,17 @@ func (t *site) mends() {
 			}
 		}
 	}
+}
+
+// late reports whether a person makes a site anew that has taken, before it had heard of
+// it, more of a site that was given up than counts: once who was given up is away, and
+// nobody votes.
+func (t *site) late() bool {
+	g := t.reign()
+	if g == nil || !g.core.Beyond() || g.core.Roster().Seat(t.name).Standing != core.Active || t.w.unaware() {
+		return false
+	}
+	return !slices.ContainsFunc(t.w.sites, func(o *site) bool { r := o.reign(); return r != nil && r.council.busy })
 }
 
 // twice: a site commits a write under a name that another one has.

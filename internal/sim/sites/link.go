@@ -51,12 +51,12 @@ func (g *reign) dial(t *site) {
 	}
 	p := g.p
 	p.s.Net.Dial(p.n.m, far.p.n.m, func(c *sim.Conn) {
-		if !far.live() || far.core == nil {
+		if !far.welcomes(p.n.site) {
 			c.Close()
 			return
 		}
 		c.Take = func(b []byte) { // who dials speaks first: before that he may not hear yet
-			if !far.live() {
+			if !far.welcomes(p.n.site) {
 				c.Close()
 				return
 			}
@@ -75,6 +75,12 @@ func (g *reign) dial(t *site) {
 			g.link(t, c)
 		}
 	})
+}
+
+// welcomes reports whether a session with a site may begin: not with one that is given
+// up and does not know, as it would take the silence for a link that is up, and not ask.
+func (g *reign) welcomes(t *site) bool {
+	return g.live() && g.core != nil && g.p.w.c.shape.linked(g.core.Roster(), g.p.n.site.name, t.name)
 }
 
 // link tells the core of a session. A newer connection takes the place of one whose end

@@ -88,9 +88,9 @@ func (t *site) start() {
 	}
 }
 
-// stop has its machines off.
+// stop has its machines off. Nobody looks into what they did any more.
 func (t *site) stop() {
-	t.out = true
+	t.out, t.fork = true, nil
 	for _, n := range t.nodes {
 		n.m.Exit()
 	}
