@@ -249,3 +249,23 @@ func TestASiteThatKnowsThatItIsGivenUpHearsTheRest(t *testing.T) {
 	c.stands("us", "ap", core.Evicted)
 	c.stands("ap", "ap", core.Evicted)
 }
+
+// A site that leaves may be stopped as soon as it says that it has left.
+func TestWhoHasLeftGoesByItLast(t *testing.T) {
+	c := newCluster(t, quick(Options{Group: groupOf(quorum.First(1))}), 2, "us", "eu", "ap")
+	c.startAll()
+	ap := c.nodes["ap1"]
+	retiring, err := ap.roster().Retire("ap")
+	require.NoError(t, err)
+	left, err := retiring.Retired("ap", nil)
+	require.NoError(t, err)
+	c.apart("us", "ap", true)
+	c.apart("eu", "ap", true)
+	require.ErrorIs(t, ap.council.announce(c.ctx(), left), topology.ErrUnavailable)
+	require.Equal(t, uint64(1), ap.present().Version, "no other site knows")
+	c.apart("eu", "ap", false)
+	eventually(t, "another site can be told", func() bool { return ap.council.announce(c.ctx(), left) == nil })
+	for _, s := range []string{"ap", "eu", "us"} { // us hears it from eu
+		c.stands(s, "ap", core.Retired)
+	}
+}

@@ -268,3 +268,46 @@ func TestASnapshotOnItsWayRaisesTheClockOfWhoeverGoesOnWithIt(t *testing.T) {
 	}
 	require.Fail(t, "the write was not taken")
 }
+
+// A site that had lost its log, and the roster with it, heard a site that was given up
+// before it heard of that.
+func TestASiteThatHasTakenMoreThanCountsWritesNothing(t *testing.T) {
+	n, said := trio(t)
+	a, b, c := n.host("a"), n.host("b"), n.host("c")
+	out, err := b.core.Roster().Evict("c")
+	require.NoError(t, err)
+	gone := version.Origin{ID: 3, Incarnation: 1}
+	last, err := out.Evicted("c", version.Vector{{Origin: gone, Seq: 1}})
+	require.NoError(t, err)
+	n.up("a", "c")
+	c.put("k", "1")
+	c.put("k", "2")
+	n.run()
+	cut(a, c, 1)
+	require.Equal(t, "2", a.get("k"))
+	require.True(t, a.core.Writes())
+	a.learn(t, last, nil)
+	require.Contains(t, said.String(), "the log of site a holds write 2 of 3.1, of which no more than 1 counts")
+	require.False(t, a.core.Writes())
+	require.ErrorContains(t, a.core.Barred(), "triad site evict a")
+	next := a.core.Next()
+	a.put("k", "3")
+	require.Contains(t, said.String(), "a refuses")
+	a.step(core.Event{Kind: core.EvCut, Cut: &core.Cut{}})
+	require.Equal(t, next, a.core.Next(), "nor does it say what it has")
+	b.learn(t, last, nil)
+	b.put("k", "4")
+	n.up("a", "b")
+	n.run()
+	require.Equal(t, "4", b.get("k"), "the others go on")
+
+	a.crash()
+	a.cfg.Roster = last // of its log
+	a.start()
+	a.step(core.Event{Kind: core.EvLead, Term: 2})
+	a.commit()
+	require.False(t, a.core.Writes(), "a restart changes nothing")
+	ev, err := last.Evict("a")
+	a.learn(t, ev, err)
+	require.ErrorContains(t, a.core.Barred(), "have given site a up")
+}

@@ -218,11 +218,11 @@ func (w *cluster) leaving() bool {
 // underWay reports whether the roster is on its way to another one, or somebody is who
 // has left and does not know.
 func (w *cluster) underWay() bool {
-	return w.leaving() || w.unaware()
+	return w.leaving() || unaware(w)
 }
 
 // unaware reports whether a site has left and does not know.
-func (w *cluster) unaware() bool {
+func unaware(w *cluster) bool {
 	r := w.ledger.newest
 	return r != nil && slices.ContainsFunc(w.sites, func(t *site) bool {
 		s := r.Seat(t.name)

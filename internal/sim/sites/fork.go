@@ -115,7 +115,7 @@ func (t *site) mends() {
 // nobody votes.
 func (t *site) late() bool {
 	g := t.reign()
-	if g == nil || !g.core.Beyond() || g.core.Roster().Seat(t.name).Standing != core.Active || t.w.unaware() {
+	if g == nil || !g.core.Beyond() || g.core.Roster().Seat(t.name).Standing != core.Active || unaware(t.w) {
 		return false
 	}
 	return !slices.ContainsFunc(t.w.sites, func(o *site) bool { r := o.reign(); return r != nil && r.council.busy })
