@@ -35,7 +35,7 @@ func (w *cluster) setsBackUnsaid(t *site) bool {
 // begins gives it, once they have.
 func (f *fork) begins(t *site) {
 	x, w := t.backup, t.w
-	ready := t.reign() != nil && x != nil && x.vector.Get(x.own) < t.truth.vector.Get(x.own)
+	ready := t.reign() != nil && x != nil && x.vector.Get(x.own) < t.truth.vector.Get(x.own) && len(w.here()) > 1 // alone it is noticed by nobody
 	for _, o := range w.here() {
 		ready = ready && o.reign() != nil && o.truth.vector.Get(f.origin) >= t.truth.vector.Get(f.origin)
 	}
