@@ -23,7 +23,7 @@ const (
 	askTimeout    = 2 * time.Second // of one question to one node
 	councilEvery  = 20              // ticks between two looks at what goes on by itself
 	joinLagMax    = 1024            // records that a site may lack when it begins to take writes
-	rankPatience  = 5               // looks for which a site leaves to those before it what any may do
+	rankPatience  = 5               // looks for which a site leaves to those before it what any may do, and to whoever tries to have a roster agreed upon, that
 	proposalPause = 50 * time.Millisecond
 )
 
@@ -41,6 +41,7 @@ type council struct {
 	mu      sync.Mutex // a leaf
 	waiting *lead      // this node would lead, and has no roster
 	patient int        // looks at which somebody before this site might have acted
+	pending int        // looks at which a roster was accepted here, and nothing heard of it
 	next    int        // whom to ask next
 	told    uint64     // the version for which orphans were put aside
 }
@@ -222,9 +223,17 @@ func (k *council) look(ctx context.Context) error {
 		return nil
 	}
 	self := r.Seat(core.Site(k.e.site))
+	p := k.unheard(r)
 	switch {
 	case self == nil:
 		return nil
+	case p != nil:
+		return k.change(ctx, "", func(r *core.Roster) (*core.Roster, error) {
+			if r.Version >= p.Version {
+				return nil, core.ErrAsIs
+			}
+			return p, nil
+		})
 	case self.Standing == core.Joining && k.caughtUp(r):
 		return k.change(ctx, "", func(r *core.Roster) (*core.Roster, error) { return r.Activate(self.Site) })
 	case self.Standing == core.Retiring:
@@ -233,6 +242,27 @@ func (k *council) look(ctx context.Context) error {
 		return k.orphans(r.Version, self)
 	}
 	return k.evictions(ctx, r, self)
+}
+
+// unheard returns a roster that this site has accepted, where nothing was heard of it for
+// long: it may be agreed upon and known to nobody, so whoever sees that tries again. The
+// first in the roster does, as long as it works.
+func (k *council) unheard(r *core.Roster) (p *core.Roster) {
+	k.e.loop.call(func() {
+		if c := k.e.reign.core; c != nil && c.Term != 0 && c.Roster().Version == r.Version {
+			p = core.Pending(c)
+		}
+	})
+	if p == nil {
+		k.pending = 0
+		return nil
+	}
+	rank := slices.Index(r.Voters(), core.Site(k.e.site))
+	if k.pending++; k.pending <= (1+rank)*rankPatience {
+		return nil
+	}
+	k.pending = 0
+	return p
 }
 
 // hear asks another site for its roster, where this one may not be told: it waits to be

@@ -269,3 +269,19 @@ func TestWhoHasLeftGoesByItLast(t *testing.T) {
 		c.stands(s, "ap", core.Retired)
 	}
 }
+
+// Who had a roster agreed upon dies before anybody has heard of it.
+func TestWhatIsAgreedUponAndNobodyKnowsIsFoundOut(t *testing.T) {
+	c := newCluster(t, quick(Options{Group: groupOf(quorum.First(1))}), 2, "us", "eu", "ap")
+	c.startAll()
+	next, err := c.nodes["us1"].roster().Retire("ap")
+	require.NoError(t, err)
+	for _, id := range []topology.NodeID{"us1", "eu1"} {
+		r, err := c.nodes[id].council.answer(c.ctx(), &core.Ask{Kind: core.AskAccept, From: "ap", Version: next.Version, Ballot: core.Ballot{Round: 1, Number: 3}, Value: next.Encode()})
+		require.NoError(t, err)
+		require.True(t, r.OK)
+	}
+	for _, s := range []string{"us", "eu", "ap"} {
+		c.stands(s, "ap", core.Retired)
+	}
+}

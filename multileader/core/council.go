@@ -103,6 +103,20 @@ func vote(c *Core, a *Ask) bool {
 	return true
 }
 
+// Pending returns the roster that this site has accepted as the next one, and of which it
+// has not heard that it was agreed upon; nil if there is none. Whoever tried may have died,
+// or have forgotten it with the tail of its log: somebody has to find out.
+func Pending(c *Core) *Roster {
+	if c.council.Accepted == (Ballot{}) {
+		return nil
+	}
+	r, err := DecodeRoster(c.council.Value)
+	if err != nil {
+		return nil
+	}
+	return r
+}
+
 // learn takes a roster that was agreed upon, if it is newer. It reports whether it was.
 func learn(c *Core, r *Roster) bool {
 	if c.Term == 0 || r.Version <= c.roster.Version {

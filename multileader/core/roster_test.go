@@ -311,3 +311,20 @@ func TestASiteThatHasTakenMoreThanCountsWritesNothing(t *testing.T) {
 	a.learn(t, ev, err)
 	require.ErrorContains(t, a.core.Barred(), "have given site a up")
 }
+
+func TestWhatWasAcceptedPendsUntilARosterIsHeardOf(t *testing.T) {
+	n, _ := trio(t)
+	h := n.host("a")
+	next, err := h.core.Roster().Retire("c")
+	require.NoError(t, err)
+	require.Nil(t, core.Pending(h.core))
+	h.ask(core.Ask{Kind: core.AskPrepare, Version: 2, Ballot: core.Ballot{Round: 1, Number: 2}})
+	require.Nil(t, core.Pending(h.core), "a promise is for nothing yet")
+	h.ask(core.Ask{Kind: core.AskAccept, Version: 2, Ballot: core.Ballot{Round: 1, Number: 2}, Value: next.Encode()})
+	require.Equal(t, next.Digest(), core.Pending(h.core).Digest())
+	h.ask(core.Ask{Kind: core.AskPrepare, Version: 2, Ballot: core.Ballot{Round: 2, Number: 3}})
+	require.Equal(t, next.Digest(), core.Pending(h.core).Digest(), "whoever tries again is told")
+	other, err := h.core.Roster().Evict("b")
+	h.learn(t, other, err)
+	require.Nil(t, core.Pending(h.core), "another one was agreed upon")
+}

@@ -19,6 +19,7 @@ type council struct {
 	at      time.Duration
 	busy    bool
 	patient int
+	pending int
 	next    int
 	pledges []pledge
 }
@@ -269,6 +270,15 @@ func (k *council) look() {
 	if self.Standing == core.Evicting || slices.ContainsFunc(linked, func(l core.Link) bool { e := g.links[l.Peer]; return e == nil || e.dialing }) {
 		k.hear()
 	}
+	if p := k.unheard(r); p != nil {
+		k.change("", proposalsMax, func(r *core.Roster) (*core.Roster, error) {
+			if r.Version >= p.Version {
+				return nil, core.ErrAsIs
+			}
+			return p, nil
+		})
+		return
+	}
 	name := self.Site
 	switch self.Standing {
 	case core.Joining:
@@ -282,6 +292,21 @@ func (k *council) look() {
 	case core.Active:
 		k.evictions(r, self)
 	}
+}
+
+// unheard returns a roster that was accepted here and of which nothing was heard for long.
+func (k *council) unheard(r *core.Roster) *core.Roster {
+	p := core.Pending(k.g.core)
+	if p == nil {
+		k.pending = 0
+		return nil
+	}
+	if k.pending++; k.pending <= (1+slices.Index(r.Voters(), k.g.p.n.site.name))*rankPatience {
+		return nil
+	}
+	k.pending = 0
+	k.g.p.s.Reach("a roster that was accepted and not heard of was tried again")
+	return p
 }
 
 // hear asks another site for its roster, where this one may not be told.
