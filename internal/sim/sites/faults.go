@@ -52,7 +52,7 @@ func (w *cluster) settled() bool {
 	r := w.ledger.newest
 	for _, t := range w.sites {
 		g := t.reign()
-		if g != nil && g.council.busy || t.silent() {
+		if g != nil && g.council.busy || t.silent() || t.lacks() {
 			return false
 		}
 		if g != nil && g.core.Open() && !g.core.Writes() && g.core.Roster().Seat(t.name).Standing == core.Active {

@@ -31,6 +31,8 @@ type site struct {
 	mended time.Duration // when a person saw to a fork last
 	hushed bool          // it takes no writes before it has heard another one
 
+	regains []version.Vector // what others had when it lost something; nil: it has got back what one of them had
+
 	truth truth
 }
 
@@ -235,8 +237,20 @@ func (t *site) silent() bool {
 
 // hush begins it.
 func (t *site) hush() {
-	t.hushed = false
+	t.hushed, t.regains = false, nil
 	for _, o := range t.w.sites {
-		t.hushed = t.hushed || o != t && !o.out && !o.hushed
+		if o != t && !o.out && !o.hushed {
+			t.hushed = true
+			t.regains = append(t.regains, o.truth.vector)
+		}
 	}
+}
+
+// lacks reports whether it has not got back yet what it has lost: another one that loses
+// something then may be the last that knows of it.
+func (t *site) lacks() bool {
+	if t.out || slices.ContainsFunc(t.regains, t.truth.vector.Descends) {
+		t.regains = nil
+	}
+	return len(t.regains) > 0
 }
