@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -236,4 +237,16 @@ func (c council) ofNode(n *Node) {
 	if n.Control.Kind == controlStatic {
 		n.Control.Leader = first(ms) // who keeps the map, which leads nobody
 	}
+}
+
+// Joining is the configuration of a node that the file does not name, and that joins a
+// cluster in which nobody leads while it works: the others, itself and where the map is
+// kept are known to it.
+func (c *Cluster) Joining(id string) Node {
+	grown := *c
+	grown.Replicas = append(slices.Clone(c.Replicas), Replica{ID: id, Role: RoleVoter})
+	ns := grown.Nodes()
+	n := ns[len(ns)-1]
+	n.Control.Leader = c.Nodes()[0].Control.Leader // not the first by name of those that are there then
+	return n
 }

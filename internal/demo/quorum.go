@@ -41,12 +41,19 @@ func fitsQuorum(c *config.Cluster) error {
 	return nil
 }
 
+// quorumLimit bounds each phase: on a busy machine partitions move slowly.
+const quorumLimit = time.Minute
+
 func playQuorum(ctx context.Context, d *demo) error {
 	v := &votes{demo: d, away: d.c.nodes[len(d.c.nodes)-1], wiped: d.c.nodes[1], want: map[string]string{}}
 	v.table, _ = d.writable()
 	carts := []phase{}
 	if v.siblingTable() != "" {
 		carts = []phase{{"two carts at the same time, kept as siblings", v.carts}}
+	}
+	more := []phase{}
+	if len(d.c.of.Sites) == 0 { // or the file would have to say how far the new one is from each
+		more = []phase{{fmt.Sprintf("%s joins, and everybody goes on", d.c.newcomer()), v.join}}
 	}
 	return d.phases(ctx, slices.Concat([]phase{
 		{"nodes that all take writes", v.boot},
@@ -57,6 +64,7 @@ func playQuorum(ctx context.Context, d *demo) error {
 		{"it is back, and is given what it missed", v.back},
 		{fmt.Sprintf("%s loses its disk", v.wiped.ID), v.wipe},
 		{"it is filled by the others, and nothing comes back that was removed", v.filled},
+	}, more, []phase{
 		{"what everybody holds", v.compare},
 	}))
 }

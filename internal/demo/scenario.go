@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ const (
 	ScenarioReaders  = "readers"   // reads in a site far from the leader
 	ScenarioWitness  = "witness"   // two nodes with data and a witness, each of which is lost in turn
 	ScenarioConflict = "conflict"  // sites that all write: edits that meet, a site cut off, a leader killed
-	ScenarioQuorum   = "quorum"    // nobody leads: fresh and stale reads, a node away, a disk lost
+	ScenarioQuorum   = "quorum"    // nobody leads: fresh and stale reads, a node away, a disk lost, one more node
 	ScenarioWrites   = "writes"    // any cluster: writes, lag, the same bytes everywhere
 )
 
@@ -38,6 +39,7 @@ type scenario struct {
 	cuts  bool // it cuts links
 	delay func(Options, *node) time.Duration
 	play  func(context.Context, *demo) error
+	limit time.Duration // of each of its phases; 0: phaseTimeout
 }
 
 // scenarios are a function, as what they play looks at them too.
@@ -52,7 +54,7 @@ func scenarios() []scenario {
 		{name: ScenarioReaders, of: "geo-readers", fits: fitsReaders, play: playReaders},
 		{name: ScenarioWitness, of: "two-and-a-witness", fits: fitsWitness, play: playWitness},
 		{name: ScenarioConflict, of: "multi-leader", fits: fitsConflict, cuts: true, play: playConflict},
-		{name: ScenarioQuorum, of: "leaderless", fits: fitsQuorum, play: playQuorum},
+		{name: ScenarioQuorum, of: "leaderless", fits: fitsQuorum, play: playQuorum, limit: quorumLimit},
 		{name: ScenarioWrites, play: playWrites},
 	}
 }
@@ -120,7 +122,7 @@ type phase struct {
 func (d *demo) phases(ctx context.Context, ps []phase) error {
 	for i, p := range ps {
 		d.phase(i+1, p.title)
-		if err := d.step(ctx, phaseTimeout+d.slowest(), p.play); err != nil {
+		if err := d.step(ctx, cmp.Or(d.play.limit, phaseTimeout)+d.slowest(), p.play); err != nil {
 			if left := len(ps) - i - 1; left > 0 && errors.Is(err, ErrCheck) {
 				d.note("%s not played", count(left, "phase was", "phases were"))
 			}
