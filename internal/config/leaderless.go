@@ -59,6 +59,9 @@ func (t Topology) leaderless() bool { return t.Kind == kindLeaderless }
 // NobodyLeads reports whether every node takes writes and none leads.
 func (c *Cluster) NobodyLeads() bool { return c.Topology.leaderless() }
 
+// Local reports whether writes and reads are of the site of the node that is asked.
+func (t Topology) Local() bool { return levels[t.Write].Local() && levels[t.Read].Local() }
+
 // Needs returns how many replicas of a key writes and reads wait for, of how many.
 func (t Topology) Needs() (write, read, of int) {
 	return levels[t.Write].Needed(t.Replicas), levels[t.Read].Needed(t.Replicas), t.Replicas

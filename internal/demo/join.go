@@ -67,8 +67,8 @@ type rush struct {
 	*votes
 	nodes []*node          // that are there already
 	asks  []*client.Client // of each of them
-	acked atomic.Int64 // writes
-	again atomic.Int64 // requests that had to be sent once more
+	acked atomic.Int64     // writes
+	again atomic.Int64     // requests that had to be sent once more
 	done  chan struct{}
 	last  []string // value of each client's key; its alone until it has ended
 }

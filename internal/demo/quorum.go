@@ -29,6 +29,9 @@ func fitsQuorum(c *config.Cluster) error {
 	if !c.NobodyLeads() {
 		return errors.New("somebody leads it; as in topology: {kind: leaderless}")
 	}
+	if c.Topology.Local() {
+		return fmt.Errorf("its sites answer by themselves; %s is played there", ScenarioSiteLoss)
+	}
 	w, r, n := c.Topology.Needs()
 	switch {
 	case w+r <= n:
@@ -320,13 +323,17 @@ func (v *votes) compare(ctx context.Context) error {
 	ns := v.c.living()
 	var held []holding
 	err := until(ctx, func(ctx context.Context) error {
-		held = held[:0]
-		for _, n := range ns {
-			h, err := v.hold(ctx, n)
-			if err != nil {
+		held = make([]holding, len(ns))
+		g, within := errgroup.WithContext(ctx)
+		for i, n := range ns {
+			g.Go(func() (err error) {
+				held[i], err = v.hold(within, n)
 				return err
-			}
-			held = append(held, h)
+			})
+		}
+		if err := g.Wait(); err != nil {
+			held = nil
+			return err
 		}
 		for i, n := range ns {
 			if held[i].sum != held[0].sum {

@@ -28,6 +28,7 @@ const (
 	ScenarioWitness  = "witness"   // two nodes with data and a witness, each of which is lost in turn
 	ScenarioConflict = "conflict"  // sites that all write: edits that meet, a site cut off, a leader killed
 	ScenarioQuorum   = "quorum"    // nobody leads: fresh and stale reads, a node away, a disk lost, one more node
+	ScenarioSiteLoss = "site-loss" // nobody leads, and sites answer by themselves: one is lost and comes back
 	ScenarioWrites   = "writes"    // any cluster: writes, lag, the same bytes everywhere
 )
 
@@ -55,6 +56,7 @@ func scenarios() []scenario {
 		{name: ScenarioWitness, of: "two-and-a-witness", fits: fitsWitness, play: playWitness},
 		{name: ScenarioConflict, of: "multi-leader", fits: fitsConflict, cuts: true, play: playConflict},
 		{name: ScenarioQuorum, of: "leaderless", fits: fitsQuorum, play: playQuorum, limit: quorumLimit},
+		{name: ScenarioSiteLoss, of: "active-active", fits: fitsSiteLoss, play: playSiteLoss, limit: quorumLimit},
 		{name: ScenarioWrites, play: playWrites},
 	}
 }
@@ -78,6 +80,9 @@ func (l *Layout) scenario() string {
 	if l.cluster.SeveralLead() {
 		return ScenarioConflict
 	}
+	if l.cluster.NobodyLeads() && l.cluster.Topology.Local() {
+		return ScenarioSiteLoss
+	}
 	if l.cluster.NobodyLeads() {
 		return ScenarioQuorum
 	}
@@ -100,7 +105,7 @@ func findScenario(o Options) (scenario, error) {
 	if o.Layout.cluster.SeveralLead() && s.name != ScenarioConflict {
 		return s, fmt.Errorf("%w: scenario %s can not be played on %s: it is of one leader; %s is played where every site has one", ErrInput, s.name, o.Layout.Name, ScenarioConflict)
 	}
-	if o.Layout.cluster.NobodyLeads() && s.name != ScenarioQuorum {
+	if o.Layout.cluster.NobodyLeads() && s.name != ScenarioQuorum && s.name != ScenarioSiteLoss {
 		return s, fmt.Errorf("%w: scenario %s can not be played on %s: nobody leads it; %s is played there", ErrInput, s.name, o.Layout.Name, ScenarioQuorum)
 	}
 	if s.fits != nil {
