@@ -245,7 +245,7 @@ func (c council) ofNode(n *Node) {
 // Joining is the configuration of a node that the file does not name, and that joins a
 // cluster in which nobody leads while it works: the others, itself and where the map is
 // kept are known to it.
-func (c *Cluster) Joining(id string) Node {
+func Joining(c *Cluster, id string) Node {
 	grown := *c
 	grown.Replicas = append(slices.Clone(c.Replicas), Replica{ID: id, Role: RoleVoter})
 	ns := grown.Nodes()

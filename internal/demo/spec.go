@@ -54,7 +54,7 @@ func (s Spec) Node() (*config.Node, error) {
 	}
 	nodes := c.Nodes()
 	if s.joins(nodes) && c.NobodyLeads() {
-		nodes = append(nodes, c.Joining(string(s.ID)))
+		nodes = append(nodes, config.Joining(c, string(s.ID)))
 	}
 	var faults []error
 	config.Place(nodes, func(n *config.Node) (string, config.Listen) {
