@@ -20,6 +20,8 @@ var World = sim.World{
 		"a request was passed on", "a request ended unknown", "a request was refused: too few are alive",
 		"a request was refused: too much is under way", "a record came by an exchange", "a clock was too far ahead",
 		"a read stood behind a write", "a read stood behind a read", "a value came in a second round", "a replica was repaired",
+		"a move finished", "a move was cancelled", "a fill was cut and begun anew", "a late page of an ended session was refused", "an old map was refused",
+		"a write was acknowledged while its partition moved", "a node that leaves was passed over", "who came again dropped what had been forgotten",
 		"a write was lost to a later one", "a put heard first how late its key was", "a history of registers was judged", "a read was stale, as its level says", "a delete was forgotten",
 	},
 }
@@ -28,7 +30,7 @@ var World = sim.World{
 type cluster struct {
 	s       *sim.Sim
 	c       config
-	place   *placement.Map
+	chart   *chart
 	nodes   []*node
 	clients []*client
 	ledger  *ledger
@@ -50,13 +52,19 @@ type cluster struct {
 
 func build(s *sim.Sim) *cluster {
 	w := &cluster{s: s, c: draw(s)}
-	var err error
-	if w.place, err = placement.New(1, names, partitions, copies, 1); err != nil {
+	m, err := placement.New(1, names, partitions, copies, 1)
+	if err != nil {
 		s.Fail("floor", "%v", err)
 	}
+	w.chart = newChart(m)
 	w.ledger = newLedger(w)
 	for _, id := range names {
-		w.addNode(id)
+		w.addNode(id, m)
+	}
+	if w.c.moving.on {
+		for _, id := range spares {
+			w.addNode(id, nil)
+		}
 	}
 	w.told = history.NewRecorder(s.Now)
 	for range w.c.clients {
@@ -67,7 +75,9 @@ func build(s *sim.Sim) *cluster {
 	return w
 }
 
-func (w *cluster) node(id topology.NodeID) *node { return w.nodes[slices.Index(names, id)] }
+func (w *cluster) node(id topology.NodeID) *node {
+	return w.nodes[slices.IndexFunc(w.nodes, func(n *node) bool { return n.id == id })]
+}
 
 // Begin implements sim.Cluster.
 func (w *cluster) Begin() {
@@ -76,6 +86,9 @@ func (w *cluster) Begin() {
 	}
 	for _, c := range w.clients {
 		c.next()
+	}
+	if w.c.moving.on {
+		w.operate()
 	}
 }
 
@@ -105,14 +118,21 @@ func (w *cluster) Settle() bool {
 	if slices.ContainsFunc(w.clients, func(c *client) bool { return c.busy }) {
 		return false
 	}
+	m := w.chart.now
+	if moves(m) {
+		return false
+	}
 	for _, n := range w.nodes {
+		if n.place == nil && !slices.Contains(m.Nodes(), n.id) {
+			continue // it has never come
+		}
 		p := n.live()
-		if p == nil || p.core.Busy() > 0 || p.core.Flushed < p.core.End {
+		if p == nil || n.place.Epoch() < m.Epoch() || p.core.Busy() > 0 || p.core.Flushed < p.core.End {
 			return false
 		}
 	}
 	for q := range partitions {
-		replicas := w.place.Replicas(q)
+		replicas := m.Replicas(q)
 		first := w.node(replicas[0]).p.core.Applied(q)
 		for _, id := range replicas[1:] {
 			if !first.Equal(w.node(id).p.core.Applied(q)) {
