@@ -122,6 +122,7 @@ type page struct {
 	set     *version.Set
 	cells   []core.Held
 	more    bool
+	time    version.Timestamp // no less than that of anything its source had
 }
 
 func (t *stream) ask() {
@@ -143,8 +144,9 @@ func (p *process) page(of placement.Part, at string, reply func(page)) {
 		reply(page{refused: true})
 		return
 	}
+	latest := core.Latest(p.core)
 	p.once(p.core.End, func() {
-		g := page{set: p.applied.At(of.ID).Clone()}
+		g := page{time: latest, set: p.applied.At(of.ID).Clone()}
 		for _, key := range slices.Sorted(maps.Keys(p.store)) {
 			if key <= at || p.n.place.Partition([]byte(key)) != of.ID {
 				continue
@@ -185,7 +187,7 @@ func (t *stream) took(g *page) {
 		ps = append(ps, core.Part{Partition: t.part.ID, Mends: []core.Mending{{Cell: h.Cell, Expect: sums.All(&h.Cell, h.State.Siblings)}}})
 	}
 	if !g.more {
-		ps = append(ps, core.Part{Partition: t.part.ID, Session: t.part.Epoch, Applied: t.set})
+		ps = append(ps, core.Part{Partition: t.part.ID, Session: t.part.Epoch, Applied: t.set, Time: g.time})
 	}
 	t.place(ps, func() {
 		if t.at = to; g.more {

@@ -12,7 +12,7 @@ import (
 
 // final: everything has healed, and nobody asks any more.
 func (l *ledger) final() {
-	winners := map[string]stamp{}
+	winners, alone := map[string]stamp{}, map[string]bool{}
 	acked := map[version.Dot]bool{}
 	for _, d := range l.acks {
 		if acked[d] = true; l.writes[d] == nil {
@@ -22,7 +22,11 @@ func (l *ledger) final() {
 	for _, d := range l.order {
 		w := l.writes[d]
 		key := string(w.record.Mutations[0].Key)
-		if !l.kept(d, acked[d]) {
+		kept, some := l.kept(d, acked[d])
+		if some {
+			alone[key] = true
+		}
+		if !kept {
 			continue
 		}
 		if winners[key].before(w.stamp()) {
@@ -33,6 +37,7 @@ func (l *ledger) final() {
 		if n.p == nil {
 			continue // it has never come
 		}
+		maps.DeleteFunc(winners, func(key string, _ stamp) bool { return alone[key] })
 		l.holds(n.p, winners)
 		if k := recount(n.p); k != len(n.p.lost) {
 			l.s.Fail("PL4", "%s counts %d writes as lost to a later one, its log says %d", n.id, len(n.p.lost), k)
@@ -41,8 +46,9 @@ func (l *ledger) final() {
 }
 
 // kept reports whether a write is among those that stay, and holds that all replicas have
-// it. What was not acknowledged goes with who alone has it, when that leaves.
-func (l *ledger) kept(d version.Dot, acked bool) bool {
+// it. What was not acknowledged goes with who alone has it, when that leaves; and what a
+// newcomer was given as a state, by one that left and alone had its record, some have.
+func (l *ledger) kept(d version.Dot, acked bool) (kept, some bool) {
 	var has, lacks []topology.NodeID
 	for _, id := range l.w.chart.now.Replicas(l.partition(d)) {
 		if n := l.w.node(id); n.durable[d] && n.p.core.Applied(l.partition(d)).Has(d) {
@@ -53,13 +59,16 @@ func (l *ledger) kept(d version.Dot, acked bool) bool {
 	}
 	switch {
 	case len(lacks) == 0:
-		return true
+		return true, false
+	case len(has) > 0 && l.w.c.moving.on && !l.w.recorded(d, l.partition(d)):
+		l.s.Reach("a write came to a newcomer as a state, and to others not")
+		return false, true
 	case len(has) > 0 || acked || !l.w.c.moving.on:
 		l.s.Fail("PL4", "write %v, acknowledged: %v, is on the disks of %v, and not of %v", d, acked, has, lacks)
 	default:
 		l.s.Reach("a write that nobody was told of went with who had it")
 	}
-	return false
+	return false, false
 }
 
 // holds: a node's store is the greatest of all writes, by key, and nothing beside

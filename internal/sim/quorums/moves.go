@@ -17,6 +17,7 @@ var spares = []topology.NodeID{"f", "g"}
 // moving is how partitions move under a seed.
 type moving struct {
 	on       bool
+	back     bool          // nodes come back to what they held: they leave, are weighed, and changes are taken back
 	every    time.Duration // between two changes of the layout
 	look     time.Duration // between two looks whether a step is due
 	poll     time.Duration // between two questions for a newer map
@@ -83,7 +84,7 @@ func (w *cluster) change() {
 	case at == nil:
 		return
 	case moves(m):
-		if w.s.Chance(0.2) {
+		if w.c.moving.back && w.s.Chance(0.2) {
 			at.mover.cancel()
 		}
 		return
@@ -91,7 +92,11 @@ func (w *cluster) change() {
 	l := m.Layout()
 	l.Nodes = slices.Clone(l.Nodes)
 	i := w.s.Rand.IntN(len(l.Nodes))
-	switch w.s.Rand.IntN(3) {
+	what := w.s.Rand.IntN(3)
+	if !w.c.moving.back {
+		what = 0
+	}
+	switch what {
 	case 0:
 		j := slices.IndexFunc(spares, func(id topology.NodeID) bool { return w.chart.origins[id] == 0 })
 		if j < 0 {

@@ -318,7 +318,10 @@ func (p *process) send(to topology.NodeID, m core.Message) {
 // fill reads records for another node.
 func (p *process) fill(e core.Effect) {
 	var found []record.Entry
-	for _, d := range e.Dots[:min(len(e.Dots), e.Most)] {
+	for _, d := range e.Dots {
+		if p.index[d] == 0 || len(found) >= e.Most {
+			continue // learnt with the state of its key; or for the next time
+		}
 		for entry, err := range p.log.Read(context.Background(), p.index[d]) {
 			if err != nil {
 				p.fail(err)
@@ -327,6 +330,9 @@ func (p *process) fill(e core.Effect) {
 			found = append(found, entry)
 			break
 		}
+	}
+	if len(found) == 0 {
+		return
 	}
 	p.s.Reach("a record came by an exchange")
 	p.step(core.Event{Kind: core.EvFound, Node: e.Node, Op: e.Op, Entries: found})
