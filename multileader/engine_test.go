@@ -2,6 +2,7 @@ package multileader
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -126,8 +127,12 @@ func TestASiteThatLostItsDiskIsAnotherOneAndGetsEverythingBack(t *testing.T) {
 	time.Sleep(1100 * time.Millisecond) // the time of day tells lives apart, by the second
 	c.nodes["us1"].start()
 	c.leads("us1")
-	again, err := c.nodes["us1"].put("new", "v")
-	require.NoError(t, err)
+	var again topology.Receipt
+	eventually(t, "us has back what eu had of it, and takes writes", func() bool {
+		again, err = c.nodes["us1"].put("new", "v")
+		require.True(t, err == nil || errors.Is(err, topology.ErrUnavailable), "%v", err)
+		return err == nil
+	})
 	require.NotEqual(t, w.Dot.Origin, again.Dot.Origin)
 	c.converged()
 	got, err := c.nodes["us1"].get("k", topology.ReadOptions{})

@@ -24,7 +24,8 @@ type council struct {
 	counts chan struct{} // asks keep to
 	tenure *tenure
 
-	resigned atomic.Bool // this node is about to end, and stands no more
+	resigned atomic.Bool  // this node is about to end, and stands no more
+	awake    atomic.Int64 // since when this node has not stood still itself, after began
 
 	mu      sync.Mutex // guards what follows; never held across a wait
 	keeper  core.Keeper
@@ -77,16 +78,28 @@ func (c *council) run(ctx context.Context) error {
 			wait = c.e.o.RetryEvery
 		}
 		t.Reset(wait)
+		planned := time.Now().Add(wait)
+		var look bool
 		select {
 		case <-t.C:
 		case <-stale:
 		case <-c.looks:
-			c.probe(ctx)
+			look = true
 		case <-ctx.Done():
 			return nil
 		}
+		if now := time.Now(); now.Sub(planned) > c.e.o.FailAfter/stoodStill {
+			c.awake.Store(int64(now.Sub(c.began)))
+		}
+		if look {
+			c.probe(ctx)
+		}
 	}
 }
+
+// stoodStill is the part of FailAfter by which a node that is late knows that it has stood
+// still: stopped, starved of the processor, or on a machine that was.
+const stoodStill = 4
 
 // rest keeps the next attempt from following at once.
 func (c *council) rest() {
@@ -231,7 +244,7 @@ func (c *council) due(now time.Time) (wait time.Duration, why core.Why, stands b
 		return c.rests.Sub(now), core.Restart, c.e.reign.outrun(term)
 	}
 	g := &c.keeper.Doc
-	v := core.Vigil{FailAfter: c.e.o.FailAfter, Now: now.Sub(c.began), Changes: &c.changes}
+	v := core.Vigil{FailAfter: c.e.o.FailAfter, Now: now.Sub(c.began), Awake: time.Duration(c.awake.Load()), Changes: &c.changes}
 	if c.keeper.Version > 0 {
 		v.Gone = c.gone == g.Term
 		at, met := c.e.sinks.heard.last(g.Term)

@@ -17,18 +17,24 @@ const letInPause = time.Millisecond
 type handover struct{ *council }
 
 // letIn has a voter that keeps up, and that the policy does not ask for, let into the
-// in-sync set, as it is to lead next. Whoever can not be let in, or is in sync, is left
-// to be judged by the document.
+// in-sync set, as it is to lead next. Whoever can not be let in, is in sync, or was not
+// heard of for as long as a leader may be silent, is left to be judged by the document.
 func (c handover) letIn(ctx context.Context, to topology.NodeID) error {
 	ctx, cancel := context.WithTimeout(ctx, c.e.o.CallTimeout)
 	defer cancel()
 	t := time.NewTicker(letInPause)
 	defer t.Stop()
+	heard := time.Now()
 	for {
 		g, _ := c.known()
 		p, _, err := g.Rule()
 		in := g.Agreed == nil || g.Agreed.LifeOf(to) != 0
-		if in || err != nil || p.Kind != quorum.KindFirst || !slices.Contains(g.Voters, to) || !c.keepsUp(to) {
+		if now := time.Now(); c.keepsUp(to) {
+			heard = now
+		} else if now.Sub(heard) > c.e.o.FailAfter {
+			return nil
+		}
+		if in || err != nil || p.Kind != quorum.KindFirst || !slices.Contains(g.Voters, to) {
 			return nil
 		}
 		c.expect(to)

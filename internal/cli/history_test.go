@@ -77,7 +77,7 @@ func TestHAProxyRoutesWritesAndReadsThroughAFailover(t *testing.T) {
 	}
 	routed(addrs[9], "SET k v", "+OK")
 	routed(addrs[10], "GET k", "$1\r\nv")
-	succeed(t, "failover", "--to", "b")
+	until(t, "b has what was acknowledged, by c perhaps alone, and leads", servers[1], func() bool { return command(t, "failover", "--to", "b").code == exitDone })
 	routed(addrs[9], "SET k w", "+OK")
 	routed(addrs[10], "GET k", "$1\r\nw")
 	require.Contains(t, succeed(t, "history"), "failover by hand")

@@ -57,7 +57,7 @@ func TestAWrongCommandLineIsCode2AndOneLine(t *testing.T) {
 		"wal verify .":                           ". is neither a node's data directory nor the folder of a log",
 		"wal verify nowhere":                     "no such file or directory",
 		"rewound list .":                         "is neither a node's data directory",
-		"demo nowhere":                           `there is no demo "nowhere" (there are: geo-readers,`,
+		"demo nowhere":                           `there is no demo "nowhere" (there are: active-active,`,
 		"demo --scenario detour":                 `"detour" is none of tour, load`,
 		"demo --scenario load":                   "go together",
 		"demo --load nowhere":                    "nowhere: no such file or directory",

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,6 +58,9 @@ func (t Topology) leaderless() bool { return t.Kind == kindLeaderless }
 
 // NobodyLeads reports whether every node takes writes and none leads.
 func (c *Cluster) NobodyLeads() bool { return c.Topology.leaderless() }
+
+// Local reports whether writes and reads are of the site of the node that is asked.
+func (t Topology) Local() bool { return levels[t.Write].Local() && levels[t.Read].Local() }
 
 // Needs returns how many replicas of a key writes and reads wait for, of how many.
 func (t Topology) Needs() (write, read, of int) {
@@ -236,4 +240,16 @@ func (c council) ofNode(n *Node) {
 	if n.Control.Kind == controlStatic {
 		n.Control.Leader = first(ms) // who keeps the map, which leads nobody
 	}
+}
+
+// Joining is the configuration of a node that the file does not name, and that joins a
+// cluster in which nobody leads while it works: the others, itself and where the map is
+// kept are known to it.
+func Joining(c *Cluster, id string) Node {
+	grown := *c
+	grown.Replicas = append(slices.Clone(c.Replicas), Replica{ID: id, Role: RoleVoter})
+	ns := grown.Nodes()
+	n := ns[len(ns)-1]
+	n.Control.Leader = c.Nodes()[0].Control.Leader // not the first by name of those that are there then
+	return n
 }

@@ -206,6 +206,10 @@ func (d *demo) greet() {
 	d.title("triad demo %s: %s, %s", d.o.Layout.Name, count(len(d.c.nodes), "node", "nodes"), how)
 	if d.c.of.NobodyLeads() {
 		w, r, n := d.c.of.Topology.Needs()
+		if t := d.c.of.Topology; t.Local() {
+			d.note("every key has %d copies; writes wait for %s and reads for %s; data, logs and %s in %s", n, t.Write, t.Read, fileName, d.c.dir)
+			return
+		}
 		d.note("every key has %d copies, of which writes wait for %d and reads hear %d; data, logs and %s in %s", n, w, r, fileName, d.c.dir)
 		return
 	}

@@ -139,6 +139,40 @@ func TestASpecThatDoesNotFitItsFileIsRefused(t *testing.T) {
 	}
 }
 
+func TestAMemberThatTheFileDoesNotNameJoinsWhereNobodyLeads(t *testing.T) {
+	l := found(t, "leaderless")
+	file := filepath.Join(t.TempDir(), "cluster.yaml")
+	require.NoError(t, os.WriteFile(file, l.text, 0o600))
+	s := Spec{ID: "a1", File: file, Cluster: "shop", Dir: "x"}
+	for _, id := range []topology.NodeID{"n1", "n2", "n3", "n4", "n5", "a1"} {
+		s.Members = append(s.Members, topology.Member{ID: id, Addr: string(id) + ":1"})
+	}
+	n, err := s.Node()
+	require.NoError(t, err)
+	require.Equal(t, "a1", n.Self.ID)
+	require.Equal(t, "a1:1", n.Members[5].Addr)
+	require.Equal(t, "n1", n.Control.Leader, "who kept the map keeps it, though another is the first by name now")
+	s.ID = "n3"
+	n, err = s.Node()
+	require.NoError(t, err)
+	require.Len(t, n.Members, 5)
+	s.ID = "a2"
+	_, err = s.Node()
+	require.ErrorContains(t, err, `there is no node "a2"`)
+}
+
+func TestTheNameOfANewcomerIsTheNextOne(t *testing.T) {
+	for want, ids := range map[topology.NodeID][]topology.NodeID{
+		"n6": {"n1", "n5"}, "n11": {"n10", "n9", "n10"}, "left-2": {"right", "left"}, "n3": {"n2", "n1"}, "9": {"8"},
+	} {
+		c := &cluster{}
+		for _, id := range ids {
+			c.nodes = append(c.nodes, &node{Spec: Spec{ID: id}})
+		}
+		require.Equal(t, want, c.newcomer(), ids)
+	}
+}
+
 func TestWiresObeyNothingElse(t *testing.T) {
 	w, err := Spec{Members: []topology.Member{{ID: "b", Addr: "b:1"}}, Links: []Wire{{To: "b"}}}.Wires(nil)
 	require.NoError(t, err)

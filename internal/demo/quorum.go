@@ -29,6 +29,9 @@ func fitsQuorum(c *config.Cluster) error {
 	if !c.NobodyLeads() {
 		return errors.New("somebody leads it; as in topology: {kind: leaderless}")
 	}
+	if c.Topology.Local() {
+		return fmt.Errorf("its sites answer by themselves; %s is played there", ScenarioSiteLoss)
+	}
 	w, r, n := c.Topology.Needs()
 	switch {
 	case w+r <= n:
@@ -41,12 +44,19 @@ func fitsQuorum(c *config.Cluster) error {
 	return nil
 }
 
+// quorumLimit bounds each phase: on a busy machine partitions move slowly.
+const quorumLimit = time.Minute
+
 func playQuorum(ctx context.Context, d *demo) error {
 	v := &votes{demo: d, away: d.c.nodes[len(d.c.nodes)-1], wiped: d.c.nodes[1], want: map[string]string{}}
 	v.table, _ = d.writable()
 	carts := []phase{}
 	if v.siblingTable() != "" {
 		carts = []phase{{"two carts at the same time, kept as siblings", v.carts}}
+	}
+	more := []phase{}
+	if len(d.c.of.Sites) == 0 { // or the file would have to say how far the new one is from each
+		more = []phase{{fmt.Sprintf("%s joins, and everybody goes on", d.c.newcomer()), v.join}}
 	}
 	return d.phases(ctx, slices.Concat([]phase{
 		{"nodes that all take writes", v.boot},
@@ -57,6 +67,7 @@ func playQuorum(ctx context.Context, d *demo) error {
 		{"it is back, and is given what it missed", v.back},
 		{fmt.Sprintf("%s loses its disk", v.wiped.ID), v.wipe},
 		{"it is filled by the others, and nothing comes back that was removed", v.filled},
+	}, more, []phase{
 		{"what everybody holds", v.compare},
 	}))
 }
@@ -312,13 +323,17 @@ func (v *votes) compare(ctx context.Context) error {
 	ns := v.c.living()
 	var held []holding
 	err := until(ctx, func(ctx context.Context) error {
-		held = held[:0]
-		for _, n := range ns {
-			h, err := v.hold(ctx, n)
-			if err != nil {
+		held = make([]holding, len(ns))
+		g, within := errgroup.WithContext(ctx)
+		for i, n := range ns {
+			g.Go(func() (err error) {
+				held[i], err = v.hold(within, n)
 				return err
-			}
-			held = append(held, h)
+			})
+		}
+		if err := g.Wait(); err != nil {
+			held = nil
+			return err
 		}
 		for i, n := range ns {
 			if held[i].sum != held[0].sum {

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,8 @@ const (
 	ScenarioReaders  = "readers"   // reads in a site far from the leader
 	ScenarioWitness  = "witness"   // two nodes with data and a witness, each of which is lost in turn
 	ScenarioConflict = "conflict"  // sites that all write: edits that meet, a site cut off, a leader killed
-	ScenarioQuorum   = "quorum"    // nobody leads: fresh and stale reads, a node away, a disk lost
+	ScenarioQuorum   = "quorum"    // nobody leads: fresh and stale reads, a node away, a disk lost, one more node
+	ScenarioSiteLoss = "site-loss" // nobody leads, and sites answer by themselves: one is lost and comes back
 	ScenarioWrites   = "writes"    // any cluster: writes, lag, the same bytes everywhere
 )
 
@@ -38,6 +40,7 @@ type scenario struct {
 	cuts  bool // it cuts links
 	delay func(Options, *node) time.Duration
 	play  func(context.Context, *demo) error
+	limit time.Duration // of each of its phases; 0: phaseTimeout
 }
 
 // scenarios are a function, as what they play looks at them too.
@@ -52,7 +55,8 @@ func scenarios() []scenario {
 		{name: ScenarioReaders, of: "geo-readers", fits: fitsReaders, play: playReaders},
 		{name: ScenarioWitness, of: "two-and-a-witness", fits: fitsWitness, play: playWitness},
 		{name: ScenarioConflict, of: "multi-leader", fits: fitsConflict, cuts: true, play: playConflict},
-		{name: ScenarioQuorum, of: "leaderless", fits: fitsQuorum, play: playQuorum},
+		{name: ScenarioQuorum, of: "leaderless", fits: fitsQuorum, play: playQuorum, limit: quorumLimit},
+		{name: ScenarioSiteLoss, of: "active-active", fits: fitsSiteLoss, play: playSiteLoss, limit: quorumLimit},
 		{name: ScenarioWrites, play: playWrites},
 	}
 }
@@ -76,6 +80,9 @@ func (l *Layout) scenario() string {
 	if l.cluster.SeveralLead() {
 		return ScenarioConflict
 	}
+	if l.cluster.NobodyLeads() && l.cluster.Topology.Local() {
+		return ScenarioSiteLoss
+	}
 	if l.cluster.NobodyLeads() {
 		return ScenarioQuorum
 	}
@@ -98,7 +105,7 @@ func findScenario(o Options) (scenario, error) {
 	if o.Layout.cluster.SeveralLead() && s.name != ScenarioConflict {
 		return s, fmt.Errorf("%w: scenario %s can not be played on %s: it is of one leader; %s is played where every site has one", ErrInput, s.name, o.Layout.Name, ScenarioConflict)
 	}
-	if o.Layout.cluster.NobodyLeads() && s.name != ScenarioQuorum {
+	if o.Layout.cluster.NobodyLeads() && s.name != ScenarioQuorum && s.name != ScenarioSiteLoss {
 		return s, fmt.Errorf("%w: scenario %s can not be played on %s: nobody leads it; %s is played there", ErrInput, s.name, o.Layout.Name, ScenarioQuorum)
 	}
 	if s.fits != nil {
@@ -120,7 +127,7 @@ type phase struct {
 func (d *demo) phases(ctx context.Context, ps []phase) error {
 	for i, p := range ps {
 		d.phase(i+1, p.title)
-		if err := d.step(ctx, phaseTimeout+d.slowest(), p.play); err != nil {
+		if err := d.step(ctx, cmp.Or(d.play.limit, phaseTimeout)+d.slowest(), p.play); err != nil {
 			if left := len(ps) - i - 1; left > 0 && errors.Is(err, ErrCheck) {
 				d.note("%s not played", count(left, "phase was", "phases were"))
 			}

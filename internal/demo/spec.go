@@ -53,6 +53,9 @@ func (s Spec) Node() (*config.Node, error) {
 		return nil, err
 	}
 	nodes := c.Nodes()
+	if s.joins(nodes) && c.NobodyLeads() {
+		nodes = append(nodes, config.Joining(c, string(s.ID)))
+	}
 	var faults []error
 	config.Place(nodes, func(n *config.Node) (string, config.Listen) {
 		i := slices.IndexFunc(s.Members, func(m topology.Member) bool { return string(m.ID) == n.Self.ID })
@@ -74,6 +77,12 @@ func (s Spec) Node() (*config.Node, error) {
 	n := &nodes[i]
 	n.Cluster, n.Self.ApplyDelay = s.Cluster, config.Duration(s.ApplyDelay)
 	return n, nil
+}
+
+// joins reports whether the node is a member that the file does not name.
+func (s Spec) joins(nodes []config.Node) bool {
+	member := slices.ContainsFunc(s.Members, func(m topology.Member) bool { return m.ID == s.ID })
+	return member && !slices.ContainsFunc(nodes, func(n config.Node) bool { return n.Self.ID == string(s.ID) })
 }
 
 // Open is what the node is opened with. It dials through w; listener may be nil.

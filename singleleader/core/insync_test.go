@@ -32,7 +32,7 @@ import (
 //	swap                                         the control takes what next said
 //	waits
 //	names SELF accepted=T                        whether SELF may begin the document's term
-//	due SELF now=D heard=D [gone] [unmet]
+//	due SELF now=D heard=D [awake=D] [gone] [unmet]
 func TestInSyncStories(t *testing.T) {
 	datadriven.Walk(t, "testdata/insync", func(t *testing.T, path string) {
 		s := &setting{}
@@ -251,11 +251,14 @@ func (s *setting) waits() string {
 
 func (s *setting) due(a storyArgs) string {
 	at := func(key string) time.Duration {
+		if key == "awake" && !a.d.HasArg(key) {
+			return 0
+		}
 		d, err := time.ParseDuration(a.str(key))
 		require.NoError(a.t, err)
 		return d
 	}
-	v := Vigil{FailAfter: time.Second, Now: at("now"), Heard: at("heard"), Met: !a.d.HasArg("unmet"), Gone: a.d.HasArg("gone"), Changes: &Changes{}}
+	v := Vigil{FailAfter: time.Second, Now: at("now"), Heard: at("heard"), Awake: at("awake"), Met: !a.d.HasArg("unmet"), Gone: a.d.HasArg("gone"), Changes: &Changes{}}
 	when, why, stands := v.Due(&s.doc, s.version, counted(a.t, a.d.CmdArgs[0].Key), s.voting)
 	if !stands {
 		return "does not stand\n"

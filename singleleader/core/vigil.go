@@ -44,6 +44,7 @@ type Vigil struct {
 	FailAfter time.Duration // of silence, and a leader is taken for dead
 	Now       time.Duration
 	Heard     time.Duration // when the leader last was, or its term became known
+	Awake     time.Duration // since when this node has not stood still itself: before, it would have heard nobody
 	Met       bool          // the leader was heard of in this term
 	Gone      bool          // its process is known to have ended
 	Changes   *Changes
@@ -52,7 +53,9 @@ type Vigil struct {
 // Due returns when to stand, and as what; false where this node is not to.
 //
 // The first who may goes first; who is behind him gives him time. A leader that was
-// not met yet in this term is waited for twice as long.
+// not met yet in this term is waited for twice as long; and where it was this node that
+// stood still, half as long again from then on, as what the leader has said meanwhile
+// is yet to be read.
 func (v *Vigil) Due(g *Group, version uint64, self Counted, voting Voting) (at time.Duration, why Why, stands bool) {
 	if version == 0 {
 		rank := slices.Index(voting.Candidates(), self.Node)
@@ -73,5 +76,5 @@ func (v *Vigil) Due(g *Group, version uint64, self Counted, voting Voting) (at t
 		wait *= 2
 	}
 	wait += time.Duration(rank)*v.FailAfter/2 + v.Changes.BackOff(v.Now, v.FailAfter)
-	return v.Heard + wait, Elected, true
+	return max(v.Heard, v.Awake-v.FailAfter/2) + wait, Elected, true
 }
