@@ -77,19 +77,20 @@ func decodePageAsked(b []byte) (a pageAsked, err error) {
 	return a, nil
 }
 
-// page is some of what a node holds. On the wire it is an array of four: whether the
+// page is some of what a node holds. On the wire it is an array of five: whether the
 // node votes; its applied sets, as an array of 2n: partition, and a state whose context
-// they are; cells, as an array of 4n: table, key, field, state; and whether there are more.
+// they are; cells, as an array of 4n: table, key, field, state; whether there are more; and the time.
 type page struct {
 	votes bool
 	sets  []core.Applied
 	cells []topology.Edit
 	more  bool
+	time  version.Timestamp // of a stream: no less than that of anything its source had when it was asked
 }
 
 func (p *page) encode(enc *record.Encoder) []byte {
 	w := pack.NewWriter(nil)
-	w.Array(4)
+	w.Array(5)
 	w.Bool(p.votes)
 	w.Array(2 * len(p.sets))
 	for i := range p.sets {
@@ -105,12 +106,13 @@ func (p *page) encode(enc *record.Encoder) []byte {
 		w.Bin(c.State)
 	}
 	w.Bool(p.more)
+	w.Uint(uint64(p.time))
 	return w.Bytes()
 }
 
 func decodePage(b []byte) (p page, err error) {
 	r := pack.NewReader(b)
-	r.ArrayOf(4)
+	r.ArrayOf(5)
 	p.votes = r.Bool()
 	for n := r.ArrayMax(2 * (PartitionsMax + 1)); n > 1 && r.Err() == nil; n -= 2 {
 		a := core.Applied{Partition: int(r.UintMax(PartitionsMax))}
@@ -132,6 +134,7 @@ func decodePage(b []byte) (p page, err error) {
 		})
 	}
 	p.more = r.Bool()
+	p.time = version.Timestamp(r.Uint())
 	if err := r.Done(); err != nil {
 		return p, fmt.Errorf("%w: a page of cells: %w", topology.ErrMalformed, err)
 	}
@@ -164,7 +167,7 @@ func (g pages) serve(ctx context.Context, _ topology.Peer, req []byte) ([]byte, 
 func (g pages) page(ctx context.Context, a *pageAsked) (p page, err error) {
 	e := g.e
 	if a.session != 0 {
-		err = g.session(ctx, a)
+		p.time, err = g.session(ctx, a)
 	} else {
 		err = g.shows(a)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/record/pack"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
 )
 
 // filler fills this node with the partitions that it is to hold (rule L8). Every stream
@@ -198,6 +199,7 @@ func (f *filler) take(ctx context.Context, part placement.Part, from topology.No
 	asked := pageAsked{partitions: []int{part.ID}, sets: true, session: part.Epoch}
 	parts := &filling{e: e}
 	var sets []core.Applied
+	var latest version.Timestamp
 	cells := 0
 	began, size := time.Now(), uint64(0)
 	for more := true; more; asked.sets = false {
@@ -224,6 +226,7 @@ func (f *filler) take(ctx context.Context, part placement.Part, from topology.No
 		if err := parts.prune(ctx, from, &asked, sets, &p); err != nil {
 			return err
 		}
+		latest = max(latest, p.time)
 		cells += len(p.cells)
 		size += uint64(len(b))
 		f.mu.Lock()
@@ -241,7 +244,7 @@ func (f *filler) take(ctx context.Context, part placement.Part, from topology.No
 	if len(sets) == 1 {
 		set.Set = sets[0].Set
 	}
-	ev := core.Event{Kind: core.EvInstall, Node: from, Part: core.Part{Partition: part.ID, Applied: &set.Set, Session: part.Epoch}}
+	ev := core.Event{Kind: core.EvInstall, Node: from, Part: core.Part{Partition: part.ID, Applied: &set.Set, Session: part.Epoch, Time: latest}}
 	if err := f.place(ctx, parts, ev); err != nil {
 		return err
 	}
@@ -300,19 +303,20 @@ func (f *filler) place(ctx context.Context, parts *filling, ev core.Event) error
 
 // session lets a stream to a new replica begin, or go on: in its session alone, and at
 // its beginning once all is shown here that was taken before this node heard of it.
-func (g pages) session(ctx context.Context, a *pageAsked) error {
+func (g pages) session(ctx context.Context, a *pageAsked) (at version.Timestamp, err error) {
 	e := g.e
 	if len(a.partitions) != 1 {
-		return fmt.Errorf("%w: a stream of %d partitions", topology.ErrMalformed, len(a.partitions))
+		return 0, fmt.Errorf("%w: a stream of %d partitions", topology.ErrMalformed, len(a.partitions))
 	}
 	p := a.partitions[0]
 	if err := e.loop.started(ctx); err != nil {
-		return err
+		return 0, err
 	}
 	var fault error
 	shown := make(chan struct{})
-	err := e.loop.call(func() {
+	err = e.loop.call(func() {
 		m := e.place.Current()
+		at = core.Latest(e.loop.core)
 		switch {
 		case p >= m.Partitions():
 			fault = fmt.Errorf("%w: there is no partition %d", topology.ErrMalformed, p)
@@ -329,13 +333,13 @@ func (g pages) session(ctx context.Context, a *pageAsked) error {
 		e.loop.release()
 	})
 	if err = errors.Join(err, fault); err != nil {
-		return err
+		return 0, err
 	}
 	select {
 	case <-shown:
-		return nil
+		return at, nil
 	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", topology.ErrTimeout, ctx.Err())
+		return 0, fmt.Errorf("%w: %w", topology.ErrTimeout, ctx.Err())
 	}
 }
 

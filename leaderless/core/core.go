@@ -175,8 +175,12 @@ type Part struct {
 	// part of a stream to a new replica: it counts in that session alone (L8). 0: it is
 	// no such part.
 	Session uint64
-	Place   *Place    // of EvMap: the map, and what the log comes to of its partitions
-	Mends   []Mending // what cells are to hold instead of what they hold
+	// Time is at least that of everything that its source had applied, of the last part of
+	// a stream: what was deleted and forgotten there comes with no cell, and what this node
+	// writes has to sort after it (C3, L9).
+	Time  version.Timestamp
+	Place *Place    // of EvMap: the map, and what the log comes to of its partitions
+	Mends []Mending // what cells are to hold instead of what they hold
 }
 
 // Held is what a replica holds of one cell.
@@ -240,6 +244,9 @@ type Answer struct {
 
 // State returns what the answer has of the cell without a field.
 func (a *Answer) State() record.State { return headOf(a.Cells) }
+
+// Latest returns a time that is at least that of everything in this node's log.
+func Latest(c *Core) version.Timestamp { return c.clock.Last() }
 
 // Step takes one event. The effects are valid until the next step.
 func (c *Core) Step(ev Event) []Effect {

@@ -52,6 +52,11 @@ func place(c *Core, from topology.NodeID, p *Part) error {
 	if p.Applied == nil {
 		return nil
 	}
+	if p.Time != 0 {
+		if err := c.room(p.Time); err != nil {
+			return err
+		}
+	}
 	w := pack.NewWriter(nil)
 	w.Array(2)
 	w.Uint(uint64(p.Partition))

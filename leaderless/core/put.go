@@ -39,7 +39,7 @@ func (c *Core) put(ev *Event) {
 	at := ev.Mutations[0]
 	part := c.cfg.Map.Part(placement.Of(c.cfg.Map, at.Table, at.Key))
 	replicas := writers(part)
-	s := c.route(ev, at.Table, at.Key, replicas)
+	s := c.route(ev, at.Table, at.Key, part.Replicas())
 	if s == nil {
 		return
 	}
@@ -78,8 +78,8 @@ func (c *Core) put(ev *Event) {
 // route returns this node's share of a key's partition, or passes the request
 // on, once, to a replica that is alive (L1).
 func (c *Core) route(ev *Event, table record.TableID, key []byte, replicas []topology.NodeID) *share {
-	if s := c.share(placement.Of(c.cfg.Map, table, key)); s != nil {
-		return s
+	if s := c.share(placement.Of(c.cfg.Map, table, key)); s != nil && (ev.Kind == EvGet || !s.filling(c)) {
+		return s // who is being filled does not know yet after what its writes are to sort (C3, L9)
 	}
 	op := "put"
 	if ev.Kind == EvGet {
@@ -88,7 +88,7 @@ func (c *Core) route(ev *Event, table record.TableID, key []byte, replicas []top
 	i := slices.IndexFunc(replicas, func(n topology.NodeID) bool { return c.isAlive(n) && serves(c, n, ev.Level) })
 	switch {
 	case ev.Forwarded:
-		c.refuse(ev, op, key, fmt.Errorf("%w: %s holds no copy of the key under map %d, and the request was passed on already", topology.ErrStale, c.Self, c.cfg.Map.Epoch()))
+		c.refuse(ev, op, key, fmt.Errorf("%w: %s holds no copy of the key that is whole under map %d, and the request was passed on already", topology.ErrStale, c.Self, c.cfg.Map.Epoch()))
 	case i < 0:
 		c.refuse(ev, op, key, fmt.Errorf("%w: none of %v %sis alive", topology.ErrUnavailable, replicas, where(c, ev.Level)))
 	default:

@@ -114,7 +114,7 @@ func (c *client) ask() {
 		}
 	}
 	r.answer = func(a core.Answer) { w.s.After(w.s.Net.Delay(), func() { end(a) }) }
-	to := w.nodes[w.s.Rand.IntN(len(w.nodes))]
+	to := w.serving()
 	w.s.After(w.s.Net.Delay(), func() {
 		to.m.Do(func() {
 			if p := to.live(); p != nil {

@@ -6,6 +6,8 @@ import (
 
 	"github.com/triad-kv/triad/leaderless/core"
 	"github.com/triad-kv/triad/record"
+	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
 )
 
 // collect forgets the deletes that can go (L9).
@@ -15,7 +17,7 @@ func (p *process) collect() {
 	}
 	for _, key := range slices.Sorted(maps.Keys(p.store)) {
 		s := p.store[key]
-		stable := core.Stable(p.core, p.w.place.Partition([]byte(key)))
+		stable := core.Stable(p.core, p.n.place.Partition([]byte(key)))
 		if len(s.Siblings) == 0 || core.FateOf(&s, stable) != core.Goes {
 			continue
 		}
@@ -30,14 +32,15 @@ func (p *process) collect() {
 // have every write that sorts before it.
 func (l *ledger) forgets(p *process, key string, v record.Version) {
 	at := stampOf(v)
-	for _, id := range l.w.place.Replicas(l.w.place.Partition([]byte(key))) {
+	replicas := p.n.place.Replicas(p.n.place.Partition([]byte(key)))
+	for _, id := range replicas {
 		n := l.w.node(id)
 		if !n.durable[v.Dot] {
 			l.s.Fail("L9", "%s forgets the delete %v of %s, which %s does not have", p.n.id, v.Dot, key, id)
 		}
 		for _, d := range l.order {
 			w := l.writes[d]
-			if string(w.record.Mutations[0].Key) == key && w.stamp().before(at) && !n.durable[d] {
+			if string(w.record.Mutations[0].Key) == key && w.stamp().before(at) && !n.durable[d] && l.lives(d, replicas) {
 				l.s.Fail("L9", "%s forgets the delete %v of %s, and %s does not have write %v, which sorts before it", p.n.id, v.Dot, key, id, d)
 			}
 		}
@@ -45,4 +48,10 @@ func (l *ledger) forgets(p *process, key string, v record.Version) {
 	if l.forgotten[key].before(at) {
 		l.forgotten[key] = at
 	}
+}
+
+// lives reports whether one of these has a write. One that was not acknowledged goes with
+// who alone had it, when that leaves.
+func (l *ledger) lives(d version.Dot, of []topology.NodeID) bool {
+	return slices.ContainsFunc(of, func(id topology.NodeID) bool { return l.w.node(id).durable[d] })
 }

@@ -37,6 +37,8 @@ type config struct {
 	patience   time.Duration
 	hedge      time.Duration // 0: never
 	blind      float64       // of puts, that carry no context
+
+	moving moving
 }
 
 func draw(s *sim.Sim) config {
@@ -63,6 +65,9 @@ func draw(s *sim.Sim) config {
 		patience:     ms(200, 2000),
 		hedge:        sim.Pick(s, 0, ms(5, 50), ms(50, 200)),
 		blind:        sim.Pick(s, 0.0, 0.2, 1.0),
+	}
+	if c.moving = drawMoving(s); c.moving.on {
+		c.limits.Unflushed = max(c.limits.Unflushed, c.moving.page+1) // or no page finds room
 	}
 	if c.repair == core.RepairWriteBack && !c.strict() {
 		c.repair = core.RepairBlocking // an engine refuses it

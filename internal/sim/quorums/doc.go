@@ -1,6 +1,6 @@
 // Package quorums is the leaderless topology on the deterministic floor:
 // leaderless/core on five nodes over real logs, eight partitions of three copies
-// that do not move, and clients that put and get through whatever node they meet.
+// that move to nodes that join in half of the seeds, and clients that put and get through whatever node they meet.
 // The last writer wins.
 //
 // # What is held against the nodes

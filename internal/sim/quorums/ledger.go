@@ -2,10 +2,7 @@ package quorums
 
 import (
 	"context"
-	"maps"
-	"slices"
 
-	"github.com/triad-kv/triad/conflict"
 	"github.com/triad-kv/triad/internal/sim"
 	"github.com/triad-kv/triad/leaderless/core"
 	"github.com/triad-kv/triad/record"
@@ -76,7 +73,7 @@ func (l *ledger) durable(p *process, e record.Entry) {
 	before := p.n.time
 	l.latest, p.n.time = max(l.latest, r.Time), max(before, r.Time)
 	if r.IsNote() {
-		l.s.Reach("a replica was repaired")
+		l.note(p, &r)
 		return
 	}
 	was, ok := l.writes[r.Dot]
@@ -92,9 +89,32 @@ func (l *ledger) durable(p *process, e record.Entry) {
 	p.n.durable[r.Dot] = true
 }
 
+// note: what one replica was told by another is durable there; by a set, all that those
+// writes come to.
+func (l *ledger) note(p *process, r *record.Record) {
+	if r.Mutations[0].Op != record.OpMark {
+		l.s.Reach("a replica was repaired")
+		return
+	}
+	q, set, err := core.Learnt(r)
+	if err != nil {
+		l.s.Fail("C5", "a note of %s: %v", p.n.id, err)
+		return
+	}
+	for _, d := range l.order {
+		if set != nil && l.partition(d) == q && set.Has(d) {
+			p.n.durable[d] = true
+		}
+	}
+}
+
+func (l *ledger) partition(d version.Dot) int {
+	return l.w.chart.now.Partition(l.writes[d].record.Mutations[0].Key)
+}
+
 // isNew: a write became durable for the first time, at its coordinator.
 func (l *ledger) isNew(p *process, r *record.Record, before version.Timestamp) {
-	o := l.w.place.Origin(p.n.id, l.w.place.Partition(r.Mutations[0].Key), r.Origin.Incarnation)
+	o := l.w.chart.origin(p.n.id, l.w.chart.now.Partition(r.Mutations[0].Key))
 	if r.Origin != o {
 		l.s.Fail("C2", "write %v is durable at %s, and not where it was made", r.Dot, p.n.id)
 	}
@@ -135,6 +155,10 @@ func (l *ledger) sends(p *process, m *core.Message) {
 		if err != nil || !p.n.durable[r.Dot] {
 			l.s.Fail("C2", "%s sends write %v, which is not durable there (%v)", p.n.id, r.Dot, err)
 		}
+	case core.MsgNack:
+		if len(m.Delta) > 0 {
+			l.s.Reach("an old map was refused")
+		}
 	case core.MsgAsk:
 		if m.Full {
 			l.s.Reach("a value came in a second round")
@@ -147,14 +171,19 @@ func (l *ledger) answers(p *process, r *request, a *core.Answer) {
 	if !r.puts() || a.Err != nil {
 		return
 	}
-	on := 0
+	var on []topology.NodeID
 	for _, n := range l.w.nodes {
 		if n.durable[a.Dot] {
-			on++
+			on = append(on, n.id)
 		}
 	}
-	if need := l.w.c.write.Needed(copies); on < need {
-		l.s.Fail("PW1", "write %v is acknowledged by %s, and on %d disks of %d", a.Dot, p.n.id, on, need)
+	part := p.n.place.Part(p.n.place.Partition([]byte(r.key)))
+	need, err := part.WriteNeed(l.w.c.write.Expr(), "")
+	if err != nil || !need.MetBy(on...) {
+		l.s.Fail("PW1", "write %v is acknowledged by %s, and on the disks of %v; it is %v, old %v, new %v (%v)", a.Dot, p.n.id, on, part.Stage, part.Old, part.New, err)
+	}
+	if part.Moving() {
+		l.s.Reach("a write was acknowledged while its partition moved")
 	}
 }
 
@@ -214,54 +243,5 @@ func (l *ledger) reads(r *request, a *core.Answer) {
 		l.found[r.key] = at
 	} else if l.w.c.repair >= core.RepairBlocking && at != (stamp{}) {
 		l.s.Reach("a read stood behind a read")
-	}
-}
-
-// final: everything has healed, and nobody asks any more.
-func (l *ledger) final() {
-	winners := map[string]stamp{}
-	for _, d := range l.order {
-		w := l.writes[d]
-		key := string(w.record.Mutations[0].Key)
-		if winners[key].before(w.stamp()) {
-			winners[key] = w.stamp()
-		}
-		for _, id := range l.w.place.Replicas(l.w.place.Partition(w.record.Mutations[0].Key)) {
-			if !l.w.node(id).durable[d] {
-				l.s.Fail("PL4", "write %v is not on the disk of %s", d, id)
-			}
-		}
-	}
-	for _, n := range l.w.nodes {
-		l.holds(n.p, winners)
-		if k := recount(n.p); k != len(n.p.lost) {
-			l.s.Fail("PL4", "%s counts %d writes as lost to a later one, its log says %d", n.id, len(n.p.lost), k)
-		}
-	}
-	for _, d := range l.acks {
-		if l.writes[d] == nil {
-			l.s.Fail("PL4", "write %v was acknowledged, and is nowhere", d)
-		}
-	}
-}
-
-// holds: a node's store is the greatest of all writes, by key, and nothing beside
-// it, in equal bytes on every replica.
-func (l *ledger) holds(p *process, winners map[string]stamp) {
-	for _, key := range slices.Sorted(maps.Keys(winners)) {
-		at := winners[key]
-		if !l.w.place.Holds(p.n.id, l.w.place.Partition([]byte(key))) {
-			continue
-		}
-		w := l.writes[at.dot]
-		want := record.State{Siblings: []record.Version{conflict.VersionOf(&w.record, &w.record.Mutations[0])}}
-		got := p.store[key]
-		if want.Siblings[0].Absent && len(got.Siblings) == 0 && l.forgotten[key] == at {
-			continue
-		}
-		enc := record.NewEncoder()
-		if !slices.Equal(enc.AppendState(nil, &want), enc.AppendState(nil, &got)) {
-			l.s.Fail("PL5", "%s holds %+v of %s, the greatest write is %v", p.n.id, got, key, at.dot)
-		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/triad-kv/triad/internal/sim"
 	"github.com/triad-kv/triad/internal/wal"
 	"github.com/triad-kv/triad/leaderless/core"
+	"github.com/triad-kv/triad/leaderless/placement"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 	"github.com/triad-kv/triad/version"
@@ -25,10 +26,14 @@ type node struct {
 	durable map[version.Dot]bool // the writes that are on its disk
 	records record.LSN           // how much of its log is
 	time    version.Timestamp    // the highest in it
+
+	place   *placement.Map // that it remembers; nil: it is of none yet
+	filled  map[int]uint64 // the sessions in which it was filled, by partition; it remembers them
+	filling map[int]uint64 // and those that were begun
 }
 
-func (w *cluster) addNode(id topology.NodeID) {
-	n := &node{w: w, id: id, durable: map[version.Dot]bool{}}
+func (w *cluster) addNode(id topology.NodeID, m *placement.Map) {
+	n := &node{w: w, id: id, durable: map[version.Dot]bool{}, place: m, filled: map[int]uint64{}, filling: map[int]uint64{}}
 	n.m = w.s.Machine(string(id), n.boot, n.halt)
 	w.nodes = append(w.nodes, n)
 }
@@ -51,7 +56,12 @@ func (n *node) wall() time.Time {
 
 // boot starts a process over what the disk holds.
 func (n *node) boot() {
-	p := &process{n: n, w: n.w, s: n.w.s, store: map[string]record.State{}, index: map[version.Dot]record.LSN{}, requests: map[uint64]*request{}, forgot: map[string][]record.LSN{}}
+	if n.place == nil {
+		n.seek()
+		return
+	}
+	p := &process{n: n, w: n.w, s: n.w.s, store: map[string]record.State{}, index: map[version.Dot]record.LSN{}, requests: map[uint64]*request{}, forgot: map[string][]record.LSN{}, installs: map[uint64]func(core.Answer){}}
+	p.mover, p.filler = &mover{p: p}, &filler{p: p}
 	if err := p.open(); err != nil {
 		n.w.s.Note(string(n.id), "does not start")
 		n.w.s.Say(string(n.id), "%v", err)
@@ -67,6 +77,9 @@ func (n *node) boot() {
 	n.w.ledger.booted(p)
 	p.look()
 	p.tick()
+	p.poll()
+	p.mover.tick()
+	p.filler.next()
 }
 
 // halt is told that the process is gone, and with it all requests.
@@ -95,6 +108,11 @@ type process struct {
 	requests map[uint64]*request
 	forgot   map[string][]record.LSN // where in the log a delete was forgotten, by key
 	flushing bool
+	alive    []topology.NodeID // whom it guesses to reach
+	mover    *mover
+	filler   *filler
+	installs map[uint64]func(core.Answer) // parts of streams, by the number of each
+	waits    []waits                      // who waits for the log
 }
 
 // open reads where the node stands, and applies its log.
@@ -118,7 +136,7 @@ func (p *process) open() error {
 	for _, a := range p.applied.Applied {
 		*at.At(a.Partition) = *a.Set.Clone()
 	}
-	p.core = core.New(core.Config{Self: p.n.id, Map: p.w.place, Incarnation: 1, MaxSkew: c.skew, Limits: c.limits}, at)
+	p.core = core.New(core.Config{Self: p.n.id, Map: p.n.place, Incarnation: 1, MaxSkew: c.skew, Limits: c.limits}, at)
 	return nil
 }
 
@@ -139,7 +157,16 @@ func (p *process) apply(lsn record.LSN) error {
 		if err != nil {
 			return err
 		}
-		set := p.applied.At(p.w.place.Partition(r.Mutations[0].Key))
+		if r.IsNote() && r.Mutations[0].Op == record.OpMark {
+			if err := p.mark(&r); err != nil {
+				return err
+			}
+			if err := p.applied.Add(e, p.n.place); err != nil {
+				return err
+			}
+			continue
+		}
+		set := p.applied.At(p.n.place.Partition(r.Mutations[0].Key))
 		changes, err := core.Apply(&r, set, func(c record.Cell) (record.State, error) { return p.store[string(c.Key)], nil })
 		if err != nil {
 			return err
@@ -149,7 +176,7 @@ func (p *process) apply(lsn record.LSN) error {
 			p.lost = append(p.lost, c.Lost...)
 		}
 		p.index[r.Dot] = e.LSN
-		if err := p.applied.Add(e, p.w.place); err != nil {
+		if err := p.applied.Add(e, p.n.place); err != nil {
 			return err
 		}
 	}
@@ -190,6 +217,10 @@ func (p *process) perform(e core.Effect) {
 	case core.DoFill:
 		p.fill(e)
 	case core.DoAnswer:
+		if f := p.installs[e.Op]; f != nil {
+			delete(p.installs, e.Op)
+			f(e.Answer)
+		}
 		if r := p.requests[e.Op]; r != nil {
 			delete(p.requests, e.Op)
 			p.w.ledger.answers(p, r, &e.Answer)
@@ -205,6 +236,8 @@ func (p *process) perform(e core.Effect) {
 	case core.DoAlarm:
 		p.s.Say(string(p.n.id), "%v", e.Err)
 		p.s.Reach("a clock was too far ahead")
+	case core.DoPlace:
+		p.learn(e.Map)
 	case core.DoIncarnate:
 		p.s.Fail("C1", "%s is told that it has forgotten writes, and has not", p.n.id)
 	}
@@ -257,6 +290,7 @@ func (p *process) flushed(b topology.Bounds, err error) {
 	p.s.Note(string(p.n.id), "flushed", uint64(b.Flushed))
 	p.w.ledger.flushed(p, b.Flushed)
 	p.step(core.Event{Kind: core.EvFlushed, LSN: b.Flushed})
+	p.released()
 }
 
 // fail ends the process: nothing more is acknowledged.
@@ -284,7 +318,10 @@ func (p *process) send(to topology.NodeID, m core.Message) {
 // fill reads records for another node.
 func (p *process) fill(e core.Effect) {
 	var found []record.Entry
-	for _, d := range e.Dots[:min(len(e.Dots), e.Most)] {
+	for _, d := range e.Dots {
+		if p.index[d] == 0 || len(found) >= e.Most {
+			continue // learnt with the state of its key; or for the next time
+		}
 		for entry, err := range p.log.Read(context.Background(), p.index[d]) {
 			if err != nil {
 				p.fail(err)
@@ -293,6 +330,9 @@ func (p *process) fill(e core.Effect) {
 			found = append(found, entry)
 			break
 		}
+	}
+	if len(found) == 0 {
+		return
 	}
 	p.s.Reach("a record came by an exchange")
 	p.step(core.Event{Kind: core.EvFound, Node: e.Node, Op: e.Op, Entries: found})
@@ -318,6 +358,7 @@ func (p *process) look() {
 			alive = append(alive, n.id)
 		}
 	}
+	p.alive = alive
 	p.step(core.Event{Kind: core.EvAlive, Nodes: alive})
 	p.n.m.After(p.s.Lasting(p.w.c.look/2, 2*p.w.c.look), func() {
 		if !p.dead {

@@ -10,25 +10,36 @@ import (
 	"github.com/triad-kv/triad/leaderless/core"
 	"github.com/triad-kv/triad/leaderless/placement"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
 )
 
 // World is the leaderless topology.
 var World = sim.World{
 	Name: "quorums",
-	New:  func(s *sim.Sim) sim.Cluster { return build(s) },
+	New:  func(s *sim.Sim) sim.Cluster { return build(s, false) },
 	Reaches: []string{
 		"a request was passed on", "a request ended unknown", "a request was refused: too few are alive",
 		"a request was refused: too much is under way", "a record came by an exchange", "a clock was too far ahead",
 		"a read stood behind a write", "a read stood behind a read", "a value came in a second round", "a replica was repaired",
+		"a move finished", "a fill was cut and begun anew", "an old map was refused",
+		"a write was acknowledged while its partition moved",
 		"a write was lost to a later one", "a put heard first how late its key was", "a history of registers was judged", "a read was stale, as its level says", "a delete was forgotten",
 	},
+}
+
+// Returning is World where nodes leave too, are weighed, and changes are taken back, so
+// that nodes come back to what they held before. It is not among those that are held to
+// everything: what it finds is open (docs/testing.md).
+var Returning = sim.World{
+	Name: "returning",
+	New:  func(s *sim.Sim) sim.Cluster { return build(s, true) },
 }
 
 // cluster is five nodes under one seed.
 type cluster struct {
 	s       *sim.Sim
 	c       config
-	place   *placement.Map
+	chart   *chart
 	nodes   []*node
 	clients []*client
 	ledger  *ledger
@@ -48,15 +59,22 @@ type cluster struct {
 	}
 }
 
-func build(s *sim.Sim) *cluster {
+func build(s *sim.Sim, back bool) *cluster {
 	w := &cluster{s: s, c: draw(s)}
-	var err error
-	if w.place, err = placement.New(1, names, partitions, copies, 1); err != nil {
+	w.c.moving.back = back
+	m, err := placement.New(1, names, partitions, copies, 1)
+	if err != nil {
 		s.Fail("floor", "%v", err)
 	}
+	w.chart = newChart(m)
 	w.ledger = newLedger(w)
 	for _, id := range names {
-		w.addNode(id)
+		w.addNode(id, m)
+	}
+	if w.c.moving.on {
+		for _, id := range spares {
+			w.addNode(id, nil)
+		}
 	}
 	w.told = history.NewRecorder(s.Now)
 	for range w.c.clients {
@@ -67,7 +85,9 @@ func build(s *sim.Sim) *cluster {
 	return w
 }
 
-func (w *cluster) node(id topology.NodeID) *node { return w.nodes[slices.Index(names, id)] }
+func (w *cluster) node(id topology.NodeID) *node {
+	return w.nodes[slices.IndexFunc(w.nodes, func(n *node) bool { return n.id == id })]
+}
 
 // Begin implements sim.Cluster.
 func (w *cluster) Begin() {
@@ -76,6 +96,9 @@ func (w *cluster) Begin() {
 	}
 	for _, c := range w.clients {
 		c.next()
+	}
+	if w.c.moving.on {
+		w.operate()
 	}
 }
 
@@ -105,22 +128,42 @@ func (w *cluster) Settle() bool {
 	if slices.ContainsFunc(w.clients, func(c *client) bool { return c.busy }) {
 		return false
 	}
+	m := w.chart.now
+	if moves(m) {
+		return false
+	}
 	for _, n := range w.nodes {
+		if n.place == nil && !slices.Contains(m.Nodes(), n.id) {
+			continue // it has never come
+		}
 		p := n.live()
-		if p == nil || p.core.Busy() > 0 || p.core.Flushed < p.core.End {
+		if p == nil || n.place.Epoch() < m.Epoch() || p.core.Busy() > 0 || p.core.Flushed < p.core.End {
 			return false
 		}
 	}
 	for q := range partitions {
-		replicas := w.place.Replicas(q)
-		first := w.node(replicas[0]).p.core.Applied(q)
-		for _, id := range replicas[1:] {
-			if !first.Equal(w.node(id).p.core.Applied(q)) {
-				return false
+		replicas := m.Replicas(q)
+		for _, id := range replicas {
+			for _, other := range replicas {
+				if !w.has(id, other, q) {
+					return false
+				}
 			}
 		}
 	}
 	return true
+}
+
+// has reports whether a node has applied all of a partition that another one has, but for
+// what that one has learnt with the states of keys and no replica has the record of.
+func (w *cluster) has(id, other topology.NodeID, q int) bool {
+	lacks := w.node(other).p.core.Applied(q).Missing(w.node(id).p.core.Applied(q), 1<<20)
+	return !slices.ContainsFunc(lacks, func(d version.Dot) bool { return !w.c.moving.on || w.recorded(d, q) })
+}
+
+// recorded reports whether a replica has the record of a write, and can hand it on.
+func (w *cluster) recorded(d version.Dot, q int) bool {
+	return slices.ContainsFunc(w.chart.now.Replicas(q), func(id topology.NodeID) bool { return w.node(id).p.index[d] > 0 })
 }
 
 // Check implements sim.Cluster.
