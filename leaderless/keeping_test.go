@@ -45,7 +45,7 @@ func TestAReplicaTakesOverWhatIsInNobodysLog(t *testing.T) {
 	c := newCluster(t, Options{Replicas: 3, RetainBytesMax: 1}, 3)
 	c.startAll()
 	c.nodes["c"].stop()
-	for i := range 400 {
+	for i := range 120 {
 		key := fmt.Sprint("k", i%50)
 		_, err := c.nodes[c.list[i%2].ID].put(key, strings.Repeat(fmt.Sprint(i), 2000))
 		require.NoError(t, err)
