@@ -217,9 +217,13 @@ func TestARecordThatDoesNotFitItsTableChangesNothingAndIsListed(t *testing.T) {
 }
 
 func TestConditionsAndCountsHoldOverWhatIsNotCommittedYet(t *testing.T) {
-	c := newCluster(t, Options{}, 1, "us")
+	c := newCluster(t, Options{Group: groupOf(quorum.Any(1))}, 2, "us")
 	c.startAll()
 	us := c.nodes["us1"]
+	_, err := us.put("other", "v")
+	require.NoError(t, err)
+	c.nodes["us2"].stop() // nothing is committed
+	before := us.log.Bounds().End
 	create := batchOf("k", "v")
 	create.Conditions = []record.Condition{{Cell: record.Cell{Table: record.TableDefault, Key: []byte("k")}, Absent: true}}
 	errs := make(chan error, 20)
@@ -229,6 +233,11 @@ func TestConditionsAndCountsHoldOverWhatIsNotCommittedYet(t *testing.T) {
 			errs <- err
 		}()
 	}
+	eventually(t, "one waits, and the others are refused", func() bool {
+		return us.log.Bounds().End > before && len(errs) >= cap(errs)-1 || us.log.Bounds().End > before+1
+	})
+	require.Equal(t, before+1, us.log.Bounds().End)
+	c.nodes["us2"].start()
 	done := 0
 	for range cap(errs) {
 		if err := <-errs; err == nil {

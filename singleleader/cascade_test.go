@@ -125,6 +125,15 @@ func TestACascadeFollowsTheNextLeader(t *testing.T) {
 			c := newCascade(t, Options{Sync: quorum.First(1, "a", "b", "e")}, agrees)
 			c.nodes["d"].feeds = []topology.NodeID{"c"}
 			c.startAll()
+			if agrees { // where all start slowly, another one may have been first
+				eventually(t, "a leads", func() bool {
+					lead := c.leader()
+					if lead != "a" {
+						_, _ = c.nodes[lead].Switchover(t.Context(), "a")
+					}
+					return lead == "a"
+				})
+			}
 			c.leads("a")
 			c.fed("c", "b", "a")
 			c.fed("d", "c", "a")

@@ -155,6 +155,12 @@ func showEdits(edits []topology.Edit) string {
 // Whatever is applied, memory and cells say the same, and nothing that was once
 // accepted is ever taken for new.
 func TestNothingIsTakenForNewTwice(t *testing.T) {
+	late := newRemembering(t)
+	for _, seq := range []uint64{1, 100_000} {
+		late.apply(record.RequestID{Client: 1, Seq: seq}, putOf("k", "", "v"))
+	}
+	_, memory := late.all.Find(record.RequestID{Client: 1, Seq: 5})
+	require.NotEqual(t, RequestNew, memory, "it is behind the window: it may have been taken before")
 	rapid.Check(t, func(rt *rapid.T) {
 		m := newRemembering(rt)
 		m.all.clientsKept = rapid.IntRange(1, 4).Draw(rt, "clients")
