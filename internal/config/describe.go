@@ -77,6 +77,9 @@ func (c *Cluster) Describe() []Line {
 		ls = append(ls, Line{"control", c.Control.Kind + ", " + c.Control.Options.Describe(&ControlPlace{Cluster: c.Cluster, values: c.values})})
 	}
 	for _, r := range c.Replicas {
+		if c.Topology.leaderless() {
+			r.Role = "replica" // all are alike
+		}
 		ls = append(ls, Line{"node " + r.ID, roleSays(r.Role, r.Site, r.ApplyDelay) + fedSays(r.Upstream)})
 	}
 	for i, from := range c.Sites {

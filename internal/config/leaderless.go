@@ -205,6 +205,7 @@ func quorumsSay(t Topology, nodes int) []Line {
 	case sited:
 		return []Line{
 			{"topology", fmt.Sprintf("%s, %d nodes, %d copies of every key in %d partitions, write %s, read %s, repair %s", t.Kind, nodes, n, t.Partitions, t.Write, t.Read, t.Repair)},
+			{"a write survives", sitedSurvival(t)},
 			{"writes, reads", "are counted by sites; triad quorum says what follows"},
 		}
 	case w+r <= n:
@@ -216,6 +217,18 @@ func quorumsSay(t Topology, nodes int) []Line {
 		{"writes stop", fmt.Sprintf("for keys of which more than %d of the %d copies are away; reads, where more than %d are", n-w, n, n-r)},
 		{"reads", reads},
 	}
+}
+
+// sitedSurvival says what a write survives where writes or reads are counted by sites.
+func sitedSurvival(t Topology) string {
+	w, _, _ := t.Needs()
+	switch l := levels[t.Write]; {
+	case !l.Sited():
+		return fmt.Sprintf("the loss of any %d of the nodes that hold its key", w-1)
+	case l == quorum.AtEachQuorum:
+		return "the loss of any site, and in each of one disk less than it waited for there"
+	}
+	return "in its own site the loss of one disk less than it waited for there; other sites have it one journey later"
 }
 
 // warnQuorums warns of what loses or hides acknowledged writes.
