@@ -4,12 +4,8 @@ package nemesis
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
-	"fmt"
 	"net"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/triad-kv/triad/internal/server/resp"
@@ -44,7 +40,7 @@ type unsent struct{ error }
 
 // do sends commands in one go and returns their answers. After an error the
 // connection is of no use.
-func (c *conn) do(wait time.Duration, commands ...[]string) ([]answer, error) {
+func (c *conn) do(wait time.Duration, commands ...[]string) ([]resp.Answer, error) {
 	c.out.Reset(c.out.Bytes()[:0])
 	for _, words := range commands {
 		c.out.Array(len(words))
@@ -61,13 +57,13 @@ func (c *conn) do(wait time.Duration, commands ...[]string) ([]answer, error) {
 		}
 		return nil, err
 	}
-	var all []answer
+	var all []resp.Answer
 	for range commands {
 		b, err := resp.AppendAnswer(nil, c.in, answerBytesMax)
 		if err != nil {
 			return all, err
 		}
-		a, _, err := parse(b, answerDepthSeen)
+		a, _, err := resp.ParseAnswer(b, answerDepthSeen)
 		if err != nil {
 			return all, err
 		}
@@ -76,71 +72,14 @@ func (c *conn) do(wait time.Duration, commands ...[]string) ([]answer, error) {
 	return all, nil
 }
 
-// answer is one answer of RESP2, understood.
-type answer struct {
-	fault string // of an error: its text
-	text  string // of anything but an array
-	null  bool
-	parts []answer
-}
-
-// code is the first word of an error.
-func (a answer) code() string {
-	word, _, _ := strings.Cut(a.fault, " ")
-	return word
-}
-
-// parse understands an answer that AppendAnswer has found whole.
-func parse(b []byte, depth int) (a answer, rest []byte, err error) {
-	line, rest, ok := bytes.Cut(b, []byte("\r\n"))
-	if !ok || len(line) == 0 || depth == 0 {
-		return a, nil, fmt.Errorf("%w: %.40q", resp.ErrAnswer, b)
-	}
-	word := string(line[1:])
-	switch line[0] {
-	case '-':
-		a.fault = word
-		return a, rest, nil
-	case '+', ':':
-		a.text = word
-		return a, rest, nil
-	case '$', '*':
-	default:
-		return a, nil, fmt.Errorf("%w: %.40q is not of RESP2", resp.ErrAnswer, line)
-	}
-	n, err := strconv.Atoi(word)
-	if err != nil {
-		return a, nil, err
-	}
-	if n < 0 {
-		a.null = true
-		return a, rest, nil
-	}
-	if line[0] == '$' {
-		if len(rest) < n+2 {
-			return a, nil, errors.New("an answer ends early")
-		}
-		a.text = string(rest[:n])
-		return a, rest[n+2:], nil
-	}
-	for range n {
-		var p answer
-		if p, rest, err = parse(rest, depth-1); err != nil {
-			return a, nil, err
-		}
-		a.parts = append(a.parts, p)
-	}
-	return a, rest, nil
-}
-
 // one sends one command; an error that is answered is an error.
-func (c *conn) one(wait time.Duration, words ...string) (answer, error) {
+func (c *conn) one(wait time.Duration, words ...string) (resp.Answer, error) {
 	all, err := c.do(wait, words)
 	if err != nil {
-		return answer{}, err
+		return resp.Answer{}, err
 	}
-	if all[0].fault != "" {
-		return all[0], errors.New(all[0].fault)
+	if all[0].Fault != "" {
+		return all[0], errors.New(all[0].Fault)
 	}
 	return all[0], nil
 }

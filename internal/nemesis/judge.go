@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/triad-kv/triad/internal/server/resp"
 	"github.com/triad-kv/triad/internal/sim/check"
 	"github.com/triad-kv/triad/internal/sim/history"
 	source "github.com/triad-kv/triad/internal/sim/load"
@@ -126,39 +127,39 @@ func (n *node) dump() (check.Final, error) {
 		if err != nil {
 			return f, err
 		}
-		if len(page.parts) != 2 {
-			return f, fmt.Errorf("SCAN answers %+v", page)
+		if len(page.Parts) != 2 {
+			return f, fmt.Errorf("SCAN answers %v", page)
 		}
-		if err := c.fetch(f.Cells, page.parts[1].parts); err != nil {
+		if err := c.fetch(f.Cells, page.Parts[1].Parts); err != nil {
 			return f, err
 		}
-		if cursor = page.parts[0].text; cursor == "0" {
+		if cursor = string(page.Parts[0].Text); cursor == "0" {
 			return f, nil
 		}
 	}
 }
 
 // fetch adds the values of some keys to cells.
-func (c *conn) fetch(cells map[string]check.Cell, keys []answer) error {
+func (c *conn) fetch(cells map[string]check.Cell, keys []resp.Answer) error {
 	if len(keys) == 0 {
 		return nil
 	}
 	words := []string{"MGET"}
 	for _, k := range keys {
-		words = append(words, k.text)
+		words = append(words, string(k.Text))
 	}
 	values, err := c.one(finalWait, words...)
 	if err != nil {
 		return err
 	}
-	for i, v := range values.parts {
-		if v.null {
+	for i, v := range values.Parts {
+		if v.Null {
 			continue
 		}
 		key := words[i+1]
-		value, whole := unpadded(key, v.text)
+		value, whole := unpadded(key, string(v.Text))
 		if !whole {
-			return fmt.Errorf("key %s holds %d bytes that nobody wrote, from %.40q", key, len(v.text), v.text)
+			return fmt.Errorf("key %s holds %d bytes that nobody wrote, from %.40q", key, len(v.Text), v.Text)
 		}
 		cells[key] = check.Cell{Values: []string{value}}
 	}

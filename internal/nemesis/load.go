@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/triad-kv/triad/internal/server/resp"
 	"github.com/triad-kv/triad/internal/sim/history"
 	source "github.com/triad-kv/triad/internal/sim/load"
 )
@@ -104,8 +105,8 @@ func (l *load) heard(op history.Op, err error) {
 	word := string(op.Outcome)
 	if err != nil {
 		word = "connection"
-		if a := (answer{fault: err.Error()}); a.code() == strings.ToUpper(a.code()) {
-			word = a.code()
+		if a := (resp.Answer{Fault: err.Error()}); a.Code() == strings.ToUpper(a.Code()) {
+			word = a.Code()
 		} else if errors.Is(err, os.ErrDeadlineExceeded) {
 			word = "silence"
 		}
@@ -217,7 +218,7 @@ func (c *client) ask(op *history.Op) error {
 	if op.Refused {
 		return nil
 	}
-	if last.fault != "" {
+	if last.Fault != "" {
 		return c.refused(op, last)
 	}
 	op.Outcome = history.Applied

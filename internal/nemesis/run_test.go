@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad/internal/server/resp"
 	"github.com/triad-kv/triad/internal/sim/check"
 	"github.com/triad-kv/triad/internal/sim/history"
 	source "github.com/triad-kv/triad/internal/sim/load"
@@ -88,20 +88,6 @@ func TestLongValuesAreWholeOrFoundOut(t *testing.T) {
 	require.Equal(t, "7", padded(source.Counters+"1", "7"), "numbers are numbers")
 }
 
-func TestAnAnswerIsUnderstoodWhole(t *testing.T) {
-	a, rest, err := parse([]byte("*3\r\n$2\r\nab\r\n*1\r\n:7\r\n$-1\r\n+OK\r\n"), answerDepthSeen)
-	require.NoError(t, err)
-	require.Equal(t, answer{parts: []answer{{text: "ab"}, {parts: []answer{{text: "7"}}}, {null: true}}}, a)
-	require.Equal(t, "+OK\r\n", string(rest))
-	a, _, err = parse([]byte("-READONLY no\r\n"), answerDepthSeen)
-	require.NoError(t, err)
-	require.Equal(t, "READONLY", a.code())
-	for _, bad := range []string{"", "+OK", "$5\r\nab\r\n", "%1\r\n", "$x\r\n", strings.Repeat("*1\r\n", 9)} {
-		_, _, err = parse([]byte(bad), answerDepthSeen)
-		require.Error(t, err, "%q", bad)
-	}
-}
-
 func TestClientsFollowWhoIsSaidToLead(t *testing.T) {
 	l := newLoad(nil, 1, 1)
 	write := history.Op{Kind: history.Put, Node: "a"}
@@ -121,11 +107,11 @@ func TestOutcomesAreThoseThatThePortPromises(t *testing.T) {
 		"MISCONF the disk is full": history.NotApplied, "EXECABORT no": history.NotApplied,
 	} {
 		op := history.Op{Kind: history.Put, Outcome: history.NotApplied}
-		require.EqualError(t, c.refused(&op, answer{fault: text}), text)
+		require.EqualError(t, c.refused(&op, resp.Answer{Fault: text}), text)
 		require.Equal(t, want, op.Outcome, text)
 	}
 	require.NoError(t, c.load.oddities())
-	_ = c.refused(&history.Op{Kind: history.Put}, answer{fault: "ERR what is this"})
+	_ = c.refused(&history.Op{Kind: history.Put}, resp.Answer{Fault: "ERR what is this"})
 	require.ErrorContains(t, c.load.oddities(), "1 times: put: ERR what is this")
 }
 

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/triad-kv/triad/internal/bench/scenario"
+	"github.com/triad-kv/triad/internal/server/resp"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
 )
@@ -26,7 +27,7 @@ func prefixOf(table string) string { return table + "/" }
 
 // ask has the visitor's connection say commands, each of them answered; a failed one is
 // not used again.
-func (d redis) ask(ctx context.Context, op string, writes bool, commands ...[][]byte) ([]answer, error) {
+func (d redis) ask(ctx context.Context, op string, writes bool, commands ...[][]byte) ([]resp.Answer, error) {
 	fail := func(o topology.Outcome, err error) error {
 		return &topology.Error{Op: op, Node: topology.NodeID(d.at.ID), Outcome: o, Err: errors.Join(topology.ErrUnavailable, err)}
 	}
@@ -46,7 +47,7 @@ func (d redis) ask(ctx context.Context, op string, writes bool, commands ...[][]
 		return nil, fail(topology.NotApplied, err)
 	}
 	for _, a := range as {
-		if err := a.err(op); err != nil {
+		if err := faultOf(a, op); err != nil {
 			return as, err
 		}
 	}
@@ -90,14 +91,14 @@ func (d redis) Read(ctx context.Context, at Cell, w Want) (h Held, err error) {
 	a := as[len(as)-1]
 	switch {
 	case at.Kind == record.KindSet:
-		for _, p := range a.parts {
-			h.Words = append(h.Words, string(p.text))
+		for _, p := range a.Parts {
+			h.Words = append(h.Words, string(p.Text))
 		}
-	case a.null:
+	case a.Null:
 	case at.Kind == record.KindCounter:
-		h.Number, err = strconv.ParseInt(string(a.text), 10, 64)
+		h.Number, err = strconv.ParseInt(string(a.Text), 10, 64)
 	default:
-		h.Values = [][]byte{a.text}
+		h.Values = [][]byte{a.Text}
 	}
 	return h, err
 }
@@ -120,14 +121,14 @@ func (d redis) Write(ctx context.Context, cs ...Change) (r topology.Receipt, err
 	as, err := d.ask(ctx, "put", true, commands...)
 	if err != nil {
 		for _, a := range as {
-			if a.fault == "" {
+			if a.Fault == "" {
 				return r, partly(1, err) // a pipeline is no transaction
 			}
 		}
 		return r, err
 	}
 	if token {
-		r.Token, err = topology.ParseToken(string(as[len(as)-1].text))
+		r.Token, err = topology.ParseToken(string(as[len(as)-1].Text))
 	}
 	return r, err
 }

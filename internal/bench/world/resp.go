@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/triad-kv/triad/internal/server/resp"
@@ -30,14 +28,6 @@ type wire struct {
 	read string // what TRIAD READ says for it
 }
 
-// answer is one answer of RESP2, understood.
-type answer struct {
-	fault string // of an error: its text
-	text  []byte // of anything but an array; the caller's until the next command
-	null  bool
-	parts []answer
-}
-
 func newWire(sock net.Conn) *wire { return &wire{sock: sock, in: bufio.NewReader(sock)} }
 
 func (w *wire) close() { _ = w.sock.Close() }
@@ -55,7 +45,7 @@ var errSent = errors.New("the connection broke")
 
 // do sends what was added, in one go, and returns the answers, so many. After an error the
 // connection is of no use.
-func (w *wire) do(ctx context.Context, n int) ([]answer, error) {
+func (w *wire) do(ctx context.Context, n int) ([]resp.Answer, error) {
 	by, _ := ctx.Deadline() // none: the zero time, which is none to a socket
 	if err := w.sock.SetDeadline(by); err != nil {
 		return nil, err
@@ -66,7 +56,7 @@ func (w *wire) do(ctx context.Context, n int) ([]answer, error) {
 	if err != nil && sent == 0 {
 		return nil, err
 	}
-	all, from := make([]answer, 0, n), len(w.last[:0])
+	all, from := make([]resp.Answer, 0, n), len(w.last[:0])
 	w.last = w.last[:0]
 	for range n {
 		if err != nil {
@@ -75,8 +65,8 @@ func (w *wire) do(ctx context.Context, n int) ([]answer, error) {
 		if w.last, err = resp.AppendAnswer(w.last, w.in, answerBytesMax); err != nil {
 			break
 		}
-		var a answer
-		if a, _, err = parse(bytes.Clone(w.last[from:]), answerDepthMax); err == nil {
+		var a resp.Answer
+		if a, _, err = resp.ParseAnswer(bytes.Clone(w.last[from:]), answerDepthMax); err == nil {
 			all, from = append(all, a), len(w.last)
 		}
 	}
@@ -86,63 +76,21 @@ func (w *wire) do(ctx context.Context, n int) ([]answer, error) {
 	return all, nil
 }
 
-// parse understands an answer that AppendAnswer has found whole.
-func parse(b []byte, depth int) (a answer, rest []byte, err error) {
-	line, rest, ok := bytes.Cut(b, []byte("\r\n"))
-	if !ok || len(line) == 0 || depth == 0 {
-		return a, nil, fmt.Errorf("%w: %.40q", resp.ErrAnswer, b)
-	}
-	word := string(line[1:])
-	switch line[0] {
-	case '-':
-		a.fault = word
-		return a, rest, nil
-	case '+', ':':
-		a.text = line[1:]
-		return a, rest, nil
-	case '$', '*':
-	default:
-		return a, nil, fmt.Errorf("%w: %.40q is not of RESP2", resp.ErrAnswer, line)
-	}
-	n, err := strconv.Atoi(word)
-	switch {
-	case err != nil:
-		return a, nil, err
-	case n < 0:
-		a.null = true
-		return a, rest, nil
-	case line[0] == '$' && len(rest) >= n+2:
-		a.text = rest[:n]
-		return a, rest[n+2:], nil
-	case line[0] == '$':
-		return a, nil, fmt.Errorf("%w: it ends early", resp.ErrAnswer)
-	}
-	for range n {
-		var p answer
-		if p, rest, err = parse(rest, depth-1); err != nil {
-			return a, nil, err
-		}
-		a.parts = append(a.parts, p)
-	}
-	return a, rest, nil
-}
-
-// err is the error of an answer, with the outcome that docs/redis.md gives its code.
-func (a answer) err(op string) error {
-	if a.fault == "" {
+// faultOf is the error of an answer, with the outcome that docs/redis.md gives its code.
+func faultOf(a resp.Answer, op string) error {
+	if a.Fault == "" {
 		return nil
 	}
-	code, _, _ := strings.Cut(a.fault, " ")
-	e := &topology.Error{Op: op, Outcome: topology.NotApplied, Err: errors.New(a.fault)}
-	switch code {
+	e := &topology.Error{Op: op, Outcome: topology.NotApplied, Err: errors.New(a.Fault)}
+	switch a.Code() {
 	case "UNKNOWN":
-		e.Outcome, e.Err = topology.Unknown, fmt.Errorf("%w: %s", topology.ErrTimeout, a.fault)
+		e.Outcome, e.Err = topology.Unknown, fmt.Errorf("%w: %s", topology.ErrTimeout, a.Fault)
 	case "READONLY", "MOVED":
-		e.Err = fmt.Errorf("%w: %s", topology.ErrNotLeader, a.fault)
+		e.Err = fmt.Errorf("%w: %s", topology.ErrNotLeader, a.Fault)
 	case "TRYAGAIN", "MISCONF", "CLUSTERDOWN":
-		e.Err = fmt.Errorf("%w: %s", topology.ErrUnavailable, a.fault)
+		e.Err = fmt.Errorf("%w: %s", topology.ErrUnavailable, a.Fault)
 	case "STALE":
-		e.Err = fmt.Errorf("%w: %s", topology.ErrStale, a.fault)
+		e.Err = fmt.Errorf("%w: %s", topology.ErrStale, a.Fault)
 	}
 	return e
 }

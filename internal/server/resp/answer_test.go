@@ -41,6 +41,21 @@ func TestAppendAnswerRefusesWhatIsNone(t *testing.T) {
 	}
 }
 
+func TestAnAnswerIsUnderstoodWhole(t *testing.T) {
+	a, rest, err := ParseAnswer([]byte("*3\r\n$2\r\nab\r\n*1\r\n:7\r\n$-1\r\n+OK\r\n"), 4)
+	require.NoError(t, err)
+	require.Equal(t, Answer{Parts: []Answer{{Text: []byte("ab")}, {Parts: []Answer{{Text: []byte("7")}}}, {Null: true}}}, a)
+	require.Equal(t, "+OK\r\n", string(rest))
+	require.Equal(t, "[ab [7] null]", a.String())
+	a, _, err = ParseAnswer([]byte("-READONLY no\r\n"), 4)
+	require.NoError(t, err)
+	require.Equal(t, "READONLY", a.Code())
+	for _, bad := range []string{"", "+OK", "$5\r\nab\r\n", "%1\r\n", "$x\r\n", strings.Repeat("*1\r\n", 9)} {
+		_, _, err = ParseAnswer([]byte(bad), 4)
+		require.ErrorIs(t, err, ErrAnswer, "%q", bad)
+	}
+}
+
 // Whatever comes, what is taken is what came, within its limit.
 func FuzzAppendAnswer(f *testing.F) {
 	for _, s := range []string{"+OK\r\n", "*2\r\n$1\r\na\r\n%1\r\n:1\r\n_\r\n", "$-1\r\n", "$4294967295\r\n", "*4294967295\r\n"} {
