@@ -39,6 +39,28 @@ type pageAsked struct {
 	session    uint64 // of the stream to a new replica that this is of; 0: it is of none
 }
 
+// of asks a node for the page.
+func (a *pageAsked) of(ctx context.Context, e *engine, id topology.NodeID) (page, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.o.CallTimeout)
+	defer cancel()
+	b, err := e.env.Transport.Call(ctx, id, methodCells, a.encode())
+	if err != nil {
+		return page{}, err
+	}
+	p, err := decodePage(b)
+	p.bytes = uint64(len(b))
+	return p, err
+}
+
+// ofVoter asks one that fills others, which those do that vote themselves.
+func (a *pageAsked) ofVoter(ctx context.Context, e *engine, id topology.NodeID) (page, error) {
+	p, err := a.of(ctx, e, id)
+	if err == nil && !p.votes {
+		err = fmt.Errorf("%w: it does not vote itself", topology.ErrUnavailable)
+	}
+	return p, err
+}
+
 const pageAskedFields = 8
 
 func (a *pageAsked) encode() []byte {
@@ -86,6 +108,8 @@ type page struct {
 	cells []topology.Edit
 	more  bool
 	time  version.Timestamp // of a stream: no less than that of anything its source had when it was asked
+
+	bytes uint64 // as which it came
 }
 
 func (p *page) encode(enc *record.Encoder) []byte {
@@ -342,18 +366,9 @@ func (f *filling) from(ctx context.Context, id topology.NodeID) error {
 	}
 	var sets []core.Applied
 	for more := true; more; asked.sets = false {
-		call, cancel := context.WithTimeout(ctx, e.o.CallTimeout)
-		b, err := e.env.Transport.Call(call, id, methodCells, asked.encode())
-		cancel()
+		p, err := asked.ofVoter(ctx, e, id)
 		if err != nil {
 			return err
-		}
-		p, err := decodePage(b)
-		if err != nil {
-			return err
-		}
-		if !p.votes {
-			return fmt.Errorf("%w: it does not vote itself", topology.ErrUnavailable)
 		}
 		if asked.sets {
 			sets = p.sets

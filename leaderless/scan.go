@@ -167,13 +167,7 @@ func (s *source) next(ctx context.Context) (page, error) {
 	if s.id == s.e.env.Self {
 		return pages{s.e}.page(ctx, &s.asked)
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.e.o.CallTimeout)
-	defer cancel()
-	b, err := s.e.env.Transport.Call(ctx, s.id, methodCells, s.asked.encode())
-	if err != nil {
-		return page{}, err
-	}
-	return decodePage(b)
+	return s.asked.of(ctx, s.e, s.id)
 }
 
 // merged returns the least of the next cells of all sources, and what all of them come

@@ -203,18 +203,9 @@ func (f *filler) take(ctx context.Context, part placement.Part, from topology.No
 	cells := 0
 	began, size := time.Now(), uint64(0)
 	for more := true; more; asked.sets = false {
-		call, cancel := context.WithTimeout(ctx, e.o.CallTimeout)
-		b, err := e.env.Transport.Call(call, from, methodCells, asked.encode())
-		cancel()
+		p, err := asked.ofVoter(ctx, e, from)
 		if err != nil {
 			return err
-		}
-		p, err := decodePage(b)
-		if err != nil {
-			return err
-		}
-		if !p.votes {
-			return fmt.Errorf("%w: it does not vote itself", topology.ErrUnavailable)
 		}
 		if asked.sets {
 			sets = p.sets
@@ -228,9 +219,9 @@ func (f *filler) take(ctx context.Context, part placement.Part, from topology.No
 		}
 		latest = max(latest, p.time)
 		cells += len(p.cells)
-		size += uint64(len(b))
+		size += p.bytes
 		f.mu.Lock()
-		f.bytes += uint64(len(b))
+		f.bytes += p.bytes
 		f.mu.Unlock()
 		f.say("it takes partition %d from %s: %d cells, %d bytes so far", part.ID, from, cells, size)
 		if more = p.more && len(p.cells) > 0; more {

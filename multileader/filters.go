@@ -104,25 +104,8 @@ func (o *Options) badHolders(f *Filter) (errs []error) {
 // held: they go from one to the other by links of such sites alone, as the others have
 // nothing of it to pass on.
 func (o *Options) holdersReach(r *core.Roster, f *Filter) error {
-	var here []string
-	for i := range r.Seats {
-		if name := string(r.Seats[i].Site); r.Seats[i].Here() && slices.Contains(f.Sites, name) {
-			here = append(here, name)
-		}
-	}
-	if len(here) == 0 {
-		return nil
-	}
-	reached := map[string]bool{here[0]: true}
-	for range here {
-		for _, a := range here {
-			for _, b := range here {
-				reached[b] = reached[b] || reached[a] && o.linkedBy(r, a, b)
-			}
-		}
-	}
-	if away := slices.DeleteFunc(slices.Clone(here), func(s string) bool { return reached[s] }); len(away) > 0 {
-		return fmt.Errorf("table %s: between %s and %v there are only sites that do not hold it, and these have nothing of it to pass on: link the sites that hold it with one another, or let more hold it", f.Table, here[0], away)
+	if from, away := cutOff(o, r, func(site string) bool { return slices.Contains(f.Sites, site) }); len(away) > 0 {
+		return fmt.Errorf("table %s: between %s and %v there are only sites that do not hold it, and these have nothing of it to pass on: link the sites that hold it with one another, or let more hold it", f.Table, from, away)
 	}
 	return nil
 }

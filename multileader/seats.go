@@ -182,14 +182,23 @@ func (o *Options) reachesAll(r *core.Roster) error {
 }
 
 func (o *Options) reaches(r *core.Roster) error {
-	var here, away []string
+	if from, away := cutOff(o, r, func(string) bool { return true }); len(away) > 0 {
+		return fmt.Errorf("%w: links: nothing of %s would reach %v: change topology.links, or give links with `triad site add --link`", topology.ErrConflict, from, away)
+	}
+	return nil
+}
+
+// cutOff returns the first of some sites that are there by r, and those of them that no
+// chain of links between such sites alone joins to it.
+func cutOff(o *Options, r *core.Roster, some func(site string) bool) (from string, away []string) {
+	var here []string
 	for i := range r.Seats {
-		if r.Seats[i].Here() {
-			here = append(here, string(r.Seats[i].Site))
+		if name := string(r.Seats[i].Site); r.Seats[i].Here() && some(name) {
+			here = append(here, name)
 		}
 	}
 	if len(here) == 0 {
-		return nil
+		return "", nil
 	}
 	reached := map[string]bool{here[0]: true}
 	for range here {
@@ -199,15 +208,7 @@ func (o *Options) reaches(r *core.Roster) error {
 			}
 		}
 	}
-	for _, s := range here {
-		if !reached[s] {
-			away = append(away, s)
-		}
-	}
-	if len(away) > 0 {
-		return fmt.Errorf("%w: links: nothing of %s would reach %v: change topology.links, or give links with `triad site add --link`", topology.ErrConflict, here[0], away)
-	}
-	return nil
+	return here[0], slices.DeleteFunc(slices.Clone(here), func(s string) bool { return reached[s] })
 }
 
 // links are the exchanges with other sites, which come and go with the roster.

@@ -3,17 +3,12 @@ package subjects
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
 	"strings"
 	"sync/atomic"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/benchmarks/compare"
 	"github.com/triad-kv/triad/control/static"
-	"github.com/triad-kv/triad/internal/server"
 	"github.com/triad-kv/triad/leaderless"
 	"github.com/triad-kv/triad/multileader"
 	"github.com/triad-kv/triad/quorum"
@@ -122,7 +117,7 @@ func everyNode(ctx context.Context, dir string, s Triad, spawn compare.Spawn, re
 }
 
 // childOf runs a node that set makes of a topology, with its port.
-func childOf(ctx context.Context, args []string, up func(string), set func(*triad.Config)) (err error) {
+func childOf(ctx context.Context, args []string, up func(string), set func(*triad.Config)) error {
 	c, err := configOf(args)
 	if err != nil {
 		return err
@@ -132,23 +127,7 @@ func childOf(ctx context.Context, args []string, up func(string), set func(*tria
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, node.Close()) }()
-	s, err := server.New(node.Cells(), server.Options{})
-	if err != nil {
-		return err
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return node.Run(ctx) })
-	g.Go(func() error { return s.Serve(ctx, ln) })
-	up(ln.Addr().String())
-	if err := g.Wait(); err != nil {
-		return fmt.Errorf("node %s: %w", args[0], err)
-	}
-	return nil
+	return serve(ctx, node, args[0], up)
 }
 
 // configOf is what args say of a node, but for its topology.

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/benchmarks/compare"
 	"github.com/triad-kv/triad/internal/server"
 )
@@ -60,11 +61,16 @@ func (s TriadRESP) Run(ctx context.Context, dir string, spawn compare.Spawn, rea
 }
 
 // Child implements [compare.Subject]: a node with its port.
-func (TriadRESP) Child(ctx context.Context, args []string, up func(string)) (err error) {
+func (TriadRESP) Child(ctx context.Context, args []string, up func(string)) error {
 	node, err := openArgs(args)
 	if err != nil {
 		return err
 	}
+	return serve(ctx, node, args[0], up)
+}
+
+// serve runs a node with its port, tells up where that is, and closes the node.
+func serve(ctx context.Context, node *triad.Node, name string, up func(string)) (err error) {
 	defer func() { err = errors.Join(err, node.Close()) }()
 	s, err := server.New(node.Cells(), server.Options{})
 	if err != nil {
@@ -79,7 +85,7 @@ func (TriadRESP) Child(ctx context.Context, args []string, up func(string)) (err
 	g.Go(func() error { return s.Serve(ctx, ln) })
 	up(ln.Addr().String())
 	if err := g.Wait(); err != nil {
-		return fmt.Errorf("node %s: %w", args[0], err)
+		return fmt.Errorf("node %s: %w", name, err)
 	}
 	return nil
 }
