@@ -63,6 +63,7 @@ type node struct {
 	store   topology.Store
 	cancel  context.CancelFunc
 	done    chan error
+	wrap    func(topology.GroupLog) topology.GroupLog // what its engine is lent; nil: the log as it is
 }
 
 // newCluster makes nodes a, b, c and so on.
@@ -201,8 +202,12 @@ func (n *node) run(p *store.Pebble, list *members.List, logger *slog.Logger) err
 	require.NoError(t, err)
 	control, err := n.control(logger)
 	require.NoError(t, err)
+	var log topology.GroupLog = n.log
+	if n.wrap != nil {
+		log = n.wrap(log)
+	}
 	eng, err := New(c.opts)(topology.Env{
-		Self: n.id, Life: n.home.Life(), Control: control, Log: n.log, Store: n.store, Stable: n.home, Sidelog: n.home.Sidelog(),
+		Self: n.id, Life: n.home.Life(), Control: control, Log: log, Store: n.store, Stable: n.home, Sidelog: n.home.Sidelog(),
 		Transport: tr, Membership: list, Logger: logger, Founded: func() bool { return n.founded },
 		Clock: version.NewClock(func() time.Time { return time.Now().Add(n.ahead) }, 0),
 	})

@@ -29,7 +29,7 @@ func (l *loop) tidy() {
 	for i := range due {
 		l.step(core.Event{Kind: core.EvDue, Cells: due[i : i+1]})
 	}
-	l.flush()
+	_ = l.flush() // else they are due at the next look
 }
 
 // Limits of what is counted for who asks why deletes are kept.

@@ -425,17 +425,23 @@ func (f *filling) place(ctx context.Context, ev core.Event) error {
 	l := f.e.loop
 	r := newRequest(ev)
 	done := make(chan struct{})
+	var refused error // by the log, after the core had placed it
 	if err := l.call(func() {
 		l.request(r)
-		l.flush()
+		if refused = l.flush(); refused != nil {
+			return
+		}
 		l.durable = append(l.durable, durable{l.core.End, done})
 		l.release()
 	}); err != nil {
 		return err
 	}
 	<-r.done
-	if r.got.Err != nil {
+	switch {
+	case r.got.Err != nil:
 		return r.got.Err
+	case refused != nil:
+		return &topology.Error{Op: "install", Node: f.e.env.Self, Outcome: topology.NotApplied, Err: refused}
 	}
 	select {
 	case <-done:

@@ -2,13 +2,17 @@ package leaderless
 
 import (
 	"fmt"
+	"math"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/triad-kv/triad/leaderless/core"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/topology"
+	"github.com/triad-kv/triad/version"
 )
 
 func TestTheLogIsKeptForWhoIsAwayAndNoLonger(t *testing.T) {
@@ -69,4 +73,39 @@ func TestAReplicaTakesOverWhatIsInNobodysLog(t *testing.T) {
 	require.NotZero(t, mends)
 	_, err = c.nodes["c"].get("k7", topology.ReadOptions{Guarantee: topology.ReadAny})
 	require.ErrorIs(t, err, topology.ErrNotFound)
+}
+
+// fullLog is a log that has no room, a few times.
+type fullLog struct {
+	topology.GroupLog
+	left atomic.Int32
+}
+
+func (l *fullLog) Copy(es ...record.Entry) error {
+	if l.left.Add(-1) >= 0 {
+		return fmt.Errorf("a segment: %w", topology.ErrDiskFull)
+	}
+	return l.GroupLog.Copy(es...)
+}
+
+// A part of what another one holds that the log has no room for is not placed, and is not
+// said to be: who fills a lost disk would vote without it.
+func TestAPartThatTheLogDidNotTakeIsNotPlaced(t *testing.T) {
+	c := newCluster(t, Options{Replicas: 3}, 3)
+	log := &fullLog{}
+	c.nodes["a"].wrap = func(l topology.GroupLog) topology.GroupLog { log.GroupLog = l; return log }
+	c.startAll()
+	w, err := c.nodes["b"].put("k", "v")
+	require.NoError(t, err)
+	c.converged()
+	var set version.Set
+	set.Add(version.Dot{Origin: w.Dot.Origin, Seq: w.Dot.Seq + 1000})
+	f := &filling{e: c.nodes["a"].engine}
+	part := core.Part{Partition: c.nodes["a"].place.Current().Partition([]byte("k")), Applied: &set}
+	log.left.Store(math.MaxInt32)
+	err = f.place(t.Context(), core.Event{Kind: core.EvInstall, Node: "b", Part: part})
+	log.left.Store(0)
+	require.ErrorIs(t, err, topology.ErrDiskFull)
+	require.Equal(t, topology.NotApplied, topology.OutcomeOf(err))
+	require.NoError(t, f.place(t.Context(), core.Event{Kind: core.EvInstall, Node: "b", Part: part}))
 }

@@ -117,7 +117,7 @@ func (l *loop) run(ctx context.Context) error {
 			l.work()
 		case <-t.C:
 			l.step(core.Event{Kind: core.EvTick})
-			l.flush()
+			_ = l.flush() // the core has told who asked
 			l.keeper.tick()
 			if l.keeper.ticks%restartTicks == 1 {
 				l.stays = ""
@@ -142,7 +142,7 @@ func (l *loop) work() {
 	for _, f := range calls {
 		f()
 	}
-	l.flush()
+	_ = l.flush() // the core has told who asked
 }
 
 // stop answers everything that waits, as the node ends.
@@ -299,21 +299,23 @@ func (l *loop) alarm(err error) {
 	}
 }
 
-// flush puts what the core has placed in the log.
-func (l *loop) flush() {
+// flush puts what the core has placed in the log. If that takes nothing of it, the core
+// has heard so when flush returns.
+func (l *loop) flush() error {
 	es := l.append
 	if len(es) == 0 {
-		return
+		return nil
 	}
 	l.append = nil
 	err := l.e.env.Log.Copy(es...)
 	if err == nil {
 		l.e.machine.placed(es)
-		return
+		return nil
 	}
 	l.alarm(fmt.Errorf("the log took nothing: %w", err))
 	l.forgets(func(lsn record.LSN) bool { return lsn >= es[0].LSN })
 	l.step(core.Event{Kind: core.EvNotAppended, LSN: es[0].LSN - 1, Err: err})
+	return err
 }
 
 // begin lets the core judge a request, which is answered once it has ended.

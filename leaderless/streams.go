@@ -319,7 +319,7 @@ func (g pages) session(ctx context.Context, a *pageAsked) (at version.Timestamp,
 		if fault != nil {
 			return
 		}
-		e.loop.flush()
+		_ = e.loop.flush() // what it did not take is not shown
 		e.loop.durable = append(e.loop.durable, durable{e.loop.core.End, shown})
 		e.loop.release()
 	})
