@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/triad-kv/triad/client"
+	"github.com/triad-kv/triad/internal/admin"
 	"github.com/triad-kv/triad/internal/demo/grid"
 	"github.com/triad-kv/triad/topology"
 )
@@ -88,24 +89,13 @@ and was not repaired, or a node could not be compared with.`,
 
 // verify has the first node that answers compare.
 func (r *remote) verify(cmd *cobra.Command, tables []string, from string) (v comparison, err error) {
-	err = r.with(cmd, func(ctx context.Context, c *client.Client) error {
-		nodes, err := askAll(ctx, c, r.endpoints)
-		if err != nil {
-			return err
-		}
-		for _, a := range nodes {
-			if a.Err != nil {
-				continue
-			}
-			v.Node = a.Status.Node
-			found, err := c.Operator().Verify(ctx, a.Addr, tables, from)
-			if err != nil {
-				return err
-			}
+	err = r.atFirst(cmd, func(ctx context.Context, c *client.Client, a admin.Answer) error {
+		v.Node = a.Status.Node
+		found, err := c.Operator().Verify(ctx, a.Addr, tables, from)
+		if err == nil {
 			v.take(found)
-			return nil
 		}
-		return nil
+		return err
 	})
 	return v, err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/triad-kv/triad/client"
+	"github.com/triad-kv/triad/internal/admin"
 	"github.com/triad-kv/triad/internal/demo/grid"
 	"github.com/triad-kv/triad/record"
 	"github.com/triad-kv/triad/record/pack"
@@ -248,27 +249,17 @@ func texts(rs []rival) string {
 // ended it.
 func (r *remote) conflicts(cmd *cobra.Command, after client.ConflictPlace, bytes int, wanted func([]meeting, client.Conflict) bool) (all []meeting, node topology.NodeID, more bool, err error) {
 	all = []meeting{}
-	err = r.with(cmd, func(ctx context.Context, c *client.Client) error {
-		nodes, err := askAll(ctx, c, r.endpoints)
-		if err != nil {
-			return err
-		}
-		for _, a := range nodes {
-			if a.Err != nil {
-				continue
+	err = r.atFirst(cmd, func(ctx context.Context, c *client.Client, a admin.Answer) error {
+		node = a.Status.Node
+		for x, err := range c.Operator().Conflicts(ctx, a.Addr, after, bytes) {
+			if err != nil {
+				return err
 			}
-			node = a.Status.Node
-			for x, err := range c.Operator().Conflicts(ctx, a.Addr, after, bytes) {
-				if err != nil {
-					return err
-				}
-				if !wanted(all, x) {
-					more = true
-					return nil
-				}
-				all = append(all, meetingOf(x))
+			if !wanted(all, x) {
+				more = true
+				return nil
 			}
-			return nil
+			all = append(all, meetingOf(x))
 		}
 		return nil
 	})

@@ -1,19 +1,12 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/triad-kv/triad"
-	"github.com/triad-kv/triad/internal/config"
 )
 
 const quorumNode = `
@@ -28,32 +21,11 @@ tables: {users: bytes}
 // serveQuorum runs three nodes without a leader as their files say.
 func serveQuorum(t *testing.T) (addrs map[string]string) {
 	t.Helper()
-	ids, dir := []string{"a", "b", "c"}, t.TempDir()
-	listeners := map[string]net.Listener{}
-	addrs = map[string]string{}
+	ids := []string{"a", "b", "c"}
+	n := newInside(t, ids...)
+	addrs = n.addrs
 	for _, id := range ids {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		listeners[id], addrs[id] = l, l.Addr().String()
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, len(ids))
-	t.Cleanup(func() {
-		cancel()
-		for range ids {
-			require.NoError(t, <-ended)
-		}
-	})
-	for _, id := range ids {
-		text := fmt.Sprintf(quorumNode, id, filepath.Join(dir, id), addrs[id], addrs["a"], addrs["b"], addrs["c"])
-		f, err := config.ReadNode(id+".yaml", []byte(text))
-		require.NoError(t, err)
-		c, err := f.Open()
-		require.NoError(t, err)
-		c.Listener = listeners[id]
-		n, err := triad.Open(c)
-		require.NoError(t, err)
-		go func() { ended <- errors.Join(n.Run(ctx), n.Close()) }()
+		n.start(id, fmt.Sprintf(quorumNode, id, n.place(id), addrs[id], addrs["a"], addrs["b"], addrs["c"]))
 	}
 	t.Setenv("TRIAD_ENDPOINTS", addrs["a"])
 	require.Eventually(t, func() bool {

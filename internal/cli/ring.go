@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/triad-kv/triad/client"
+	"github.com/triad-kv/triad/internal/admin"
 	"github.com/triad-kv/triad/internal/demo/grid"
 	"github.com/triad-kv/triad/topology"
 )
@@ -43,23 +44,13 @@ goes; and which partitions move from some nodes to others, with what they wait f
 // ringAt has the first node that answers do something; where that is not the one that
 // keeps the map, the one it names.
 func (r *remote) ringAt(cmd *cobra.Command, do func(ctx context.Context, c client.Ring, addr string) error) error {
-	return r.with(cmd, func(ctx context.Context, c *client.Client) error {
-		nodes, err := askAll(ctx, c, r.endpoints)
-		if err != nil {
-			return err
+	return r.atFirst(cmd, func(ctx context.Context, c *client.Client, a admin.Answer) error {
+		err := do(ctx, c.Operator().Ring(), a.Addr)
+		var t *topology.Error
+		if errors.Is(err, topology.ErrNotLeader) && errors.As(err, &t) && t.Addr != "" {
+			err = do(ctx, c.Operator().Ring(), t.Addr)
 		}
-		for _, a := range nodes {
-			if a.Err != nil {
-				continue
-			}
-			err := do(ctx, c.Operator().Ring(), a.Addr)
-			var t *topology.Error
-			if errors.Is(err, topology.ErrNotLeader) && errors.As(err, &t) && t.Addr != "" {
-				err = do(ctx, c.Operator().Ring(), t.Addr)
-			}
-			return err
-		}
-		return fmt.Errorf("%w: no node answers", topology.ErrUnavailable)
+		return err
 	})
 }
 

@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,19 +11,7 @@ import (
 // file alone; one of the three goes; and what was written is where it is asked for.
 func TestANodeJoinsARingAndAnotherOneLeaves(t *testing.T) {
 	ids, addrs := []string{"a", "b", "c", "d"}, free(t, 8)
-	dir := t.TempDir()
-	file := func(i, members int) string {
-		var list []string
-		for k, id := range ids[:members] {
-			list = append(list, fmt.Sprintf("%s: %q", id, addrs[4+k]))
-		}
-		return write(t, ids[i]+".yaml", fmt.Sprintf(`node: {id: %s, dir: %s}
-listen: {admin: %q}
-control: {kind: raft, heartbeat: 100ms, voters: [a, b, c]}
-topology: {kind: leaderless, replicas: 3, partitions: 8}
-members: {%s}
-`, ids[i], filepath.Join(dir, ids[i]), addrs[i], strings.Join(list, ", ")))
-	}
+	file := memberFiles(t, ids, addrs, "100ms", `{kind: leaderless, replicas: 3, partitions: 8}`)
 	var servers []*process
 	for i := range 3 {
 		servers = append(servers, startServer(t, file(i, 3)))

@@ -1,54 +1,27 @@
 package cli
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"net"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/triad-kv/triad"
-	"github.com/triad-kv/triad/internal/config"
 )
 
 // A site is added to two that work, by its own file; it takes writes, and retires.
 func TestASiteIsAddedAndRetires(t *testing.T) {
-	ids, dir := []string{"us1", "eu1", "za1"}, t.TempDir()
-	listeners, addrs := map[string]net.Listener{}, map[string]string{}
+	ids := []string{"us1", "eu1", "za1"}
+	n := newInside(t, ids...)
+	addrs := n.addrs
 	var members []string
 	for _, id := range ids {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		listeners[id], addrs[id] = l, l.Addr().String()
 		members = append(members, fmt.Sprintf("%s: {addr: %q, site: %s}", id, addrs[id], id[:2]))
 	}
-	started := 0
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, len(ids))
-	t.Cleanup(func() {
-		cancel()
-		for range started {
-			require.NoError(t, <-ended)
-		}
-	})
 	start := func(id, sites string) {
-		text := fmt.Sprintf("cluster: triad\nnode: {id: %s, site: %s, dir: %s}\nlisten: {peers: %s}\nmembers: {%s}\ntopology: {kind: multi-leader, cut_every: 50ms, tick_every: 5ms, %s}\n",
-			id, id[:2], filepath.Join(dir, id), addrs[id], strings.Join(members, ", "), sites)
-		f, err := config.ReadNode(id+".yaml", []byte(text))
-		require.NoError(t, err)
-		c, err := f.Open()
-		require.NoError(t, err)
-		c.Listener = listeners[id]
-		n, err := triad.Open(c)
-		require.NoError(t, err)
-		started++
-		go func() { ended <- errors.Join(n.Run(ctx), n.Close()) }()
+		n.start(id, fmt.Sprintf("cluster: triad\nnode: {id: %s, site: %s, dir: %s}\nlisten: {peers: %s}\nmembers: {%s}\ntopology: {kind: multi-leader, cut_every: 50ms, tick_every: 5ms, %s}\n",
+			id, id[:2], n.place(id), addrs[id], strings.Join(members, ", "), sites))
 	}
 	t.Setenv("TRIAD_ENDPOINTS", addrs["us1"]+","+addrs["eu1"])
 	start("us1", "sites: {us: 1, eu: 2}, expects: [za]")

@@ -1,21 +1,15 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/triad-kv/triad"
 	"github.com/triad-kv/triad/internal/admin"
-	"github.com/triad-kv/triad/internal/config"
 )
 
 const siteNode = `
@@ -36,32 +30,11 @@ tables: {users: {kind: bytes, resolver: lww}}
 // those of us.
 func serveSites(t *testing.T) (addrs map[string]string) {
 	t.Helper()
-	ids, dir := []string{"us1", "us2", "eu1"}, t.TempDir()
-	listeners := map[string]net.Listener{}
-	addrs = map[string]string{}
+	ids := []string{"us1", "us2", "eu1"}
+	n := newInside(t, ids...)
+	addrs = n.addrs
 	for _, id := range ids {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		listeners[id], addrs[id] = l, l.Addr().String()
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, len(ids))
-	t.Cleanup(func() {
-		cancel()
-		for range ids {
-			require.NoError(t, <-ended)
-		}
-	})
-	for _, id := range ids {
-		text := fmt.Sprintf(siteNode, id, id[:2], filepath.Join(dir, id), addrs[id], addrs["us1"], addrs["us2"], addrs["eu1"])
-		f, err := config.ReadNode(id+".yaml", []byte(text))
-		require.NoError(t, err)
-		c, err := f.Open()
-		require.NoError(t, err)
-		c.Listener = listeners[id]
-		n, err := triad.Open(c)
-		require.NoError(t, err)
-		go func() { ended <- errors.Join(n.Run(ctx), n.Close()) }()
+		n.start(id, fmt.Sprintf(siteNode, id, id[:2], n.place(id), addrs[id], addrs["us1"], addrs["us2"], addrs["eu1"]))
 	}
 	t.Setenv("TRIAD_ENDPOINTS", addrs["us1"]+","+addrs["us2"])
 	require.Eventually(t, func() bool {

@@ -70,6 +70,17 @@ func askAll(ctx context.Context, c *client.Client, addrs []string) ([]admin.Answ
 	return nil, all[0].Err
 }
 
+// atFirst does something with the first node that answers.
+func (r *remote) atFirst(cmd *cobra.Command, do func(ctx context.Context, c *client.Client, a admin.Answer) error) error {
+	return r.with(cmd, func(ctx context.Context, c *client.Client) error {
+		nodes, err := askAll(ctx, c, r.endpoints)
+		if err != nil {
+			return err
+		}
+		return do(ctx, c, nodes[slices.IndexFunc(nodes, func(a admin.Answer) bool { return a.Err == nil })])
+	})
+}
+
 // askTimeout bounds the question to one node.
 const askTimeout = 3 * time.Second
 
