@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/triad-kv/triad/benchmarks/compare"
 	"github.com/triad-kv/triad/internal/link"
 )
 
@@ -45,23 +46,9 @@ func build(ctx context.Context, dir string) (string, error) {
 	return binary, nil
 }
 
-// ports are free ports of loopback, as addresses: all are held until there are
-// enough, so that none comes twice.
-func ports(n int) (addrs []string, err error) {
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close()
-		addrs = append(addrs, l.Addr().String())
-	}
-	return addrs, nil
-}
-
 // open makes the proxies and configurations, and starts the processes.
 func (c *cluster) open(o options) error {
-	free, err := ports(3 * len(ids))
+	free, err := compare.FreeAddrs(3 * len(ids))
 	if err != nil {
 		return err
 	}

@@ -35,11 +35,11 @@ const (
 
 // Run implements compare.Subject.
 func (etcd) Run(ctx context.Context, dir string, spawn compare.Spawn, ready func(func() (compare.Client, error))) error {
-	clients, err := freeAddrs(nodes)
+	clients, err := compare.FreeAddrs(nodes)
 	if err != nil {
 		return err
 	}
-	peers, err := freeAddrs(nodes)
+	peers, err := compare.FreeAddrs(nodes)
 	if err != nil {
 		return err
 	}

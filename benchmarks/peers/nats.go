@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -34,11 +33,11 @@ const bucket = "bench"
 
 // Run implements compare.Subject.
 func (jetStream) Run(ctx context.Context, dir string, spawn compare.Spawn, ready func(func() (compare.Client, error))) error {
-	clients, err := freeAddrs(nodes)
+	clients, err := compare.FreeAddrs(nodes)
 	if err != nil {
 		return err
 	}
-	routes, err := freeAddrs(nodes)
+	routes, err := compare.FreeAddrs(nodes)
 	if err != nil {
 		return err
 	}
@@ -93,21 +92,12 @@ func makeBucket(ctx context.Context, addr string) error {
 		return err
 	}
 	defer js.Conn().Close()
-	poll := time.NewTicker(100 * time.Millisecond)
-	defer poll.Stop()
-	for {
+	return compare.Repeat(ctx, 100*time.Millisecond, func() error {
 		try, cancel := context.WithTimeout(ctx, tryTimeout)
+		defer cancel()
 		_, err := js.CreateOrUpdateKeyValue(try, jetstream.KeyValueConfig{Bucket: bucket, Replicas: nodes})
-		cancel()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-poll.C:
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), err)
-		}
-	}
+		return err
+	})
 }
 
 func openBucket(ctx context.Context, addr string) (jetstream.KeyValue, error) {
@@ -159,18 +149,4 @@ func hostPort(addr string) (string, int, error) {
 	}
 	port, err := strconv.Atoi(text)
 	return host, port, err
-}
-
-// freeAddrs returns addresses that were free a moment ago. Who finds one taken says so.
-func freeAddrs(n int) ([]string, error) {
-	var addrs []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = l.Close() }()
-		addrs = append(addrs, l.Addr().String())
-	}
-	return addrs, nil
 }

@@ -120,18 +120,12 @@ func (p postgres) Run(ctx context.Context, dir string, spawn compare.Spawn, read
 	if err := p.Installed(); err != nil {
 		return err
 	}
-	addrs, err := freeAddrs(nodes)
+	addrs, err := compare.FreeAddrs(nodes)
 	if err != nil {
 		return err
 	}
-	for i, addr := range addrs {
-		args := []string{addr, fmt.Sprintf("%s/%d", dir, i)}
-		if i > 0 {
-			args = append(args, addrs[0])
-		}
-		if _, err := spawn(args...); err != nil {
-			return err
-		}
+	if err := spawn.Replicated(dir, addrs); err != nil {
+		return err
 	}
 	first, cancel := context.WithTimeout(ctx, upTimeout)
 	defer cancel()
@@ -164,19 +158,7 @@ func dsn(addr string) string {
 
 // begin makes the table once both standbys stream, and has commits wait as is promised.
 func (p postgres) begin(ctx context.Context, addr string) error {
-	poll := time.NewTicker(100 * time.Millisecond)
-	defer poll.Stop()
-	for {
-		err := p.tables(ctx, addr)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-poll.C:
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), err)
-		}
-	}
+	return compare.Repeat(ctx, 100*time.Millisecond, func() error { return p.tables(ctx, addr) })
 }
 
 func (p postgres) tables(ctx context.Context, addr string) error {
@@ -275,17 +257,7 @@ func copied(ctx context.Context, primary, dir string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, upTimeout)
 	defer cancel()
-	poll := time.NewTicker(200 * time.Millisecond)
-	defer poll.Stop()
-	for {
-		err := tool(ctx, "pg_basebackup", "-D", dir, "-h", host, "-p", port, "-U", superuser, "-R", "-X", "stream", "-c", "fast", "--no-sync")
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-poll.C:
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), err)
-		}
-	}
+	return compare.Repeat(ctx, 200*time.Millisecond, func() error {
+		return tool(ctx, "pg_basebackup", "-D", dir, "-h", host, "-p", port, "-U", superuser, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+	})
 }

@@ -74,7 +74,7 @@ func (TriadSites) Child(ctx context.Context, args []string, up func(string)) err
 
 // everyNode runs three nodes that all take writes, and opens clients at each in turn.
 func everyNode(ctx context.Context, dir string, s Triad, spawn compare.Spawn, ready func(func() (compare.Client, error))) error {
-	addrs, err := freeAddrs(nodesHere)
+	addrs, err := compare.FreeAddrs(nodesHere)
 	if err != nil {
 		return err
 	}

@@ -46,18 +46,12 @@ func (r Redis) Run(ctx context.Context, dir string, spawn compare.Spawn, ready f
 	if err := r.Installed(); err != nil {
 		return err
 	}
-	addrs, err := freeAddrs(nodesHere)
+	addrs, err := compare.FreeAddrs(nodesHere)
 	if err != nil {
 		return err
 	}
-	for i, addr := range addrs {
-		args := []string{addr, fmt.Sprintf("%s/%d", dir, i)}
-		if i > 0 {
-			args = append(args, addrs[0])
-		}
-		if _, err := spawn(args...); err != nil {
-			return err
-		}
+	if err := spawn.Replicated(dir, addrs); err != nil {
+		return err
 	}
 	first, cancel := context.WithTimeout(ctx, upTimeout)
 	defer cancel()

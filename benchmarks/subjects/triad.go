@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -46,7 +45,7 @@ func (Triad) Promise() string {
 
 // Run implements [compare.Subject].
 func (s Triad) Run(ctx context.Context, dir string, spawn compare.Spawn, ready func(func() (compare.Client, error))) (err error) {
-	addrs, err := freeAddrs(nodesHere)
+	addrs, err := compare.FreeAddrs(nodesHere)
 	if err != nil {
 		return err
 	}
@@ -127,19 +126,10 @@ func openArgs(args []string) (*triad.Node, error) {
 
 // repeated returns once try succeeds: the first write that three nodes take.
 func repeated(ctx context.Context, try func() error) error {
-	poll := time.NewTicker(20 * time.Millisecond)
-	defer poll.Stop()
-	for {
-		err := try()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("three nodes did not come up: %w", err)
-		case <-poll.C:
-		}
+	if err := compare.Repeat(ctx, 20*time.Millisecond, try); err != nil {
+		return fmt.Errorf("three nodes did not come up: %w", err)
 	}
+	return nil
 }
 
 // preallocated returns once every node has a zeroed segment in reserve, as a log
@@ -163,18 +153,3 @@ func preallocated(ctx context.Context, dir string) error {
 
 // nodeID is the name of node number i: a leads.
 func nodeID(i int) string { return string(rune(leaderID[0] + byte(i))) }
-
-// freeAddrs returns addresses that were free a moment ago. Every node must know
-// those of all before it opens; one that was taken meanwhile is an error of Open.
-func freeAddrs(n int) ([]string, error) {
-	var addrs []string
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = ln.Close() }()
-		addrs = append(addrs, ln.Addr().String())
-	}
-	return addrs, nil
-}

@@ -23,7 +23,7 @@ func (TriadRESP) Name() string { return "triad-resp" }
 
 // Run implements [compare.Subject].
 func (s TriadRESP) Run(ctx context.Context, dir string, spawn compare.Spawn, ready func(func() (compare.Client, error))) error {
-	addrs, err := freeAddrs(nodesHere)
+	addrs, err := compare.FreeAddrs(nodesHere)
 	if err != nil {
 		return err
 	}
