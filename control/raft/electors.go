@@ -178,7 +178,7 @@ func (s *seat) elect(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, s.control.timing.steer)
 		defer cancel()
 		if err := s.dismiss(ctx); err != nil && ctx.Err() == nil {
-			s.control.logger.Warn("control: a voter that is to vote no more stays one for now", "reason", err)
+			s.control.logger.Warn("control: a voter that is to vote no more could not be let go yet", "reason", err)
 		}
 	})
 }
