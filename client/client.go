@@ -254,16 +254,18 @@ func (c carrier) ask(ctx context.Context, wait time.Duration, p purpose, method 
 }
 
 // callWithin sends a call to a node that is to answer within wait, unless it is the only
-// one. late reports that it has not.
+// one. late reports that it has not, or said itself that it will not: it knows how long
+// it is waited for, and its clock may be the first of the two to say so.
 func (c carrier) callWithin(ctx context.Context, wait time.Duration, addr, method string, req []byte) (answer []byte, late bool, err error) {
-	within := ctx
-	if wait > 0 && c.addrs.several() {
-		var cancel context.CancelFunc
-		within, cancel = context.WithTimeout(ctx, wait)
-		defer cancel()
+	if wait <= 0 || !c.addrs.several() {
+		answer, err = c.transport.CallAddr(ctx, addr, method, req)
+		return answer, false, err
 	}
+	within, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
 	answer, err = c.transport.CallAddr(within, addr, method, req)
-	return answer, err != nil && within.Err() != nil && ctx.Err() == nil, err
+	over := within.Err() != nil || errors.Is(err, topology.ErrTimeout)
+	return answer, err != nil && over && ctx.Err() == nil, err
 }
 
 // callWatching sends a call to who leads. While it is not answered the others are asked

@@ -108,14 +108,29 @@ func by(t *testing.T, r Routing, addrs []string) Reader {
 func TestANodeThatHangsIsLeftForAnother(t *testing.T) {
 	for _, route := range []Route{RouteUsual, RouteLeader, RouteRoundRobin, RouteLeastLag, RouteNearest, RouteSticky} {
 		t.Run(route.String(), func(t *testing.T) {
+			t.Parallel()
 			rs := []*reader{{answer: hangs}, {}, {}}
-			r := by(t, Routing{Route: route, NodeWait: 20 * time.Millisecond}, readers(t, rs...))
+			// Long enough for a busy machine: who answers must not be taken for one that hangs.
+			r := by(t, Routing{Route: route, NodeWait: time.Second}, readers(t, rs...))
 			for range 6 {
 				got, err := r.Get(t.Context(), "t", []byte("k"))
 				require.NoError(t, err)
 				require.NotEqual(t, topology.NodeID("a"), got.Served)
 			}
 			require.LessOrEqual(t, rs[0].calls.Load(), int64(6))
+		})
+	}
+}
+
+// A node is told how long it is waited for, and may say that this is over before the one
+// who waits has noticed.
+func TestANodeThatGivesUpFirstIsLeftForAnother(t *testing.T) {
+	for _, route := range []Route{RouteUsual, RouteLeader} {
+		t.Run(route.String(), func(t *testing.T) {
+			rs := []*reader{{answer: says(topology.ErrTimeout)}, {}}
+			got, err := by(t, Routing{Route: route, NodeWait: time.Hour}, readers(t, rs...)).Get(t.Context(), "t", []byte("k"))
+			require.NoError(t, err)
+			require.Equal(t, topology.NodeID("b"), got.Served)
 		})
 	}
 }
