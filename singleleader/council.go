@@ -244,7 +244,10 @@ func (c *council) due(now time.Time) (wait time.Duration, why core.Why, stands b
 		return c.rests.Sub(now), core.Restart, c.e.reign.outrun(term)
 	}
 	g := &c.keeper.Doc
-	v := core.Vigil{FailAfter: c.e.o.FailAfter, Now: now.Sub(c.began), Awake: time.Duration(c.awake.Load()), Changes: &c.changes}
+	v := core.Vigil{
+		FailAfter: c.e.o.FailAfter, Now: now.Sub(c.began), Awake: time.Duration(c.awake.Load()), Changes: &c.changes,
+		Reigns: c.learned.Sub(c.began), MinReign: c.e.o.MinReign,
+	}
 	if c.keeper.Version > 0 {
 		v.Gone = c.gone == g.Term
 		at, met := c.e.sinks.heard.last(g.Term)

@@ -352,7 +352,7 @@ func TestAClaimOverAnOlderDocumentFails(t *testing.T) {
 		defer close(asked)
 		return c.nodes["b"].Pause(t.Context(), true) // an operator, at that moment
 	})
-	c = newAgreed(t, Options{Sync: quorum.First(1, "a", "b"), MinInSync: 1, Fence: func(context.Context, topology.Fencing) error { return once() }}, "a", "b")
+	c = newAgreed(t, Options{Sync: quorum.First(1, "a", "b"), MinInSync: 1, Hooks: Hooks{Fence: func(context.Context, topology.Fencing) error { return once() }}}, "a", "b")
 	c.startAll()
 	c.inSync(c.leader(), "a", "b")
 	b := c.nodes["b"]

@@ -25,6 +25,9 @@ func (d *desk) Explain(ctx context.Context) (topology.Explanation, error) {
 		}
 		c.mu.Lock()
 		q.BackOff = c.changes.BackOff(time.Since(c.began), e.o.FailAfter)
+		if !c.learned.IsZero() {
+			q.Reign = max(0, e.o.MinReign-time.Since(c.learned))
+		}
 		c.mu.Unlock()
 	}
 	ctx, cancel := context.WithTimeout(ctx, min(explainWait, e.o.CallTimeout))

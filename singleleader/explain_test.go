@@ -2,6 +2,7 @@ package singleleader
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -26,6 +27,29 @@ func TestAnExplanationNamesWhoIsElectedThen(t *testing.T) {
 	x, err := c.nodes["c"].Explain(t.Context())
 	require.NoError(t, err)
 	require.Len(t, x.Contenders, 3)
+	require.Equal(t, topology.NodeID("b"), c.leader("a"))
+}
+
+// A leader that dies within its least reign is waited for, and people replace it at once.
+func TestALeastReignHoldsElectionsUpAndNotPeople(t *testing.T) {
+	c := newAgreed(t, Options{Sync: quorum.First(1, "a", "b", "c"), MinReign: time.Hour}, "a", "b", "c")
+	c.startAll()
+	c.inSync(c.leader(), "a", "b")
+	c.nodes["a"].stop()
+	b := c.nodes["b"]
+	x, err := b.Explain(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, topology.NodeID("b"), x.Winner)
+	require.Greater(t, x.Reign, 50*time.Minute)
+	eventually(t, "b knows that the leader is gone, and waits for it", func() bool {
+		b.council.mu.Lock()
+		gone := b.council.gone == b.council.keeper.Doc.Term
+		b.council.mu.Unlock()
+		wait, _, stands := b.council.due(time.Now())
+		return gone && stands && wait > 50*time.Minute
+	})
+	_, err = b.Promote(t.Context(), false)
+	require.NoError(t, err)
 	require.Equal(t, topology.NodeID("b"), c.leader("a"))
 }
 

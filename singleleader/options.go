@@ -60,6 +60,11 @@ type Options struct {
 	// HangAfter is how long a leader's disk may take for one sync before the leader asks
 	// a member in sync to lead in its place. Default four times FailAfter.
 	HangAfter time.Duration
+	// MinReign is how long a leader leads at least before another is elected in its place,
+	// though it is silent or gone: where machines fail by turns, each change may cost more
+	// than the wait for the one that is to come back. What people order, and a leader that
+	// hands over by itself, are not held up. Default 0, none; at most 24 h.
+	MinReign time.Duration
 	// MinInSync is the least number of members in sync, the leader included, with which
 	// a group under First commits, where nodes agree through their control. Default all
 	// that the policy names and the leader: then writes wait while too few are there.
@@ -71,20 +76,25 @@ type Options struct {
 	// FailFast refuses a write at once while fewer members are in sync than a
 	// commit needs; else it waits for them while its context lasts.
 	FailFast bool
+	// Hooks are called as this node begins and ceases to lead; they may differ between nodes.
+	Hooks
+	// RetryEvery is the pause between attempts to reach a node that is down,
+	// or to start a term. Default 200 ms.
+	RetryEvery time.Duration
+}
+
+// Hooks are what a program does as its node begins and ceases to lead.
+type Hooks struct {
 	// OnRole is told when this node has begun to lead and when it leads no more, that it
 	// ends included: one call at a time, on a goroutine of its own, and nothing waits for
 	// it but the end of Run, for two seconds at most if it heeds ctx. What came and went
-	// during a call is skipped. Nil: nobody is told. It may differ between nodes.
+	// during a call is skipped. Nil: nobody is told.
 	OnRole func(ctx context.Context, c topology.RoleChange)
 	// Fence is called before this node becomes leader in the place of another that does
 	// not answer, and must return nil once that one can do nothing more. On an error this
 	// node does not become leader; it is tried again, force or not. Nil: the term alone
-	// fences, which keeps an old leader from committing anything. It may differ between
-	// nodes.
+	// fences, which keeps an old leader from committing anything.
 	Fence func(ctx context.Context, f topology.Fencing) error
-	// RetryEvery is the pause between attempts to reach a node that is down,
-	// or to start a term. Default 200 ms.
-	RetryEvery time.Duration
 }
 
 // Replica is what a node does of its own as a copy of the leader; it may differ between
@@ -141,6 +151,10 @@ func (o Options) heardWithin() time.Duration {
 	return max(o.FailAfter, 2*cmp.Or(o.Stream.HeartbeatEvery, stream.HeartbeatDefault))
 }
 
+// minReignMax is the longest reign for which elections can be held up: a group that is
+// to be left alone for longer is paused.
+const minReignMax = 24 * time.Hour
+
 // beatsPerFail is how often a leader is heard of within FailAfter.
 const beatsPerFail = 5
 
@@ -190,6 +204,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.HangAfter <= 0 {
 		o.HangAfter = hangsPerFail * o.FailAfter
+	}
+	if o.MinReign < 0 || o.MinReign > minReignMax {
+		errs = append(errs, fmt.Errorf("least reign %v: from 0 to %v", o.MinReign, minReignMax))
 	}
 	if o.RetryEvery <= 0 {
 		o.RetryEvery = 200 * time.Millisecond

@@ -16,7 +16,7 @@ import (
 
 func TestWhoBeginsOrCeasesToLeadIsTold(t *testing.T) {
 	told := make(chan topology.RoleChange, 100)
-	c := newAgreed(t, Options{Sync: quorum.First(1, "a", "b"), OnRole: func(_ context.Context, r topology.RoleChange) { told <- r }}, "a", "b")
+	c := newAgreed(t, Options{Sync: quorum.First(1, "a", "b"), Hooks: Hooks{OnRole: func(_ context.Context, r topology.RoleChange) { told <- r }}}, "a", "b")
 	c.startAll()
 	c.inSync(c.leader(), "a", "b")
 	first := <-told
@@ -38,7 +38,7 @@ func TestWhoBeginsOrCeasesToLeadIsTold(t *testing.T) {
 
 // Who is told takes for ever: writes go on, leaders change, and the node ends.
 func TestWhoIsToldHoldsNothingUp(t *testing.T) {
-	c := newAgreed(t, Options{Sync: quorum.First(1, "a", "b"), OnRole: func(ctx context.Context, _ topology.RoleChange) { <-ctx.Done() }}, "a", "b")
+	c := newAgreed(t, Options{Sync: quorum.First(1, "a", "b"), Hooks: Hooks{OnRole: func(ctx context.Context, _ topology.RoleChange) { <-ctx.Done() }}}, "a", "b")
 	c.startAll()
 	c.inSync(c.leader(), "a", "b")
 	_, err := c.nodes["a"].put("k", "1")
@@ -55,13 +55,13 @@ func TestNobodyLeadsWhileTheOldLeaderIsNotFenced(t *testing.T) {
 			var broken atomic.Bool
 			broken.Store(true)
 			asked := make(chan topology.Fencing, 1000)
-			o := Options{Sync: quorum.First(1, "b", "c"), Fence: func(_ context.Context, f topology.Fencing) error {
+			o := Options{Sync: quorum.First(1, "b", "c"), Hooks: Hooks{Fence: func(_ context.Context, f topology.Fencing) error {
 				asked <- f
 				if broken.Load() {
 					return errors.New("the power switch does not answer")
 				}
 				return nil
-			}}
+			}}}
 			var c *testCluster
 			if agreed {
 				c = newAgreed(t, o, "a", "b", "c")
@@ -105,7 +105,7 @@ func TestNobodyLeadsWhileTheOldLeaderIsNotFenced(t *testing.T) {
 
 // A leader that answers hears of the new term by itself.
 func TestALeaderThatAnswersIsNotFenced(t *testing.T) {
-	c := newAgreed(t, Options{Sync: quorum.First(1, "a", "b"), Fence: func(context.Context, topology.Fencing) error { return errors.New("no") }}, "a", "b")
+	c := newAgreed(t, Options{Sync: quorum.First(1, "a", "b"), Hooks: Hooks{Fence: func(context.Context, topology.Fencing) error { return errors.New("no") }}}, "a", "b")
 	c.startAll()
 	c.inSync(c.leader(), "a", "b")
 	_, err := c.nodes["b"].Promote(t.Context(), false)

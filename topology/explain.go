@@ -25,9 +25,10 @@ type Explanation struct {
 	Winner     NodeID // who would be elected; where nobody is by himself, who may be named without force; empty: nobody
 	Why        string // in a sentence
 	BackOff    time.Duration
-	Known      bool   // the leader answers, so that Tail and Lost are all there is
-	Tail       uint64 // records durable at the leader, not at the winner, and not committed: they would be put aside
-	Lost       uint64 // committed records that the winner does not have: they would be lost
+	Reign      time.Duration // for which the leader's least reign lasts yet, and nobody is elected
+	Known      bool          // the leader answers, so that Tail and Lost are all there is
+	Tail       uint64        // records durable at the leader, not at the winner, and not committed: they would be put aside
+	Lost       uint64        // committed records that the winner does not have: they would be lost
 	Contenders []Contender
 }
 

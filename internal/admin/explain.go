@@ -18,6 +18,7 @@ type Explained struct {
 	Paused      bool            `json:"paused,omitempty"` // nobody is elected until an operator lets them
 	Winner      topology.NodeID `json:"winner,omitempty"` // who would be elected, or may be named
 	Why         string          `json:"why"`
+	ReignSecs   float64         `json:"reign_seconds,omitempty"`    // for which nobody is elected yet, as the leader has led for less than it is to
 	BackOffSecs float64         `json:"back_off_seconds,omitempty"` // that an election waits for longer, as leaders change often
 	Known       bool            `json:"leader_answers"`
 	Tail        uint64          `json:"records_put_aside"` // durable at the leader alone, and not committed; as far as it answers
@@ -42,7 +43,7 @@ type Contender struct {
 func ExplainedOf(x topology.Explanation) Explained {
 	v := Explained{
 		Term: x.Term, Leader: x.Leader, Policy: x.Policy, Elects: x.Elects, Paused: x.Paused, Winner: x.Winner, Why: x.Why,
-		BackOffSecs: x.BackOff.Seconds(), Known: x.Known, Tail: x.Tail, Lost: x.Lost, Members: []Contender{},
+		ReignSecs: x.Reign.Seconds(), BackOffSecs: x.BackOff.Seconds(), Known: x.Known, Tail: x.Tail, Lost: x.Lost, Members: []Contender{},
 	}
 	for _, c := range x.Contenders {
 		v.Members = append(v.Members, Contender{

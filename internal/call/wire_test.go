@@ -99,6 +99,9 @@ var messages = map[string]struct {
 		Reigns: []topology.Reign{{Term: 1, Leader: "a", Cause: "first start", Time: time.Unix(1, 2), Start: 1}},
 		Kept:   []topology.Kept{{Name: "00000001.entries", Why: "w", First: 3, Last: 4, Records: 2}},
 	}, Past.Encode, DecodePast),
+	"explanation of a leader that has just begun": form(topology.Explanation{
+		Term: 3, Leader: "a", Policy: "all", Elects: true, Why: "w", Reign: time.Minute,
+	}, EncodeExplanation, DecodeExplanation),
 	"explanation": form(topology.Explanation{
 		Term: 3, Leader: "a", Policy: "first 1 (b)", Elects: true, Paused: true, Winner: "b", Why: "w", BackOff: time.Second, Known: true, Tail: 4, Lost: 5,
 		Contenders: []topology.Contender{{Node: "a", Role: topology.RoleLeader, Answers: true, InSync: true, Term: 3, End: 9, Behind: 1, Loses: 2, Reasons: []string{"r", "s"}}, {Node: "b"}},

@@ -14,7 +14,11 @@ const (
 
 // EncodeExplanation returns the bytes of what an election would come to.
 func EncodeExplanation(x topology.Explanation) []byte {
-	w := begin(12)
+	fields := 12
+	if x.Reign > 0 { // only where it was asked for, so that who knows format 1 reads all else
+		fields++
+	}
+	w := beginAs(uint64(fields-11), fields)
 	w.Uint(x.Term)
 	w.Str(string(x.Leader))
 	w.Str(text(x.Policy))
@@ -41,12 +45,15 @@ func EncodeExplanation(x topology.Explanation) []byte {
 			w.Str(text(r))
 		}
 	}
+	if x.Reign > 0 {
+		w.Uint(uint64(x.Reign))
+	}
 	return w.Bytes()
 }
 
 // DecodeExplanation reads what EncodeExplanation returned.
 func DecodeExplanation(b []byte) (topology.Explanation, error) {
-	r, err := open(b, 12)
+	r, f, err := openAny(2, b, 12, 13)
 	if err != nil {
 		return topology.Explanation{}, err
 	}
@@ -68,6 +75,9 @@ func DecodeExplanation(b []byte) (topology.Explanation, error) {
 			c.Reasons = append(c.Reasons, r.StrMax(textBytesMax))
 		}
 		x.Contenders = append(x.Contenders, c)
+	}
+	if f > 1 {
+		x.Reign = time.Duration(r.UintMax(1<<63 - 1))
 	}
 	return x, done(&r)
 }

@@ -93,6 +93,9 @@ func (x explained) result() result {
 		}
 		below = append(below, risk)
 	}
+	if x.ReignSecs > 0 {
+		below = append(below, fmt.Sprintf("nobody is elected for %v yet: the leader's least reign lasts as long (topology.min_reign)", time.Duration(x.ReignSecs*float64(time.Second)).Round(time.Millisecond)))
+	}
 	if x.BackOffSecs > 0 {
 		below = append(below, fmt.Sprintf("leaders change often: an election waits %v longer", time.Duration(x.BackOffSecs*float64(time.Second)).Round(time.Millisecond)))
 	}

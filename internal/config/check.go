@@ -378,6 +378,9 @@ func (c checker) limits(l Limits, t Topology) {
 	if t.FailAfter < failAfterMin {
 		c.Fault("topology.fail_after", "%v is less than %v: a leader would be given up for a pause of the machine", t.FailAfter, failAfterMin)
 	}
+	if t.MinReign > minReignMax {
+		c.Fault("topology.min_reign", "%v is more than %v: while it lasts nobody replaces a leader that died; `triad pause` leaves a group alone for longer", t.MinReign, minReignMax)
+	}
 	if t.Stream.HeartbeatEvery > 0 && t.CallTimeout > 0 && t.CallTimeout < 2*t.Stream.HeartbeatEvery {
 		c.Fault("topology.call_timeout", "%v is less than two heartbeats of %v (topology.stream.heartbeat_every): a node that is well would be given up", t.CallTimeout, t.Stream.HeartbeatEvery)
 	}
@@ -387,6 +390,7 @@ const (
 	recordBytesMore = 64 << 10 // of a record beyond its value: the key and what frames both
 	segmentBytesMax = 1 << 30
 	failAfterMin    = Duration(20 * time.Millisecond)
+	minReignMax     = Duration(24 * time.Hour)
 )
 
 // zeros refuses 0 where a package would take it for its default, and the file

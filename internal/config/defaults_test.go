@@ -124,6 +124,7 @@ topology:
   fail_after: 300ms
   drop_after: 200ms
   hang_after: 900ms
+  min_reign: 7s
   fail_fast: true
   stream: {batch_bytes_max: 6KiB, window_bytes_max: 7KiB, chunk_bytes_max: 8KiB, snapshot_bytes_max: 9KiB, heartbeat_every: 10ms, commit_delay: 11ms, snapshot_hold: 12s}
 limits: {value_bytes_max: 1MiB, log_segment_bytes: 2MiB, log_first_segment_bytes: 64KiB, log_unflushed_bytes_max: 3MiB, log_tail_bytes: 4MiB,

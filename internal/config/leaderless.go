@@ -93,7 +93,7 @@ func orNever(d Duration) time.Duration {
 var (
 	keysOfQuorums = []string{"replicas", "partitions", "write", "read", "repair", "hedge_after", "repair_every", "reread_every", "repair_bytes_per_sec", "repair_pause_above", "moves_max", "move_bytes_per_sec"}
 	keysOfLeaders = []string{
-		"sync", "durability", "rewind_records_max", "rewind_bytes_max", "retry_every", "fail_after", "drop_after", "hang_after",
+		"sync", "durability", "rewind_records_max", "rewind_bytes_max", "retry_every", "fail_after", "drop_after", "hang_after", "min_reign",
 		"min_in_sync", "fail_fast", "reads", "lease", "clock_drift", "max_lag_on_failover", "hooks", "stream",
 	}
 )

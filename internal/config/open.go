@@ -101,7 +101,7 @@ func (n *Node) Options() singleleader.Options {
 		Replica: singleleader.Replica{ApplyDelay: time.Duration(n.Self.ApplyDelay), Upstreams: nodeIDs(n.Self.Upstream)}, ValueBytesMax: int(n.Limits.ValueBytesMax),
 		PendingBytesMax: int64(t.PendingBytesMax), RetainBytesMax: uint64(t.RetainBytesMax), Stream: t.Stream.options(),
 		CallTimeout: time.Duration(t.CallTimeout), RetryEvery: time.Duration(t.RetryEvery),
-		FailAfter: time.Duration(t.FailAfter), DropAfter: time.Duration(t.DropAfter), HangAfter: time.Duration(t.HangAfter), MinInSync: t.MinInSync, FailFast: t.FailFast,
+		FailAfter: time.Duration(t.FailAfter), DropAfter: time.Duration(t.DropAfter), HangAfter: time.Duration(t.HangAfter), MinReign: time.Duration(t.MinReign), MinInSync: t.MinInSync, FailFast: t.FailFast,
 		Rewinds: singleleader.Rewinds{RewindRecordsMax: uint64(t.RewindRecordsMax), RewindBytesMax: uint64(t.RewindBytesMax)},
 		Leases:  singleleader.Leases{LeaseReads: t.Reads == ReadsLease, Lease: time.Duration(t.Lease), ClockDrift: time.Duration(t.ClockDrift), MaxLagOnFailover: uint64(t.MaxLagOnFailover)},
 	}

@@ -29,6 +29,7 @@ type Topology struct {
 	FailAfter        Duration   `yaml:"fail_after" default:"500ms"`
 	DropAfter        Duration   `yaml:"drop_after" default:"0"`  // 0 is as fail_after
 	HangAfter        Duration   `yaml:"hang_after" default:"0"`  // 0 is four times fail_after
+	MinReign         Duration   `yaml:"min_reign" default:"0"`   // 0 is none
 	MinInSync        int        `yaml:"min_in_sync" default:"0"` // 0 is as many as the policy names and the leader
 	FailFast         bool       `yaml:"fail_fast" default:"false"`
 	Lent

@@ -19,13 +19,14 @@ type Inquiry struct {
 	Group   Group         // the newest document
 	Reports []Report      // of who answered, the asked node among them
 	BackOff time.Duration // that leaders change so often now costs
+	Reign   time.Duration // for which the leader's least reign lasts yet
 }
 
 // Explain runs the election, or the failover by hand, that would follow, for each member
 // by the rules that would judge it. It takes the leader to have failed.
 func (q *Inquiry) Explain() topology.Explanation {
 	x := topology.Explanation{
-		Term: q.Group.Term, Leader: q.Group.Leader, Policy: q.Group.Policy, Elects: q.Group.Agreed != nil, BackOff: q.BackOff,
+		Term: q.Group.Term, Leader: q.Group.Leader, Policy: q.Group.Policy, Elects: q.Group.Agreed != nil, BackOff: q.BackOff, Reign: q.Reign,
 	}
 	x.Paused = x.Elects && q.Group.Agreed.Paused
 	heirs := q.heirs()

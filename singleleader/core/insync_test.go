@@ -251,7 +251,7 @@ func (s *setting) waits() string {
 
 func (s *setting) due(a storyArgs) string {
 	at := func(key string) time.Duration {
-		if key == "awake" && !a.d.HasArg(key) {
+		if (key == "awake" || key == "reigns" || key == "least") && !a.d.HasArg(key) {
 			return 0
 		}
 		d, err := time.ParseDuration(a.str(key))
@@ -259,6 +259,7 @@ func (s *setting) due(a storyArgs) string {
 		return d
 	}
 	v := Vigil{FailAfter: time.Second, Now: at("now"), Heard: at("heard"), Awake: at("awake"), Met: !a.d.HasArg("unmet"), Gone: a.d.HasArg("gone"), Changes: &Changes{}}
+	v.Reigns, v.MinReign = at("reigns"), at("least")
 	when, why, stands := v.Due(&s.doc, s.version, counted(a.t, a.d.CmdArgs[0].Key), s.voting)
 	if !stands {
 		return "does not stand\n"

@@ -47,6 +47,8 @@ type Vigil struct {
 	Awake     time.Duration // since when this node has not stood still itself: before, it would have heard nobody
 	Met       bool          // the leader was heard of in this term
 	Gone      bool          // its process is known to have ended
+	Reigns    time.Duration // since when, as far as this node knows
+	MinReign  time.Duration // for which a leader leads at least, before another is elected
 	Changes   *Changes
 }
 
@@ -55,7 +57,7 @@ type Vigil struct {
 // The first who may goes first; who is behind him gives him time. A leader that was
 // not met yet in this term is waited for twice as long; and where it was this node that
 // stood still, half as long again from then on, as what the leader has said meanwhile
-// is yet to be read.
+// is yet to be read. Nobody stands while the leader's least reign lasts, though it be gone.
 func (v *Vigil) Due(g *Group, version uint64, self Counted, voting Voting) (at time.Duration, why Why, stands bool) {
 	if version == 0 {
 		rank := slices.Index(voting.Candidates(), self.Node)
@@ -75,6 +77,7 @@ func (v *Vigil) Due(g *Group, version uint64, self Counted, voting Voting) (at t
 	case !v.Met || g.Slack() > 0: // a leader that is well has let go of this node by then, and nothing is lost
 		wait *= 2
 	}
-	wait += time.Duration(rank)*v.FailAfter/2 + v.Changes.BackOff(v.Now, v.FailAfter)
-	return max(v.Heard, v.Awake-v.FailAfter/2) + wait, Elected, true
+	line := time.Duration(rank) * v.FailAfter / 2
+	wait += line + v.Changes.BackOff(v.Now, v.FailAfter)
+	return max(max(v.Heard, v.Awake-v.FailAfter/2)+wait, v.Reigns+v.MinReign+line), Elected, true
 }
