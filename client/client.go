@@ -254,8 +254,7 @@ func (c carrier) ask(ctx context.Context, wait time.Duration, p purpose, method 
 }
 
 // callWithin sends a call to a node that is to answer within wait, unless it is the only
-// one. late reports that it has not, or said itself that it will not: it knows how long
-// it is waited for, and its clock may be the first of the two to say so.
+// one. late reports that it has not.
 func (c carrier) callWithin(ctx context.Context, wait time.Duration, addr, method string, req []byte) (answer []byte, late bool, err error) {
 	if wait <= 0 || !c.addrs.several() {
 		answer, err = c.transport.CallAddr(ctx, addr, method, req)
@@ -264,8 +263,14 @@ func (c carrier) callWithin(ctx context.Context, wait time.Duration, addr, metho
 	within, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	answer, err = c.transport.CallAddr(within, addr, method, req)
-	over := within.Err() != nil || errors.Is(err, topology.ErrTimeout)
-	return answer, err != nil && over && ctx.Err() == nil, err
+	return answer, isLate(within, err) && ctx.Err() == nil, err
+}
+
+// isLate reports whether a call failed as the time that it had within its context was over.
+// The node that was asked knows how long it is waited for, and its clock may be the first of
+// the two to say so.
+func isLate(within context.Context, err error) bool {
+	return err != nil && (within.Err() != nil || errors.Is(err, topology.ErrTimeout))
 }
 
 // callWatching sends a call to who leads. While it is not answered the others are asked

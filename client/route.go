@@ -185,8 +185,8 @@ func (r *router) one(ctx context.Context, q query, at stop, next bool) attempt {
 		defer cancel()
 	}
 	body, err := r.c.transport.CallAddr(within, at.addr, q.method, q.req)
-	if late := within.Err() != nil; ctx.Err() == nil && !(late && catchUp) {
-		r.c.cluster.note(at.addr, late && err != nil || unreached(err, r.c.options.Name))
+	if late := isLate(within, err); ctx.Err() == nil && !(late && catchUp) {
+		r.c.cluster.note(at.addr, late || unreached(err, r.c.options.Name))
 	}
 	return attempt{body: body, err: err, at: at, sent: 1}
 }

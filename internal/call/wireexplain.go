@@ -14,11 +14,10 @@ const (
 
 // EncodeExplanation returns the bytes of what an election would come to.
 func EncodeExplanation(x topology.Explanation) []byte {
-	fields := 12
+	w := begin(12)
 	if x.Reign > 0 { // only where it was asked for, so that who knows format 1 reads all else
-		fields++
+		w = beginAs(2, 13)
 	}
-	w := beginAs(uint64(fields-11), fields)
 	w.Uint(x.Term)
 	w.Str(string(x.Leader))
 	w.Str(text(x.Policy))
