@@ -2,7 +2,6 @@ package multileader
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -92,8 +91,7 @@ func TestASiteThatWasLedByForceTakesANewOrigin(t *testing.T) {
 	_, err = c.nodes["us2"].Promote(t.Context(), true)
 	require.NoError(t, err)
 	c.leads("us2")
-	after, err := c.nodes["us2"].put("k", "2")
-	require.NoError(t, err)
+	after := c.taken("us2", "k", "2") // eu may have what us2 had not been sent
 	require.Equal(t, before.Dot.Origin.ID, after.Dot.Origin.ID)
 	require.Greater(t, after.Dot.Origin.Incarnation, before.Dot.Origin.Incarnation, "nobody knows what is lost")
 	c.nodes["us1"].start()
@@ -127,12 +125,7 @@ func TestASiteThatLostItsDiskIsAnotherOneAndGetsEverythingBack(t *testing.T) {
 	time.Sleep(1100 * time.Millisecond) // the time of day tells lives apart, by the second
 	c.nodes["us1"].start()
 	c.leads("us1")
-	var again topology.Receipt
-	eventually(t, "us has back what eu had of it, and takes writes", func() bool {
-		again, err = c.nodes["us1"].put("new", "v")
-		require.True(t, err == nil || errors.Is(err, topology.ErrUnavailable), "%v", err)
-		return err == nil
-	})
+	again := c.taken("us1", "new", "v")
 	require.NotEqual(t, w.Dot.Origin, again.Dot.Origin)
 	c.converged()
 	got, err := c.nodes["us1"].get("k", topology.ReadOptions{})
