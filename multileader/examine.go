@@ -17,11 +17,11 @@ import (
 // examineMax is how many cells wait to be asked about: of more the oldest are not.
 const examineMax = 4096
 
-// meet notes that concurrent writes stand in a cell of a table with a function. The
-// machine calls it, and is not held up.
+// meet notes that concurrent writes stand in a cell of a table with a function, which it
+// keeps. The machine calls it, and is not held up.
 func (j *judge) meet(c record.Cell) {
 	j.mu.Lock()
-	if j.todo = append(j.todo, c.Clone()); len(j.todo) > examineMax {
+	if j.todo = append(j.todo, c); len(j.todo) > examineMax {
 		j.todo = append(j.todo[:0], j.todo[len(j.todo)-examineMax:]...)
 	}
 	j.mu.Unlock()

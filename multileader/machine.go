@@ -34,7 +34,8 @@ type machine struct {
 
 	dues     dues
 	meetings meetings
-	examine  func(record.Cell) // hears of concurrent writes that a function settles; nil: nobody does
+	judged   []record.Cell     // where concurrent writes of those taken stand that a function settles
+	examine  func(record.Cell) // hears of them once they are applied; nil: nobody does
 }
 
 var _ singleleader.Machine = (*machine)(nil)
@@ -223,6 +224,11 @@ func (m *machine) Edits() []topology.Edit {
 
 // Applied implements singleleader.Machine.
 func (m *machine) Applied() {
+	if m.examine != nil {
+		for _, c := range m.judged {
+			m.examine(c)
+		}
+	}
 	m.clear()
 	m.in.alone = false
 	m.in.lens.on(m.in.settles())
@@ -238,6 +244,7 @@ func (m *machine) Applied() {
 func (m *machine) clear() {
 	clear(m.edits)
 	m.over.clear()
+	m.judged = nil
 	m.edits = m.edits[:0]
 }
 

@@ -331,9 +331,16 @@ func TestAFunctionThatIsAnotherOneElsewhereIsRefusedWhereItIsNotTheDefined(t *te
 // quarantined waits until every node shows the last writer of what is concurrent.
 func (c *cluster) quarantined(why string) {
 	c.t.Helper()
+	var said string
+	c.t.Cleanup(func() {
+		if c.t.Failed() {
+			c.t.Log("what was said last: " + said)
+		}
+	})
 	for _, n := range c.nodes {
 		eventually(c.t, string(n.id)+" knows of the quarantine", func() bool {
-			return strings.Contains(fmt.Sprint(n.Status().Warnings), "table users is quarantined") && strings.Contains(fmt.Sprint(n.Status().Warnings), why)
+			said = fmt.Sprint(n.Status().Warnings)
+			return strings.Contains(said, "table users is quarantined") && strings.Contains(said, why)
 		})
 	}
 }
@@ -348,56 +355,6 @@ func (c *cluster) meet(key string) {
 	}
 	c.part(false)
 	c.converged()
-}
-
-func TestAFunctionThatDiffersBetweenSitesIsQuarantinedAndReleased(t *testing.T) {
-	var honest atomic.Bool
-	// Equal for the sets of siblings that digests are made of, and for real ones not.
-	at := func(site string) conflict.Resolver {
-		return conflict.Func("joined", 1, func(key []byte, siblings []record.Version) (conflict.Fold, error) {
-			if string(key) == "key" || honest.Load() {
-				return conflict.Fold{Value: []byte("together")}, nil
-			}
-			return conflict.Fold{Value: []byte("seen from " + site)}, nil
-		})
-	}
-	c := newCluster(t, Options{}, 1, "us", "eu")
-	c.resolvers = map[topology.NodeID]*conflict.Registry{"us1": registryOf(t, at("us")), "eu1": registryOf(t, at("eu"))}
-	c.startAll()
-	c.define("us1", "joined")
-	c.meet("k")
-	c.quarantined("of the same writes one thing in site")
-	for _, n := range c.nodes {
-		got, err := n.user("k")
-		require.NoError(t, err)
-		require.Equal(t, "of eu", got, "the last writer, at every node")
-		require.Equal(t, []string{"users"}, n.ConflictCounts().Quarantined)
-	}
-	honest.Store(true)
-	_, err := c.nodes["eu1"].Release(t.Context(), users)
-	require.NoError(t, err)
-	c.converged()
-	for _, n := range c.nodes {
-		got, err := n.user("k")
-		require.NoError(t, err)
-		require.Equal(t, "together", got, "nothing that was written is lost")
-	}
-	_, err = c.nodes["eu1"].Release(t.Context(), users)
-	require.ErrorIs(t, err, topology.ErrNotFound)
-}
-
-func TestAFunctionThatDiffersFromItselfIsQuarantined(t *testing.T) {
-	var calls atomic.Uint64
-	c := newCluster(t, Options{Resolvers: registryOf(t, conflict.Func("joined", 1, func(key []byte, _ []record.Version) (conflict.Fold, error) {
-		if string(key) == "key" {
-			return conflict.Fold{}, nil
-		}
-		return conflict.Fold{Value: fmt.Append(nil, calls.Add(1))}, nil
-	}))}, 1, "us", "eu")
-	c.startAll()
-	c.define("us1", "joined")
-	c.meet("k")
-	c.quarantined("asked twice")
 }
 
 func TestAFunctionThatDoesNotReturnStopsNothingButItsTable(t *testing.T) {
