@@ -339,18 +339,6 @@ func eventually(t testing.TB, what string, f func() bool) {
 	}
 }
 
-// taken writes at a node once its site has back what others had of it.
-func (c *cluster) taken(id topology.NodeID, key, value string) (r topology.Receipt) {
-	c.t.Helper()
-	eventually(c.t, string(id)+" takes writes", func() bool {
-		var err error
-		r, err = c.nodes[id].put(key, value)
-		require.True(c.t, err == nil || errors.Is(err, topology.ErrUnavailable), "%v", err)
-		return err == nil
-	})
-	return r
-}
-
 // leads waits until a node leads its site, and takes writes.
 func (c *cluster) leads(id topology.NodeID) {
 	c.t.Helper()

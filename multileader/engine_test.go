@@ -2,6 +2,7 @@ package multileader
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -87,11 +88,13 @@ func TestASiteThatWasLedByForceTakesANewOrigin(t *testing.T) {
 	c.startAll()
 	before, err := c.nodes["us1"].put("k", "1")
 	require.NoError(t, err)
+	require.NoError(t, c.nodes["us2"].wait(before.Token)) // else eu may have more than us2, and say so
 	c.nodes["us1"].stop()
 	_, err = c.nodes["us2"].Promote(t.Context(), true)
 	require.NoError(t, err)
 	c.leads("us2")
-	after := c.taken("us2", "k", "2") // eu may have what us2 had not been sent
+	after, err := c.nodes["us2"].put("k", "2")
+	require.NoError(t, err)
 	require.Equal(t, before.Dot.Origin.ID, after.Dot.Origin.ID)
 	require.Greater(t, after.Dot.Origin.Incarnation, before.Dot.Origin.Incarnation, "nobody knows what is lost")
 	c.nodes["us1"].start()
@@ -125,7 +128,12 @@ func TestASiteThatLostItsDiskIsAnotherOneAndGetsEverythingBack(t *testing.T) {
 	time.Sleep(1100 * time.Millisecond) // the time of day tells lives apart, by the second
 	c.nodes["us1"].start()
 	c.leads("us1")
-	again := c.taken("us1", "new", "v")
+	var again topology.Receipt
+	eventually(t, "us has back what eu had of it, and takes writes", func() bool {
+		again, err = c.nodes["us1"].put("new", "v")
+		require.True(t, err == nil || errors.Is(err, topology.ErrUnavailable), "%v", err)
+		return err == nil
+	})
 	require.NotEqual(t, w.Dot.Origin, again.Dot.Origin)
 	c.converged()
 	got, err := c.nodes["us1"].get("k", topology.ReadOptions{})
